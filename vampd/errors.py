@@ -1,0 +1,84 @@
+"""What can go wrong, named after who must act.
+
+    VampdError                     exit 1
+    |-- UsageError                 exit 64  the command line is wrong
+    |-- ConfigError                exit 78  the configuration is wrong
+    |-- DaemonUnreachableError     exit 69  a command needs the running daemon
+    |-- OperatorError              exit 1   the same work fails again until a person acts
+    |-- RetryableError             exit 75  may succeed later, without anyone acting
+    |   `-- ResourceError          exit 75  space or memory is short here; no attempt counted
+    |-- InputError                 exit 1   one raw file is bad; everything else goes on
+    |-- AmbiguousError             exit 1   nobody can tell what happened; held
+    `-- IntegrityError             exit 1   bytes are not what they were; held, with an alarm
+
+Each class carries the error class that the scheduler acts upon, so that an error
+crosses the pipe from a worker as two words: its class and its message.
+"""
+
+from __future__ import annotations
+
+from vampd.states import ErrorClass
+
+
+class VampdError(Exception):
+    """Base of all errors that vampd raises on purpose."""
+
+    exit_code = 1
+    error_class = ErrorClass.DETERMINISTIC
+
+
+class UsageError(VampdError):
+    """The command line asks for something that does not exist."""
+
+    exit_code = 64
+
+
+class ConfigError(VampdError):
+    """The configuration file cannot be used; the message lists every problem."""
+
+    exit_code = 78
+
+
+class DaemonUnreachableError(VampdError):
+    """The daemon runs but does not answer."""
+
+    exit_code = 69
+
+
+class OperatorError(VampdError):
+    """The same work will fail again until a person acts."""
+
+
+class RetryableError(VampdError):
+    """The same work may succeed later, without anyone acting."""
+
+    exit_code = 75
+    error_class = ErrorClass.TRANSIENT
+
+
+class ResourceError(RetryableError):
+    """Space, memory or file descriptors are short on this machine."""
+
+    error_class = ErrorClass.RESOURCE
+
+
+class InputError(VampdError):
+    """One raw file is bad. *path* names it, relative to its night."""
+
+    error_class = ErrorClass.INPUT
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class AmbiguousError(VampdError):
+    """Something irreversible may or may not have happened; a person must decide."""
+
+    error_class = ErrorClass.AMBIGUOUS
+
+
+class IntegrityError(VampdError):
+    """Bytes are not what they were recorded to be."""
+
+    error_class = ErrorClass.INTEGRITY

@@ -1,0 +1,1 @@
+"""The only door to files, processes, the network and the clock. Nothing here decides."""

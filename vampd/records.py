@@ -1,0 +1,109 @@
+"""The values that travel between the rooms of vampd. Frozen, keyword-only, slotted.
+
+Times are integer microseconds since the Unix epoch, UTC (`*_us`), or nanoseconds
+for file times (`*_ns`). Paths are relative to the night's folder unless they say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.states import FlcState
+
+CardValue: TypeAlias = str | int | float | bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileIdentity:
+    """What tells a file from another under the same name, without reading it."""
+
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawCube:
+    """One whole raw cube as the plan sees it: its timing and deciding cards, no pixels."""
+
+    raw_file: int  #: the ledger's number of the .fits file
+    path: str  #: for messages
+    camera: int  #: 1 or 2
+    width: int  #: NAXIS1, pixels
+    height: int  #: NAXIS2, pixels
+    cards: Mapping[str, CardValue]  #: values of the deciding cards that are present
+    acquired_us: NDArray[np.int64]  #: (frames,); 0 where the row could not be read
+    rejected: Mapping[int, str] = field(default_factory=dict)  #: frame -> why
+    has_acquisition: bool = True  #: False: times are the logger's; never synchronised
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """Frames *first*, *first* + *step*, ... (*count* of them) of one raw cube.
+
+    In a synchronised output each frame has a partner in the other camera, at the
+    same place of the partner's arithmetic progression.
+    """
+
+    raw_file: int
+    first: int
+    step: int
+    count: int
+    partner_file: int | None = None
+    partner_first: int = 0
+    partner_step: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedOutput:
+    """One output file, decided; its frames are its segments' frames, in order.
+
+    *first_us* and *last_us* belong to the cube before deinterleaving, so the files
+    of both cameras and all states of one cube carry equal times.
+    """
+
+    cube: int  #: ordinal of the cube before deinterleaving, within the plan
+    camera: int
+    synchronised: bool
+    flc_state: FlcState
+    name: str  #: without folder and ending, e.g. vsync_05:11:38.080947.cam1.A
+    frames: int
+    width: int
+    height: int
+    first_us: int
+    last_us: int
+    header_file: int  #: raw file whose cards begin the header
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RejectedFrames:
+    """Frames that are in no output, and why."""
+
+    raw_file: int
+    first: int
+    step: int
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """Something an operator should know that stops nothing."""
+
+    raw_file: int | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Every raw frame of a night in exactly one place."""
+
+    outputs: tuple[PlannedOutput, ...]  #: in the order of their frame IDs
+    rejected: tuple[RejectedFrames, ...]
+    reports: tuple[Report, ...]

@@ -1,0 +1,1 @@
+"""Which work is due, when, and the processes that do it."""

@@ -1,0 +1,1 @@
+"""A room for each stage: prepare (ledger to plain values), work (files only), record."""

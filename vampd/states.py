@@ -1,0 +1,156 @@
+"""The state machine and nothing else.
+
+Imports nothing of vampd. The CHECK lists of the migrations hold the same words;
+a test keeps them equal.
+
+    night:  collecting -> ready -> running -> safe -> reclaimed
+                            |  ^      |
+                            v  |      v
+                  waiting / failed / held        (and: empty, abandoned)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a night's data are for; it decides which stages the night has."""
+
+    ARCHIVE = "archive"  #: goes to the observatory's archive, with frame IDs
+    ENGINEERING = "engineering"  #: stays with the instrument team
+
+
+class Stage(StrEnum):
+    """The stages of a night, in the order in which they are done."""
+
+    SYNC = "sync"  #: decide every output cube from timing and headers
+    FRAME_IDS = "frame_ids"  #: reserve frame IDs and bind them to outputs
+    BUILD = "build"  #: write, read back and publish every output cube
+    MANIFEST = "manifest"  #: list the frame IDs, paths and sizes for the archive
+    TRANSFER = "transfer"  #: send what the ledger lists to the other machine
+    VERIFY = "verify"  #: recompute every digest over there
+
+
+class NightStatus(StrEnum):
+    """Where a night is, in one word."""
+
+    COLLECTING = "collecting"  #: files are arriving, or its date is not over
+    READY = "ready"  #: closed; its first task waits for a worker
+    RUNNING = "running"  #: a worker is at it
+    WAITING = "waiting"  #: for a named cause that passes by itself
+    FAILED = "failed"  #: the same work will fail again until someone acts
+    HELD = "held"  #: a person must decide
+    SAFE = "safe"  #: every file verified at the far end
+    RECLAIMED = "reclaimed"  #: safe, and its space was given back
+    EMPTY = "empty"  #: closed without a cube that could be used
+    ABANDONED = "abandoned"  #: given up on an operator's word; raw files kept
+
+
+class TaskState(StrEnum):
+    """What has become of one unit of work."""
+
+    PENDING = "pending"  #: waiting for a worker, or for its retry time
+    RUNNING = "running"  #: claimed by a worker that still lives
+    DONE = "done"  #: result complete, on disk, recorded
+    FAILED = "failed"  #: gave up; an operator must act
+
+
+class FileState(StrEnum):
+    """What vampd knows of one file in a night's folder."""
+
+    ARRIVING = "arriving"  #: still changing, or its partner is missing
+    WHOLE = "whole"  #: complete and unchanged over two looks
+    QUARANTINED = "quarantined"  #: bad: reported, never processed, never deleted
+    LATE = "late"  #: came after its night was closed; left untouched
+    IGNORED = "ignored"  #: not ours: listed once, never opened
+    GONE = "gone"  #: was here, is no longer
+
+
+class OutputState(StrEnum):
+    """The life of one output file."""
+
+    PLANNED = "planned"  #: decided, not yet on disk
+    BUILT = "built"  #: published, read back, digests recorded
+    VERIFIED = "verified"  #: the same digest was recomputed at the far end
+
+
+class ErrorClass(StrEnum):
+    """Who must act, and when, after a task went wrong."""
+
+    TRANSIENT = "transient"  #: network or far side: again later, without limit
+    RESOURCE = "resource"  #: local space or memory: wait, no attempt counted
+    INPUT = "input"  #: this raw file is bad: quarantine it, go on
+    DETERMINISTIC = "deterministic"  #: the same twice means failed
+    AMBIGUOUS = "ambiguous"  #: nobody can tell what happened: held
+    INTEGRITY = "integrity"  #: bytes are not what they were: held, with an alarm
+
+
+class FlcState(StrEnum):
+    """State of the ferroelectric liquid crystal during a frame."""
+
+    NONE = ""  #: not deinterleaved; the card says 'NA'
+    A = "A"  #: the frame before the short interval
+    B = "B"  #: the frame before the long interval
+    DUBIOUS = "D"  #: cannot be told
+
+
+STAGES_OF: dict[Kind, tuple[Stage, ...]] = {
+    Kind.ARCHIVE: tuple(Stage),
+    Kind.ENGINEERING: (Stage.SYNC, Stage.BUILD, Stage.TRANSFER, Stage.VERIFY),
+}
+
+#: Statuses in which the dispatcher hands out a night's work.
+ACTIVE = frozenset({NightStatus.READY, NightStatus.RUNNING, NightStatus.WAITING})
+
+#: Statuses that end a night's road; only an operator moves it on from here.
+FINAL = frozenset(
+    {NightStatus.SAFE, NightStatus.RECLAIMED, NightStatus.EMPTY, NightStatus.ABANDONED}
+)
+
+_NIGHT_MOVES: dict[NightStatus, frozenset[NightStatus]] = {
+    NightStatus.COLLECTING: frozenset(
+        {NightStatus.READY, NightStatus.EMPTY, NightStatus.HELD, NightStatus.ABANDONED}
+    ),
+    NightStatus.READY: frozenset(
+        {
+            NightStatus.RUNNING,
+            NightStatus.WAITING,
+            NightStatus.FAILED,
+            NightStatus.HELD,
+            NightStatus.SAFE,
+            NightStatus.EMPTY,
+            NightStatus.ABANDONED,
+            NightStatus.COLLECTING,
+        }
+    ),
+    NightStatus.SAFE: frozenset({NightStatus.RECLAIMED, NightStatus.HELD, NightStatus.READY}),
+    NightStatus.RECLAIMED: frozenset({NightStatus.HELD}),
+    NightStatus.EMPTY: frozenset(
+        {NightStatus.COLLECTING, NightStatus.READY, NightStatus.HELD, NightStatus.ABANDONED}
+    ),
+    NightStatus.ABANDONED: frozenset({NightStatus.READY, NightStatus.HELD, NightStatus.COLLECTING}),
+}
+for _status in (
+    NightStatus.RUNNING,
+    NightStatus.WAITING,
+    NightStatus.FAILED,
+    NightStatus.HELD,
+):
+    _NIGHT_MOVES[_status] = (
+        _NIGHT_MOVES[NightStatus.READY] | {NightStatus.READY, NightStatus.RUNNING}
+    ) - {_status}
+
+
+def may_move(old: NightStatus, new: NightStatus) -> bool:
+    """Whether a night may go from *old* to *new*."""
+    return new in _NIGHT_MOVES[old]
+
+
+def stages_from(kind: Kind, first: Stage) -> tuple[Stage, ...]:
+    """The stages of *kind* from *first* on, *first* included.
+
+    Raises ValueError when a night of this kind has no such stage.
+    """
+    stages = STAGES_OF[kind]
+    return stages[stages.index(first) :]
