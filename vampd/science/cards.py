@@ -1,17 +1,44 @@
-"""Header cards: read the raw ones, write the output's."""
+"""Header cards: read the raw ones, write the outputs'.
+
+The rules of a card's text are those of the FITS standard 4.0, section 4; the printf
+format of each keyword is the observatory's dictionary (`dictionary.py`).
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 
 from vampd.records import CardValue
+from vampd.science.dictionary import BOOLEAN, FORMATS
 from vampd.science.times import CubeTimes
 from vampd.states import FlcState
 
+CARD_LENGTH = 80
+_VALUE_START = 10  # after "KEYWORD = "
+_NUMBER_END = 30  # fixed-format values end here, columns counted from 1
+_COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "HIERARCH", "CONTINUE", "END"})
+_STALE = frozenset({"CHECKSUM", "DATASUM"})  # of the raw cube, all frames and all
+_STRUCTURE = re.compile(r"SIMPLE|BITPIX|NAXIS\d*|BSCALE|BZERO")
+_STRING = re.compile(r"'((?:[^']|'')*)'")
+_INTEGER = re.compile(r"[+-]?\d+")
+_REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
+
+
+class _Malformed:
+    """Stands for a value field that the FITS standard does not know."""
+
 
 def parse_card(card: str) -> tuple[str, CardValue]:
-    """Keyword and value of one 80-character card."""
-    raise NotImplementedError
+    """Keyword and value of a card of 80 characters.
+
+    The value is None where the card has none, or one that the standard does not know
+    (an unquoted word, NaN). Strings lose their trailing blanks. D exponents are read.
+    """
+    keyword, field, _ = _split(card)
+    value = None if field is None else _value(field)
+    return keyword, None if isinstance(value, _Malformed) else value
 
 
 def output_cards(
@@ -23,5 +50,166 @@ def output_cards(
     flc_state: FlcState,
     frame_id: str | None,
 ) -> tuple[list[str], list[str]]:
-    """The image's final cards, in the raw order, and what was left as it was."""
-    raise NotImplementedError
+    """The final cards of an output's image, without END, and what was left as it was.
+
+    *raw_cards* are those of its first raw cube; their order, and the comments that
+    fit, are kept. NAXIS is 3 even for one *frames*. Our own cards are set where they
+    stand, else appended; of cards that occur twice the first one counts. FRAMEID and
+    EXP-ID are touched only where a *frame_id* is given.
+    """
+    ours = _our_values(frames, times, synchronised, flc_state, frame_id)
+    missing = dict(ours)
+    cards: list[str] = []
+    reports: list[str] = []
+    for index, raw in enumerate(raw_cards):
+        keyword, _, comment = _split(raw)
+        if keyword in ours:
+            if keyword in missing:
+                cards.append(_card(keyword, missing.pop(keyword), comment))
+        elif keyword not in _STALE and keyword != "END":
+            continued = _split(raw_cards[index + 1])[0] if index + 1 < len(raw_cards) else ""
+            card, complaint = _formatted(raw, continued=continued == "CONTINUE")
+            cards.append(card)
+            reports += [complaint] if complaint else []
+        if keyword == "NAXIS2" and "NAXIS3" in missing and not _has(raw_cards, "NAXIS3"):
+            cards.append(_card("NAXIS3", missing.pop("NAXIS3"), ""))
+    cards += [_card(keyword, text, "") for keyword, text in missing.items()]
+    return cards, reports
+
+
+def _our_values(
+    frames: int,
+    times: CubeTimes,
+    synchronised: bool,  # noqa: FBT001 - one caller, which names it
+    flc_state: FlcState,
+    frame_id: str | None,
+) -> dict[str, str]:
+    """The value texts of the cards that are ours, in the order in which they are appended."""
+    values = {
+        "NAXIS": "3",
+        "NAXIS3": str(frames),
+        "U_SYNC": "T" if synchronised else "F",
+        "U_FLC": _quoted(flc_state.value or "NA"),
+        "DATE-OBS": _quoted(times.date_obs),
+        "UT-STR": _quoted(times.ut_str),
+        "UT-END": _quoted(times.ut_end),
+        "UT": _quoted(times.ut),
+        "HST-STR": _quoted(times.hst_str),
+        "HST-END": _quoted(times.hst_end),
+        "HST": _quoted(times.hst),
+        "MJD-STR": times.mjd_str,
+        "MJD-END": times.mjd_end,
+        "MJD": times.mjd,
+    }
+    if frame_id is not None:
+        values["FRAMEID"] = _quoted(frame_id)
+        values["EXP-ID"] = _quoted(f"{frame_id[:3]}E{frame_id[4:]}")
+    return values
+
+
+def _has(raw_cards: Sequence[str], keyword: str) -> bool:
+    return any(_split(card)[0] == keyword for card in raw_cards)
+
+
+def _formatted(raw: str, *, continued: bool) -> tuple[str, str]:
+    """The card in its dictionary format, and a complaint where it stays as it is."""
+    keyword, field, comment = _split(raw)
+    printf = FORMATS.get(keyword)
+    if printf is None or field is None or _STRUCTURE.fullmatch(keyword):
+        return raw, ""
+    value = _value(field)
+    if printf.endswith("s"):
+        text = _string_text(printf, value, continued=continued)
+    elif printf == BOOLEAN:
+        text = "" if isinstance(value, bool) else None
+    else:
+        text = _number_text(printf, value)
+    if text is None:
+        return raw, f"{keyword} = {field or 'nothing'} does not suit {printf}; left as it is"
+    return (_card(keyword, text, comment) if text else raw), ""
+
+
+def _string_text(printf: str, value: CardValue | _Malformed, *, continued: bool) -> str | None:
+    """A string card's new value; empty where it keeps its own, None where it is no string."""
+    if not isinstance(value, str):
+        return None
+    _, point, precision = printf[:-1].partition(".")
+    if not point or len(value) <= int(precision):
+        return ""
+    # The rest of a continued string would dangle behind a cut one.
+    return None if continued else _quoted(value[: int(precision)])
+
+
+def _number_text(printf: str, value: CardValue | _Malformed) -> str | None:
+    """What printf gives for a number; None where *value* is none, or the text is too long."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        if printf.endswith("d"):
+            text = (printf % _whole(value)).strip()
+        else:
+            text = (printf % _finite(value)).strip()
+    except (ValueError, OverflowError):
+        return None
+    return text if len(text) <= CARD_LENGTH - _VALUE_START else None
+
+
+def _whole(value: float) -> int:
+    if not isinstance(value, int) and _finite(value) != math.floor(value):
+        msg = f"{value} is not a whole number"
+        raise ValueError(msg)
+    return int(value)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        msg = f"{value} is not finite"
+        raise ValueError(msg)
+    return float(value)
+
+
+def _split(card: str) -> tuple[str, str | None, str]:
+    """Keyword, value field and comment of a card; the field is None where it has none."""
+    keyword = card[:8].rstrip()
+    if keyword in _COMMENTARY or card[8:10] != "= ":
+        return keyword, None, ""
+    rest = card[_VALUE_START:CARD_LENGTH]
+    quoted = _STRING.match(rest.lstrip())
+    if quoted:
+        start = len(rest) - len(rest.lstrip()) + quoted.end()
+        field, rest = rest[:start], rest[start:]
+        middle, _, comment = rest.partition("/")
+        return keyword, (field + middle).strip(), comment.strip()
+    field, _, comment = rest.partition("/")
+    return keyword, field.strip(), comment.strip()
+
+
+def _value(field: str) -> CardValue | _Malformed:
+    """The value of a value field that was stripped of its blanks."""
+    if field == "":
+        return None
+    if field in {"T", "F"}:
+        return field == "T"
+    quoted = _STRING.fullmatch(field)
+    if quoted:
+        return quoted[1].replace("''", "'").rstrip()
+    if _INTEGER.fullmatch(field):
+        return int(field)
+    if _REAL.fullmatch(field):
+        return float(field.upper().replace("D", "E"))
+    return _Malformed()
+
+
+def _quoted(value: str) -> str:
+    """A string value; the standard wants eight characters at least between the quotes."""
+    return "'" + value.replace("'", "''").ljust(8) + "'"
+
+
+def _card(keyword: str, text: str, comment: str) -> str:
+    """One card: numbers and booleans right-justified to column 30, strings from column 11."""
+    width = _NUMBER_END - _VALUE_START
+    value = text.ljust(width) if text.startswith("'") else text.rjust(width)
+    card = f"{keyword:<8}= {value}"
+    if comment and len(card) + len(" / ") < CARD_LENGTH:
+        card = f"{card} / {comment}"[:CARD_LENGTH].rstrip()
+    return card.ljust(CARD_LENGTH)
