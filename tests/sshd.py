@@ -1,0 +1,144 @@
+"""A real sshd on the loopback, with keys, configuration and known_hosts of its own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+_READY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoopbackSshd:
+    """What a client needs to know of the running server."""
+
+    host: str
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def options(self) -> list[str]:
+        """Words for ssh that lead to this server."""
+        return ["-F", str(self.folder / "ssh_config")]
+
+    def connections(self) -> list[int]:
+        """Process numbers of the server's children, one a connection."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(number) for number in children.read_text().split()]
+
+    def cut(self, *, within_seconds: float = 10.0) -> None:
+        """Kill the connections, as a pulled cable would; wait for one to kill."""
+        deadline = time.monotonic() + within_seconds
+        while not (numbers := self.connections()):
+            assert time.monotonic() < deadline, "nobody connected"
+            time.sleep(0.02)
+        for number in numbers:
+            with suppress(ProcessLookupError):
+                os.kill(number, 9)
+
+    def change_host_key(self) -> None:
+        """Let the client remember another host key than the server's."""
+        _make_key(self.folder / "other_key")
+        _write_known_hosts(self.folder, self.host, self.port, "other_key")
+
+    def forget_client_key(self) -> None:
+        """Let the client log in with a key that the server does not know."""
+        for ending in ("", ".pub"):
+            (self.folder / f"client_key{ending}").unlink()
+        _make_key(self.folder / "client_key")
+
+
+@contextmanager
+def running_sshd(folder: Path, *, path: str | None = None) -> Iterator[LoopbackSshd]:
+    """Run sshd for the present user; its sessions have *path* as their PATH.
+
+    Skips the test where there is no sshd, or the account may not log in.
+    """
+    if _SSHD is None:
+        pytest.skip("openssh-server is not installed")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists, as root
+        if Path("/etc/shadow").read_text().partition("root:")[2].startswith("!"):
+            pytest.skip("the account is locked: sshd refuses a password field that begins with '!'")
+    folder.mkdir(parents=True, exist_ok=True)
+    host, port = "127.0.0.1", _free_port()
+    _make_key(folder / "host_key")
+    _make_key(folder / "client_key")
+    _write_config(folder, host, port, path)
+    _write_known_hosts(folder, host, port, "host_key")
+    command = [_SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "log")]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    server = LoopbackSshd(host=host, port=port, folder=folder, process=process)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        for number in [*server.connections(), process.pid] if process.poll() is None else []:
+            with suppress(ProcessLookupError):
+                os.kill(number, 9)
+        process.wait(timeout=_READY_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_key(path: Path) -> None:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(path)]
+    subprocess.run(command, check=True, timeout=_READY_SECONDS, stdin=subprocess.DEVNULL)
+
+
+def _write_config(folder: Path, host: str, port: int, path: str | None) -> None:
+    shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
+    (folder / "sshd_config").write_text(
+        f"ListenAddress {host}\n"
+        f"Port {port}\n"
+        f"HostKey {folder}/host_key\n"
+        f"AuthorizedKeysFile {folder}/authorized_keys\n"
+        "PidFile none\n"
+        "PasswordAuthentication no\n"
+        "KbdInteractiveAuthentication no\n"
+        "PermitRootLogin prohibit-password\n"
+        "StrictModes no\n"
+        "UsePAM no\n"
+        "MaxStartups 100\n" + (f"SetEnv PATH={path}\n" if path else "")
+    )
+    (folder / "ssh_config").write_text(
+        "Host *\n"
+        f"  Port {port}\n"
+        f"  User {getpass.getuser()}\n"
+        f"  IdentityFile {folder}/client_key\n"
+        "  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {folder}/known_hosts\n"
+        "  GlobalKnownHostsFile /dev/null\n"
+        "  StrictHostKeyChecking yes\n"
+    )
+
+
+def _write_known_hosts(folder: Path, host: str, port: int, key: str) -> None:
+    public = (folder / f"{key}.pub").read_text()
+    (folder / "known_hosts").write_text(f"[{host}]:{port} {public}")
+
+
+def _wait_until_ready(server: LoopbackSshd) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        assert server.process.poll() is None, (server.folder / "log").read_text()
+        with suppress(OSError), socket.create_connection((server.host, server.port), timeout=1):
+            return
+        assert time.monotonic() < deadline, "sshd does not answer"
+        time.sleep(0.02)

@@ -1,0 +1,107 @@
+"""Digests of files, recomputed where they lie by coreutils' sha256sum.
+
+The digests that we expect never leave this machine: a program over there that does
+nothing, or says yes to everything, cannot guess them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from vampd.errors import OperatorError, RetryableError
+from vampd.io import ssh
+from vampd.io.place import Place
+from vampd.io.process import Finished
+
+# `sync FILE` makes the bytes durable, dd's nocache lets go of their copy in memory:
+# sha256sum then reads what the disk holds. Both are best effort (a network file system may
+# ignore them), but an error while syncing is printed, and counts. One line, no '!': csh.
+_EACH = (
+    'sync -- "$@"; '
+    'for f do dd if="$f" iflag=nocache count=0 2>/dev/null; done; '
+    'exec sha256sum --zero -- "$@"'
+)
+_RECORD = re.compile(rb"([0-9a-f]{64}) [ *](/.*)", re.DOTALL)
+_FAILED = re.compile(r"sha256sum: (?P<name>/.*|'.*'): (?P<why>[^:]+)")
+_SYNC_FAILED = re.compile(r"sync: error syncing (?P<name>/.*|'.*'): (?P<why>[^:]+)")
+
+#: xargs: some of its programs failed (their own words tell which files), or one was killed.
+_SOME_FAILED = 123
+_KILLED = 125
+
+_SHOWN = 2000  #: characters of the program's last words in a message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What sha256sum said of one file: its digest, or why there is none."""
+
+    sha256: str | None
+    why: str | None = None
+
+
+def digest_command(
+    place: Place, *, ssh_options: Sequence[str], connect_timeout_seconds: int
+) -> list[str]:
+    """Digest the files whose absolute names come on standard input, each ended by NUL."""
+    remote = ["env", "LC_ALL=C", "xargs", "-0", "-r", "sh", "-c", _EACH, "sh"]
+    return ssh.ssh_command(
+        place, remote, options=ssh_options, connect_timeout_seconds=connect_timeout_seconds
+    )
+
+
+def parse_digests(finished: Finished, asked: Collection[str]) -> dict[str, Answer]:
+    """One answer for each of the absolute names *asked*.
+
+    OperatorError: the output holds anything else than digests of the files asked for,
+    or is silent about one of them: then nothing of it is believed. (A login file that
+    prints something, or a program that only pretends.) Other failures: see `ssh.classify`.
+    """
+    if finished.code not in {0, _SOME_FAILED}:
+        killed = finished.code == _KILLED
+        wrong = RetryableError if killed else ssh.classify(finished.code, finished.stderr_tail)
+        msg = f"sha256sum exited {finished.code}:\n{finished.stderr_tail[-_SHOWN:]}".rstrip()
+        raise wrong(msg)
+    answers = _complaints(_FAILED, finished.stderr_tail, asked)
+    answers |= _digests(finished.stdout, asked)
+    # Not on the disk, whatever the digest of its copy in memory.
+    answers |= _complaints(_SYNC_FAILED, finished.stderr_tail, asked)
+    silent = [name for name in asked if name not in answers]
+    if silent:
+        msg = (
+            f"sha256sum exited {finished.code} and said nothing of {len(silent)} of "
+            f"{len(asked)} files, {silent[0]} first:\n{finished.stderr_tail[-_SHOWN:]}"
+        ).rstrip()
+        raise OperatorError(msg)
+    return answers
+
+
+def _digests(stdout: bytes, asked: Collection[str]) -> dict[str, Answer]:
+    *records, rest = stdout.split(b"\0")
+    answers: dict[str, Answer] = {}
+    for record in [*records, rest] if rest else records:
+        match = _RECORD.fullmatch(record)
+        name = match[2].decode(errors="replace") if match else ""
+        if match is None or name not in asked or name in answers or record is rest:
+            msg = f"sha256sum printed something else than the digests asked for: {record[:200]!r}"
+            raise OperatorError(msg)
+        answers[name] = Answer(sha256=match[1].decode())
+    return answers
+
+
+def _complaints(pattern: re.Pattern[str], stderr: str, asked: Collection[str]) -> dict[str, Answer]:
+    """Files of *asked* that lines of *pattern* complain of; names may be quoted for a shell."""
+    answers: dict[str, Answer] = {}
+    for line in stderr.splitlines():
+        match = pattern.fullmatch(line)
+        if match is None:
+            continue
+        name = match["name"]
+        if name not in asked and name.startswith("'"):
+            name = "".join(shlex.split(name))
+        if name in asked:
+            answers[name] = Answer(sha256=None, why=match["why"])
+    return answers

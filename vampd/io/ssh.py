@@ -1,0 +1,106 @@
+"""Commands on another machine, by ssh, and what ssh's complaints mean."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from vampd.errors import OperatorError, RetryableError, VampdError
+from vampd.io.place import Place
+
+#: ssh's own failure; every other status is the remote program's.
+SSH_FAILED = 255
+
+_ALIVE_INTERVAL_SECONDS = 15
+_ALIVE_COUNT = 4
+
+# "Name or service not known" is the resolver's word that there is no such name: a typing
+# error far more often than a fault that heals. A resolver that is down says "Temporary failure
+# in name resolution", and that passes by itself.
+_DETERMINISTIC = re.compile(
+    r"""
+      Host\ key\ verification\ failed
+    | REMOTE\ HOST\ IDENTIFICATION\ HAS\ CHANGED
+    | No\ .*\ host\ key\ is\ known\ for
+    | Permission\ denied\ \(
+    | Too\ many\ authentication\ failures
+    | Could\ not\ resolve\ hostname\ .*:\ (?:Name\ or\ service\ not\ known|No\ address\ associated)
+    | Unable\ to\ negotiate
+    | Bad\ configuration\ option | bad\ configuration\ options | Bad\ owner\ or\ permissions
+    | command-line:\ line
+    | [Uu]nknown\ option | illegal\ option
+    | Can't\ open\ user\ config\ file
+    | administratively\ prohibited
+    """,
+    re.VERBOSE,
+)
+_TRANSIENT = re.compile(
+    r"""
+      Connection\ (?:refused|reset|timed\ out|closed|to\ .*\ (?:closed|timed\ out))
+    | Operation\ timed\ out | Timeout,\ server
+    | No\ route\ to\ host | Network\ is\ (?:unreachable|down) | Host\ is\ down
+    | Temporary\ failure\ in\ name\ resolution
+    | (?:kex|ssh)_exchange_identification
+    | Broken\ pipe
+    """,
+    re.VERBOSE,
+)
+
+
+def ssh_options(options: Sequence[str], *, connect_timeout_seconds: int) -> list[str]:
+    """The words between `ssh` and the host.
+
+    ssh takes the first value it sees. BatchMode stands first, for a question would
+    never be answered; then *options* (the operator's, as given to ssh); then our
+    defaults, which end a silent connection after a minute. ControlPath=none: a master connection
+    has its own deadlines, and would outlive ours. StrictHostKeyChecking is the user's
+    affair, and never relaxed here.
+    """
+    return [
+        *("-T", "-x", "-o", "BatchMode=yes"),
+        *options,
+        *("-o", f"ConnectTimeout={connect_timeout_seconds}"),
+        *("-o", f"ServerAliveInterval={_ALIVE_INTERVAL_SECONDS}"),
+        *("-o", f"ServerAliveCountMax={_ALIVE_COUNT}"),
+        *("-o", "ControlPath=none"),
+        *("-o", "ClearAllForwardings=yes"),
+    ]
+
+
+def ssh_command(
+    place: Place, remote: Sequence[str], *, options: Sequence[str], connect_timeout_seconds: int
+) -> list[str]:
+    """Run the words *remote* on the machine of *place*, or here when it is here.
+
+    The far login shell sees each word quoted, whatever is in it.
+    """
+    if place.host is None:
+        return list(remote)
+    before = ssh_options(options, connect_timeout_seconds=connect_timeout_seconds)
+    return ["ssh", *before, "--", place.host, shlex.join(remote)]
+
+
+def complaint(stderr: str) -> type[VampdError] | None:
+    """Who must act upon what ssh said, or None where ssh said nothing that we know.
+
+    Deterministic: a wrong or unknown host key, a refused login, an unknown host name,
+    a bad option. Transient: unreachable, refused, reset, closed, timed out.
+    """
+    if _DETERMINISTIC.search(stderr):
+        return OperatorError
+    if _TRANSIENT.search(stderr):
+        return RetryableError
+    return None
+
+
+def classify(code: int, stderr: str) -> type[VampdError]:
+    """Who must act when ssh, or what it ran, ended with *code* other than 0.
+
+    A failure of ssh itself that has no known words is a network's, so transient. A remote
+    program ended by a signal (128 and above) may do better next time; any other
+    status of it will be the same again.
+    """
+    if code == SSH_FAILED:
+        return complaint(stderr) or RetryableError
+    return RetryableError if code < 0 or code >= 128 else OperatorError

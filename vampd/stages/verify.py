@@ -1,0 +1,154 @@
+"""Recompute the digest of every file at the far end. The worker's part.
+
+Nothing else makes a file count as safe: no exit status, no size, no checksum card.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Literal, NotRequired, TypedDict
+
+from vampd.errors import OperatorError, RetryableError, VampdError
+from vampd.io.place import Place
+from vampd.io.process import run
+from vampd.io.sha256sum import Answer, digest_command, parse_digests
+from vampd.stages.transfer import ListedFile
+
+# One batch is one connection; a lost one costs no more than this.
+_BATCH_FILES = 500
+_BATCH_BYTES = 16_000_000_000
+
+# sha256sum reads at 500 MB/s and more; a far disk that does 10 is taken as stuck.
+_SLOWEST_BYTES_PER_SECOND = 10_000_000
+_LEAST_SECONDS = 300
+
+# 500 files, each of which may be complained of in a line with its whole path.
+_STDERR_BYTES = 4 << 20
+
+_ABSENT = frozenset({"No such file or directory", "Not a directory"})
+_REFUSED = frozenset({"Permission denied", "Operation not permitted"})
+
+Verdict = Literal["verified", "missing", "different", "elsewhere"]
+
+
+class VerifyJob(TypedDict):
+    """What a verification needs to know."""
+
+    night: str  #: for messages, e.g. "archive 20251106"
+    verify_at: str  #: the place where the night's files count as safe, date included
+    destination: str  #: the place to which they were sent, date included
+    files: list[ListedFile]
+    ssh_options: NotRequired[list[str]]
+    connect_timeout_seconds: NotRequired[int]
+
+
+class VerifiedFile(TypedDict):
+    """The verdict on one file.
+
+    verified: the digest of the bytes at *verify_at* is the listed one. elsewhere: not yet
+    there, but right at *destination*, from where somebody else moves it. missing: at
+    neither. different: other bytes, or bytes that cannot be read; *why* says more.
+    """
+
+    path: str
+    verdict: Verdict
+    sha256: str | None  #: the digest recomputed there
+    why: str | None
+
+
+class VerifyResult(TypedDict):
+    """One verdict a file, in the order of the job."""
+
+    results: list[VerifiedFile]
+    seconds: float
+
+
+def work(job: VerifyJob) -> VerifyResult:
+    """Judge every file of *job* by the bytes that lie there now.
+
+    RetryableError: the far side is unreachable, or did not answer in time. OperatorError:
+    it refuses, or its answer is not one that can be believed. Neither says
+    anything about any file.
+    """
+    started = time.monotonic()
+    safe, sent = Place.parse(job["verify_at"]), Place.parse(job["destination"])
+    results = {file["path"]: judge(file, ask) for file, ask in _ask(job, safe, job["files"])}
+    missing = [file for file in job["files"] if results[file["path"]]["verdict"] == "missing"]
+    if safe != sent:
+        for file, answer in _ask(job, sent, missing):
+            verdict = judge(file, answer)
+            if verdict["verdict"] == "verified":
+                verdict["verdict"] = "elsewhere"
+            results[file["path"]] = verdict
+    return {
+        "results": [results[file["path"]] for file in job["files"]],
+        "seconds": time.monotonic() - started,
+    }
+
+
+def judge(file: ListedFile, answer: Answer) -> VerifiedFile:
+    """The verdict on *file* from what sha256sum said of it."""
+    verdict: Verdict = "different"
+    if answer.sha256 is not None and answer.sha256 == file["sha256"]:
+        verdict = "verified"
+    elif answer.why in _ABSENT:
+        verdict = "missing"
+    return {
+        "path": file["path"],
+        "verdict": verdict,
+        "sha256": answer.sha256,
+        "why": answer.why,
+    }
+
+
+def _ask(
+    job: VerifyJob, place: Place, files: Sequence[ListedFile]
+) -> Iterator[tuple[ListedFile, Answer]]:
+    for batch in _batches(files):
+        yield from zip(batch, _ask_batch(job, place, batch), strict=True)
+
+
+def _ask_batch(job: VerifyJob, place: Place, files: Sequence[ListedFile]) -> list[Answer]:
+    """sha256sum's answers for *files* below *place*, in their order; one connection."""
+    names = [place.child(file["path"]).path for file in files]
+    command = digest_command(
+        place,
+        ssh_options=job.get("ssh_options", []),
+        connect_timeout_seconds=job.get("connect_timeout_seconds", 20),
+    )
+    size_bytes = sum(file["size_bytes"] for file in files)
+    try:
+        finished = run(
+            command,
+            stdin=b"".join(name.encode() + b"\0" for name in names),
+            deadline_seconds=_LEAST_SECONDS + size_bytes / _SLOWEST_BYTES_PER_SECOND,
+            stderr_limit_bytes=_STDERR_BYTES,
+        )
+        answers = parse_digests(finished, frozenset(names))
+    except (OperatorError, RetryableError) as error:
+        raise _naming(job, place, error) from error
+    refused = [name for name in names if answers[name].why in _REFUSED]
+    if refused:
+        why = answers[refused[0]].why
+        msg = f"{job['night']}: {why} for {len(refused)} files at {place}, {refused[0]} first"
+        raise OperatorError(msg)
+    return [answers[name] for name in names]
+
+
+def _naming(job: VerifyJob, place: Place, error: VampdError) -> VampdError:
+    return type(error)(f"verifying {job['night']} at {place}: {error}")
+
+
+def _batches(files: Sequence[ListedFile]) -> Iterator[list[ListedFile]]:
+    batch: list[ListedFile] = []
+    size_bytes = 0
+    for file in files:
+        full = len(batch) == _BATCH_FILES or size_bytes + file["size_bytes"] > _BATCH_BYTES
+        if batch and full:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(file)
+        size_bytes += file["size_bytes"]
+    if batch:
+        yield batch
