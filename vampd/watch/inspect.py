@@ -1,0 +1,251 @@
+"""Read what decides about a cube: its header's deciding cards and its timing, never a pixel.
+
+Bodies of work: they take plain values, open files for reading only, and return plain
+values, so that they can run in a worker process, many cubes in one batch.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.errors import InputError
+from vampd.io.header import RawHeader, read_header
+from vampd.records import CardValue, FileIdentity
+from vampd.science.cards import parse_card
+from vampd.science.cubes import DECIDING_CARDS
+from vampd.science.timing import Timing, parse_timing
+from vampd.watch.scan import identity_of
+
+# A row has some 110 bytes, the comments together some 500: far above both, and still a
+# bound, so that a file that grew without end is not read into memory.
+_MAX_ROW_BYTES = 400
+_MAX_COMMENT_BYTES = 64 * 1024
+
+_FITS_BLOCK_BYTES = 2880
+_READ_BYTES = 4 * 1024 * 1024
+
+# O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+# This machine is short of something: no word about the file.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+_DECIDING = frozenset(DECIDING_CARDS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Inspection:
+    """What a cube and its timing file say.
+
+    The identities are those of the paths before and after reading; where they differ, or
+    are not the ones that the looks saw, nothing else here may be used. With *problem* or
+    *unread* set, the fields after the identities may be empty.
+    """
+
+    cube_before: FileIdentity | None
+    cube_after: FileIdentity | None
+    timing_before: FileIdentity | None
+    timing_after: FileIdentity | None
+    problem: str | None = None  #: the content is bad
+    unread: str | None = None  #: could not be read now; later, perhaps
+    expected_bytes: int = 0  #: the cube's size by its header
+    frames: int = 0
+    width: int = 0
+    height: int = 0
+    cards: Mapping[str, CardValue] = field(default_factory=dict)  #: deciding cards, where present
+    rows: int = 0  #: rows of timing, unreadable ones included
+    ends_in_newline: bool = False  #: False: the last row may be torn, or not yet finished
+    acquired_us: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    rejected: Mapping[int, str] = field(default_factory=dict)  #: row -> why
+    has_acquisition: bool = True  #: False: the times are the logger's
+    reports: tuple[str, ...] = ()
+
+
+def inspect_cube(night: Path, cube: str, timing: str) -> Inspection:
+    """Read the header of *cube* and all of *timing*, paths relative to *night*.
+
+    Raises OSError only when this machine is short of memory or descriptors.
+    """
+    cube_before, timing_before = _identity(night / cube), _identity(night / timing)
+    found: dict[str, Any] = {}
+    try:
+        found |= _inspect_header(night / cube)
+        found |= _inspect_timing(night / timing, found["frames"])
+    except InputError as error:
+        found["problem"] = str(error)
+    except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise
+        found["unread"] = f"cannot be read: {error.strerror}"
+    return Inspection(
+        cube_before=cube_before,
+        cube_after=_identity(night / cube),
+        timing_before=timing_before,
+        timing_after=_identity(night / timing),
+        **found,
+    )
+
+
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Inspect a batch: ``{"night": path, "cubes": [[cube, timing], ...]}``.
+
+    Returns ``{"results": [...]}`` in the same order, each for `inspection_from_plain`.
+    """
+    night = Path(job["night"])
+    return {
+        "results": [
+            inspection_to_plain(inspect_cube(night, cube, timing)) for cube, timing in job["cubes"]
+        ]
+    }
+
+
+def sha256_files(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Compute digests: ``{"night": path, "files": [relative path, ...]}``.
+
+    Returns ``{"results": [{"file", "sha256", "identity", "problem"}, ...]}`` in the same
+    order. *sha256* is None and *problem* says why where a file could not be read, or
+    changed meanwhile; *identity* is that of the file whose bytes were read, or None.
+    """
+    night = Path(job["night"])
+    return {"results": [_sha256_file(night, file) for file in job["files"]]}
+
+
+def inspection_to_plain(inspection: Inspection) -> dict[str, Any]:
+    """*inspection* as plain values, to cross a pipe."""
+    return {
+        name: _identity_to_plain(value) if isinstance(value, FileIdentity) else value
+        for name in Inspection.__slots__
+        for value in (getattr(inspection, name),)
+    }
+
+
+def inspection_from_plain(plain: Mapping[str, Any]) -> Inspection:
+    """Undo `inspection_to_plain`."""
+    identities = {
+        name: identity_from_plain(plain[name])
+        for name in ("cube_before", "cube_after", "timing_before", "timing_after")
+    }
+    return Inspection(**{**plain, **identities})
+
+
+def identity_from_plain(plain: list[int] | None) -> FileIdentity | None:
+    """The identity that `sha256_files` returned as a list."""
+    if plain is None:
+        return None
+    inode, size_bytes, modified_ns = plain
+    return FileIdentity(inode=inode, size_bytes=size_bytes, modified_ns=modified_ns)
+
+
+def _identity_to_plain(identity: FileIdentity) -> list[int]:
+    return [identity.inode, identity.size_bytes, identity.modified_ns]
+
+
+def _identity(path: Path) -> FileIdentity | None:
+    """Who is at *path* now; None unless it is a regular file."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return identity_of(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _inspect_header(path: Path) -> dict[str, Any]:
+    header = read_header(path)
+    # Backwards: of two cards of one keyword the first counts.
+    deciding = [card for card in reversed(header.cards) if card[:8].rstrip() in _DECIDING]
+    values = dict(parse_card(card) for card in deciding)
+    return {
+        "expected_bytes": _expected_bytes(header),
+        "frames": header.frames,
+        "width": header.width,
+        "height": header.height,
+        "cards": {name: values[name] for name in DECIDING_CARDS if name in values},
+    }
+
+
+def _expected_bytes(header: RawHeader) -> int:
+    """The file's size: header, then 16-bit pixels, filled up to whole FITS blocks."""
+    pixel_bytes = 2 * header.width * header.height * header.frames
+    return header.data_offset + -(-pixel_bytes // _FITS_BLOCK_BYTES) * _FITS_BLOCK_BYTES
+
+
+def _inspect_timing(path: Path, frames: int) -> dict[str, Any]:
+    max_bytes = _MAX_ROW_BYTES * frames + _MAX_COMMENT_BYTES
+    content = _read_at_most(path, max_bytes + 1)
+    if len(content) > max_bytes:
+        msg = f"timing file of more than {max_bytes} bytes for {frames} frames"
+        raise InputError(msg, path=path.name)
+    timing = parse_timing(content)
+    return _timing_facts(timing) | {"ends_in_newline": content.endswith(b"\n")}
+
+
+def _timing_facts(timing: Timing) -> dict[str, Any]:
+    return {
+        "rows": len(timing.rows),
+        "acquired_us": timing.acquired_us,
+        "rejected": timing.rejected,
+        "has_acquisition": timing.has_acquisition,
+        "reports": timing.reports,
+    }
+
+
+def _read_at_most(path: Path, max_bytes: int) -> bytes:
+    descriptor = os.open(path, _OPEN_FILE)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(max_bytes)
+
+
+def _sha256_file(night: Path, file: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"file": file, "sha256": None, "identity": None, "problem": None}
+    try:
+        descriptor = _open_quietly(night / file)
+    except OSError as error:
+        return result | {"problem": f"cannot be read: {error.strerror}"}
+    try:
+        return result | _sha256_descriptor(descriptor, night / file)
+    except OSError as error:
+        return result | {"problem": f"cannot be read: {error.strerror}"}
+    finally:
+        os.close(descriptor)
+
+
+def _sha256_descriptor(descriptor: int, path: Path) -> dict[str, Any]:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return {"problem": "not a regular file"}
+    before = identity_of(status)
+    digest = _digest(descriptor)
+    if not before == identity_of(os.fstat(descriptor)) == _identity(path):
+        return {"problem": "changed while it was read"}
+    return {"sha256": digest, "identity": _identity_to_plain(before)}
+
+
+def _digest(descriptor: int) -> str:
+    """SHA-256 of all bytes, which leave the cache behind us: the cameras need it more."""
+    digest = hashlib.sha256()
+    block = bytearray(_READ_BYTES)
+    view = memoryview(block)
+    offset = 0
+    while count := os.preadv(descriptor, [block], offset):
+        digest.update(view[:count])
+        os.posix_fadvise(descriptor, offset, count, os.POSIX_FADV_DONTNEED)
+        offset += count
+    return digest.hexdigest()
+
+
+def _open_quietly(path: Path) -> int:
+    """Open without touching the access time, which only a file's owner may ask for."""
+    try:
+        return os.open(path, _OPEN_FILE | os.O_NOATIME)
+    except PermissionError:
+        return os.open(path, _OPEN_FILE)

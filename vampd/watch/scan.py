@@ -1,0 +1,185 @@
+"""Look at the disk: which nights there are, and what lies in one. The scan is the truth.
+
+Nothing is opened but folders, nothing is followed through a symbolic link, and one bad
+entry never hides the others: what could not be looked at is named in *problems*.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vampd.records import FileIdentity
+from vampd.watch.naming import (
+    CAMERA_FOLDERS,
+    Named,
+    Role,
+    classify,
+    is_ours,
+    night_date,
+    printable,
+)
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: The night's own folder, where a folder is named relative to the night.
+TOP = "."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nights:
+    """The nights of one root, oldest first."""
+
+    folders: tuple[Path, ...]
+    problems: tuple[str, ...]  #: not empty: there may be nights that are not in *folders*
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """One entry of a night as one look saw it. Only regular files have a role."""
+
+    identity: FileIdentity
+    role: Role
+    camera: int | None
+    stem: str | None
+    is_regular: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """One look at a night. A file that is not here is gone, unless it lies in *unread*."""
+
+    files: dict[str, Seen]  #: by path relative to the night
+    problems: tuple[str, ...]
+    unread: frozenset[str]  #: folders and files that could not be looked at; TOP is the night
+
+
+def find_nights(root: Path) -> Nights:
+    """Find the real folders in *root* whose names are dates. Everything else is left alone."""
+    folders: list[Path] = []
+    problems: list[str] = []
+    try:
+        with os.scandir(root) as entries:
+            for entry in entries:
+                if night_date(entry.name) is None:
+                    continue
+                problem = _why_not_a_night(entry)
+                if problem is None:
+                    folders.append(root / entry.name)
+                else:
+                    problems.append(problem)
+    except OSError as error:
+        problems.append(f"{root}: {error.strerror}")
+    return Nights(folders=tuple(sorted(folders)), problems=tuple(sorted(problems)))
+
+
+def _why_not_a_night(entry: os.DirEntry[str]) -> str | None:
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return None
+        kind = "a symbolic link" if entry.is_symlink() else "not a folder"
+    except OSError as error:
+        return f"{entry.path}: {error.strerror}"
+    return f"{entry.path}: {kind}, so it is ignored"
+
+
+def look(night: Path) -> Look:
+    """Look at the night's top level and its camera folders, at nothing below them.
+
+    4 * 10^4 files take about half a second. Never raises for what is on the disk.
+    """
+    looking = _Looking(night)
+    looking.at_top_level()
+    for folder in looking.camera_folders:
+        looking.at_folder(folder)
+    return Look(
+        files=looking.files,
+        problems=tuple(looking.problems),
+        unread=frozenset(looking.unread),
+    )
+
+
+class _Looking:
+    """What one look has gathered so far."""
+
+    def __init__(self, night: Path) -> None:
+        self.night = night
+        self.files: dict[str, Seen] = {}
+        self.problems: list[str] = []
+        self.unread: set[str] = set()
+        self.camera_folders: list[str] = []
+
+    def at_top_level(self) -> None:
+        for entry in self._entries(TOP):
+            if is_ours(entry.name):
+                continue
+            status = self._status(entry, entry.name)
+            if status is None:
+                continue
+            is_camera = entry.name in CAMERA_FOLDERS
+            if is_camera and stat.S_ISDIR(status.st_mode):
+                self.camera_folders.append(entry.name)
+                continue
+            self._add(entry.name, status)
+            if is_camera:
+                self._report(entry.name, "not a folder, so nothing in it is looked at")
+
+    def at_folder(self, folder: str) -> None:
+        for entry in self._entries(folder):
+            relative = f"{folder}/{entry.name}"
+            status = self._status(entry, relative)
+            if status is not None:
+                self._add(relative, status)
+
+    def _add(self, relative: str, status: os.stat_result) -> None:
+        is_regular = stat.S_ISREG(status.st_mode)
+        named = classify(relative)
+        if not is_regular:
+            named = Named(role=Role.OTHER, camera=None, stem=None)
+        self.files[printable(relative)] = Seen(
+            identity=identity_of(status),
+            role=named.role,
+            camera=named.camera,
+            stem=named.stem,
+            is_regular=is_regular,
+        )
+
+    def _status(self, entry: os.DirEntry[str], relative: str) -> os.stat_result | None:
+        try:
+            return entry.stat(follow_symlinks=False)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                self.unread.add(printable(relative))
+                self._report(relative, error.strerror)
+            elif classify(relative).role is not Role.TEMPORARY:
+                # A temporary file that vanishes is what a finished cube's rename looks like.
+                self._report(relative, "vanished during the look")
+            return None
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """List a folder through one descriptor, so that all its entries are of the same folder."""
+        try:
+            descriptor = os.open(self.night / folder, _OPEN_FOLDER)
+            try:
+                with os.scandir(descriptor) as entries:
+                    yield from entries
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self.unread.add(folder)
+            self._report(folder, error.strerror)
+
+    def _report(self, relative: str, text: str | None) -> None:
+        path = self.night if relative == TOP else self.night / printable(relative)
+        self.problems.append(f"{path}: {text}")
+
+
+def identity_of(status: os.stat_result) -> FileIdentity:
+    """What tells this file from another under the same name."""
+    return FileIdentity(
+        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
+    )

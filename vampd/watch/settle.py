@@ -1,0 +1,317 @@
+"""Is it whole? The judgement of what the looks saw. Pure: no disk, no clock, no ledger.
+
+The logger writes a cube under a temporary name and renames it when it is whole; it writes
+the timing file afterwards, straight under its final name, up to minutes later. Nothing
+tells the end of either. So a cube is whole when it has its final name, its size is what its
+header says, its timing file ends in a newline and has as many rows as the cube has frames,
+and neither file changed over two looks and the settle time.
+
+While the night is open, everything that falls short of this is *arriving*: it may still
+come. When the night closes, what is still arriving is quarantined with its reason, so that
+a file that never becomes whole does not keep its night open. A row that is there but cannot
+be read, such as a torn last one, then costs only its frame. A file that changes after its
+judgement is a new file and is judged afresh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from vampd.records import FileIdentity
+from vampd.states import FileState
+from vampd.watch.naming import Role
+from vampd.watch.scan import TOP, Look
+
+if TYPE_CHECKING:  # this module judges, and needs nothing that opens files
+    from vampd.watch.inspect import Inspection
+
+_MINUTE_US = 60_000_000
+_DAY_US = 24 * 60 * _MINUTE_US
+_SECOND_NS = 1_000_000_000
+
+#: Looks in succession that must agree, however short the settle time is.
+SETTLING_LOOKS = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """One file over successive looks."""
+
+    identity: FileIdentity
+    since_ns: int  #: when a look first saw this identity
+    looks: int  #: looks in succession that saw it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Differences:
+    """What one look found other than it was known. Paths relative to the night, sorted."""
+
+    appeared: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.appeared or self.changed or self.gone)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a file is. WHOLE has no reason; ARRIVING and QUARANTINED say what is amiss."""
+
+    state: FileState
+    reason: str = ""
+    alarm: bool = False  #: frames are lost already: say so now, not when the night closes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightEnd:
+    """Whether a night is over, and if not, what for and until when it waits."""
+
+    over: bool
+    waits_for: str  #: empty when over
+    due_us: int  #: earliest time at which it can be over, if nothing more changes
+
+
+_WHOLE = Verdict(state=FileState.WHOLE)
+_TO_BE_READ = Verdict(state=FileState.ARRIVING, reason="settled, to be read")
+_UNFINISHED_ROW = Verdict(
+    state=FileState.ARRIVING, reason="the last row of the timing file is not finished"
+)
+
+
+def find_differences(known: Mapping[str, FileIdentity], look: Look) -> Differences:
+    """Compare a look with the identities *known* before.
+
+    A file that the look could not see, because its folder or the file itself could not be
+    read, is not gone.
+    """
+    return Differences(
+        appeared=tuple(sorted(look.files.keys() - known.keys())),
+        changed=tuple(
+            sorted(
+                path
+                for path, seen in look.files.items()
+                if path in known and known[path] != seen.identity
+            )
+        ),
+        gone=tuple(
+            sorted(path for path in known.keys() - look.files.keys() if not _is_hidden(path, look))
+        ),
+    )
+
+
+def counts_as_change(differences: Differences, roles: Mapping[str, Role]) -> bool:
+    """Whether the cameras' files are among the differences; others keep no night open.
+
+    *roles* gives each path's role, by the look or, for what is gone, as it was known.
+    """
+    paths = (*differences.appeared, *differences.changed, *differences.gone)
+    return any(roles.get(path, Role.OTHER) is not Role.OTHER for path in paths)
+
+
+def follow(watched: Mapping[str, Watched], look: Look, *, now_ns: int) -> dict[str, Watched]:
+    """Carry what is known of every file over one more look, taken at *now_ns* (monotonic).
+
+    A file that the look could not see begins anew when it is seen again.
+    """
+    return {
+        path: _follow_file(watched.get(path), seen.identity, now_ns)
+        for path, seen in look.files.items()
+    }
+
+
+def is_stable(watched: Watched, *, now_ns: int, settle_seconds: float) -> bool:
+    """Whether the file is unchanged over two looks and for *settle_seconds*."""
+    unchanged_ns = now_ns - watched.since_ns
+    return watched.looks >= SETTLING_LOOKS and unchanged_ns >= settle_seconds * _SECOND_NS
+
+
+def needs_inspection(
+    cube: Watched, timing: Watched, inspection: Inspection | None, *, is_settled: bool
+) -> bool:
+    """Whether a cube and its timing, *is_settled* when both are stable, should be read now.
+
+    Not while they change, and not again while they are what they were when last read.
+    """
+    if not is_settled:
+        return False
+    return (
+        inspection is None
+        or inspection.unread is not None
+        or not _is_of(inspection, cube.identity, timing.identity)
+    )
+
+
+def judge(
+    cube: Watched | None,
+    timing: Watched | None,
+    inspection: Inspection | None,
+    *,
+    now_ns: int,
+    settle_seconds: float,
+) -> Verdict:
+    """Judge a cube and its timing file, one of which may be missing, in an open night."""
+    absent = _judge_presence(cube, timing, now_ns=now_ns, settle_seconds=settle_seconds)
+    if absent is not None:
+        return absent
+    assert cube is not None
+    assert timing is not None
+    if inspection is None or not _is_of(inspection, cube.identity, timing.identity):
+        return _TO_BE_READ
+    if inspection.problem is None:
+        shortfall = inspection.unread or _shortfall(inspection)
+        if shortfall is not None:
+            return _arriving(shortfall)
+        if not inspection.ends_in_newline:
+            return _UNFINISHED_ROW
+    return _judge_content(inspection)
+
+
+def judge_at_close(
+    cube: Watched | None,
+    timing: Watched | None,
+    inspection: Inspection | None,
+    *,
+    now_ns: int,
+    settle_seconds: float,
+) -> Verdict:
+    """Judge a cube and its timing file as the night closes: WHOLE or QUARANTINED.
+
+    ARRIVING is left only where both files are settled and have not been read as they are
+    now: that is our work, not theirs, and the night must wait for it.
+    """
+    verdict = judge(cube, timing, inspection, now_ns=now_ns, settle_seconds=settle_seconds)
+    if verdict.state is not FileState.ARRIVING or verdict == _TO_BE_READ:
+        return verdict
+    if verdict == _UNFINISHED_ROW:
+        assert inspection is not None
+        return _judge_content(inspection)
+    return replace(verdict, state=FileState.QUARANTINED, alarm=cube is None)
+
+
+def judge_temporary(*, at_close: bool) -> Verdict:
+    """Judge a file under the logger's temporary name."""
+    if at_close:
+        return Verdict(
+            state=FileState.QUARANTINED,
+            reason="left over by a crashed write: a temporary file that was never renamed",
+            alarm=True,
+        )
+    return _arriving("being written under its temporary name")
+
+
+def night_is_over(
+    night: date,
+    *,
+    last_change_us: int,
+    now_us: int,
+    unchanged_looks: int,
+    quiet_minutes: float,
+    grace_minutes: float,
+) -> NightEnd:
+    """Whether nothing changed for *quiet_minutes* and the night's UTC date has ended plus grace.
+
+    Parameters
+    ----------
+    night : date
+        The date of the night's folder, UTC.
+    last_change_us, now_us : int
+        When a look last found a change, and the present; UTC, microseconds.
+    unchanged_looks : int
+        Complete looks since, that found nothing changed. At least one is needed even when
+        *quiet_minutes* is 0: two looks in succession that agree.
+    """
+    date_ends_us = _date_ends_us(night) + round(grace_minutes * _MINUTE_US)
+    quiet_us = last_change_us + round(quiet_minutes * _MINUTE_US)
+    due_us = max(date_ends_us, quiet_us)
+    if now_us < date_ends_us:
+        waits_for = f"the end of its UTC date and {grace_minutes:g} min of grace"
+    elif now_us < quiet_us:
+        waits_for = f"{quiet_minutes:g} min without a change"
+    elif unchanged_looks < SETTLING_LOOKS - 1:
+        waits_for = "one more look that finds nothing changed"
+    else:
+        waits_for = ""
+    return NightEnd(over=not waits_for, waits_for=waits_for, due_us=due_us)
+
+
+def _follow_file(before: Watched | None, identity: FileIdentity, now_ns: int) -> Watched:
+    if before is None or before.identity != identity:
+        return Watched(identity=identity, since_ns=now_ns, looks=1)
+    return replace(before, looks=before.looks + 1)
+
+
+def _is_hidden(path: str, look: Look) -> bool:
+    folder = path.partition("/")[0] if "/" in path else TOP
+    return not look.unread.isdisjoint({TOP, folder, path})
+
+
+def _judge_presence(
+    cube: Watched | None, timing: Watched | None, *, now_ns: int, settle_seconds: float
+) -> Verdict | None:
+    """ARRIVING as long as a file is missing or still changes, else None."""
+    unsettled = [
+        name
+        for name, file in (("cube", cube), ("timing file", timing))
+        if file is not None and not is_stable(file, now_ns=now_ns, settle_seconds=settle_seconds)
+    ]
+    if cube is None:
+        reason = "lost cube: a timing file without its cube"
+        # The cube comes first: once its timing file is finished, none will come any more.
+        return Verdict(state=FileState.ARRIVING, reason=reason, alarm=not unsettled)
+    if timing is None:
+        return _arriving("no timing file")
+    if unsettled:
+        return _arriving(f"{' and '.join(unsettled)} still changing")
+    return None
+
+
+def _is_of(inspection: Inspection, cube: FileIdentity, timing: FileIdentity) -> bool:
+    """Whether these very files were read, and did not change meanwhile."""
+    return (
+        inspection.cube_before == inspection.cube_after == cube
+        and inspection.timing_before == inspection.timing_after == timing
+    )
+
+
+def _shortfall(inspection: Inspection) -> str | None:
+    """What sizes and rows lack or have too much of; more bytes or rows may still come."""
+    size_bytes = inspection.cube_after.size_bytes if inspection.cube_after else 0
+    if size_bytes < inspection.expected_bytes:
+        return f"truncated: {size_bytes} bytes, its header says {inspection.expected_bytes}"
+    if size_bytes > inspection.expected_bytes:
+        return f"too long: {size_bytes} bytes, its header says {inspection.expected_bytes}"
+    if inspection.rows != inspection.frames:
+        return f"{inspection.rows} rows for {inspection.frames} frames"
+    return None
+
+
+def _judge_content(inspection: Inspection) -> Verdict:
+    """Judge files to which nothing more will come."""
+    if inspection.problem is not None:
+        return _quarantined(inspection.problem)
+    exposure_s = inspection.cards.get("EXPTIME")
+    if exposure_s is None:
+        return _quarantined("EXPTIME is missing")
+    is_number = isinstance(exposure_s, int | float) and not isinstance(exposure_s, bool)
+    if not is_number or not 0 < float(exposure_s) < math.inf:
+        return _quarantined(f"EXPTIME is not a positive number: {exposure_s!r}")
+    return _WHOLE
+
+
+def _arriving(reason: str) -> Verdict:
+    return Verdict(state=FileState.ARRIVING, reason=reason)
+
+
+def _quarantined(reason: str) -> Verdict:
+    return Verdict(state=FileState.QUARANTINED, reason=reason)
+
+
+def _date_ends_us(night: date) -> int:
+    # Not "the next day": the last date that Python knows has none.
+    begins = datetime(night.year, night.month, night.day, tzinfo=UTC)
+    return round(begins.timestamp()) * 1_000_000 + _DAY_US
