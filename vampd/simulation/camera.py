@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ _SAVING_US = 1_000  #: from the last frame to the start of saving
 _BYTES_A_US = 500.0  #: how fast a cube is saved
 _TIMING_PIECES = 4
 _TIMING_PIECE_US = 2_000
+#: A buffer ends anywhere: here so many bytes before a row's end, give or take.
+_TORN_BYTES = 40
 _SIGN_BIT = 0x8000
 
 
@@ -157,9 +160,10 @@ def _kept(cube: Cube, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _timing_pieces(cube: Cube) -> Iterator[bytes]:
-    """The comment lines, then the rows, cut where a buffer ends and not at a line's end."""
+    """The comment lines, then the rows in pieces that end within a row."""
     yield comment_lines(cube).encode("ascii")
     text = "".join(rows(cube)).encode("ascii")
-    length = max(1, -(-len(text) // _TIMING_PIECES))
-    for first in range(0, len(text), length):
-        yield text[first : first + length]
+    cuts = [max(0, len(text) * k // _TIMING_PIECES - _TORN_BYTES) for k in range(_TIMING_PIECES)]
+    for first, last in pairwise([*cuts, len(text)]):
+        if first < last:
+            yield text[first:last]

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from vampd.errors import OperatorError
+from vampd.io.clock import Clock, SystemClock
 from vampd.simulation.camera import Logger, Step
 from vampd.simulation.cubes import cubes_of, lay_out, us_since_epoch
 from vampd.simulation.pixels import FramePainter
@@ -19,6 +20,8 @@ from vampd.simulation.truth import Truth, truth_of_cube, truth_of_scene
 
 DEFAULT_DATE = "20251106"
 DEFAULT_START = "05:10:00"
+
+_HOST_CLOCK = SystemClock()
 
 
 class SimulatedNight:
@@ -74,7 +77,7 @@ class SimulatedNight:
         folder: Path,
         *,
         speed: float = math.inf,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = _HOST_CLOCK,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Truth:
         """Write the night into *folder*, *speed* times as fast as the cameras do.
@@ -93,15 +96,16 @@ def play(
     steps: Iterator[Step],
     *,
     speed: float,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = _HOST_CLOCK,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Perform *steps*, each at its time on a clock that runs *speed* times too fast."""
-    began_s = clock()
+    began_ns = clock.monotonic_ns()
     first_us: int | None = None
     for step in steps:
         first_us = step.at_us if first_us is None else first_us
-        wait_s = began_s + (step.at_us - first_us) / 1e6 / speed - clock()
+        passed_s = (clock.monotonic_ns() - began_ns) / 1e9
+        wait_s = (step.at_us - first_us) / 1e6 / speed - passed_s
         if wait_s > 0:
             sleep(wait_s)
         step()
