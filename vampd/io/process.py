@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -23,6 +22,7 @@ _PACKAGES = {
     "fpack": "libcfitsio-bin",
     "funpack": "libcfitsio-bin",
     "rsync": "rsync",
+    "setpriv": "util-linux",
     "sh": "dash",
     "sha256sum": "coreutils",
     "ssh": "openssh-client",
@@ -38,8 +38,10 @@ _DRAIN_SECONDS = 1.0
 
 _CHUNK_BYTES = 1 << 16
 _SHORT_OF = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_libc = ctypes.CDLL(None, use_errno=True)
+
+# setpriv (util-linux) asks the kernel to kill the program when we die, then becomes the
+# program. Code of ours between fork and exec could deadlock where there are threads.
+_DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,13 +70,13 @@ class _Deadlines:
         now = time.monotonic()
         total = self._started + self.total_seconds - now
         if total <= 0:
-            msg = f"{self.program} was ended: not done after {self.total_seconds:.0f} s"
+            msg = f"{self.program} was ended: not done after {self.total_seconds:g} s"
             raise RetryableError(msg)
         if self.idle_seconds is None:
             return total
         idle = self._heard + self.idle_seconds - now
         if idle <= 0:
-            msg = f"{self.program} was ended: silent for {self.idle_seconds:.0f} s"
+            msg = f"{self.program} was ended: silent for {self.idle_seconds:g} s"
             raise RetryableError(msg)
         return min(total, idle)
 
@@ -234,34 +236,25 @@ def printable(text: bytes | bytearray) -> str:
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    program = command[0]
-    if shutil.which(program) is None:
-        package = _PACKAGES.get(program)
-        advice = f" (Debian package {package})" if package else ""
-        msg = f"{program} is not installed here{advice}"
-        raise OperatorError(msg)
-    parent = os.getpid()
+    for program in (command[0], _DIE_WITH_US[0]):
+        if shutil.which(program) is None:
+            package = _PACKAGES.get(program)
+            advice = f" (Debian package {package})" if package else ""
+            msg = f"{program} is not installed here{advice}"
+            raise OperatorError(msg)
     try:
         return subprocess.Popen(
-            list(command),
+            [*_DIE_WITH_US, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
             env=os.environ | {"LC_ALL": "C"},
             start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
         )
     except OSError as error:
-        msg = f"{program} could not be started: {error}"
+        msg = f"{command[0]} could not be started: {error}"
         raise (ResourceError if error.errno in _SHORT_OF else OperatorError)(msg) from error
-
-
-def _die_with(parent: int) -> None:
-    """In the new child, before it becomes the program: be killed when *parent* dies."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the request was in place
-        os._exit(1)
 
 
 def _end(child: subprocess.Popen[bytes], exit_fd: int) -> None:

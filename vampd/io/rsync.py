@@ -20,6 +20,7 @@ _STALLED_SECONDS = 120
 
 _ERRNO = re.compile(r"\((\d{1,3})\)(?:$|:)", re.MULTILINE)
 _NO_SPACE = frozenset({28, 122})  # ENOSPC, EDQUOT
+_BROKEN_CONNECTION = frozenset({32, 104, 110})  # EPIPE, ECONNRESET, ETIMEDOUT
 _VANISHED = 24
 _RETRYABLE_CODES = frozenset(
     {
@@ -100,10 +101,8 @@ def classify(code: int, stderr: str) -> type[VampdError]:
         return IntegrityError
     if theirs:
         return OperatorError
-    said = ssh.complaint(stderr)
-    if said is not None:
-        return said
-    return RetryableError if code in _RETRYABLE_CODES or code < 0 else OperatorError
+    passing = (code in _RETRYABLE_CODES or code < 0) and not ssh.refuses(stderr)
+    return RetryableError if passing else OperatorError
 
 
 def _errors_by_side(stderr: str) -> tuple[set[int], set[int]]:
@@ -115,4 +114,4 @@ def _errors_by_side(stderr: str) -> tuple[set[int], set[int]]:
             continue
         side = ours if "[sender]" in line else theirs
         side.update(int(number) for number in _ERRNO.findall(line))
-    return ours, theirs - {32, 104, 110}  # a broken connection is nobody's disk
+    return ours - _BROKEN_CONNECTION, theirs - _BROKEN_CONNECTION

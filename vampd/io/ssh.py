@@ -18,7 +18,7 @@ _ALIVE_COUNT = 4
 # "Name or service not known" is the resolver's word that there is no such name: a typing
 # error far more often than a fault that heals. A resolver that is down says "Temporary failure
 # in name resolution", and that passes by itself.
-_DETERMINISTIC = re.compile(
+_REFUSAL = re.compile(
     r"""
       Host\ key\ verification\ failed
     | REMOTE\ HOST\ IDENTIFICATION\ HAS\ CHANGED
@@ -32,17 +32,6 @@ _DETERMINISTIC = re.compile(
     | [Uu]nknown\ option | illegal\ option
     | Can't\ open\ user\ config\ file
     | administratively\ prohibited
-    """,
-    re.VERBOSE,
-)
-_TRANSIENT = re.compile(
-    r"""
-      Connection\ (?:refused|reset|timed\ out|closed|to\ .*\ (?:closed|timed\ out))
-    | Operation\ timed\ out | Timeout,\ server
-    | No\ route\ to\ host | Network\ is\ (?:unreachable|down) | Host\ is\ down
-    | Temporary\ failure\ in\ name\ resolution
-    | (?:kex|ssh)_exchange_identification
-    | Broken\ pipe
     """,
     re.VERBOSE,
 )
@@ -81,26 +70,21 @@ def ssh_command(
     return ["ssh", *before, "--", place.host, shlex.join(remote)]
 
 
-def complaint(stderr: str) -> type[VampdError] | None:
-    """Who must act upon what ssh said, or None where ssh said nothing that we know.
+def refuses(stderr: str) -> bool:
+    """Whether ssh complained of what only a person can mend.
 
-    Deterministic: a wrong or unknown host key, a refused login, an unknown host name,
-    a bad option. Transient: unreachable, refused, reset, closed, timed out.
+    A wrong or unknown host key, a refused login, an unknown host name, a bad option.
     """
-    if _DETERMINISTIC.search(stderr):
-        return OperatorError
-    if _TRANSIENT.search(stderr):
-        return RetryableError
-    return None
+    return _REFUSAL.search(stderr) is not None
 
 
 def classify(code: int, stderr: str) -> type[VampdError]:
     """Who must act when ssh, or what it ran, ended with *code* other than 0.
 
-    A failure of ssh itself that has no known words is a network's, so transient. A remote
-    program ended by a signal (128 and above) may do better next time; any other
-    status of it will be the same again.
+    ssh's own failures but those that `refuses` knows are the network's: unreachable,
+    refused, reset, closed, timed out. A remote program ended by a signal (128 and above)
+    may do better next time; any other status of it will be the same again.
     """
     if code == SSH_FAILED:
-        return complaint(stderr) or RetryableError
+        return OperatorError if refuses(stderr) else RetryableError
     return RetryableError if code < 0 or code >= 128 else OperatorError

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vampd.errors import (
+    ConfigError,
+    IntegrityError,
+    OperatorError,
+    RetryableError,
+    VampdError,
+)
+from vampd.io import rsync, ssh
+from vampd.io.place import Place
+from vampd.io.process import Finished
+from vampd.io.sha256sum import parse_digests
+
+DIGEST = "0" * 63 + "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "path"),
+    [
+        ("/mnt/tier1/", None, "/mnt/tier1"),
+        ("/", None, "/"),
+        ("scexao6:/mnt/tier1/2_ARCHIVED_DATA", "scexao6", "/mnt/tier1/2_ARCHIVED_DATA"),
+        ("vampires@scexao6:/mnt", "vampires@scexao6", "/mnt"),
+        ("[::1]:/mnt", "::1", "/mnt"),
+        ("me@[fe80::1]:/mnt", "me@fe80::1", "/mnt"),
+        ("scexao6:/mnt/two words/./x//y", "scexao6", "/mnt/two words/x/y"),
+        ("/mnt/a:b", None, "/mnt/a:b"),
+    ],
+)
+def test_a_place_is_read_once_and_written_back(text: str, host: str | None, path: str) -> None:
+    place = Place.parse(text)
+
+    assert (place.host, place.path) == (host, path)
+    assert Place.parse(str(place)) == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "mnt",
+        "scexao6:mnt",
+        "scexao6:",
+        "scexao6::module/x",
+        "-oProxyCommand=evil:/x",
+        "a@-b:/x",
+        "two words:/x",
+        "scexao6: /x",
+        "/x/../y",
+        "scexao6:/x\n",
+        "/x\x00",
+        "/x\u202e",
+        "$(evil):/x",
+    ],
+)
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="not a place"):
+        Place.parse(text)
+
+
+@pytest.mark.parametrize("relative", ["", "/etc", "../x", "a/../../x"])
+def test_a_child_lies_below(relative: str) -> None:
+    with pytest.raises(ConfigError):
+        Place.parse("scexao6:/mnt").child(relative)
+
+
+@given(st.from_regex(r"([a-z@]{1,9}:|\[[0-9:]{1,9}\]:)?/[ -~]{0,20}", fullmatch=True))
+def test_whatever_is_read_is_written_back(text: str) -> None:
+    try:
+        place = Place.parse(text)
+    except ConfigError:
+        return
+
+    assert Place.parse(str(place)) == place
+    assert Place.parse(str(place.child("20251106"))).path.endswith("/20251106")
+
+
+def test_the_command_neither_trusts_newer_files_nor_uses_final_names() -> None:
+    command = rsync.rsync_command(
+        Path("/data/20251106"), Place.parse("scexao6:/mnt/20251106"), bandwidth_kib=500
+    )
+
+    assert "--update" not in command
+    assert "--inplace" not in command
+    assert "--bwlimit=500" in command
+    assert "--checksum" not in command
+    assert command[-3:] == ["--", "/data/20251106/", "scexao6:/mnt/20251106/"]
+
+
+def test_the_operators_ssh_options_come_before_our_defaults_but_not_before_batch_mode() -> None:
+    words = ssh.ssh_options(["-o", "ConnectTimeout=99"], connect_timeout_seconds=5)
+
+    assert words.index("BatchMode=yes") < words.index("ConnectTimeout=99")
+    assert words.index("ConnectTimeout=99") < words.index("ConnectTimeout=5")
+    assert not any("StrictHostKeyChecking" in word for word in words)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "vgen2/../../x", "a\nb", "a\0b", ""])
+def test_a_path_that_leaves_the_night_is_never_sent(path: str) -> None:
+    with pytest.raises(OperatorError, match="nothing was sent"):
+        rsync.file_list(["vgen2/fine", path])
+
+
+# Words of rsync 3.2.7 and 3.5.0, and of OpenSSH 9.2.
+NO_SPACE = (
+    'rsync: [receiver] write failed on "/mnt/x": No space left on device (28)\n'
+    "rsync error: error in file IO (code 11) at receiver.c(381) [receiver=3.2.7]"
+)
+MISSING = (
+    'rsync: [Receiver] mkdir "/nope/20251106" failed: No such file or directory (2)\n'
+    "rsync error: error in file IO (code 11) at main.c(808) [Receiver=3.5.0]"
+)
+IN_THE_WAY = (
+    'rsync: [Receiver] ERROR: cannot stat destination "/mnt/20251106/": Not a directory (20)\n'
+    "rsync error: errors selecting input/output files, dirs (code 3) at main.c(789)"
+)
+FORBIDDEN = (
+    'rsync: [generator] recv_generator: mkdir "/mnt/20251106/vgen2" failed: '
+    "Permission denied (13)\n"
+    "*** Skipping any contents from this failed directory ***\n"
+    "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
+)
+READ_ONLY = (
+    'rsync: [receiver] mkstemp "/mnt/.x.abc" failed: Read-only file system (30)\n'
+    "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
+)
+SOURCE_GONE = (
+    'rsync: [sender] link_stat "/data/vgen2/c" failed: No such file or directory (2)\n'
+    "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
+)
+SOURCE_UNREADABLE = 'rsync: [sender] read errors mapping "/data/x": Input/output error (5)'
+CUT = (
+    "rsync: [sender] write error: Broken pipe (32)\n"
+    "rsync: connection unexpectedly closed (1000 bytes received so far) [sender]\n"
+    "rsync error: error in rsync protocol data stream (code 12) at io.c(231) [sender=3.2.7]"
+)
+REFUSED = "ssh: connect to host scexao6 port 22: Connection refused\n" + CUT
+NO_NAME = "ssh: Could not resolve hostname scexao9: Name or service not known\n" + CUT
+NO_RESOLVER = "ssh: Could not resolve hostname x: Temporary failure in name resolution\n" + CUT
+HOST_KEY = "Host key verification failed.\n" + CUT
+LOGIN = "vampires@scexao6: Permission denied (publickey,password).\n" + CUT
+NO_RSYNC = "bash: line 1: rsync: command not found\n" + CUT
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "wrong"),
+    [
+        (11, NO_SPACE, RetryableError),
+        (23, NO_SPACE, RetryableError),
+        (12, NO_SPACE + "\n" + CUT, RetryableError),
+        (11, NO_SPACE.replace("No space left on device (28)", "Disk quota exceeded (122)"),
+         RetryableError),
+        (11, MISSING, OperatorError),
+        (12, MISSING + "\n" + CUT, OperatorError),
+        (3, IN_THE_WAY, OperatorError),
+        (23, FORBIDDEN, OperatorError),
+        (23, READ_ONLY, OperatorError),
+        (23, SOURCE_GONE, IntegrityError),
+        (24, 'file has vanished: "/data/vgen2/c"', IntegrityError),
+        (23, SOURCE_UNREADABLE, IntegrityError),
+        (12, CUT, RetryableError),
+        (12, REFUSED, RetryableError),
+        (255, REFUSED, RetryableError),
+        (12, NO_NAME, OperatorError),
+        (255, NO_RESOLVER, RetryableError),
+        (255, HOST_KEY, OperatorError),
+        (12, HOST_KEY, OperatorError),
+        (255, LOGIN, OperatorError),
+        (255, "", RetryableError),
+        (10, "", RetryableError),
+        (30, "rsync error: timeout in data send/receive (code 30)", RetryableError),
+        (35, "", RetryableError),
+        (20, "", RetryableError),
+        (-9, "", RetryableError),
+        (127, NO_RSYNC, OperatorError),
+        (1, "rsync: --fsync: unknown option", OperatorError),
+        (2, "protocol version mismatch -- is your shell clean?", OperatorError),
+        (23, "", OperatorError),
+    ],
+)  # fmt: skip
+def test_a_failure_says_who_must_act(code: int, stderr: str, wrong: type[VampdError]) -> None:
+    assert rsync.classify(code, stderr) is wrong
+
+
+def finished(stdout: bytes, stderr: str = "", code: int = 0) -> Finished:
+    return Finished(code=code, stdout=stdout, stderr_tail=stderr)
+
+
+def record(name: str, digest: str = DIGEST) -> bytes:
+    return f"{digest}  {name}\0".encode()
+
+
+def test_digests_and_complaints_are_told_apart_file_by_file() -> None:
+    answers = parse_digests(
+        finished(
+            record("/n/a:b"),
+            "sync: error opening '/n/c:d': No such file or directory\n"
+            "sha256sum: '/n/c:d': No such file or directory\n"
+            "sha256sum: /n/e: Permission denied",
+            123,
+        ),
+        {"/n/a:b", "/n/c:d", "/n/e"},
+    )
+
+    assert answers["/n/a:b"].sha256 == DIGEST
+    assert answers["/n/c:d"].why == "No such file or directory"
+    assert answers["/n/e"].why == "Permission denied"
+
+
+def test_a_file_that_could_not_be_made_durable_has_no_digest() -> None:
+    answers = parse_digests(
+        finished(record("/n/a"), "sync: error syncing '/n/a': Input/output error", 123), {"/n/a"}
+    )
+
+    assert answers["/n/a"].sha256 is None
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        b"",
+        b"Welcome to scexao6\n" + record("/n/a"),
+        record("/n/a") + record("/n/a"),
+        record("/n/a") + record("/n/b"),
+        record("/n/a")[:-1],
+        record("/n/a")[:40],
+        record("/n/a", DIGEST.upper().replace("0", "A")),
+        record("/n/a") + b"\0",
+        f"{DIGEST}  -\0".encode(),
+        f"\\{DIGEST}  /n/a\0".encode(),
+    ],
+)
+@pytest.mark.parametrize("code", [0, 123])
+def test_an_answer_that_does_not_fit_is_not_believed(stdout: bytes, code: int) -> None:
+    with pytest.raises(OperatorError, match="sha256sum"):
+        parse_digests(finished(stdout, code=code), {"/n/a"})
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "wrong"),
+    [
+        (255, "ssh: connect to host x port 22: No route to host", RetryableError),
+        (255, "Host key verification failed.", OperatorError),
+        (125, "xargs: sh: terminated by signal 9", RetryableError),
+        (137, "", RetryableError),
+        (-15, "", RetryableError),
+        (127, "sh: xargs: not found", OperatorError),
+        (1, "This account is currently not available.", OperatorError),
+    ],
+)
+def test_a_failed_sha256sum_is_nobodys_digest(
+    code: int, stderr: str, wrong: type[VampdError]
+) -> None:
+    with pytest.raises(VampdError) as caught:
+        parse_digests(finished(record("/n/a"), stderr, code), {"/n/a"})
+
+    assert type(caught.value) is wrong
