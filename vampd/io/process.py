@@ -70,13 +70,13 @@ class _Deadlines:
         now = time.monotonic()
         total = self._started + self.total_seconds - now
         if total <= 0:
-            msg = f"{self.program} was ended: not done after {self.total_seconds:g} s"
+            msg = f"{self.program} was ended: not done after {self.total_seconds:.1f} s"
             raise RetryableError(msg)
         if self.idle_seconds is None:
             return total
         idle = self._heard + self.idle_seconds - now
         if idle <= 0:
-            msg = f"{self.program} was ended: silent for {self.idle_seconds:g} s"
+            msg = f"{self.program} was ended: silent for {self.idle_seconds:.1f} s"
             raise RetryableError(msg)
         return min(total, idle)
 

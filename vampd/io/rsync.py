@@ -19,6 +19,8 @@ PARTIAL_FOLDER = ".vampd-partial"
 _STALLED_SECONDS = 120
 
 _ERRNO = re.compile(r"\((\d{1,3})\)(?:$|:)", re.MULTILINE)
+# A far shell without rsync ends with 127, but its closed pipe may be noticed first (12).
+_NO_RSYNC = re.compile("command not found|rsync: not found|[Uu]nknown command")
 _NO_SPACE = frozenset({28, 122})  # ENOSPC, EDQUOT
 _BROKEN_CONNECTION = frozenset({32, 104, 110})  # EPIPE, ECONNRESET, ETIMEDOUT
 _VANISHED = 24
@@ -101,7 +103,8 @@ def classify(code: int, stderr: str) -> type[VampdError]:
         return IntegrityError
     if theirs:
         return OperatorError
-    passing = (code in _RETRYABLE_CODES or code < 0) and not ssh.refuses(stderr)
+    hopeless = ssh.refuses(stderr) or _NO_RSYNC.search(stderr)
+    passing = (code in _RETRYABLE_CODES or code < 0) and not hopeless
     return RetryableError if passing else OperatorError
 
 

@@ -25,8 +25,8 @@ _EACH = (
     'exec sha256sum --zero -- "$@"'
 )
 _RECORD = re.compile(rb"([0-9a-f]{64}) [ *](/.*)", re.DOTALL)
-_FAILED = re.compile(r"sha256sum: (?P<name>/.*|'.*'): (?P<why>[^:]+)")
-_SYNC_FAILED = re.compile(r"sync: error syncing (?P<name>/.*|'.*'): (?P<why>[^:]+)")
+_FAILED = re.compile(r"(?:\S*/)?sha256sum: (?P<name>/.*|'.*'): (?P<why>[^:]+)")
+_SYNC_FAILED = re.compile(r"(?:\S*/)?sync: error syncing (?P<name>/.*|'.*'): (?P<why>[^:]+)")
 
 #: xargs: some of its programs failed (their own words tell which files), or one was killed.
 _SOME_FAILED = 123

@@ -149,8 +149,10 @@ def _deadline_seconds(job: TransferJob, files: Sequence[ListedFile]) -> float:
 
 
 def _idle_seconds(files: Sequence[ListedFile], *, resend: bool) -> float:
-    """rsync reports every second while it sends, but is silent while a side reads a file
-    that lies there already: one at a time, or all of them when contents are compared.
+    """How long an honest rsync may be silent.
+
+    It reports every second while it sends, and nothing while a side reads a file that
+    lies there already: one at a time, or all of them when contents are compared.
     """
     sizes = [file["size_bytes"] for file in files]
     silent_bytes = sum(sizes) if resend else max(sizes)

@@ -1,0 +1,138 @@
+"""A small night, and far sides of several kinds for the tests of transfer and verify."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.sshd import LoopbackSshd, running_sshd
+from vampd.stages import transfer, verify
+from vampd.stages.transfer import ListedFile, TransferJob, TransferResult
+from vampd.stages.verify import VerifyJob
+
+DATE = "20251106"
+NIGHT = f"archive {DATE}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FarSide:
+    """A night here, and a destination to send it to."""
+
+    night: Path
+    destination: Path  #: as a folder, wherever the far side is
+    place: str  #: as the configuration names it
+    ssh_options: list[str]
+    sshd: LoopbackSshd | None = None
+    files: list[ListedFile] = field(default_factory=list)
+
+    @property
+    def arrived(self) -> Path:
+        return self.destination / DATE
+
+    def add(self, path: str, content: bytes) -> ListedFile:
+        """Put a file into the night, and on its list."""
+        (self.night / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.night / path).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        listed: ListedFile = {"path": path, "size_bytes": len(content), "sha256": digest}
+        self.files.append(listed)
+        return listed
+
+    def transfer_job(
+        self, *, resend: bool = False, bandwidth_kib: int | None = None
+    ) -> TransferJob:
+        return {
+            "night": NIGHT,
+            "folder": str(self.night),
+            "destination": self.place,
+            "date": DATE,
+            "files": self.files,
+            "resend": resend,
+            "ssh_options": self.ssh_options,
+            "connect_timeout_seconds": 5,
+            "bandwidth_kib": bandwidth_kib,
+        }
+
+    def verify_job(self, *, verify_at: Path | None = None) -> VerifyJob:
+        host, colon, _ = self.place.rpartition(":")
+        return {
+            "night": NIGHT,
+            "verify_at": f"{host}{colon}{verify_at or self.arrived}",
+            "destination": f"{host}{colon}{self.arrived}",
+            "files": self.files,
+            "ssh_options": self.ssh_options,
+            "connect_timeout_seconds": 5,
+        }
+
+    def send(self, *, resend: bool = False, bandwidth_kib: int | None = None) -> TransferResult:
+        return transfer.work(self.transfer_job(resend=resend, bandwidth_kib=bandwidth_kib))
+
+    def verdicts(self, *, verify_at: Path | None = None) -> dict[str, str]:
+        results = verify.work(self.verify_job(verify_at=verify_at))["results"]
+        return {result["path"]: result["verdict"] for result in results}
+
+
+def local_side(tmp_path: Path) -> FarSide:
+    """A destination on this machine."""
+    destination = tmp_path / "far side"
+    destination.mkdir()
+    (tmp_path / "night").mkdir()
+    return FarSide(
+        night=tmp_path / "night", destination=destination, place=str(destination), ssh_options=[]
+    )
+
+
+@contextmanager
+def ssh_side(tmp_path: Path, *, path: str | None = None) -> Iterator[FarSide]:
+    """A destination behind a real sshd; its sessions have *path* as their PATH."""
+    local = local_side(tmp_path)
+    with running_sshd(tmp_path / "sshd", path=path) as sshd:
+        yield FarSide(
+            night=local.night,
+            destination=local.destination,
+            place=f"{sshd.host}:{local.destination}",
+            ssh_options=sshd.options,
+            sshd=sshd,
+        )
+
+
+def fill(side: FarSide, *, files: int = 3, size_bytes: int = 1000) -> None:
+    """Give *side* cubes with colons in their names, and a manifest."""
+    for number in range(files):
+        side.add(f"vgen2/vsync_05:11:38.{number:06d}.cam1.A.fits.fz", os.urandom(size_bytes))
+    side.add(f"manifest_VMP_{DATE}.csv", b"VMPA00425189|/x|1\n")
+
+
+def liar(folder: Path, program: str, script: str = "exit 0") -> Path:
+    """A program in *folder* that says it did what it was asked to do."""
+    folder.mkdir(exist_ok=True)
+    path = folder / program
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return folder
+
+
+def lie(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def powerless(folder: Path, program: str) -> Path:
+    """The real *program*, in *folder*, without root's power to read and write everywhere."""
+    drop = "setpriv --reuid=65534 --regid=65534 --clear-groups " if os.geteuid() == 0 else ""
+    return liar(folder, program, f'exec {drop}{shutil.which(program)} "$@"')
+
+
+def flip_one_byte(path: Path) -> None:
+    """Change one byte of *path*; its size and time stay."""
+    times = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
