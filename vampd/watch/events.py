@@ -116,7 +116,9 @@ class EventHints:
             self._drop_lost(observer, wanted)
             for folder in wanted.keys() - self._watched.keys():
                 problems += self._watch(observer, folder, wanted[folder])
-        except (OSError, RuntimeError) as error:  # RuntimeError: no thread could be started
+        except OSError as error:
+            problems.append(error.strerror or str(error))
+        except RuntimeError as error:  # no more threads can be started
             problems.append(str(error))
         self._tell("; ".join(sorted(problems)))
 
@@ -156,7 +158,11 @@ class EventHints:
         if old is not None and old.is_alive() and not is_due:
             return old
         new = Observer()
-        new.start()
+        try:
+            new.start()
+        except RuntimeError:
+            new.stop()  # its inotify thread runs already
+            raise
         self._observer = new
         self._watched.clear()
         if old is not None:
