@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from pathlib import Path
 
@@ -148,3 +149,16 @@ def test_a_camera_never_overwrites_a_file(tmp_path: Path) -> None:
     assert {name: before[name] for name in before} == {
         name: digest for name, digest in digests_of_tree(tmp_path).items() if name in before
     }
+
+
+@pytest.mark.filterwarnings("error")
+def test_steps_may_be_abandoned_half_way(tmp_path: Path) -> None:
+    for step in SimulatedNight((QUICK,)).steps(tmp_path):
+        step()
+        if step.action is Action.WRITE:
+            break
+
+    del step
+    gc.collect()
+    (left,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert left.suffix == ".tmp"

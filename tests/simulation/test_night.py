@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from vampd.errors import OperatorError, UsageError
 from vampd.simulation import night as simulation
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.random_scenes import random_night, random_scenes
+from vampd.simulation.reference_scenes import scene_named
 from vampd.simulation.scenes import CubeFault, Fault, Scene, both, polarimetry
 from vampd.simulation.truth import Truth
 
@@ -301,6 +303,29 @@ def test_a_night_that_crosses_midnight_stays_in_its_folder(tmp_path: Path) -> No
     assert truth.files[0].path > truth.files[4].path
 
 
+def test_a_cube_is_named_after_the_moment_its_first_frame_was_logged() -> None:
+    shifted = replace(scene_named("hst-filename"), name_shift_s=0.0)
+    (plain, *_), (early, *_) = (
+        SimulatedNight((scene,)).cubes for scene in (shifted, scene_named("hst-filename"))
+    )
+
+    first_ns = int(plain.frames.logged_ns[0])
+    of_day_s = (first_ns // 10**9) % 86_400
+    clock = f"{of_day_s // 3600:02d}:{of_day_s // 60 % 60:02d}:{of_day_s % 60:02d}"
+    assert plain.stem.startswith(f"vcam1_{clock}.")
+    assert 0 < int(plain.stem[-9:]) - first_ns % 10**9 < 100_000
+    assert early.stem == plain.stem.replace("_05:", "_19:")
+
+
+def test_the_date_card_is_written_just_after_the_last_frame(tmp_path: Path) -> None:
+    truth = SimulatedNight((scene_named("slow-15s"),)).write(tmp_path)
+
+    for file in truth.files:
+        card = fits.getheader(tmp_path / truth.night / file.path)["DATE"]
+        written_s = datetime.fromisoformat(f"{card}+00:00").timestamp()
+        assert 0 < written_s - file.t_us[-1] / 1e6 <= 1
+
+
 def test_scenes_never_share_a_moment_and_cubes_never_share_a_name() -> None:
     for seed in range(4):
         truth = random_night(seed, count=10).truth
@@ -329,3 +354,49 @@ def test_impossible_scenes_are_refused_with_all_reasons() -> None:
         one_fault(Fault.NAN_ROW, frames=4)
     with pytest.raises(UsageError, match="not a date"):
         SimulatedNight((Scene(name="a", triggers=1),), date="20251131")
+
+
+def test_frames_of_random_nights_lie_within_the_tolerance_of_their_partner_alone() -> None:
+    checked = 0
+    for seed in range(12):
+        night = random_night(seed, most_triggers=400)
+        for laid in night.laid:
+            scene = laid.scene
+            slow = scene.detector_mode.upper() == "SLOW"
+            tolerance_us = 0.868 * scene.rows_read * (2.5 if slow else 1.0)
+            mine = [cube.frames for cube in night.cubes if cube.number == laid.number]
+            cameras = [cube.camera for cube in night.cubes if cube.number == laid.number]
+            if not scene.external_trigger or set(cameras) != {1, 2}:
+                continue
+            triggers, times = (
+                [
+                    np.concatenate(
+                        [
+                            getattr(f, name)
+                            for f, c in zip(mine, cameras, strict=True)
+                            if c == camera
+                        ]
+                    )
+                    for camera in (1, 2)
+                ]
+                for name in ("triggers", "acquired_us")
+            )
+            near = np.abs(times[0][:, None] - times[1]) <= tolerance_us
+            assert (near == (triggers[0][:, None] == triggers[1])).all()
+            checked += int(near.sum())
+    assert checked > 1_000
+
+
+def test_random_nights_hold_all_that_they_promise() -> None:
+    scenes = [scene for seed in range(60) for scene in random_scenes(seed, with_faults=True)]
+
+    assert {fault.fault for scene in scenes for fault in scene.faults} == set(Fault)
+    assert {scene.detector_mode.upper() for scene in scenes} == {"FAST", "SLOW"}
+    assert {scene.cameras for scene in scenes} == {(1, 2), (1,), (2,)}
+    assert {scene.alternates for scene in scenes} == {True, False}
+    assert min(scene.jitter_us for scene in scenes) < 30
+    assert max(scene.jitter_us for scene in scenes) > 480
+    for something in ("late_start", "dropped", "unseen", "gaps", "cards_of_cube", "name_shift_s"):
+        assert len({str(getattr(scene, something)) for scene in scenes}) > 3, something
+    for number, scene in enumerate(scenes):
+        SimulatedNight((scene,), seed=number)

@@ -78,6 +78,10 @@ class _OpenFile:
         if self._file is not None:
             self._file.close()
 
+    def __del__(self) -> None:
+        # Steps may be abandoned half-way, as by a logger that dies.
+        self.close()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Logger:

@@ -56,7 +56,7 @@ def flc_states(scene: Scene) -> NDArray[np.int64]:
 def trigger_times_us(scene: Scene, *, start_us: int) -> NDArray[np.int64]:
     """Times of all triggers of *scene*, the first at *start_us*."""
     intervals_us = np.full(scene.triggers, scene.period_us, dtype=np.int64)
-    if scene.flc:
+    if scene.alternates:
         intervals_us += scene.jitter_us * flc_states(scene)
     for trigger, pause_us in scene.gaps:
         intervals_us[trigger] += pause_us

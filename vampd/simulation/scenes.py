@@ -83,7 +83,7 @@ class Scene:
     period_us: int = 5_000
     exptime_s: float = 0.00499
     external_trigger: bool = True  #: False: both cameras run freely
-    flc: bool = False  #: the trigger lengthens every other interval
+    flc: bool = False  #: it is in and switched on; a trigger then lengthens every other interval
     jitter_us: int = 30  #: half-width J of the intervals T+J, T-J with the FLC on
     first_state: int = -1  #: of trigger 0 with the FLC on: -1 is A, +1 is B
     detector_mode: str = "FAST"
@@ -125,6 +125,11 @@ class Scene:
         if wrong:
             msg = f"scene {self.name} " + ", and ".join(wrong)
             raise UsageError(msg)
+
+    @property
+    def alternates(self) -> bool:
+        """Whether frames alternate between A and B: without a trigger nothing drives the FLC."""
+        return self.flc and self.external_trigger
 
     def fault_of(self, camera: int, ordinal: int) -> Fault | None:
         """The first fault that strikes cube *ordinal* of *camera*."""

@@ -120,9 +120,9 @@ def truth_of_scene(laid: LaidScene) -> SceneTruth:
         name=laid.scene.name,
         start=laid.start_us / 1e6,
         n=laid.scene.triggers,
-        flc=laid.scene.flc,
+        flc=laid.scene.alternates,
         exttrig=laid.scene.external_trigger,
-        state=flc_states(laid.scene) if laid.scene.flc else None,
+        state=flc_states(laid.scene) if laid.scene.alternates else None,
     )
 
 
