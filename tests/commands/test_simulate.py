@@ -88,6 +88,7 @@ def test_scenes_are_listed_without_a_folder() -> None:
         ((), "which FOLDER"),
         (("x", "--scene", "nonsense"), "no scene is called 'nonsense'; there are: dark-free-run"),
         (("x", "--scene", "one-frame", "--random", 2), "not both"),
+        (("x", "--truth", "/nowhere/truth.json"), "/nowhere is not a folder"),
         (("x", "--faults"), "--faults needs --random"),
         (("x", "--date", "20251399"), "is not a date"),
     ],

@@ -64,6 +64,9 @@ def command(
     if folder is None:
         msg = "which FOLDER shall the night be written into?"
         raise UsageError(msg)
+    if truth is not None and not truth.parent.is_dir():
+        msg = f"{truth.parent} is not a folder, so the truth could not be written there"
+        raise UsageError(msg)
     night = SimulatedNight(scenes, seed=seed, date=date, start=start)
     _refuse_to_mix(folder / date, append=append)
     if not dry_run:
