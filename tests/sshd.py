@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -38,15 +39,11 @@ class LoopbackSshd:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(number) for number in children.read_text().split()]
 
-    def cut(self, *, within_seconds: float = 10.0) -> None:
-        """Kill the connections, as a pulled cable would; wait for one to kill."""
-        deadline = time.monotonic() + within_seconds
-        while not (numbers := self.connections()):
-            assert time.monotonic() < deadline, "nobody connected"
-            time.sleep(0.02)
-        for number in numbers:
+    def signal(self, number: signal.Signals) -> None:
+        """Send *number* to every connection."""
+        for connection in self.connections():
             with suppress(ProcessLookupError):
-                os.kill(number, 9)
+                os.kill(connection, number)
 
     def change_host_key(self) -> None:
         """Let the client remember another host key than the server's."""
@@ -85,9 +82,9 @@ def running_sshd(folder: Path, *, path: str | None = None) -> Iterator[LoopbackS
         _wait_until_ready(server)
         yield server
     finally:
-        for number in [*server.connections(), process.pid] if process.poll() is None else []:
-            with suppress(ProcessLookupError):
-                os.kill(number, 9)
+        if process.poll() is None:
+            server.signal(signal.SIGKILL)
+            process.kill()
         process.wait(timeout=_READY_SECONDS)
 
 

@@ -102,7 +102,9 @@ def test_the_operators_ssh_options_come_before_our_defaults_but_not_before_batch
     assert not any("StrictHostKeyChecking" in word for word in words)
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "vgen2/../../x", "a\nb", "a\0b", ""])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../x", "vgen2/../../x", "a\nb", "a\0b", "", "vgen2/\u00e9"]
+)
 def test_a_path_that_leaves_the_night_is_never_sent(path: str) -> None:
     with pytest.raises(OperatorError, match="nothing was sent"):
         rsync.file_list(["vgen2/fine", path])
@@ -136,6 +138,7 @@ SOURCE_GONE = (
     "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
 )
 SOURCE_UNREADABLE = 'rsync: [sender] read errors mapping "/data/x": Input/output error (5)'
+SOURCE_FORBIDDEN = 'rsync: [sender] send_files failed to open "/data/x": Permission denied (13)'
 CUT = (
     "rsync: [sender] write error: Broken pipe (32)\n"
     "rsync: connection unexpectedly closed (1000 bytes received so far) [sender]\n"
@@ -165,6 +168,7 @@ NO_RSYNC = "bash: line 1: rsync: command not found\n" + CUT
         (23, SOURCE_GONE, IntegrityError),
         (24, 'file has vanished: "/data/vgen2/c"', IntegrityError),
         (23, SOURCE_UNREADABLE, IntegrityError),
+        (23, SOURCE_FORBIDDEN, OperatorError),
         (12, CUT, RetryableError),
         (12, REFUSED, RetryableError),
         (255, REFUSED, RetryableError),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +17,8 @@ import pytest
 
 from tests.sshd import LoopbackSshd, running_sshd
 from vampd.stages import transfer, verify
-from vampd.stages.transfer import ListedFile, TransferJob, TransferResult
+from vampd.stages.listed import ListedFile
+from vampd.stages.transfer import TransferJob, TransferResult
 from vampd.stages.verify import VerifyJob
 
 DATE = "20251106"
@@ -70,6 +74,35 @@ class FarSide:
             "ssh_options": self.ssh_options,
             "connect_timeout_seconds": 5,
         }
+
+    @contextmanager
+    def cut_once_data_flow(self) -> Iterator[None]:
+        """Kill the connection a second after the first bytes of a cube have arrived."""
+        with self._once_data_flow(signal.SIGKILL):
+            yield
+
+    @contextmanager
+    def frozen_once_data_flow(self) -> Iterator[None]:
+        """Stop the connection, as a dead cable does; let it go on at the end."""
+        with self._once_data_flow(signal.SIGSTOP):
+            yield
+        assert self.sshd is not None
+        self.sshd.signal(signal.SIGCONT)
+
+    @contextmanager
+    def _once_data_flow(self, number: signal.Signals) -> Iterator[None]:
+        def watch() -> None:
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and not list(self.destination.rglob(".vsync*")):
+                time.sleep(0.02)
+            time.sleep(1.0)
+            assert self.sshd is not None
+            self.sshd.signal(number)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        yield
+        watcher.join()
 
     def send(self, *, resend: bool = False, bandwidth_kib: int | None = None) -> TransferResult:
         return transfer.work(self.transfer_job(resend=resend, bandwidth_kib=bandwidth_kib))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,21 +144,12 @@ def test_a_cut_transfer_leaves_no_partial_file_under_a_final_name_and_is_resumed
     far: FarSide,
 ) -> None:
     fill(far, files=1, size_bytes=6_000_000)
-    assert far.sshd is not None
 
-    def cut_once_data_flow() -> None:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and not list(far.destination.rglob(".vsync*")):
-            time.sleep(0.02)
-        time.sleep(1.0)
-        assert far.sshd is not None
-        far.sshd.cut()
-
-    cutter = threading.Thread(target=cut_once_data_flow)
-    cutter.start()
-    with pytest.raises(RetryableError, match=f"rsync of archive {DATE} exited"):
+    with (
+        far.cut_once_data_flow(),
+        pytest.raises(RetryableError, match=f"rsync of archive {DATE} exited"),
+    ):
         far.send(bandwidth_kib=1500)
-    cutter.join()
     path = Path(far.files[0]["path"])
     partial = far.arrived / path.parent / PARTIAL_FOLDER / path.name
 
@@ -170,6 +160,7 @@ def test_a_cut_transfer_leaves_no_partial_file_under_a_final_name_and_is_resumed
     started = time.monotonic()
     far.send(bandwidth_kib=1500)
     assert arrived(far) == here(far)
+    assert not partial.parent.exists()
     # At 1500 KiB/s the whole file takes 4 s; what was kept need not travel again.
     assert time.monotonic() - started < 0.8 * 4 * (1 - kept_bytes / 6_000_000) + 1.5
 
@@ -262,7 +253,17 @@ def test_an_absent_machine_is_tried_again(far: FarSide) -> None:
         far.send()
 
 
-def test_a_frozen_machine_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_freezes_is_given_up(far: FarSide) -> None:
+    fill(far, files=1, size_bytes=6_000_000)
+    far.ssh_options.extend(["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2"])
+
+    with far.frozen_once_data_flow(), pytest.raises(RetryableError, match="not responding"):
+        far.send(bandwidth_kib=500)
+
+
+def test_an_rsync_that_hangs_is_ended_at_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     side = local_side(tmp_path)
     fill(side)
     lie(monkeypatch, liar(tmp_path / "bin", "rsync", "exec sleep 60"))

@@ -22,6 +22,7 @@ _ERRNO = re.compile(r"\((\d{1,3})\)(?:$|:)", re.MULTILINE)
 # A far shell without rsync ends with 127, but its closed pipe may be noticed first (12).
 _NO_RSYNC = re.compile("command not found|rsync: not found|[Uu]nknown command")
 _NO_SPACE = frozenset({28, 122})  # ENOSPC, EDQUOT
+_FORBIDDEN = frozenset({1, 13})  # EPERM, EACCES
 _BROKEN_CONNECTION = frozenset({32, 104, 110})  # EPIPE, ECONNRESET, ETIMEDOUT
 _VANISHED = 24
 _RETRYABLE_CODES = frozenset(
@@ -75,11 +76,11 @@ def rsync_command(
 def file_list(paths: Sequence[str]) -> bytes:
     """The standard input for `rsync_command`.
 
-    OperatorError: a path is absolute, leaves the night's folder, or holds control characters.
+    OperatorError: a path is absolute, leaves the night's folder, or is not printable ASCII.
     """
     for path in paths:
         parts = PurePosixPath(path).parts
-        if not parts or parts[0] == "/" or ".." in parts or re.search(r"[\x00-\x1f\x7f]", path):
+        if not parts or parts[0] == "/" or ".." in parts or re.search(r"[^\x20-\x7e]", path):
             msg = f"{path!r} is not a path inside the night's folder; nothing was sent"
             raise OperatorError(msg)
     return b"".join(path.encode() + b"\0" for path in paths)
@@ -88,9 +89,9 @@ def file_list(paths: Sequence[str]) -> bytes:
 def classify(code: int, stderr: str) -> type[VampdError]:
     """Who must act when rsync ended with *code* other than 0.
 
-    A full far disk, a broken or silent connection: RetryableError. A file missing or
-    unreadable on this side: IntegrityError. Permissions, a missing folder, a read-only or failing
-    far disk, a wrong host key, no rsync over there, and all else: OperatorError.
+    A full far disk, a broken or silent connection: RetryableError. A file that is gone or
+    breaks off on this side: IntegrityError. Permissions, a missing folder, a read-only or
+    failing far disk, a wrong host key, no rsync over there, and all else: OperatorError.
 
     rsync names its side in brackets, and puts the system's error number in parentheses;
     both are the same in every language. The exit status alone tells little: a failing
@@ -99,10 +100,10 @@ def classify(code: int, stderr: str) -> type[VampdError]:
     ours, theirs = _errors_by_side(stderr)
     if theirs & _NO_SPACE:
         return RetryableError
+    if theirs or ours & _FORBIDDEN:
+        return OperatorError
     if code == _VANISHED or (ours and code not in _RETRYABLE_CODES):
         return IntegrityError
-    if theirs:
-        return OperatorError
     hopeless = ssh.refuses(stderr) or _NO_RSYNC.search(stderr)
     passing = (code in _RETRYABLE_CODES or code < 0) and not hopeless
     return RetryableError if passing else OperatorError

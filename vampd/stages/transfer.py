@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import stat
 import time
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import NotRequired, TypedDict
 
-from vampd.errors import IntegrityError
 from vampd.io import rsync
 from vampd.io.place import Place
 from vampd.io.process import run
+from vampd.stages.listed import ListedFile, check_sizes
 
 # Deadlines must be longer than any honest transfer: a far disk busy with cameras' data
 # was taken as 10 MB/s, a poor link as 1 MB/s.
 _SLOW_DISK_BYTES_PER_SECOND = 10_000_000
 _SLOW_LINK_BYTES_PER_SECOND = 1_000_000
 _LEAST_SECONDS = 600
-
-
-class ListedFile(TypedDict):
-    """A file as the ledger lists it."""
-
-    path: str  #: relative to the night's folder
-    size_bytes: int
-    sha256: str  #: hexadecimal, lower case
 
 
 class TransferJob(TypedDict):
@@ -64,6 +55,7 @@ def work(job: TransferJob) -> TransferResult:
     """
     started = time.monotonic()
     folder = Path(job["folder"])
+    # rsync skips what is no regular file, and calls that a success.
     check_sizes(folder, job["files"])
     place = Place.parse(job["destination"]).child(job["date"])
     sent: list[str] = []
@@ -75,26 +67,6 @@ def work(job: TransferJob) -> TransferResult:
         "bytes": sum(size_of[path] for path in sent),
         "seconds": time.monotonic() - started,
     }
-
-
-def check_sizes(folder: Path, files: Sequence[ListedFile]) -> None:
-    """IntegrityError: a file is missing, no regular file, or not of its listed size.
-
-    rsync skips what is no regular file, and calls that a success.
-    """
-    for file in files:
-        path = folder / file["path"]
-        try:
-            found = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            msg = f"{path} is gone; the ledger lists {file['size_bytes']} bytes"
-            raise IntegrityError(msg) from None
-        if not stat.S_ISREG(found.st_mode):
-            msg = f"{path} is no regular file any more"
-            raise IntegrityError(msg)
-        if found.st_size != file["size_bytes"]:
-            msg = f"{path} has {found.st_size} bytes; the ledger lists {file['size_bytes']}"
-            raise IntegrityError(msg)
 
 
 def _by_folder(files: Sequence[ListedFile]) -> list[list[ListedFile]]:

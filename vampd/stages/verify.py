@@ -13,7 +13,7 @@ from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.io.sha256sum import Answer, digest_command, parse_digests
-from vampd.stages.transfer import ListedFile
+from vampd.stages.listed import ListedFile
 
 # One batch is one connection; a lost one costs no more than this.
 _BATCH_FILES = 500
