@@ -224,13 +224,28 @@ def load(path: Path) -> Config:
 
     ConfigError: it cannot be read, or anything in it is wrong; the message lists all.
     """
-    problems: list[str] = []
-    config = read_section(Config, _parse(path), "", problems)
-    if config is not None:
-        problems += _disagreements(config, problems)
+    config, problems = examine(path)
     if problems or config is None:
         raise ConfigError("\n  - ".join([f"{path}:", *problems]))
     return config
+
+
+def examine(path: Path) -> tuple[Config | None, list[str]]:
+    """The settings in the TOML file *path*, and all that is wrong with them.
+
+    With problems, the settings are not to be used.
+    """
+    try:
+        tables_of_file = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return None, [f"cannot be read: {error.strerror}"]
+    except ValueError as error:  # of TOML or of UTF-8
+        return None, [f"is not TOML: {error}"]
+    problems: list[str] = []
+    config = read_section(Config, tables_of_file, "", problems)
+    if config is not None:
+        problems += _disagreements(config, problems)
+    return config, problems
 
 
 def flatten(value: object, where: str = "") -> Iterator[tuple[str, object]]:
@@ -254,17 +269,6 @@ def _plain(value: object) -> object:
     return value if isinstance(value, bool | int | float) else str(value)
 
 
-def _parse(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror} (name another with --config)"
-        raise ConfigError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path}: is not TOML: {error}"
-        raise ConfigError(msg) from error
-
-
 def _roots_are_apart(config: Config) -> Iterator[str]:
     if not config.roots:
         yield "roots is empty, so there is nothing to watch: add [[roots]] with kind and path"
@@ -281,8 +285,8 @@ def _roots_are_apart(config: Config) -> Iterator[str]:
 
 
 def _state_is_apart(config: Config) -> Iterator[str]:
-    for key, path in (("state_dir", config.state_dir), ("control.socket", config.socket)):
-        if night := _night_around(path, config):
+    for key, path in (("state_dir", config.state_dir), ("control.socket", config.control.socket)):
+        if path is not None and (night := _night_around(path, config)):
             yield f"{key} must not lie inside a night, and {path} lies inside {night}"
     length = len(os.fsencode(config.socket))
     if length > _SOCKET_PATH_BYTES:
@@ -324,7 +328,7 @@ def _deliveries_fit(config: Config) -> Iterator[str]:
 
 def _copies_are_apart(kind: Kind, delivery: Delivery, config: Config) -> Iterator[str]:
     sent, safe = delivery.sent_to(_ANY_NIGHT), delivery.safe_at(_ANY_NIGHT)
-    for key, place in {"verify_at": safe, "destination": sent}.items():
+    for place, key in {safe: "verify_at", sent: "destination"}.items():
         if place.host is None and (night := _night_around(Path(place.path), config)):
             yield (
                 f"delivery.{kind}.{key} puts the copies of {_ANY_NIGHT} into {night}, "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields
@@ -25,6 +24,9 @@ _MOST = 10**15
 
 # A control would end a line of a list or of a message; a column of the manifest ends at '|'.
 _BAD_IN_PATH = re.compile(r"[^\x20-\x7e]|\|")
+
+# Any other key stands in quotes, in TOML and in our messages.
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def by(read: Callable[[object], object]) -> Metadata:
@@ -46,10 +48,10 @@ def tables(section: type[DataclassInstance]) -> Metadata:
 
 
 def number(*, at_least: float | None = None, above: float | None = None) -> Metadata:
-    """Metadata of a number, whole or not; it becomes a float."""
+    """Metadata of a number, whole or not, with one bound or both; it becomes a float."""
 
     def read(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             _refuse("a number", value)
         if at_least is not None and not at_least <= value <= _MOST:
             _refuse(f"{at_least:g} or more", value)
@@ -191,7 +193,8 @@ def _read_sections(
 
 
 def _dotted(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+    shown = key if _BARE_KEY.fullmatch(key) else json.dumps(key)
+    return f"{where}.{shown}" if where else shown
 
 
 def _nearest(key: str, known: Mapping[str, object]) -> str:
