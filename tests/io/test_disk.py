@@ -157,6 +157,19 @@ def test_programs_that_the_holder_starts_do_not_keep_the_lock(tmp_path: Path) ->
         child.kill()
 
 
+def test_a_released_lock_is_free_though_a_forked_child_kept_its_descriptor(
+    tmp_path: Path,
+) -> None:
+    held = StateLock.acquire(tmp_path)
+    assert held._descriptor is not None
+    copy = os.dup(held._descriptor)
+
+    held.release()
+
+    StateLock.acquire(tmp_path).release()
+    os.close(copy)
+
+
 def test_a_lock_file_that_was_replaced_is_no_longer_held(tmp_path: Path) -> None:
     with StateLock.acquire(tmp_path) as held:
         (tmp_path / "vampd.lock").rename(tmp_path / "away")

@@ -119,6 +119,16 @@ def test_a_timing_file_without_end_is_not_read_into_memory(night: Path) -> None:
     assert found.problem == "timing file of more than 66736 bytes for 3 frames"
 
 
+def test_a_header_that_lies_about_its_frames_does_not_lift_that_bound(night: Path) -> None:
+    (night / CUBE).write_bytes(cube_bytes(frames=0).replace(f"{0:>20}".encode(), b"%20d" % 10**9))
+    with (night / TIMING).open("wb") as file:
+        file.truncate(1 << 40)
+
+    found = inspect_cube(night, CUBE, TIMING)
+
+    assert found.problem == "timing file of more than 67108864 bytes for 1000000000 frames"
+
+
 def test_a_file_that_is_not_there_is_unread_and_not_bad(night: Path) -> None:
     (night / TIMING).unlink()
 

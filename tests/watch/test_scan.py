@@ -141,6 +141,17 @@ def test_a_camera_folder_that_is_a_link_is_reported_and_not_followed(night: Path
     assert seen.problems == (f"{night}/vcam1: not a folder, so nothing in it is looked at",)
 
 
+def test_a_night_that_became_a_symbolic_link_is_not_followed(night: Path) -> None:
+    write(night / "vcam1" / f"{STEM}.fits")
+    link = night.with_name("20251107")
+    link.symlink_to(night)
+
+    seen = look(link)
+
+    assert seen.files == {}
+    assert seen.unread == {"."}
+
+
 def test_an_absent_night_is_unread_and_not_empty(tmp_path: Path) -> None:
     seen = look(tmp_path / "20251106")
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError
-from vampd.io.header import RawHeader, read_header
+from vampd.io.header import read_header
 from vampd.records import CardValue, FileIdentity
 from vampd.science.cards import parse_card
 from vampd.science.cubes import DECIDING_CARDS
@@ -27,11 +27,12 @@ from vampd.science.timing import Timing, parse_timing
 from vampd.watch.scan import identity_of
 
 # A row has some 110 bytes, the comments together some 500: far above both, and still a
-# bound, so that a file that grew without end is not read into memory.
+# bound, so that a file that grew without end is not read into memory. The last bound is
+# for headers that lie about their frames: half a million rows, a hundred cubes' worth.
 _MAX_ROW_BYTES = 400
 _MAX_COMMENT_BYTES = 64 * 1024
+_MAX_TIMING_BYTES = 64 * 1024 * 1024
 
-_FITS_BLOCK_BYTES = 2880
 _READ_BYTES = 4 * 1024 * 1024
 
 # O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
@@ -79,8 +80,8 @@ def inspect_cube(night: Path, cube: str, timing: str) -> Inspection:
     cube_before, timing_before = _identity(night / cube), _identity(night / timing)
     found: dict[str, Any] = {}
     try:
-        found |= _inspect_header(night / cube)
-        found |= _inspect_timing(night / timing, found["frames"])
+        found |= _inspect_header(night, cube)
+        found |= _inspect_timing(night, timing, found["frames"])
     except InputError as error:
         found["problem"] = str(error)
     except OSError as error:
@@ -159,13 +160,13 @@ def _identity(path: Path) -> FileIdentity | None:
     return identity_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def _inspect_header(path: Path) -> dict[str, Any]:
-    header = read_header(path)
+def _inspect_header(night: Path, cube: str) -> dict[str, Any]:
+    header = read_header(night / cube, path=cube)
     # Backwards: of two cards of one keyword the first counts.
     deciding = [card for card in reversed(header.cards) if card[:8].rstrip() in _DECIDING]
     values = dict(parse_card(card) for card in deciding)
     return {
-        "expected_bytes": _expected_bytes(header),
+        "expected_bytes": header.expected_size_bytes,
         "frames": header.frames,
         "width": header.width,
         "height": header.height,
@@ -173,18 +174,12 @@ def _inspect_header(path: Path) -> dict[str, Any]:
     }
 
 
-def _expected_bytes(header: RawHeader) -> int:
-    """The file's size: header, then 16-bit pixels, filled up to whole FITS blocks."""
-    pixel_bytes = 2 * header.width * header.height * header.frames
-    return header.data_offset + -(-pixel_bytes // _FITS_BLOCK_BYTES) * _FITS_BLOCK_BYTES
-
-
-def _inspect_timing(path: Path, frames: int) -> dict[str, Any]:
-    max_bytes = _MAX_ROW_BYTES * frames + _MAX_COMMENT_BYTES
-    content = _read_at_most(path, max_bytes + 1)
+def _inspect_timing(night: Path, timing_file: str, frames: int) -> dict[str, Any]:
+    max_bytes = min(_MAX_ROW_BYTES * frames + _MAX_COMMENT_BYTES, _MAX_TIMING_BYTES)
+    content = _read_at_most(night / timing_file, max_bytes + 1)
     if len(content) > max_bytes:
         msg = f"timing file of more than {max_bytes} bytes for {frames} frames"
-        raise InputError(msg, path=path.name)
+        raise InputError(msg, path=timing_file)
     timing = parse_timing(content)
     return _timing_facts(timing) | {"ends_in_newline": content.endswith(b"\n")}
 
