@@ -1,0 +1,163 @@
+"""Read the header of a raw cube, within bounds.
+
+A damaged header must cost its own cube and nothing else: no library is given a file
+before its header has passed here, for some of them allocate, or loop, as long as a
+card tells them to. The form of a header is that of the FITS standard 4.0, section 3.3
+and 4; what a raw cube must be is what the acquisition logger writes: one primary image
+of unsigned 16-bit pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from vampd.errors import InputError
+
+BLOCK_BYTES = 2880
+CARD_LENGTH = 80
+PIXEL_BYTES = 2
+
+_MAX_BLOCKS = 64  # 2304 cards; the cameras write some 400
+_MAX_SIDE_PIXELS = 1 << 16
+_MAX_FRAMES = 1 << 31
+_MAX_FILE_BYTES = 1 << 42  # 4 TiB: a whole night; the largest cubes seen have 5 GB
+_UNSIGNED_ZERO = 32768  # BZERO of unsigned 16-bit pixels
+
+_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_PRINTABLE = re.compile(rb"[\x20-\x7e]*")
+_END = b"END".ljust(CARD_LENGTH)
+# O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawHeader:
+    """What the header of a raw cube says about its pixels, and its cards as they are."""
+
+    cards: tuple[str, ...]  #: 80 characters each, without END
+    data_offset: int  #: where the pixels begin, bytes
+    width: int  #: NAXIS1, pixels
+    height: int  #: NAXIS2, pixels
+    frames: int  #: NAXIS3; 1 where NAXIS is 2
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return PIXEL_BYTES * self.width * self.height
+
+    @property
+    def expected_size_bytes(self) -> int:
+        """The whole file's size: header, pixels, and zeros up to a whole block."""
+        return self.data_offset + padded(self.frame_bytes * self.frames)
+
+
+def padded(size_bytes: int) -> int:
+    """*size_bytes* rounded up to whole FITS blocks."""
+    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def read_header(source: int | str | os.PathLike[str], *, path: str | None = None) -> RawHeader:
+    """The header of the raw cube *source*, a descriptor or a path; *path* is for messages.
+
+    At most 64 blocks are read, and no pixel. The size of the file is not looked at: see
+    `check_size`. InputError: this is not the header of a raw cube. OSError: it cannot be
+    read.
+    """
+    if isinstance(source, int):
+        return _read(source, path or f"descriptor {source}")
+    descriptor = os.open(source, _OPEN_FILE)
+    try:
+        return _read(descriptor, path or os.fspath(source))
+    finally:
+        os.close(descriptor)
+
+
+def check_size(header: RawHeader, size_bytes: int, *, path: str) -> None:
+    """InputError: the file has not the size that its header demands."""
+    if size_bytes != header.expected_size_bytes:
+        msg = (
+            f"{path}: {size_bytes} bytes, but its header ({header.width} x {header.height} x "
+            f"{header.frames}) demands {header.expected_size_bytes}"
+        )
+        raise InputError(msg, path=path)
+
+
+def _read(descriptor: int, path: str) -> RawHeader:
+    cards, data_offset = _cards(descriptor, path)
+    values = _Values(cards, path)
+    values.demand("SIMPLE", "T")
+    values.demand("BITPIX", str(8 * PIXEL_BYTES))
+    axes = values.integer("NAXIS", 2, 3)
+    header = RawHeader(
+        cards=cards,
+        data_offset=data_offset,
+        width=values.integer("NAXIS1", 1, _MAX_SIDE_PIXELS),
+        height=values.integer("NAXIS2", 1, _MAX_SIDE_PIXELS),
+        frames=values.integer("NAXIS3", 1, _MAX_FRAMES) if axes == 3 else 1,
+    )
+    values.demand_number("BZERO", _UNSIGNED_ZERO)
+    values.demand_number("BSCALE", 1, default="1")
+    if header.expected_size_bytes > _MAX_FILE_BYTES:
+        values.refuse("NAXIS3", f"a cube of at most {_MAX_FILE_BYTES} bytes")
+    return header
+
+
+def _cards(descriptor: int, path: str) -> tuple[tuple[str, ...], int]:
+    """The cards before END, and the offset of the block that follows them."""
+    cards: list[str] = []
+    for block_number in range(_MAX_BLOCKS):
+        block = os.pread(descriptor, BLOCK_BYTES, block_number * BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            msg = f"{path}: ends after {block_number} whole header blocks, without an END card"
+            raise InputError(msg, path=path)
+        if not _PRINTABLE.fullmatch(block):
+            msg = (
+                f"{path}: header block {block_number + 1} holds bytes that are not printable ASCII"
+            )
+            raise InputError(msg, path=path)
+        for start in range(0, BLOCK_BYTES, CARD_LENGTH):
+            card = block[start : start + CARD_LENGTH]
+            if card == _END:
+                return tuple(cards), (block_number + 1) * BLOCK_BYTES
+            cards.append(card.decode("ascii"))
+            if len(cards) == 1 and not cards[0].startswith("SIMPLE  ="):
+                msg = f"{path}: not a FITS file: begins with {cards[0][:30]!r}"
+                raise InputError(msg, path=path)
+    msg = f"{path}: no END card within {_MAX_BLOCKS} header blocks"
+    raise InputError(msg, path=path)
+
+
+class _Values:
+    """The texts of a header's values, and what is demanded of them."""
+
+    def __init__(self, cards: tuple[str, ...], path: str) -> None:
+        self.path = path
+        self.texts: dict[str, str] = {}
+        for card in cards:
+            if card[8:10] == "= ":  # of cards that occur twice the first one counts
+                self.texts.setdefault(card[:8].rstrip(), card[10:].partition("/")[0].strip())
+
+    def demand(self, keyword: str, expected: str) -> None:
+        if self.texts.get(keyword) != expected:
+            self.refuse(keyword, expected)
+
+    def demand_number(self, keyword: str, expected: int, *, default: str = "") -> None:
+        try:
+            fits = float(self.texts.get(keyword, default)) == expected
+        except ValueError:
+            fits = False
+        if not fits:
+            self.refuse(keyword, str(expected))
+
+    def integer(self, keyword: str, least: int, most: int) -> int:
+        text = self.texts.get(keyword, "")
+        if not (_INTEGER.fullmatch(text) and least <= int(text) <= most):
+            self.refuse(keyword, f"a whole number from {least} to {most}")
+        return int(text)
+
+    def refuse(self, keyword: str, expected: str) -> None:
+        found = f"is {self.texts[keyword]}" if keyword in self.texts else "is missing"
+        msg = f"{self.path}: {keyword} {found}; expected {expected}"
+        raise InputError(msg, path=self.path)

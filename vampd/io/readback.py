@@ -1,0 +1,85 @@
+"""Read our compressed cubes with the implementations that others use.
+
+What we wrote with our own writer proves nothing by being read with our own reader.
+astropy reads it one tile at a time, so that memory does not grow with the cube; funpack
+(CFITSIO) unpacks it to a file, which is then read frame by frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.errors import IntegrityError
+from vampd.io.process import run
+from vampd.io.raw import RawCubeFile
+from vampd.records import FileIdentity
+
+# A disk busy with cameras' data was taken as 10 MB/s.
+_SLOW_DISK_BYTES_PER_SECOND = 10_000_000
+_LEAST_SECONDS = 600
+
+
+def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
+    """The *frames* of a compressed cube as astropy reads them, unscaled, in native order.
+
+    IntegrityError: astropy cannot read it, or finds no cube.
+    """
+    # Half a second: paid by whoever reads back, not by who imports this module.
+    from astropy.io import fits
+
+    try:
+        with (
+            path.open("rb") as file,
+            fits.open(file, memmap=False, do_not_scale_image_data=True) as units,
+        ):
+            section = units[1].section
+            for frame in frames:
+                yield _native(section[frame])
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        msg = f"{path}: astropy cannot read it: {type(error).__name__}: {error}"
+        raise IntegrityError(msg) from error
+
+
+def funpack_frames(path: Path, scratch: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
+    """The *frames* of a compressed cube as funpack unpacks them to the file *scratch*.
+
+    *scratch* must not exist; it takes the size of the raw pixels and is removed.
+    IntegrityError: funpack cannot read it. OperatorError: it is not installed.
+    """
+    deadline = _LEAST_SECONDS + path.stat().st_size / _SLOW_DISK_BYTES_PER_SECOND
+    try:
+        # -O, not -S: to a file it unpacks tile by tile, to a pipe the whole cube in memory.
+        finished = run(["funpack", "-O", str(scratch), str(path)], deadline_seconds=deadline)
+        if finished.code != 0:
+            msg = f"{path}: funpack exited {finished.code}:\n{finished.stderr_tail}"
+            raise IntegrityError(msg)
+        cube = RawCubeFile(scratch.parent, scratch.name, _identity(scratch))
+        try:
+            pixels = cube.empty_frame()
+            for frame in frames:
+                cube.read_frame(frame, pixels)
+                yield pixels
+        finally:
+            cube.close()
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _native(section: Any) -> NDArray[np.int16]:  # noqa: ANN401 - astropy has no types
+    pixels = np.asarray(section)
+    if pixels.dtype.kind != "i" or pixels.dtype.itemsize != 2:
+        msg = f"pixels of type {pixels.dtype}"
+        raise TypeError(msg)
+    return pixels.astype(np.int16, copy=False)
+
+
+def _identity(path: Path) -> FileIdentity:
+    status = path.lstat()
+    return FileIdentity(
+        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
+    )

@@ -1,0 +1,357 @@
+"""Build the outputs of one cube of one camera in one pass over its raw frames.
+
+The worker's part: it takes plain values, touches only files, and returns plain values.
+
+1. Each raw frame is read once, in time order, and goes to the output that it belongs to;
+   each tile is decoded again and compared before it is written.
+2. Each file is synchronised, dropped from the cache, read again, and its digest compared
+   with that of what was meant to be written.
+3. It is opened with another implementation, and its first, last and some frames are
+   compared with the raw pixels.
+4. The raw files are asked whether they are still the same.
+5. Only then do the files get their final names, one by one, never replacing another.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.errors import IntegrityError, ResourceError
+from vampd.io.fits import Shape, Tiles, TileWriter, reserved_cards
+from vampd.io.publish import (
+    Published,
+    create_folder,
+    create_scratch,
+    prove_written,
+    publish,
+    publish_bytes,
+)
+from vampd.io.raw import RawCubeFile, RawFile
+from vampd.io.readback import astropy_frames, funpack_frames
+from vampd.records import FileIdentity
+from vampd.science.cards import output_cards
+from vampd.science.times import cube_times
+from vampd.science.timing import output_timing, parse_timing
+from vampd.states import FlcState
+
+OUTPUT_FOLDER = "vgen2"
+CUBE_ENDING = ".fits.fz"
+TIMING_ENDING = ".txt"
+
+_SAMPLES = 5  # frames compared through the other implementation, the first and last included
+_SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+class _RawFrame(NamedTuple):
+    """One frame of one raw cube."""
+
+    raw_file: int
+    frame: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Output:
+    """One output of a job; *frames* (n, 2) holds the raw file and frame of each of its own."""
+
+    number: int
+    name: str
+    header_file: int
+    frames: NDArray[np.int64]
+    acquired_us: NDArray[np.int64]
+    card_arguments: Mapping[str, Any]
+
+    def frame(self, index: int) -> _RawFrame:
+        raw_file, frame = self.frames[index].tolist()
+        return _RawFrame(raw_file, frame)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Draft:
+    """An output while it is written beside its final place."""
+
+    output: _Output
+    path: Path
+    descriptor: int
+    writer: TileWriter
+    reports: list[str]
+
+
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Build, verify and publish the outputs of one cube of one camera.
+
+    *job*::
+
+        {"night": folder, "scratch": folder on the same file system,
+         "tiles": "frame" or "row",
+         "raw": {number: {"path", "inode", "size_bytes", "modified_ns",
+                          "timing": {"path", "inode", "size_bytes", "modified_ns"}}},
+         "outputs": [{"output": number, "file_name": without ending, "synchronised": bool,
+                      "flc_state": "", "A", "B" or "D", "frame_id": text or None,
+                      "first_us", "last_us", "header_file": number,
+                      "segments": [[raw_file, first, step, count], ...],
+                      "acquired_us": (frames,)}]}
+
+    Returns ``{"outputs": [{"output", "size_bytes", "sha256", "timing_size_bytes",
+    "timing_sha256"}], "reports": [text, ...]}``, the outputs in the job's order.
+
+    InputError: a raw file is bad. IntegrityError: one changed, or what was written is not
+    what came back. ResourceError: no space. Whatever is raised, there is no file under a
+    final name that is not whole and proved.
+    """
+    outputs = [_output(entry) for entry in job["outputs"]]
+    try:
+        with _opened(Path(job["night"]), job["raw"]) as cubes, ExitStack() as scratch:
+            return _build(job, outputs, cubes, scratch)
+    except OSError as error:
+        if error.errno in _SHORTAGES:
+            msg = f"{outputs[0].name}: {error.strerror} ({error.filename or job['scratch']})"
+            raise ResourceError(msg) from error
+        raise
+
+
+def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
+    """Compare every frame of a job's published outputs with its raw frames.
+
+    *job* is as for `work`. Cubes in whole-frame tiles are read with astropy, those in
+    single rows with funpack, which needs room for the unpacked cube in the scratch
+    folder. Returns what differs, one line each; an empty list says that nothing does.
+    """
+    night, scratch = Path(job["night"]), Path(job["scratch"])
+    differences: list[str] = []
+    with _opened(night, job["raw"]) as cubes:
+        for output in (_output(entry) for entry in job["outputs"]):
+            path = night / OUTPUT_FOLDER / (output.name + CUBE_ENDING)
+            every = range(len(output.frames))
+            if job["tiles"] == "frame":
+                found = astropy_frames(path, every)
+            else:
+                found = funpack_frames(path, _beside(scratch, path), every)
+            try:
+                differences += _differences(output, cubes, every, found)
+            except IntegrityError as error:
+                differences.append(str(error))
+        for cube in cubes.values():
+            cube.check_unchanged()
+    return differences
+
+
+def _build(
+    job: Mapping[str, Any],
+    outputs: Sequence[_Output],
+    cubes: Mapping[int, RawCubeFile],
+    scratch: ExitStack,
+) -> dict[str, Any]:
+    """The steps of the module's contract, in order. *scratch* removes what is left over."""
+    night, folder = Path(job["night"]), Path(job["scratch"])
+    create_folder(night / OUTPUT_FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    timings = _timing_files(night, job["raw"], outputs)
+    drafts = [_draft(output, cubes, folder, job["tiles"], scratch) for output in outputs]
+    _stream(drafts, cubes)
+    proofs = [_prove(draft, cubes) for draft in drafts]
+    for cube in cubes.values():
+        cube.check_unchanged()
+    return {
+        "outputs": [
+            _publish(draft, proof, timing, night / OUTPUT_FOLDER)
+            for draft, proof, timing in zip(drafts, proofs, timings, strict=True)
+        ],
+        "reports": list(dict.fromkeys(report for draft in drafts for report in draft.reports)),
+    }
+
+
+def _output(entry: Mapping[str, Any]) -> _Output:
+    frames = [
+        (raw_file, first + step * index)
+        for raw_file, first, step, count in entry["segments"]
+        for index in range(count)
+    ]
+    acquired_us = np.asarray(entry["acquired_us"], dtype=np.int64)
+    if not frames or acquired_us.shape != (len(frames),):
+        msg = f"{entry['file_name']}: {len(frames)} frames with {acquired_us.shape} times"
+        raise ValueError(msg)
+    return _Output(
+        number=entry["output"],
+        name=entry["file_name"],
+        header_file=entry["header_file"],
+        frames=np.array(frames, dtype=np.int64),
+        acquired_us=acquired_us,
+        card_arguments={
+            "frames": len(frames),
+            "times": cube_times(entry["first_us"], entry["last_us"]),
+            "synchronised": entry["synchronised"],
+            "flc_state": FlcState(entry["flc_state"]),
+            "frame_id": entry["frame_id"],
+        },
+    )
+
+
+@contextmanager
+def _opened(
+    night: Path, raw: Mapping[int, Mapping[str, Any]]
+) -> Iterator[Mapping[int, RawCubeFile]]:
+    """The raw cubes of a job, open, by their numbers."""
+    with ExitStack() as stack:
+        cubes: dict[int, RawCubeFile] = {}
+        for number, entry in raw.items():
+            cubes[number] = RawCubeFile(night, entry["path"], _identity(entry))
+            stack.callback(cubes[number].close)
+        yield cubes
+
+
+def _identity(entry: Mapping[str, Any]) -> FileIdentity:
+    return FileIdentity(
+        inode=entry["inode"], size_bytes=entry["size_bytes"], modified_ns=entry["modified_ns"]
+    )
+
+
+def _timing_files(
+    night: Path, raw: Mapping[int, Mapping[str, Any]], outputs: Sequence[_Output]
+) -> list[bytes]:
+    """The outputs' timing files. One raw timing file is held at a time."""
+    rows: list[list[bytes]] = [[b""] * len(output.frames) for output in outputs]
+    comments: dict[int, tuple[str, ...]] = {}
+    for number, entry in raw.items():
+        file = RawFile(night, entry["timing"]["path"], _identity(entry["timing"]))
+        try:
+            timing = parse_timing(file.read_all())
+            file.check_unchanged()
+        finally:
+            file.close()
+        comments[number] = timing.comments
+        for output, chosen in zip(outputs, rows, strict=True):
+            for index in np.flatnonzero(output.frames[:, 0] == number).tolist():
+                chosen[index] = _row(timing.rows, output.frame(index).frame, file.path)
+    return [
+        output_timing(chosen, output.acquired_us, comments[output.header_file])
+        for output, chosen in zip(outputs, rows, strict=True)
+    ]
+
+
+def _row(rows: Sequence[bytes], frame: int, path: str) -> bytes:
+    if not 0 <= frame < len(rows):
+        msg = f"{path}: frame {frame} was planned for, but there are {len(rows)} rows"
+        raise IntegrityError(msg)
+    return rows[frame]
+
+
+def _draft(
+    output: _Output,
+    cubes: Mapping[int, RawCubeFile],
+    folder: Path,
+    tiles: Tiles,
+    scratch: ExitStack,
+) -> _Draft:
+    """An output's scratch file, ready to be streamed to."""
+    header = cubes[output.header_file].header
+    for number in set(output.frames[:, 0].tolist()):
+        if (cubes[number].header.width, cubes[number].header.height) != (
+            header.width,
+            header.height,
+        ):
+            msg = f"{output.name}: {cubes[number].path} has frames of another shape"
+            raise IntegrityError(msg)
+    raw_path = cubes[output.header_file].path
+    cards, reports = output_cards(header.cards, **output.card_arguments)
+    reports += [f"left out, its name is taken: {card.strip()}" for card in reserved_cards(cards)]
+    path = _cleared(folder, output.name + CUBE_ENDING)
+    descriptor = create_scratch(path)
+    scratch.callback(path.unlink, missing_ok=True)
+    scratch.callback(os.close, descriptor)
+    shape = Shape(width=header.width, height=header.height, frames=len(output.frames), tiles=tiles)
+    return _Draft(
+        output=output,
+        path=path,
+        descriptor=descriptor,
+        writer=TileWriter(descriptor, cards, shape, name=output.name),
+        reports=[f"{raw_path}: {report}" for report in reports],
+    )
+
+
+def _cleared(folder: Path, name: str) -> Path:
+    """A scratch path of our own for *name*; what killed builders left behind is removed."""
+    for left_over in folder.glob(f"{name}.*"):
+        left_over.unlink(missing_ok=True)
+    return _beside(folder, Path(name))
+
+
+def _beside(folder: Path, final: Path) -> Path:
+    """Under a name of this process alone: a builder taken for dead cannot write into it."""
+    return folder / f"{final.name}.{os.getpid()}"
+
+
+def _stream(drafts: Sequence[_Draft], cubes: Mapping[int, RawCubeFile]) -> None:
+    """Send every raw frame to its output, in the order of acquisition."""
+    times = [
+        [
+            (time_us, number, index)
+            for index, time_us in enumerate(draft.output.acquired_us.tolist())
+        ]
+        for number, draft in enumerate(drafts)
+    ]
+    pixels = cubes[drafts[0].output.header_file].empty_frame()
+    for _, number, index in heapq.merge(*times):
+        raw = drafts[number].output.frame(index)
+        cubes[raw.raw_file].read_frame(raw.frame, pixels)
+        drafts[number].writer.append(pixels)
+
+
+def _prove(draft: _Draft, cubes: Mapping[int, RawCubeFile]) -> Published:
+    """Finish a scratch file, and prove that it holds what it should."""
+    written = draft.writer.finish()
+    sha256 = prove_written(draft.descriptor, written, path=draft.path)
+    last = len(draft.output.frames) - 1
+    samples = sorted({last * index // (_SAMPLES - 1) for index in range(_SAMPLES)})
+    found = astropy_frames(draft.path, samples)
+    differences = _differences(draft.output, cubes, samples, found)
+    if differences:
+        raise IntegrityError("\n".join(differences))
+    return Published(size_bytes=written.size_bytes, sha256=sha256)
+
+
+def _differences(
+    output: _Output,
+    cubes: Mapping[int, RawCubeFile],
+    frames: Sequence[int],
+    found: Iterable[NDArray[np.int16]],
+) -> list[str]:
+    """What differs between the raw pixels and *found*, the *frames* of an output."""
+    pixels = cubes[output.header_file].empty_frame()
+    differences: list[str] = []
+    for index, other in zip(frames, found, strict=True):
+        raw = output.frame(index)
+        cubes[raw.raw_file].read_frame(raw.frame, pixels)
+        if not np.array_equal(pixels, other):
+            differences.append(
+                f"{output.name}{CUBE_ENDING}: frame {index} differs from frame {raw.frame} "
+                f"of {cubes[raw.raw_file].path}"
+            )
+    return differences
+
+
+def _publish(draft: _Draft, proof: Published, timing: bytes, folder: Path) -> dict[str, Any]:
+    """Give an output's two files their final names; what the ledger wants to know of them."""
+    name = draft.output.name
+    publish(draft.path, folder / (name + CUBE_ENDING), proof)
+    timing_path = _cleared(draft.path.parent, name + TIMING_ENDING)
+    try:
+        timing_proof = publish_bytes(timing, timing_path, folder / (name + TIMING_ENDING))
+    finally:
+        timing_path.unlink(missing_ok=True)
+    return {
+        "output": draft.output.number,
+        "size_bytes": proof.size_bytes,
+        "sha256": proof.sha256,
+        "timing_size_bytes": timing_proof.size_bytes,
+        "timing_sha256": timing_proof.sha256,
+    }
