@@ -1,0 +1,182 @@
+"""Lists that travel with a night: manifest, name changes, digests. The worker's part."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+from vampd.errors import IntegrityError, OperatorError
+from vampd.io.publish import create_folder, create_scratch, publish_bytes, sync_folder
+from vampd.stages.listed import ListedFile, check_sizes
+
+NAME_CHANGES = "vgen2/name_changes.txt"
+SCRATCH_FOLDER = ".vampd"  #: nothing in it counts as a change of the night
+CHECKSUMS = f"{SCRATCH_FOLDER}/SHA256SUMS"
+
+_FRAME_ID = re.compile(r"VMP[A-Z]\d{8}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class NumberedFile(ListedFile):
+    """A listed file that has a frame ID."""
+
+    frame_id: str
+
+
+class ManifestJob(TypedDict):
+    """What a manifest needs to know."""
+
+    folder: str  #: the night's folder, absolute
+    date: str  #: YYYYMMDD
+    files: list[NumberedFile]
+    digests: bool  #: add a header line, and each file's SHA-256
+    batch: NotRequired[int]  #: 1, or 2 and so on for what came after the night was closed
+
+
+class NameChange(TypedDict):
+    """An output's name by its time, and its frame ID; both without ending."""
+
+    name: str  #: e.g. vsync_05:11:38.080947.cam1.A
+    frame_id: str
+
+
+class NameChangesJob(TypedDict):
+    """What `name_changes.txt` needs to know."""
+
+    folder: str  #: the night's folder, absolute
+    changes: list[NameChange]
+
+
+class ChecksumsJob(TypedDict):
+    """What `SHA256SUMS` needs to know."""
+
+    folder: str  #: the night's folder, absolute
+    files: list[ListedFile]
+
+
+def work(job: ManifestJob) -> ListedFile:
+    """Publish the manifest beside `vgen2/`, once and for ever.
+
+    IntegrityError: a listed file is not there with its size, a frame ID names two
+    files, or another manifest lies there.
+    """
+    folder = Path(job["folder"])
+    check_sizes(folder, job["files"])
+    content = manifest_text(folder, job["files"], digests=job["digests"])
+    name = manifest_name(job["date"], job.get("batch", 1))
+    publish_bytes(content, _scratch(folder, name), folder / name)
+    return _listed(name, content)
+
+
+def write_name_changes(job: NameChangesJob) -> ListedFile:
+    """Write `vgen2/name_changes.txt`, in place of an older one."""
+    content = name_changes_text(job["changes"])
+    return _replace(Path(job["folder"]), NAME_CHANGES, content)
+
+
+def write_checksums(job: ChecksumsJob) -> ListedFile:
+    """Write `.vampd/SHA256SUMS`, in place of an older one.
+
+    `sha256sum -c .vampd/SHA256SUMS`, typed in the night's folder, checks all of them.
+    """
+    content = checksums_text(job["files"])
+    return _replace(Path(job["folder"]), CHECKSUMS, content)
+
+
+def manifest_name(date: str, batch: int = 1) -> str:
+    """`manifest_VMP_20251106.csv`; a supplement's has its number: `..._20251106.2.csv`."""
+    return f"manifest_VMP_{date}.csv" if batch == 1 else f"manifest_VMP_{date}.{batch}.csv"
+
+
+def manifest_text(folder: Path, files: Sequence[NumberedFile], *, digests: bool) -> bytes:
+    """`FRAMEID|absolute path|size in bytes` for each file, in the order of the frame IDs.
+
+    With *digests*, the form with a header line that the archive's reader also takes:
+    `#FRAMEID|path|size_bytes|sha256sum`.
+    """
+    _check_frame_ids(file["frame_id"] for file in files)
+    lines = ["#FRAMEID|path|size_bytes|sha256sum"] if digests else []
+    for file in sorted(files, key=lambda file: file["frame_id"]):
+        path = _plain(str(folder / file["path"]), "|")
+        fields = [file["frame_id"], path, str(file["size_bytes"])]
+        lines.append("|".join([*fields, _digest(file)] if digests else fields))
+    return _text(lines)
+
+
+def name_changes_text(changes: Sequence[NameChange]) -> bytes:
+    """`old-name.fits<TAB>VMPAnnnnnnnn.fits` for each output, in the order of the frame IDs."""
+    _check_frame_ids(change["frame_id"] for change in changes)
+    return _text(
+        f"{_plain(change['name'])}.fits\t{change['frame_id']}.fits"
+        for change in sorted(changes, key=lambda change: change["frame_id"])
+    )
+
+
+def checksums_text(files: Sequence[ListedFile]) -> bytes:
+    """Lines of coreutils' sha256sum, in the order of the paths.
+
+    A backslash in a name would need that program's own escapes: refused with the rest.
+    """
+    return _text(
+        f"{_digest(file)}  {_plain(file['path'], chr(92))}"
+        for file in sorted(files, key=lambda file: file["path"])
+    )
+
+
+def _scratch(folder: Path, name: str) -> Path:
+    """A scratch file for *name* that does not exist; a killed worker may have left one."""
+    create_folder(folder / SCRATCH_FOLDER)
+    scratch = folder / SCRATCH_FOLDER / f"{Path(name).name}.scratch"
+    scratch.unlink(missing_ok=True)
+    return scratch
+
+
+def _replace(folder: Path, name: str, content: bytes) -> ListedFile:
+    """Let *name* hold *content*, durably: at any moment the old list is whole, or the new one."""
+    scratch = _scratch(folder, name)
+    with os.fdopen(create_scratch(scratch), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(folder / name)
+    sync_folder((folder / name).parent)
+    return _listed(name, content)
+
+
+def _listed(path: str, content: bytes) -> ListedFile:
+    digest = hashlib.sha256(content).hexdigest()
+    return {"path": path, "size_bytes": len(content), "sha256": digest}
+
+
+def _text(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _check_frame_ids(frame_ids: Iterable[str]) -> None:
+    for frame_id, count in Counter(frame_ids).items():
+        if _FRAME_ID.fullmatch(frame_id) is None:
+            msg = f"{frame_id!r} is not a frame ID of VAMPIRES"
+            raise IntegrityError(msg)
+        if count > 1:
+            msg = f"frame ID {frame_id} names {count} files"
+            raise IntegrityError(msg)
+
+
+def _digest(file: ListedFile) -> str:
+    if _DIGEST.fullmatch(file["sha256"]) is None:
+        msg = f"{file['path']}: {file['sha256']!r} is not a SHA-256"
+        raise IntegrityError(msg)
+    return file["sha256"]
+
+
+def _plain(name: str, separator: str = "") -> str:
+    """*name*, when no reader of a list can misread it."""
+    if re.search(rf"[\x00-\x1f\x7f{re.escape(separator)}]", name):
+        msg = f"{name!r} cannot stand in a list of files: rename its folder"
+        raise OperatorError(msg)
+    return name
