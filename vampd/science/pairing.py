@@ -127,8 +127,9 @@ def choose(candidates: Sequence[Hypothesis], shared_us: int | None) -> Hypothesi
 def shared_offset(runs: Sequence[Sequence[Hypothesis]]) -> int | None:
     """The offset that most frames of several runs of one readout mode share.
 
-    Each run votes for all offsets that it leaves possible, with what supports them; so even runs of which none can tell alone can tell together when
-    their periods differ. None where there are no runs.
+    Each run votes for all offsets that it leaves possible, with what supports them; so
+    even runs of which none can tell alone can tell together when their periods differ.
+    None where there are no runs.
     """
     votes = [found for run in runs for found in run]
     if not votes:

@@ -1,0 +1,270 @@
+"""Tell the state of the ferroelectric liquid crystal from the acquisition times alone.
+
+With the crystal on, the trigger lengthens every other interval by the jitter J and
+shortens the others: T+J, T-J, T+J, ... The frame before a long interval is in state B,
+the one before a short interval in state A. A missing frame flips the parity, so
+intervals are first counted in triggers; frames whose distances can be counted form a
+chain, and a chain as a whole decides which of its two parities is B. (Public source of
+the jittered trigger: scexao-org/vampires_control.)
+
+A wrong label is worse than none. A frame is dubious (D) where J is not well above the
+noise of the run's intervals, where a chain's evidence does not reach a million to one,
+and where evidence contradicts itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.science.intervals import (
+    EVIDENCE,
+    OUTLIER_SIGMAS,
+    ROUNDING_VARIANCE_US2,
+    WINDOW,
+    IntervalModel,
+    Noise,
+    believed_model,
+    clipped_variance,
+    combined_noise,
+    mean_period,
+    misfit_limit,
+    pieces,
+    rough_model,
+)
+from vampd.science.triggers import TriggerCount, chained, count_triggers
+
+STATE_A = -1
+STATE_B = 1
+DUBIOUS = 0
+
+MINIMUM_FRAMES = 3  #: a shorter run shows no alternation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What was found out about a section of a run, for the operators."""
+
+    frame: int  #: where the section begins
+    frames: int
+    period_us: float
+    jitter_us: float
+    noise_us: float
+    dubious: int  #: frames that got no state
+    contradicts_header: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """States of the frames of a run."""
+
+    states: NDArray[np.int8]  #: (frames,) STATE_A, STATE_B or DUBIOUS
+    follows: NDArray[np.bool_]  #: (frames,) the frame before is of the trigger before
+    findings: tuple[Finding, ...]
+
+
+def label_states(
+    times_us: NDArray[np.int64], *, jitter_us: int | None, prior: Noise | None = None
+) -> Labels:
+    """States of all frames of a run.
+
+    *times_us* (frames,) are acquisition times in ascending order, of one camera or of
+    pairs, over as many cubes as the run has. *jitter_us* is the header's J; None, or a
+    value that the intervals contradict, is replaced by what they show. *prior* is the
+    noise of such intervals according to other runs or to the differences between the
+    cameras; it serves runs too short to show their own.
+    """
+    states = np.zeros(len(times_us), dtype=np.int8)
+    follows = np.zeros(len(times_us), dtype=np.bool_)
+    findings: list[Finding] = []
+    for piece in pieces(times_us):
+        inner = slice(piece.first - piece.low, piece.last - piece.low)
+        found = _label_section(times_us[piece.low : piece.high], jitter_us, prior)
+        states[piece.first : piece.last] = found.states[inner]
+        follows[piece.first : piece.last] = found.follows[inner]
+        findings += [replace(finding, frame=piece.first) for finding in found.findings]
+    return Labels(states=states, follows=follows, findings=tuple(findings))
+
+
+def _label_section(
+    times_us: NDArray[np.int64], jitter_us: int | None, prior: Noise | None
+) -> Labels:
+    """States of frames that are not parted by a long gap."""
+    frames = len(times_us)
+    states = np.zeros(frames, dtype=np.int8)
+    follows = np.zeros(frames, dtype=np.bool_)
+    if frames < MINIMUM_FRAMES:
+        return Labels(states=states, follows=follows, findings=())
+    intervals = np.diff(times_us).astype(np.float64)
+    rough, _ = rough_model(intervals, jitter_us, prior)
+    count = count_triggers(intervals, rough)
+    model, contradicts = _refined_model(count, rough, jitter_us, prior)
+    if model.tells_states:
+        count = _without_contradictions(count, model)
+        states = _decided(count, model)
+    follows[1:] = count.triggers == 1
+    finding = Finding(
+        frame=0,
+        frames=frames,
+        period_us=model.period_us,
+        jitter_us=model.jitter_us,
+        noise_us=model.sigma_us,
+        dubious=int(np.count_nonzero(states == DUBIOUS)),
+        contradicts_header=contradicts,
+    )
+    labels = Labels(states=states, follows=follows, findings=(finding,))
+    _label_rest(times_us, labels, model, jitter_us, prior)
+    return labels
+
+
+def _label_rest(
+    times_us: NDArray[np.int64],
+    labels: Labels,
+    model: IntervalModel,
+    jitter_us: int | None,
+    prior: Noise | None,
+) -> None:
+    """Judge stretches without states again on their own: their period may be another."""
+    undecided = np.concatenate(([False], labels.states == DUBIOUS, [False]))
+    edges = np.flatnonzero(np.diff(undecided.astype(np.int8))).tolist()
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        if not WINDOW <= last - first < len(times_us):
+            continue
+        period_us = mean_period(np.diff(times_us[first:last]).astype(np.float64))
+        if abs(period_us - model.period_us) <= misfit_limit(model):
+            continue
+        found = _label_section(times_us[first:last], jitter_us, prior)
+        labels.states[first:last] = found.states
+        labels.follows[first + 1 : last] = found.follows[1:]
+
+
+def _refined_model(
+    count: TriggerCount, rough: IntervalModel, jitter_us: int | None, prior: Noise | None
+) -> tuple[IntervalModel, bool]:
+    """Jitter and noise from what the chains leave when their alternation is taken out."""
+    evidence = _evidence(count, rough)
+    several = evidence.intervals >= 2
+    intervals = int(evidence.intervals[several].sum())
+    if intervals < 2:
+        return rough, False
+    shown_us = float(np.abs(evidence.total_us[several]).sum()) / intervals
+    sign = (np.sign(evidence.total_us) * several)[count.chain[:-1]]
+    used = count.telling & (sign != 0)
+    left = (count.misfit_us - shown_us * sign * _parity(count.place[:-1]))[used]
+    degrees = max(intervals - 2, 0)
+    variance = clipped_variance(left, 2) if degrees else 0.0
+    own = Noise(variance_us2=variance + ROUNDING_VARIANCE_US2, degrees=degrees)
+    return believed_model(
+        rough.period_us, shown_us, intervals, jitter_us, combined_noise(own, prior)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Evidence:
+    """What the telling intervals of each group add up to."""
+
+    intervals: NDArray[np.int64]  #: (groups,)
+    total_us: NDArray[np.float64]  #: (groups,) positive where frames of even place are B
+
+
+def _parity(place: NDArray[np.int64]) -> NDArray[np.int64]:
+    return 1 - 2 * (place & 1)
+
+
+def _votes(count: TriggerCount, model: IntervalModel) -> NDArray[np.float64]:
+    """Misfits turned so that all of a chain should be equal: J where even places are B."""
+    limit_us = model.jitter_us + OUTLIER_SIGMAS * min(model.cautious_sigma_us, model.jitter_us)
+    votes: NDArray[np.float64] = np.where(
+        count.telling,
+        np.clip(count.misfit_us, -limit_us, limit_us) * _parity(count.place[:-1]),
+        0.0,
+    )
+    return votes
+
+
+def _evidence(count: TriggerCount, model: IntervalModel) -> _Evidence:
+    return _summed(count.chain[:-1], count, model)
+
+
+def _summed(group: NDArray[np.int64], count: TriggerCount, model: IntervalModel) -> _Evidence:
+    """Evidence of each *group* (intervals,)."""
+    groups = max(int(group.max()), int(count.chain[-1])) + 1
+    total = np.bincount(group, weights=_votes(count, model), minlength=groups)
+    return _Evidence(
+        intervals=np.bincount(group[count.telling], minlength=groups).astype(np.int64),
+        total_us=total.astype(np.float64),
+    )
+
+
+def _log_odds(
+    total_us: NDArray[np.float64], intervals: NDArray[np.int64], model: IntervalModel
+) -> NDArray[np.float64]:
+    """Log of the odds that even places are B.
+
+    Neighbouring intervals share a time, and turned like this its noise adds up: the
+    variance of the sum of n is 2 n - 1 times that of one.
+    """
+    variance = (
+        model.cautious_sigma_us**2 * np.maximum(2 * intervals - 1, 1) / np.maximum(intervals, 1)
+    )
+    odds: NDArray[np.float64] = 2 * total_us * model.jitter_us / variance
+    return odds
+
+
+def _decided(count: TriggerCount, model: IntervalModel) -> NDArray[np.int8]:
+    """States of all frames: each chain has the parity that its evidence demands."""
+    evidence = _evidence(count, model)
+    odds = _log_odds(evidence.total_us, evidence.intervals, model)
+    sign = np.where(np.abs(odds) >= EVIDENCE, np.sign(odds), 0)
+    states: NDArray[np.int8] = (sign[count.chain] * _parity(count.place)).astype(np.int8)
+    return states
+
+
+def _without_contradictions(count: TriggerCount, model: IntervalModel) -> TriggerCount:
+    """Cut chains where their evidence changes sides: there the count must be wrong."""
+    triggers = count.triggers.copy()
+    votes, telling = _votes(count, model), np.flatnonzero(count.telling)
+    _cut_turns(votes[telling], telling, count.chain[telling], model, triggers)
+    _cut_odd_stretches(count, model, triggers)
+    if np.array_equal(triggers, count.triggers):
+        return count
+    return chained(count.misfit_us, triggers, count.telling)
+
+
+def _cut_turns(
+    votes: NDArray[np.float64],
+    interval: NDArray[np.intp],
+    chain: NDArray[np.int64],
+    model: IntervalModel,
+    triggers: NDArray[np.int64],
+) -> None:
+    """Cut, in place, between windows of one chain that plainly say the opposite."""
+    if len(votes) < 2 * WINDOW:
+        return
+    sums = np.convolve(votes, np.ones(WINDOW), mode="valid")
+    odds = _log_odds(sums, np.full(len(sums), WINDOW), model)
+    whole = chain[: len(sums)] == chain[WINDOW - 1 :]
+    plain = np.flatnonzero((np.abs(odds) >= EVIDENCE) & whole)
+    side = np.sign(odds[plain])
+    turns = np.flatnonzero((side[1:] != side[:-1]) & (chain[plain[1:]] == chain[plain[:-1]]))
+    for turn in turns.tolist():
+        first = interval[plain[turn]]
+        last = interval[plain[turn + 1] + WINDOW - 1]
+        triggers[first : last + 1] = 0
+
+
+def _cut_odd_stretches(
+    count: TriggerCount, model: IntervalModel, triggers: NDArray[np.int64]
+) -> None:
+    """Cut off, in place, stretches without a missing frame that contradict their chain."""
+    parted = count.triggers != 1
+    links = np.flatnonzero(parted)
+    stretch = np.cumsum(parted)
+    evidence = _summed(stretch, count, model)
+    odds = _log_odds(evidence.total_us, evidence.intervals, model)
+    of_chain = np.sign(_evidence(count, model).total_us)[count.chain[:-1]]
+    odd = np.unique(stretch[(odds[stretch] * of_chain <= -EVIDENCE) & ~parted])
+    triggers[links[odd[odd > 0] - 1]] = 0
+    triggers[links[odd[odd < len(links)]]] = 0

@@ -1,0 +1,241 @@
+"""What the intervals of a jittered trigger show: their period, their jitter, their noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+JITTER_OVER_NOISE = 3.0  #: below this ratio the intervals do not tell the states apart
+EVIDENCE = 14.0  #: log of the odds of what counts as certain, a million to one
+WINDOW = 8  #: intervals that suffice to see a run contradict itself or its header
+OUTLIER_SIGMAS = 4.5
+ROUNDING_VARIANCE_US2 = 1 / 6  #: of the difference of two times in whole microseconds
+
+_SECTION_GAP_US = 3_000_000
+_SECTION_GAP_PERIODS = 4
+_PIECE = 1 << 18  # frames judged at a time
+_MARGIN = 1 << 11  # frames on either side that a piece is judged with
+# A fifth of the sums of two intervals may be shortened by glitches and the rest
+# lengthened by lost frames before this quantile is no longer two periods.
+_PERIOD_QUANTILE = 0.2
+_SINGLE_PERIODS = 0.75  # an interval within T(1 +- this) is one trigger: J is at most T/2
+_MISFIT_SIGMAS = 6.0
+_MISFIT_ROUNDING_US = 2.0
+_MISFIT_JITTERS = 0.25  # a quarter of J never turns a sign
+_MANY = 16  # intervals from which J is better known than from the header
+_PRIOR_DEGREES = 30.0  # what other runs say weighs no more than this
+_NOISIER = 3.0  # times the variance others see: a run's own matter
+_JITTER_AGREES = 0.3  # of the header's J: a value this near is the header's
+_DOUBT_SIGMAS = 1.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noise:
+    """Variance of the intervals of a run, and how well it is known."""
+
+    variance_us2: float
+    degrees: float  #: of freedom
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntervalModel:
+    """What the intervals of a section are taken to be: n T, and +-J where n is odd."""
+
+    period_us: float
+    jitter_us: float
+    noise: Noise
+
+    @property
+    def sigma_us(self) -> float:
+        """Standard deviation of an interval."""
+        return float(np.sqrt(self.noise.variance_us2))
+
+    @property
+    def cautious_sigma_us(self) -> float:
+        """Noise that the true one hardly exceeds, however few frames it was taken from."""
+        if self.noise.degrees <= 0:
+            return float("inf")
+        return self.sigma_us * (1 + 2 / float(np.sqrt(self.noise.degrees)))
+
+    @property
+    def tells_states(self) -> bool:
+        """Whether J is well above the noise, within the errors of both.
+
+        Certainty of each label is another matter, and not judged by this.
+        """
+        doubt = _DOUBT_SIGMAS / float(np.sqrt(max(self.noise.degrees, 1)))
+        limit_us = JITTER_OVER_NOISE * self.sigma_us
+        return self.noise.degrees > 0 and self.jitter_us * (1 + min(doubt, 1 / 2)) >= limit_us
+
+
+def interval_noise(times_us: NDArray[np.int64]) -> Noise | None:
+    """Noise of the intervals of a run, whether its trigger is jittered or not.
+
+    From intervals two apart: they are equally long, so that neither T nor J matter.
+    None for runs without three whole intervals in a row.
+    """
+    pooled = [
+        _noise_shown(intervals, mean_period(intervals))
+        for piece in pieces(times_us)
+        if len(intervals := np.diff(times_us[piece.first : piece.last]).astype(np.float64)) >= 3
+    ]
+    return pool_noise([noise for noise in pooled if noise.degrees > 0])
+
+
+def difference_noise(differences_us: NDArray[np.int64]) -> Noise | None:
+    """Noise of the intervals between pair means, from the *differences_us* of the cameras.
+
+    The noise of the two cameras is independent, so the mean of a pair has a quarter of
+    the variance of their difference, and an interval of means half of it.
+    """
+    if len(differences_us) < 2:
+        return None
+    variance = clipped_variance(differences_us - np.median(differences_us), 1)
+    return Noise(variance_us2=variance / 2, degrees=len(differences_us) - 1)
+
+
+def pool_noise(measured: Sequence[Noise]) -> Noise | None:
+    """One noise from several measurements of it."""
+    degrees = sum(noise.degrees for noise in measured)
+    if degrees <= 0:
+        return None
+    variance = sum(noise.variance_us2 * noise.degrees for noise in measured) / degrees
+    return Noise(variance_us2=variance, degrees=degrees)
+
+
+def rough_model(
+    intervals: NDArray[np.float64], jitter_us: int | None, prior: Noise | None
+) -> tuple[IntervalModel, bool]:
+    """Period, jitter and noise before anything is counted."""
+    period_us = mean_period(intervals)
+    noise = combined_noise(_noise_shown(intervals, period_us), prior)
+    single = _is_single(intervals, period_us)
+    shown_us = _alternation(intervals, single)
+    return believed_model(period_us, shown_us, int(single.sum()), jitter_us, noise)
+
+
+def believed_model(
+    period_us: float, shown_us: float, intervals: int, jitter_us: int | None, noise: Noise
+) -> tuple[IntervalModel, bool]:
+    """The model with the jitter that is to be believed, and whether the header's is not."""
+    if not jitter_us or jitter_us < 0:
+        believed_us, contradicts = shown_us, False
+    else:
+        error_us = 3 * float(np.sqrt(2 * noise.variance_us2 / max(intervals, 1)))
+        contradicts = (
+            intervals >= WINDOW
+            and abs(shown_us - jitter_us) > _JITTER_AGREES * jitter_us + error_us
+        )
+        believed_us = shown_us if contradicts or intervals >= _MANY else float(jitter_us)
+    return IntervalModel(period_us=period_us, jitter_us=believed_us, noise=noise), contradicts
+
+
+def mean_period(intervals: NDArray[np.float64]) -> float:
+    """Mean period T: half of what two intervals in a row usually take; J cancels."""
+    if len(intervals) < 2:
+        return float(intervals[0]) if len(intervals) else 0.0
+    sums = intervals[:-1] + intervals[1:]
+    typical = float(np.quantile(sums, _PERIOD_QUANTILE, method="lower"))
+    sums = sums[np.abs(sums - typical) <= typical / 4]
+    deviation = np.abs(sums - np.median(sums))
+    limit = OUTLIER_SIGMAS * 1.4826 * float(np.median(deviation)) + 1
+    sums = sums[deviation <= limit]
+    return float(np.mean(sums)) / 2
+
+
+def _is_single(intervals: NDArray[np.float64], period_us: float) -> NDArray[np.bool_]:
+    single: NDArray[np.bool_] = np.abs(intervals - period_us) < _SINGLE_PERIODS * period_us
+    return single
+
+
+def _noise_shown(intervals: NDArray[np.float64], period_us: float) -> Noise:
+    """Noise according to intervals two apart, of which the first and last are equal."""
+    single = _is_single(intervals, period_us)
+    whole = single[:-2] & single[1:-1] & single[2:]
+    apart = (intervals[:-2] - intervals[2:])[whole]
+    if not len(apart):
+        return Noise(variance_us2=0.0, degrees=0)
+    # Each time enters up to four differences: half of them are independent.
+    variance = clipped_variance(apart, 0) / 2 + ROUNDING_VARIANCE_US2
+    return Noise(variance_us2=variance, degrees=len(apart) / 2)
+
+
+def clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
+    """Variance about zero, without glitches, *fitted* parameters taken off.
+
+    Not from the median deviation: its factor is one of a Gaussian, and off by a third
+    for the detector's uniform noise.
+    """
+    squares = np.square(values, dtype=np.float64)
+    if len(values) >= _MANY:
+        limit = (OUTLIER_SIGMAS * 1.4826) ** 2 * float(np.median(squares))
+        squares = squares[squares <= limit + 1]
+    return float(squares.sum()) / max(len(squares) - fitted, 1)
+
+
+def combined_noise(own: Noise, prior: Noise | None) -> Noise:
+    """A run's noise and what others say of it; a run that is noisier counts alone."""
+    if prior is None or (own.degrees >= 3 and own.variance_us2 > _NOISIER * prior.variance_us2):
+        return own
+    limited = replace(prior, degrees=min(prior.degrees, _PRIOR_DEGREES))
+    return pool_noise([own, limited]) or own
+
+
+def _alternation(intervals: NDArray[np.float64], single: NDArray[np.bool_]) -> float:
+    """J from half the differences of intervals in a row, which are +J, -J, +J, ...
+
+    Products of every other one are J squared, and noise hardly biases them.
+    """
+    halves = (intervals[:-1] - intervals[1:]) / 2
+    whole = single[:-1] & single[1:]
+    products = np.sort((halves[:-2] * halves[2:])[whole[:-2] & whole[2:]])
+    if len(products) < 2:
+        return float(np.median(np.abs(halves[whole]))) if whole.any() else 0.0
+    trimmed = products[len(products) // 20 : len(products) - len(products) // 20]
+    return float(np.sqrt(max(float(np.mean(trimmed)), 0.0)))
+
+
+def misfit_limit(model: IntervalModel) -> float:
+    """How far an interval may be from what so many triggers take."""
+    return max(
+        _MISFIT_SIGMAS * bounded_sigma(model) + _MISFIT_ROUNDING_US,
+        model.jitter_us * _MISFIT_JITTERS,
+    )
+
+
+def bounded_sigma(model: IntervalModel) -> float:
+    """Cautious noise, no larger than the largest with which there are labels at all."""
+    return min(model.cautious_sigma_us, model.jitter_us / JITTER_OVER_NOISE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """Frames *first* to *last* (excluded), to be judged with those from *low* to *high*."""
+
+    first: int
+    last: int
+    low: int
+    high: int
+
+
+def pieces(times_us: NDArray[np.int64]) -> Iterator[Piece]:
+    """Part a run where nothing was triggered for long, and else to bound the memory."""
+    intervals = np.diff(times_us)
+    beside = np.full(len(intervals) + 2, np.iinfo(np.int64).max)
+    beside[1:-1] = intervals
+    usual = np.minimum(beside[:-2], beside[2:])
+    long = (intervals > _SECTION_GAP_US) & (intervals // _SECTION_GAP_PERIODS > usual)
+    cuts = [0, *(np.flatnonzero(long) + 1).tolist(), len(times_us)]
+    for low, high in pairwise(cuts):
+        for first in range(low, high, _PIECE):
+            last = min(first + _PIECE, high)
+            yield Piece(
+                first=first,
+                last=last,
+                low=max(low, first - _MARGIN),
+                high=min(high, last + _MARGIN),
+            )
