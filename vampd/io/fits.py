@@ -60,9 +60,14 @@ class Shape:
         return 1 if self.tiles == "row" else self.height
 
     @property
+    def tiles_per_frame(self) -> int:
+        """One, or one for each row."""
+        return self.height // self.tile_height
+
+    @property
     def tile_count(self) -> int:
         """Rows of the table."""
-        return self.frames * self.height // self.tile_height
+        return self.frames * self.tiles_per_frame
 
     @property
     def needs_64_bit(self) -> bool:
@@ -90,7 +95,8 @@ class TileWriter:
         self._shape = shape
         self._table = _Table(descriptor, len(self._headers(0, 0, 0)), shape)
         self._heap = _Heap(descriptor, self._table.end, shape)
-        self._decoded = np.empty((shape.tile_height, shape.width), dtype=np.int16)
+        tiles = (shape.tiles_per_frame, shape.tile_height, shape.width)
+        self._decoded = np.empty(tiles, dtype=np.int16)
         self._frames = 0
 
     def append(self, frame: NDArray[np.int16]) -> None:
@@ -102,13 +108,13 @@ class TileWriter:
         if frame.shape != (self._shape.height, self._shape.width):
             msg = f"{self._name}: a frame of {frame.shape} in a cube of {self._shape}"
             raise ValueError(msg)
-        for tile in frame.reshape(-1, self._shape.tile_height, self._shape.width):
-            encoded = self._heap.encode(tile)
-            rice.decode(encoded, self._decoded)
-            if not np.array_equal(tile, self._decoded):
-                msg = f"{self._name}: frame {self._frames} does not come back from Rice coding"
-                raise IntegrityError(msg)
-            self._table.add(*self._heap.take(len(encoded)))
+        tiles = frame.reshape(self._decoded.shape)
+        lengths = self._heap.encode(tiles, self._decoded)
+        if not np.array_equal(tiles, self._decoded):
+            msg = f"{self._name}: frame {self._frames} does not come back from Rice coding"
+            raise IntegrityError(msg)
+        self._table.add(lengths, self._heap.size_bytes)
+        self._heap.take(sum(lengths))
         self._frames += 1
 
     def finish(self) -> Written:
@@ -235,14 +241,18 @@ class _Table:
         self.end = offset + shape.tile_count * 2 * dtype.itemsize
         self.longest = 0
         self.stream = _Stream(descriptor, offset)
-        self._rows = np.empty((min(shape.tile_count, _TABLE_STEP_ROWS), 2), dtype=dtype)
+        rows = min(shape.tile_count, _TABLE_STEP_ROWS + shape.tiles_per_frame)
+        self._rows = np.empty((rows, 2), dtype=dtype)
         self._filled = 0
 
-    def add(self, length: int, heap_offset: int) -> None:
-        self._rows[self._filled] = length, heap_offset
-        self._filled += 1
-        self.longest = max(self.longest, length)
-        if self._filled == len(self._rows):
+    def add(self, lengths: Sequence[int], heap_offset: int) -> None:
+        """Add tiles that lie one behind the other from *heap_offset* on."""
+        rows = self._rows[self._filled : self._filled + len(lengths)]
+        rows[:, 0] = lengths
+        rows[:, 1] = heap_offset + np.cumsum(lengths) - lengths
+        self._filled += len(lengths)
+        self.longest = max(self.longest, *lengths)
+        if self._filled >= _TABLE_STEP_ROWS:
             self._flush()
 
     def finish(self) -> Region:
@@ -260,26 +270,35 @@ class _Heap:
     def __init__(self, descriptor: int, offset: int, shape: Shape) -> None:
         self.stream = _Stream(descriptor, offset)
         self.size_bytes = 0
-        self._bound = rice.encoded_bound(shape.width * shape.tile_height)
-        self._buffer = memoryview(bytearray(STEP_BYTES + self._bound))
+        self._tile_bound = rice.encoded_bound(shape.width * shape.tile_height)
+        frame_bound = self._tile_bound * shape.tiles_per_frame
+        self._buffer = memoryview(bytearray(STEP_BYTES + frame_bound))
         self._filled = 0
 
-    def encode(self, tile: NDArray[np.int16]) -> memoryview:
-        """Encode *tile* behind what is there; it does not count before `take`."""
-        space = self._buffer[self._filled : self._filled + self._bound]
-        return space[: rice.encode(tile, space)]
+    def encode(self, tiles: NDArray[np.int16], decoded: NDArray[np.int16]) -> list[int]:
+        """Encode a frame's *tiles* behind what is there, and decode them again.
 
-    def take(self, length: int) -> tuple[int, int]:
-        """Keep the tile encoded last; its *length* and its offset in the heap."""
-        offset = self.size_bytes
-        self.size_bytes += length
-        self._filled += length
-        if self._filled >= STEP_BYTES:
+        Both arrays are (tiles, height, width). Returns the length of each encoded tile.
+        They do not count before `take`.
+        """
+        lengths = []
+        start = self._filled
+        for tile, tile_again in zip(tiles, decoded, strict=True):
+            length = rice.encode(tile, self._buffer[start : start + self._tile_bound])
+            rice.decode(self._buffer[start : start + length], tile_again)
+            lengths.append(length)
+            start += length
+        return lengths
+
+    def take(self, size_bytes: int) -> None:
+        """Keep the tiles encoded last, *size_bytes* together."""
+        self.size_bytes += size_bytes
+        self._filled += size_bytes
+        while self._filled >= STEP_BYTES:
             self.stream.write(self._buffer[:STEP_BYTES])
             rest = self._filled - STEP_BYTES
             self._buffer[:rest] = self._buffer[STEP_BYTES : self._filled]
             self._filled = rest
-        return length, offset
 
     def finish(self) -> Region:
         """Write the rest, and zeros up to a whole block."""

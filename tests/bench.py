@@ -1,0 +1,153 @@
+"""Measure what vampd promises: `python -m tests.bench build --size-gb 1`.
+
+build: processor time of one build, all its verification included, against `fpack -r`
+alone on the same raw cube; and the peak memory of a building process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tests.raw_cubes import build_job, write_raw_cube
+from vampd.stages import build
+
+_SIDE = 536  # pixels; the cameras' standard crop
+_FRAME_BYTES = 2 * _SIDE * _SIDE
+_POOL_FRAMES = 64
+_PROMISED_RATIO = 1.8
+_PROMISED_KIB = 256 << 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    subparsers = parser.add_subparsers(required=True)
+    _add_build(subparsers.add_parser("build", help="processor time and memory of builds"))
+    arguments = parser.parse_args()
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    raise SystemExit(run(arguments))
+
+
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size-gb", type=float, default=1.0, help="raw bytes of the cube")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tiles", choices=("frame", "row"), default="frame")
+    parser.add_argument("--states", action="store_true", help="deinterleave into A and B")
+    parser.add_argument("--folder", type=Path, help="where the cubes lie (default: a temporary)")
+    parser.add_argument("--memory", action="store_true", help="only the peaks of memory")
+    parser.set_defaults(run=_build)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        night = Path(folder)
+        kept = True
+        if not arguments.memory:
+            kept &= _compare_with_fpack(night, arguments)
+        for size_gb, sparse in ((1.2, False), (5.0, True)):
+            kept &= _measure_memory(night, size_gb, arguments, sparse=sparse)
+    return 0 if kept else 1
+
+
+def _compare_with_fpack(night: Path, arguments: argparse.Namespace) -> bool:
+    cube = _noisy_cube(night, arguments.size_gb)
+    ours, theirs = [], []
+    for round_number in range(arguments.rounds):
+        seconds, peak_kib = _run_work(night, cube, arguments)
+        ours.append(seconds)
+        theirs.append(_run_fpack(cube))
+        print(f"round {round_number + 1}: build {seconds:.2f} s, fpack {theirs[-1]:.2f} s of CPU")
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    print(
+        f"medians: build {statistics.median(ours):.2f} s, fpack {statistics.median(theirs):.2f} s; "
+        f"ratio {ratio:.2f} (promised: at most {_PROMISED_RATIO}); peak {peak_kib} KiB"
+    )
+    return ratio <= _PROMISED_RATIO
+
+
+def _measure_memory(
+    night: Path, size_gb: float, arguments: argparse.Namespace, *, sparse: bool
+) -> bool:
+    cube = _sparse_cube(night, size_gb) if sparse else _noisy_cube(night, size_gb)
+    seconds, peak_kib = _run_work(night, cube, arguments)
+    kind = "sparse" if sparse else "noisy"
+    print(
+        f"{kind} cube of {cube.stat().st_size / 1e9:.2f} GB: peak {peak_kib / 1024:.0f} MiB "
+        f"(promised: at most {_PROMISED_KIB >> 10}), {seconds:.2f} s of CPU"
+    )
+    return peak_kib <= _PROMISED_KIB
+
+
+def _noisy_cube(night: Path, size_gb: float) -> Path:
+    """Sky, read noise and a star, as the photons come: compresses to some 0.4."""
+    random = np.random.default_rng(20251106)
+    y, x = np.mgrid[:_SIDE, :_SIDE] - _SIDE / 2
+    light = 40 + 3000 * np.exp(-(x**2 + y**2) / (2 * 12.0**2))
+    shape = (_POOL_FRAMES, _SIDE, _SIDE)
+    pool = random.poisson(light, shape) / 0.103 / 10 + random.normal(200, 6, shape)
+    frames = pool.astype(np.uint16)
+    count = round(size_gb * 1e9 / _FRAME_BYTES)
+    repeated = (frames[index % _POOL_FRAMES] for index in range(count))
+    return write_raw_cube(night, repeated, declared_frames=count)
+
+
+def _sparse_cube(night: Path, size_gb: float) -> Path:
+    """A cube whose pixels are a hole in the file."""
+    count = round(size_gb * 1e9 / _FRAME_BYTES)
+    first = np.full((1, _SIDE, _SIDE), 32768, dtype=np.uint16)
+    return write_raw_cube(night, first, declared_frames=count)
+
+
+def _run_work(night: Path, cube: Path, arguments: argparse.Namespace) -> tuple[float, int]:
+    """CPU seconds and peak KiB of a fresh process that builds *cube*."""
+    shutil.rmtree(night / build.OUTPUT_FOLDER, ignore_errors=True)
+    job = night / "job.json"
+    described = build_job(night, [cube], tiles=arguments.tiles, states=arguments.states)
+    job.write_text(json.dumps(described, default=lambda array: array.tolist()), encoding="utf-8")
+    seconds, printed = _measured([sys.executable, "-c", _WORK, str(job)])
+    return seconds, int(printed)
+
+
+_WORK = """
+import json, sys
+from vampd.stages.build import work
+job = json.load(open(sys.argv[1]))
+job["raw"] = {int(number): entry for number, entry in job["raw"].items()}
+work(job)
+# Not ru_maxrss: exec hands the parent's peak on to the child.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]))
+"""
+
+
+def _run_fpack(cube: Path) -> float:
+    """CPU seconds of `fpack -r`."""
+    packed = cube.with_name(f"{cube.name}.fz")
+    packed.unlink(missing_ok=True)
+    seconds, _ = _measured(["fpack", "-r", str(cube)])
+    print(f"fpack: compressed to {packed.stat().st_size / cube.stat().st_size:.3f}")
+    packed.unlink()
+    return seconds
+
+
+def _measured(command: list[str]) -> tuple[float, str]:
+    """CPU seconds, user and system, of *command* and its children; and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return seconds, finished.stdout
+
+
+if __name__ == "__main__":
+    main()
