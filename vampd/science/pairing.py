@@ -42,6 +42,7 @@ _CHANCE_SIGMAS = 2.0
 # Offsets of several runs are the same when they differ by less than this: more than a
 # single pair's noise, less than any period that leaves two hypotheses.
 _REACH_US = 100.0
+_HINT = 8.0  # log-likelihood: two or three frames at the ends of a run
 _GRID_US = 8.0
 
 
@@ -124,11 +125,14 @@ def choose(candidates: Sequence[Hypothesis], shared_us: int | None) -> Hypothesi
     return None if astray and nearest.matches < _MATCHES_TO_JUDGE else nearest
 
 
-def shared_offset(runs: Sequence[Sequence[Hypothesis]]) -> int | None:
+def shared_offset(
+    runs: Sequence[Sequence[Hypothesis]], *, hint_us: int | None = None
+) -> int | None:
     """The offset that most frames of several runs of one readout mode share.
 
     Each run votes for all offsets that it leaves possible, with what supports them; so
     even runs of which none can tell alone can tell together when their periods differ.
+    Votes that are nearly equal are decided by *hint_us*, the offset of other modes.
     None where there are no runs.
     """
     votes = [found for run in runs for found in run]
@@ -136,17 +140,16 @@ def shared_offset(runs: Sequence[Sequence[Hypothesis]]) -> int | None:
         return None
     offsets = np.array([found.offset_us for found in votes], dtype=np.float64)
     weights = np.array([weight for run in runs for weight in _evidence(run)])
-    reach = np.array([min(found.period_us / 8, _REACH_US) for found in votes])
+    reach = np.array([min(found.period_us / 8, _REACH_US) for found in votes]) + _GRID_US
     run_of = np.repeat(np.arange(len(runs)), [len(run) for run in runs])
     places = np.unique(np.round(offsets / _GRID_US)) * _GRID_US
-    totals = [
-        _support(np.abs(offsets - place) <= reach + _GRID_US, weights, run_of, len(runs))
-        for place in places
-    ]
-    most = max(totals)
-    agreed = places[np.isclose(totals, most)]
-    centre = float(agreed[np.lexsort((agreed, np.abs(agreed)))[0]])
-    near = np.abs(offsets - centre) <= reach + _GRID_US
+    totals = np.array(
+        [_support(np.abs(offsets - place) <= reach, weights, run_of, len(runs)) for place in places]
+    )
+    if hint_us is not None:
+        totals[np.abs(places - hint_us) <= _REACH_US] += _HINT
+    order = np.lexsort((np.abs(places), -np.round(totals, 3)))
+    near = np.abs(offsets - places[order[0]]) <= reach
     return round(float(np.average(offsets[near], weights=np.maximum(weights[near], 1.0))))
 
 

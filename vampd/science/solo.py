@@ -1,0 +1,133 @@
+"""The output cubes of frames that have no partner: one for each raw cube."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.records import RawCube, Report
+from vampd.science.cutting import paired_states
+from vampd.science.drafts import Draft, Source, draft
+from vampd.science.findings import finding_reports
+from vampd.science.flc import DUBIOUS, label_states
+from vampd.science.intervals import Noise, interval_noise, pool_noise
+from vampd.science.rules import RUN_CARDS, flc_applies, header_jitter_us, readout_us
+from vampd.science.timeline import Block, Timeline, usable_frames
+
+_NOISE_SAMPLE = 1 << 13  # frames of a run that show its noise well enough for others
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """Blocks of one run of the trigger."""
+
+    cube: RawCube  #: the first one
+    blocks: tuple[Block, ...]
+
+    @property
+    def first(self) -> int:
+        return self.blocks[0].start
+
+    @property
+    def last(self) -> int:
+        return self.blocks[-1].start + self.blocks[-1].frames
+
+
+def solo_drafts(
+    cubes: Sequence[RawCube], matched: Mapping[int, NDArray[np.bool_]]
+) -> tuple[list[Draft], list[Report]]:
+    """Outputs of the frames of one camera's *cubes* that are not *matched*.
+
+    *matched* has a mask (frames,) for each raw file. States are judged on the complete
+    timeline of the camera, matched frames included; outputs are neither merged nor cut.
+    """
+    solo = {cube.raw_file: _solo_frames(cube, matched) for cube in cubes}
+    told = [cube for cube in cubes if flc_applies(cube.cards) and cube.has_acquisition]
+    labelled = {cube.raw_file for cube in told}
+    drafts = []
+    for cube in cubes:
+        frames = solo[cube.raw_file]
+        if len(frames) and cube.raw_file not in labelled:
+            unknown = np.full(len(frames), DUBIOUS, dtype=np.int8)
+            drafts.append(_draft(cube, frames, unknown if flc_applies(cube.cards) else None))
+    timeline = Timeline(told)
+    reports: list[Report] = []
+    noise_of = _noise_of(timeline)
+    for run in _runs(timeline):
+        if any(len(solo[timeline.cubes[cube].raw_file]) for cube in _cubes(run)):
+            prior = noise_of.get(readout_us(run.cube.cards))
+            drafts += _labelled_drafts(timeline, run, solo, prior, reports)
+    return drafts, reports
+
+
+def _labelled_drafts(
+    timeline: Timeline,
+    run: _Run,
+    solo: Mapping[int, NDArray[np.int32]],
+    prior: Noise | None,
+    reports: list[Report],
+) -> Iterator[Draft]:
+    """The drafts of a run's cubes; what was found out is appended to *reports*."""
+    jitter_us = header_jitter_us(run.cube.cards)
+    times_us = timeline.take(run.first, run.last).times_us
+    labels = label_states(times_us, jitter_us=jitter_us, prior=prior)
+    reports += finding_reports(labels.findings, run.cube, header_us=jitter_us)
+    for block in run.blocks:
+        frames = timeline.take(block.start, block.start + block.frames)
+        inner = slice(block.start - run.first, block.start - run.first + block.frames)
+        states, follows = labels.states[inner], labels.follows[inner]
+        for index in block.cubes:
+            cube = timeline.cubes[index]
+            alone = np.isin(frames.frame, solo[cube.raw_file]) & (frames.cube == index)
+            places = np.flatnonzero(alone)
+            if len(places):
+                adjacent = follows[places].copy()
+                adjacent[1:] &= np.diff(places) == 1
+                yield _draft(cube, frames.frame[places], paired_states(states[places], adjacent))
+
+
+def _draft(cube: RawCube, frames: NDArray[np.int32], states: NDArray[np.int8] | None) -> Draft:
+    times_us = cube.acquired_us[frames]
+    source = Source(cubes=(cube,), cube=np.zeros(len(frames), dtype=np.int32), frame=frames)
+    return draft((source,), states, first_us=int(times_us.min()), last_us=int(times_us.max()))
+
+
+def _solo_frames(cube: RawCube, matched: Mapping[int, NDArray[np.bool_]]) -> NDArray[np.int32]:
+    frames = usable_frames(cube)
+    if cube.raw_file in matched:
+        frames = frames[~matched[cube.raw_file][frames]]
+    return frames.astype(np.int32)
+
+
+def _cubes(run: _Run) -> Iterator[int]:
+    for block in run.blocks:
+        yield from block.cubes
+
+
+def _runs(timeline: Timeline) -> Iterator[_Run]:
+    """Blocks in a row whose first cubes have the same trigger."""
+    for _, same in groupby(timeline.blocks, lambda block: _run_key(timeline, block)):
+        blocks = tuple(same)
+        yield _Run(cube=timeline.cubes[blocks[0].cubes[0]], blocks=blocks)
+
+
+def _run_key(timeline: Timeline, block: Block) -> object:
+    cards = timeline.cubes[block.cubes[0]].cards
+    return tuple(cards.get(card) for card in RUN_CARDS)
+
+
+def _noise_of(timeline: Timeline) -> dict[int, Noise]:
+    """Noise of the camera's intervals in each readout mode, from all of its runs."""
+    measured: defaultdict[int, list[Noise]] = defaultdict(list)
+    for run in _runs(timeline):
+        last = min(run.last, run.first + _NOISE_SAMPLE)
+        noise = interval_noise(timeline.take(run.first, last).times_us)
+        if noise is not None:
+            measured[readout_us(run.cube.cards)].append(noise)
+    pooled = {readout: pool_noise(noises) for readout, noises in measured.items()}
+    return {readout: noise for readout, noise in pooled.items() if noise is not None}

@@ -1,0 +1,187 @@
+"""The output cubes of frames that both cameras recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.records import CardValue, RawCube, Report
+from vampd.science.cutting import CubeLimits, cut_outputs, paired_states, run_starts
+from vampd.science.drafts import Draft, Source, draft
+from vampd.science.findings import finding_reports
+from vampd.science.flc import label_states
+from vampd.science.matching import NightPairs
+from vampd.science.rules import (
+    CUTTING_CARDS,
+    RUN_CARDS,
+    SHARED_CARDS,
+    exposure_us,
+    flc_applies,
+    header_jitter_us,
+    tolerance_us,
+)
+from vampd.science.timeline import Timeline
+
+_WINDOW = 1 << 18  # pairs looked at at a time
+_BYTES_PER_PIXEL = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Consecutive pairs of one raw cube of either camera."""
+
+    first: int  #: its first pair
+    cube1: RawCube
+    cube2: RawCube
+
+    @property
+    def deinterleaved(self) -> bool:
+        """Whether either camera says so: where neither alternates, all is dubious anyway."""
+        return flc_applies(self.cube1.cards) or flc_applies(self.cube2.cards)
+
+    @property
+    def jitter_us(self) -> int | None:
+        """The header's J, camera 1's where both have one."""
+        return header_jitter_us(self.cube1.cards) or header_jitter_us(self.cube2.cards)
+
+
+def synchronised_drafts(
+    one: Timeline, two: Timeline, pairs: NightPairs, limits: CubeLimits
+) -> tuple[list[Draft], list[Report]]:
+    """Merge all pairs in time order and cut them into outputs."""
+    groups = list(_groups(one, two, pairs))
+    states, follows, reports = _labelled(groups, pairs)
+    drafts = []
+    for group, first, last in _sections(groups, pairs, limits):
+        inner = slice(first, last)
+        starts = run_starts(states[inner], follows[inner]) if group.deinterleaved else None
+        for cut in cut_outputs(
+            pairs.times_us[inner],
+            starts,
+            max_us=round(limits.max_seconds * 1_000_000),
+            max_frames=_max_frames(group, limits),
+        ):
+            rows = slice(first + cut[0], first + cut[1])
+            final = paired_states(states[rows], follows[rows]) if group.deinterleaved else None
+            drafts.append(_draft(one, two, pairs, rows, final))
+    return drafts, [*_disagreements(groups), *reports]
+
+
+def _draft(
+    one: Timeline,
+    two: Timeline,
+    pairs: NightPairs,
+    rows: slice,
+    states: NDArray[np.int8] | None,
+) -> Draft:
+    frames1, frames2 = one.at(pairs.position1[rows]), two.at(pairs.position2[rows])
+    return draft(
+        (
+            Source(cubes=one.cubes, cube=frames1.cube, frame=frames1.frame),
+            Source(cubes=two.cubes, cube=frames2.cube, frame=frames2.frame),
+        ),
+        states,
+        first_us=int(pairs.times_us[rows.start]),
+        last_us=int(pairs.times_us[rows.stop - 1]),
+    )
+
+
+def _groups(one: Timeline, two: Timeline, pairs: NightPairs) -> Iterator[Group]:
+    before = (-1, -1)
+    for first in range(0, len(pairs.times_us), _WINDOW):
+        rows = slice(first, first + _WINDOW)
+        cube1, cube2 = one.at(pairs.position1[rows]).cube, two.at(pairs.position2[rows]).cube
+        changes = np.flatnonzero((np.diff(cube1) != 0) | (np.diff(cube2) != 0)) + 1
+        for place in (0, *changes.tolist()):
+            now = (int(cube1[place]), int(cube2[place]))
+            if now != before:
+                yield Group(first=first + place, cube1=one.cubes[now[0]], cube2=two.cubes[now[1]])
+            before = now
+
+
+def _labelled(
+    groups: Sequence[Group], pairs: NightPairs
+) -> tuple[NDArray[np.int8], NDArray[np.bool_], list[Report]]:
+    """States of all pairs, each judged within the whole run of its trigger."""
+    states = np.zeros(len(pairs.times_us), dtype=np.int8)
+    follows = np.zeros(len(pairs.times_us), dtype=np.bool_)
+    reports: list[Report] = []
+    for group, first, last in _changing(groups, len(pairs.times_us), _run_key):
+        if not group.deinterleaved:
+            continue
+        limit_us = tolerance_us(group.cube1.cards, group.cube2.cards)
+        labels = label_states(
+            pairs.times_us[first:last],
+            jitter_us=group.jitter_us,
+            prior=pairs.noise_of.get(limit_us),
+        )
+        states[first:last], follows[first:last] = labels.states, labels.follows
+        reports += finding_reports(labels.findings, group.cube1, header_us=group.jitter_us)
+    return states, follows, reports
+
+
+def _sections(
+    groups: Sequence[Group], pairs: NightPairs, limits: CubeLimits
+) -> Iterator[tuple[Group, int, int]]:
+    """First and last (excluded) pair between places where a new output begins anyhow."""
+    max_gap_us = round(limits.max_gap_seconds * 1_000_000)
+    pauses = np.flatnonzero(np.diff(pairs.times_us) > max_gap_us) + 1
+    for group, first, last in _changing(groups, len(pairs.times_us), _cutting_key):
+        exposed_us = exposure_us(group.cube1.cards)
+        inside = pauses[np.searchsorted(pauses, first + 1) : np.searchsorted(pauses, last)]
+        dark_us = pairs.times_us[inside] - exposed_us - pairs.times_us[inside - 1]
+        cuts = [first, *inside[dark_us > max_gap_us].tolist(), last]
+        for begin, end in pairwise(cuts):
+            yield group, begin, end
+
+
+def _changing(
+    groups: Sequence[Group], pairs: int, key: Callable[[Group], object]
+) -> Iterator[tuple[Group, int, int]]:
+    """The first group, first and last (excluded) pair of each run of groups of equal *key*."""
+    runs = [next(same) for _, same in groupby(groups, key)]
+    ends = [run.first for run in runs[1:]] + [pairs]
+    for run, end in zip(runs, ends, strict=True):
+        yield run, run.first, end
+
+
+def _run_key(group: Group) -> object:
+    """What is equal throughout a run of the trigger."""
+    cards = [
+        tuple(cube.cards.get(card) for card in RUN_CARDS) for cube in (group.cube1, group.cube2)
+    ]
+    return group.deinterleaved, cards
+
+
+def _cutting_key(group: Group) -> object:
+    """What is equal throughout an output; EXPTIME is part of it."""
+    cards = [
+        (cube.width, cube.height, tuple(cube.cards.get(card) for card in CUTTING_CARDS))
+        for cube in (group.cube1, group.cube2)
+    ]
+    return group.deinterleaved, cards
+
+
+def _max_frames(group: Group, limits: CubeLimits) -> int:
+    """Frames that fit into an output, before deinterleaving, in the larger camera."""
+    pixels = max(cube.width * cube.height for cube in (group.cube1, group.cube2))
+    return max(limits.max_bytes // (pixels * _BYTES_PER_PIXEL), 1)
+
+
+def _disagreements(groups: Sequence[Group]) -> Iterator[Report]:
+    """Cards on which the two cameras of a pair differ, each combination once."""
+    told: set[tuple[str, CardValue, CardValue]] = set()
+    for group in groups:
+        for card in SHARED_CARDS:
+            said = (card, group.cube1.cards.get(card), group.cube2.cards.get(card))
+            if said[1] != said[2] and said not in told:
+                told.add(said)
+                yield Report(
+                    raw_file=group.cube1.raw_file,
+                    text=f"{card} is {said[1]!r} in {group.cube1.path} "
+                    f"but {said[2]!r} in {group.cube2.path}",
+                )
