@@ -89,10 +89,10 @@ def machine(tmp_path: Path) -> Path:
     Programs of `machine/bin` are the only ones; the tests put more there.
     """
     (tmp_path / "bin").mkdir()
+    # Scripts, never links: a test that writes its own program over a link would write over the
+    # real one.
     for name in ESSENTIAL:
-        program = shutil.which(name)
-        assert program is not None
-        (tmp_path / "bin" / name).symlink_to(program)
+        program(tmp_path, name, f'exec {shutil.which(name)} "$@"')
     shutil.copy(CHECKOUT / "dev", tmp_path)
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     return tmp_path
@@ -185,7 +185,6 @@ def test_dev_gives_up_with_one_clear_line(
     machine: Path, programs: dict[str, str], complaint: str
 ) -> None:
     for name, script in programs.items():
-        (machine / "bin" / name).unlink(missing_ok=True)
         program(machine, name, script)
 
     result = dev(machine, "demo")
