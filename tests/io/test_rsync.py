@@ -178,6 +178,7 @@ NO_RSYNC = "bash: line 1: rsync: command not found\n" + CUT
         (12, HOST_KEY, OperatorError),
         (255, LOGIN, OperatorError),
         (255, "", RetryableError),
+        (11, "", RetryableError),
         (10, "", RetryableError),
         (30, "rsync error: timeout in data send/receive (code 30)", RetryableError),
         (35, "", RetryableError),

@@ -25,6 +25,10 @@ _NO_SPACE = frozenset({28, 122})  # ENOSPC, EDQUOT
 _FORBIDDEN = frozenset({1, 13})  # EPERM, EACCES
 _BROKEN_CONNECTION = frozenset({32, 104, 110})  # EPIPE, ECONNRESET, ETIMEDOUT
 _VANISHED = 24
+
+# A file could not be written, mostly on a full disk. In one run of four over ssh the far
+# side's words are lost on the way, and nothing but this status arrives; the next try will tell.
+_FILE_ERROR = 11
 _RETRYABLE_CODES = frozenset(
     {
         10,  # socket input or output
@@ -98,7 +102,7 @@ def classify(code: int, stderr: str) -> type[VampdError]:
     mkdir over there is 11, 12 or 255, by which process notices first.
     """
     ours, theirs = _errors_by_side(stderr)
-    if theirs & _NO_SPACE:
+    if theirs & _NO_SPACE or (code == _FILE_ERROR and not stderr.strip()):
         return RetryableError
     if theirs or ours & _FORBIDDEN:
         return OperatorError

@@ -107,7 +107,8 @@ def _send(job: TransferJob, folder: Path, place: Place, files: Sequence[ListedFi
     )
     if finished.code != 0:
         wrong = rsync.classify(finished.code, finished.stderr_tail)
-        msg = f"rsync of {job['night']} exited {finished.code}:\n{finished.stderr_tail}"
+        words = finished.stderr_tail or "(it said nothing; a full disk over there is likeliest)"
+        msg = f"rsync of {job['night']} exited {finished.code}:\n{words}"
         raise wrong(msg)
     return sent
 
