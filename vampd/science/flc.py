@@ -101,7 +101,7 @@ def _label_section(
     rough, _ = rough_model(intervals, jitter_us, prior)
     count = count_triggers(intervals, rough)
     model, contradicts = _refined_model(count, rough, jitter_us, prior)
-    if model.tells_states:
+    if model.tells_states and (_trusted(jitter_us, contradicts) or _alternates(count)):
         count = _without_contradictions(count, model)
         states = _decided(count, model)
     follows[1:] = count.triggers == 1
@@ -117,6 +117,19 @@ def _label_section(
     labels = Labels(states=states, follows=follows, findings=(finding,))
     _label_rest(times_us, labels, model, jitter_us, prior)
     return labels
+
+
+def _trusted(jitter_us: int | None, contradicts: bool) -> bool:  # noqa: FBT001 - one caller
+    """Whether the header's jitter is the one in use."""
+    return bool(jitter_us) and not contradicts
+
+
+def _alternates(count: TriggerCount) -> bool:
+    """Whether enough intervals in a row alternate to show a jitter that no header says.
+
+    Two intervals of which one lacks a frame differ too: by half a period.
+    """
+    return bool(np.max(np.bincount(count.chain[:-1][count.telling], minlength=1)) >= WINDOW // 2)
 
 
 def _label_rest(

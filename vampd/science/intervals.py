@@ -28,7 +28,10 @@ _MISFIT_ROUNDING_US = 2.0
 _MISFIT_JITTERS = 0.25  # a quarter of J never turns a sign
 _MANY = 16  # intervals from which J is better known than from the header
 _PRIOR_DEGREES = 30.0  # what other runs say weighs no more than this
-_NOISIER = 3.0  # times the variance others see: a run's own matter
+# A run whose variance is so many times what others see is one in a thousand by chance:
+# 11 with one degree of freedom, 4 with eight.
+_NOISIER = 3.0
+_NOISIER_FEW = 8.0
 _JITTER_AGREES = 0.3  # of the header's J: a value this near is the header's
 _DOUBT_SIGMAS = 1.5
 
@@ -178,8 +181,11 @@ def clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
 
 
 def combined_noise(own: Noise, prior: Noise | None) -> Noise:
-    """A run's noise and what others say of it; a run that is noisier counts alone."""
-    if prior is None or (own.degrees >= 3 and own.variance_us2 > _NOISIER * prior.variance_us2):
+    """A run's noise and what others say of it; a run that is plainly noisier counts alone."""
+    if prior is None or (
+        own.degrees > 0
+        and own.variance_us2 > (_NOISIER + _NOISIER_FEW / own.degrees) * prior.variance_us2
+    ):
         return own
     limited = replace(prior, degrees=min(prior.degrees, _PRIOR_DEGREES))
     return pool_noise([own, limited]) or own

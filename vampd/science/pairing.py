@@ -38,11 +38,12 @@ _MATCHES_TO_JUDGE = 16
 _LIKELIHOOD_MARGIN = 12.0
 _LIKELIHOOD_SIGMAS = 5.0
 _UNMATCHED_COST = 3.0  # log-likelihood: lost frames are of the order of one in twenty or fewer
-_CHANCE_SIGMAS = 2.0
+_CHANCE_SIGMAS = 1.0
 # Offsets of several runs are the same when they differ by less than this: more than a
 # single pair's noise, less than any period that leaves two hypotheses.
 _REACH_US = 100.0
-_HINT = 8.0  # log-likelihood: two or three frames at the ends of a run
+_HINT = 4.0  # log-likelihood: one frame at the end of a run
+_HINT_REACH_US = 40.0
 _GRID_US = 8.0
 
 
@@ -147,7 +148,7 @@ def shared_offset(
         [_support(np.abs(offsets - place) <= reach, weights, run_of, len(runs)) for place in places]
     )
     if hint_us is not None:
-        totals[np.abs(places - hint_us) <= _REACH_US] += _HINT
+        totals[np.abs(places - hint_us) <= _HINT_REACH_US] += _HINT
     order = np.lexsort((np.abs(places), -np.round(totals, 3)))
     near = np.abs(offsets - places[order[0]]) <= reach
     return round(float(np.average(offsets[near], weights=np.maximum(weights[near], 1.0))))
@@ -189,6 +190,8 @@ def _optima(
     t1_us: NDArray[np.int64], t2_us: NDArray[np.int64], period_us: int, tolerance_us: int
 ) -> set[int]:
     """All offsets to which matching and averaging in turn can lead."""
+    if not len(t1_us) or not len(t2_us):
+        return set()
     refined = {
         _refined(t1_us, t2_us, start, period_us, tolerance_us)
         for start in _starts(period_us, tolerance_us).tolist()
@@ -265,19 +268,20 @@ def _ranked(judged: Sequence[Hypothesis]) -> list[Hypothesis]:
 def _evidence(run: Sequence[Hypothesis]) -> list[float]:
     """How well the hypotheses of one run are supported, in units of log-likelihood.
 
-    A frame left without partner costs as much as a loss that is a rare event. Of a
-    wider spread only what exceeds chance counts.
+    A frame left without partner costs as much as a rare event. Of a wider spread only
+    what exceeds chance counts, and only against hypotheses that match as many frames.
     """
-    least_us = min((found.spread_us for found in run), default=0.0)
-    return [
-        _UNMATCHED_COST * found.matches
-        - max(
-            0.0,
-            found.matches * float(np.log(found.spread_us / least_us))
-            - _CHANCE_SIGMAS * float(np.sqrt(found.matches)),
-        )
-        for found in run
-    ]
+    most = max((found.matches for found in run), default=0)
+    least_us = min(
+        (found.spread_us for found in run if found.matches >= _FEW_MATCHES * most), default=0.0
+    )
+    return [_UNMATCHED_COST * found.matches - _excess(found, least_us) for found in run]
+
+
+def _excess(found: Hypothesis, least_us: float) -> float:
+    """What a spread wider than *least_us* says against a hypothesis, chance taken off."""
+    likelihood = found.matches * float(np.log(found.spread_us / least_us))
+    return max(0.0, likelihood - _CHANCE_SIGMAS * float(np.sqrt(found.matches)))
 
 
 def _possible(ranked: Sequence[Hypothesis], period_us: int) -> list[Hypothesis]:
@@ -286,19 +290,16 @@ def _possible(ranked: Sequence[Hypothesis], period_us: int) -> list[Hypothesis]:
     for found in ranked:
         if all(abs(found.offset_us - other.offset_us) > period_us // 4 for other in distinct):
             distinct.append(found)
-    return [
-        found
-        for found in distinct
-        if not any(_refutes(other, found) for other in distinct if other is not found)
-    ]
+    # Numbers first: the few frames that a wrong offset matches can lie close together.
+    most = max((found.matches for found in distinct), default=0)
+    if most < _MATCHES_TO_JUDGE:
+        return distinct
+    many = [found for found in distinct if found.matches >= _FEW_MATCHES * most]
+    return [found for found in many if not any(_narrower(other, found) for other in many)]
 
 
-def _refutes(better: Hypothesis, worse: Hypothesis) -> bool:
-    """Whether the run's own frames tell *worse* from *better* beyond chance."""
-    if better.matches < _MATCHES_TO_JUDGE:
-        return False
-    if worse.matches < _FEW_MATCHES * better.matches:
-        return True
+def _narrower(better: Hypothesis, worse: Hypothesis) -> bool:
+    """Whether the residuals of *worse* are wider than those of *better* beyond chance."""
     frames = min(better.matches, worse.matches)
     likelihood = frames * float(np.log(worse.spread_us / better.spread_us))
     return likelihood > _LIKELIHOOD_MARGIN + _LIKELIHOOD_SIGMAS * float(np.sqrt(frames))

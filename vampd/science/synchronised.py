@@ -144,9 +144,8 @@ def _changing(
 ) -> Iterator[tuple[Group, int, int]]:
     """The first group, first and last (excluded) pair of each run of groups of equal *key*."""
     runs = [next(same) for _, same in groupby(groups, key)]
-    ends = [run.first for run in runs[1:]] + [pairs]
-    for run, end in zip(runs, ends, strict=True):
-        yield run, run.first, end
+    for index, run in enumerate(runs):
+        yield run, run.first, runs[index + 1].first if index + 1 < len(runs) else pairs
 
 
 def _run_key(group: Group) -> object:

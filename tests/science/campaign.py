@@ -1,0 +1,137 @@
+"""A long, seeded hunt for wrong pairs and wrong labels.
+
+    python -m tests.science.campaign NIGHTS [FIRST_SEED]
+
+Every night is random within what the cameras can do. Prints each night that is not
+perfect, and a summary; exits with 1 if any pair or label was wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from tests.science.made_night import MadeNight, Scene, Verdict, judge, make_night, tolerance
+from vampd.science.cubes import CubeLimits, plan_night
+
+_LIMITS = CubeLimits()
+
+
+def random_scenes(random: np.random.Generator) -> list[Scene]:
+    """A night of one static offset for each readout mode.
+
+    A run of fast frames without jitter looks the same when shifted by a trigger, so a
+    night has a slow run of each mode that it uses, or its fast runs have both ends.
+    """
+    rows = int(random.choice([128, 536, 536, 1104]))
+    share = {slow: random.uniform(-0.8, 0.8) for slow in (False, True)}
+    scenes = [_random_scene(random, rows, share) for _ in range(random.integers(1, 7))]
+    if random.random() < 0.8:
+        teachers = {scene.slow: _teacher(scene) for scene in scenes}
+        return [*scenes[:1], *teachers.values(), *scenes[1:]]
+    return [
+        replace(scene, lost1=frozenset(), lost2=frozenset(), triggers=max(scene.triggers, 20))
+        for scene in scenes
+    ]
+
+
+def _teacher(scene: Scene) -> Scene:
+    """A run of the same mode whose frames cannot be confused."""
+    return replace(
+        scene,
+        triggers=40,
+        period_us=5.0 * tolerance(scene),
+        jitter_us=0.0,
+        header_jitter_us=None,
+        lost1=frozenset(),
+        lost2=frozenset(),
+    )
+
+
+def _random_scene(random: np.random.Generator, rows: int, share: dict[bool, float]) -> Scene:
+    slow = bool(random.random() < 0.4)
+    probe = Scene(triggers=1, slow=slow, rows=rows)
+    limit_us = tolerance(probe)
+    most_noise = min(0.15 * limit_us, 86.0 if slow else 25.0)
+    noise_us = float(random.uniform(2.0, most_noise)) if most_noise > 2 else 1.0
+    offset_us = share[slow] * limit_us
+    offset_us = float(
+        np.clip(offset_us, 2 * noise_us - 0.8 * limit_us, 0.8 * limit_us - 2 * noise_us)
+    )
+    jitter_us = float(random.choice([0.0, 20.0, 30.0, 100.0, 300.0, 500.0]))
+    shortest_us = limit_us * random.choice([1.03, 1.1, 1.3, 2.0, 4.0]) + 2 * noise_us
+    period_us = float(min(shortest_us + jitter_us * random.choice([1.0, 1.0, 2.0]), 60_000))
+    period_us = max(period_us, 2 * jitter_us)
+    triggers = int(random.choice([1, 2, 3, 5, 8, 20, 60, 300, 1500]))
+    return Scene(
+        triggers=triggers,
+        period_us=period_us,
+        jitter_us=jitter_us,
+        header_jitter_us=int(jitter_us) if random.random() < 0.8 and jitter_us else None,
+        offset_us=offset_us,
+        noise_us=noise_us,
+        slow=slow,
+        rows=rows,
+        lost1=_lost(random, triggers),
+        lost2=_lost(random, triggers),
+        lengths1=tuple(random.integers(1, 400, size=3).tolist()),
+        lengths2=tuple(random.integers(1, 400, size=3).tolist()),
+        pause_s=float(random.choice([3.5, 40.0])),
+        first_state=int(random.choice([-1, 1])),
+    )
+
+
+def _lost(random: np.random.Generator, triggers: int) -> frozenset[int]:
+    """Random losses, a late start, an early end, a hole."""
+    share = random.choice([0.0, 0.0, 0.01, 0.05])
+    lost = set(np.flatnonzero(random.random(triggers) < share).tolist())
+    if random.random() < 0.3:
+        lost |= set(range(int(random.integers(0, min(triggers, 40) + 1))))
+    if random.random() < 0.2:
+        lost |= set(range(triggers - int(random.integers(0, min(triggers, 40) + 1)), triggers))
+    if random.random() < 0.1:
+        hole = int(random.integers(0, triggers))
+        lost |= set(range(hole, min(hole + int(random.integers(1, 60)), triggers)))
+    return frozenset(lost)
+
+
+def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
+    random = np.random.default_rng(seed)
+    scenes = random_scenes(random)
+    night = make_night(scenes, seed)
+    return scenes, night, judge(night, plan_night(night.cubes, _LIMITS))
+
+
+def main(nights: int, first_seed: int) -> int:
+    total: Counter[str] = Counter()
+    began = time.perf_counter()
+    for seed in range(first_seed, first_seed + nights):
+        scenes, _, verdict = planned(seed)
+        total["frames"] += verdict.frames
+        total["wrong pairs"] += verdict.wrong_pairs
+        total["missed pairs"] += verdict.missed_pairs
+        total["wrong labels"] += verdict.wrong_labels
+        total["dubious"] += verdict.dubious
+        total["left over"] += verdict.left_over
+        total["unexplained"] += verdict.unexplained
+        if verdict.wrong_pairs + verdict.wrong_labels + verdict.missed_pairs + verdict.unexplained:
+            print(f"seed {seed}: {verdict}")
+            for scene in scenes:
+                print(
+                    f"    {scene.triggers} triggers, T {scene.period_us:.0f}, "
+                    f"J {scene.jitter_us:.0f}, offset {scene.offset_us:.0f}, "
+                    f"noise {scene.noise_us:.1f}, tolerance {tolerance(scene)}, "
+                    f"lost {len(scene.lost1)}, {len(scene.lost2)}"
+                )
+    seconds = time.perf_counter() - began
+    print(f"{nights} nights in {seconds:.0f} s: {dict(total)}")
+    return 1 if total["wrong pairs"] or total["wrong labels"] else 0
+
+
+if __name__ == "__main__":
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    sys.exit(main(*(arguments + [100, 0][len(arguments) :])))
