@@ -178,14 +178,33 @@ def test_lines_are_handed_over_as_they_come() -> None:
     assert finished.stdout == b""
 
 
-def test_it_speaks_english_and_to_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_speaks_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
 
-    finished = run(
-        ["sh", "-c", "echo $LC_ALL; (: < /dev/tty) 2> /dev/null || echo none"], deadline_seconds=10
+    finished = run(["sh", "-c", "echo $LC_ALL"], deadline_seconds=10)
+
+    assert finished.stdout == b"C\n"
+
+
+def test_it_cannot_ask_the_operators_terminal(tmp_path: Path) -> None:
+    answer = tmp_path / "answer"
+    ask = f"(: < /dev/tty) 2> /dev/null && echo asked > {answer} || echo none > {answer}"
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"from vampd.io.process import run\nrun(['sh', '-c', {ask!r}], deadline_seconds=10)\n"
     )
 
-    assert finished.stdout == b"C\nnone\n"
+    subprocess.run(  # script(1) gives its command a terminal
+        ["script", "--quiet", "--command", f"{sys.executable} {script}", "/dev/null"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+    assert answer.read_text() == "none\n"
 
 
 def test_last_words_cannot_drive_a_terminal() -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,6 +167,31 @@ def test_a_cut_transfer_leaves_no_partial_file_under_a_final_name_and_is_resumed
     assert not partial.parent.exists()
     matched = re.findall(r"Matched data: ([\d,]+) bytes", stats.read_text())
     assert sum(int(count.replace(",", "")) for count in matched) > 0.9 * kept_bytes
+
+
+def test_a_killed_worker_takes_its_rsync_along_and_the_next_one_finishes(far: FarSide) -> None:
+    fill(far, files=2, size_bytes=3_000_000)
+    script = (
+        f"from vampd.stages import transfer; transfer.work({far.transfer_job(bandwidth_kib=1500)})"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    wait_for(far.arrived / "vgen2")
+    time.sleep(1.0)
+
+    worker.kill()
+    worker.wait()
+
+    assert far.sshd is not None
+    deadline = time.monotonic() + 10
+    while far.sshd.connections():
+        assert time.monotonic() < deadline, "rsync and ssh outlive their worker"
+        time.sleep(0.05)
+    whole = here(far)
+    assert all(
+        PARTIAL_FOLDER in path or content == whole[path] for path, content in arrived(far).items()
+    )
+    far.send()
+    assert arrived(far) == whole
 
 
 def wait_for(path: Path) -> None:
