@@ -158,6 +158,6 @@ class _Values:
         return int(text)
 
     def refuse(self, keyword: str, expected: str) -> None:
-        found = f"is {self.texts[keyword]}" if keyword in self.texts else "is missing"
+        found = f"is {self.texts[keyword] or 'empty'}" if keyword in self.texts else "is missing"
         msg = f"{self.path}: {keyword} {found}; expected {expected}"
         raise InputError(msg, path=self.path)

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +62,8 @@ def create_scratch(path: Path) -> int:
 
 
 def create_folder(folder: Path) -> None:
-    """Create *folder*, durably, in a folder that exists."""
-    with suppress(FileExistsError):
-        folder.mkdir()
+    """Create *folder*, durably, in a folder that exists; once is enough."""
+    folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
 
 

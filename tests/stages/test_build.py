@@ -1,0 +1,438 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from tests.raw_cubes import FIRST_US, PERIOD_US, build_job, write_raw_cube
+from vampd.errors import InputError, IntegrityError, ResourceError, VampdError
+from vampd.stages.build import compare_all_frames, work
+
+NAME = "vcam1_05:10:00.000000"
+TILES = pytest.mark.parametrize("tiles", ["frame", "row"])
+
+
+def noise(frames: int, height: int = 6, width: int = 9, *, seed: int = 1) -> NDArray[np.uint16]:
+    cube = np.random.default_rng(seed).integers(0, 65536, (frames, height, width))
+    return cube.astype(np.uint16)
+
+
+def read(path: Path) -> NDArray[np.uint16]:
+    with fits.open(path, checksum=True) as units:
+        pixels: NDArray[np.uint16] = units[1].data
+    return pixels
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    folder = tmp_path / "20251106"
+    folder.mkdir()
+    return folder
+
+
+@TILES
+@pytest.mark.parametrize("shape", [(1, 6, 9), (11, 5, 7), (4, 9, 1), (2, 536, 536)])
+def test_an_output_holds_the_frames_of_its_raw_cube(
+    night: Path, shape: tuple[int, int, int], tiles: str
+) -> None:
+    cube = noise(*shape)
+    job = build_job(night, [write_raw_cube(night, cube)], tiles=tiles)
+
+    result = work(job)
+
+    path = night / "vgen2" / f"{NAME}.fits.fz"
+    assert np.array_equal(read(path), cube)
+    assert result["outputs"] == [
+        {
+            "output": 100,
+            "size_bytes": path.stat().st_size,
+            "sha256": sha256(path),
+            "timing_size_bytes": (night / "vgen2" / f"{NAME}.txt").stat().st_size,
+            "timing_sha256": sha256(night / "vgen2" / f"{NAME}.txt"),
+        }
+    ]
+    assert names(night / "vgen2") == [f"{NAME}.fits.fz", f"{NAME}.txt"]
+    assert names(night / ".vampd" / "scratch") == []
+
+
+def test_a_raw_cube_of_two_axes_becomes_one_of_three(night: Path) -> None:
+    cube = noise(1)
+    work(build_job(night, [write_raw_cube(night, cube, axes=2)]))
+
+    with fits.open(night / "vgen2" / f"{NAME}.fits.fz") as units:
+        assert units[1].header["NAXIS"] == 3
+        assert np.array_equal(units[1].data, cube)
+
+
+@TILES
+def test_frames_of_several_raw_cubes_are_dealt_to_their_states_in_one_pass(
+    night: Path, tiles: str
+) -> None:
+    first, second = noise(5, seed=1), noise(4, seed=2)
+    paths = [
+        write_raw_cube(night, first, stem="vcam1_05:10:00.000000000"),
+        write_raw_cube(
+            night, second, stem="vcam1_05:10:01.000000000", first_us=FIRST_US + 5 * PERIOD_US
+        ),
+    ]
+    job = build_job(night, paths, tiles=tiles, states=True)
+    first_b = job["outputs"][1]["segments"][0]
+    first_b[3] -= 1  # the last frame of B in the first cube becomes D
+    job["outputs"][1]["acquired_us"] = np.delete(job["outputs"][1]["acquired_us"], first_b[3])
+    dubious = job["outputs"][0] | {
+        "output": 102,
+        "file_name": f"{NAME}.D",
+        "flc_state": "D",
+        "segments": [[1, 3, 1, 1]],
+        "acquired_us": np.array([FIRST_US + 3 * PERIOD_US]),
+    }
+    job["outputs"].append(dubious)
+
+    work(job)
+
+    folder = night / "vgen2"
+    assert np.array_equal(
+        read(folder / f"{NAME}.A.fits.fz"), np.concatenate([first[::2], second[::2]])
+    )
+    assert np.array_equal(
+        read(folder / f"{NAME}.B.fits.fz"), np.concatenate([first[1:3:2], second[1::2]])
+    )
+    assert np.array_equal(read(folder / f"{NAME}.D.fits.fz"), first[3:4])
+    times = {}
+    for state in "ABD":
+        header = fits.getheader(folder / f"{NAME}.{state}.fits.fz", 1)
+        assert header["U_FLC"] == state
+        times[state] = [header[key] for key in ("MJD", "UT-STR", "UT-END")]
+    assert times["A"] == times["B"] == times["D"]
+
+
+def test_the_timing_file_has_the_rows_of_just_those_frames(night: Path) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
+    job["outputs"][1]["acquired_us"] = job["outputs"][1]["acquired_us"] + 7
+
+    work(job)
+
+    lines = (night / "vgen2" / f"{NAME}.B.txt").read_text().splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    assert lines[:2] == ["# Telemetry stream timing data", "#"]
+    assert [row[0] for row in rows] == ["0", "1"]
+    assert [row[1] for row in rows] == ["1001", "1003"]
+    assert [row[4] for row in rows] == ["1762405800.010007", "1762405800.030007"]
+
+
+def test_two_builds_of_the_same_frames_are_identical_whatever_the_surroundings(
+    night: Path, tmp_path: Path
+) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))])
+    results = []
+    for zone, language in (("UTC", "C"), ("Asia/Tokyo", "de_DE.UTF-8")):
+        file = tmp_path / "job.json"
+        file.write_text(json.dumps(job, default=lambda array: array.tolist()))
+        environment = os.environ | {"TZ": zone, "LC_ALL": language, "HOME": "/nonexistent"}
+        script = (
+            "import json, sys; from vampd.stages.build import work\n"
+            "job = json.load(open(sys.argv[1]))\n"
+            "job['raw'] = {int(number): entry for number, entry in job['raw'].items()}\n"
+            "print(json.dumps(work(job)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(file)],
+            env=environment,
+            capture_output=True,
+            check=True,
+        )
+        results.append(json.loads(done.stdout))
+        for path in (night / "vgen2").iterdir():
+            path.unlink()
+
+    assert results[0] == results[1] == work(job)
+
+
+def test_files_that_a_start_before_the_crash_published_are_adopted(night: Path) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
+    first = work(job)
+    (night / "vgen2" / f"{NAME}.B.fits.fz").unlink()
+    inode = (night / "vgen2" / f"{NAME}.A.fits.fz").stat().st_ino
+
+    assert work(job) == first
+
+    assert (night / "vgen2" / f"{NAME}.A.fits.fz").stat().st_ino == inode
+    assert len(names(night / "vgen2")) == 4
+    assert names(night / ".vampd" / "scratch") == []
+
+
+@pytest.mark.parametrize("ending", [".fits.fz", ".txt"])
+def test_a_different_file_under_the_final_name_is_not_replaced(night: Path, ending: str) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))])
+    (night / "vgen2").mkdir()
+    (night / "vgen2" / f"{NAME}{ending}").write_bytes(b"somebody's")
+
+    with pytest.raises(IntegrityError, match="exists with other bytes"):
+        work(job)
+
+    assert (night / "vgen2" / f"{NAME}{ending}").read_bytes() == b"somebody's"
+    assert names(night / ".vampd" / "scratch") == []
+
+
+def test_left_overs_of_killed_builders_are_cleared(night: Path) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))])
+    scratch = night / ".vampd" / "scratch"
+    scratch.mkdir(parents=True)
+    (scratch / f"{NAME}.fits.fz.123").write_bytes(b"half")
+    (scratch / f"{NAME}.txt.123").write_bytes(b"half")
+    (scratch / f"{NAME}.A.fits.fz.124").write_bytes(b"another's")
+
+    work(job)
+
+    assert names(scratch) == [f"{NAME}.A.fits.fz.124"]
+
+
+def test_raw_files_keep_their_bytes_and_all_their_times(night: Path) -> None:
+    paths = [write_raw_cube(night, noise(5))]
+    paths.append(paths[0].with_suffix(".txt"))
+    job = build_job(night, paths[:1])
+    digests = [sha256(path) for path in paths]
+    for path in paths:
+        os.utime(path, ns=(0, path.stat().st_mtime_ns))
+    before = [path.stat() for path in paths]
+
+    work(job)
+
+    assert [path.stat() for path in paths] == before
+    assert [sha256(path) for path in paths] == digests
+
+
+def at_fsync_of_a_cube(monkeypatch: pytest.MonkeyPatch, happens: Callable[[int], object]) -> None:
+    """Let something happen in the world while the cube is being synchronised."""
+    honest_fsync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        honest_fsync(descriptor)
+        if ".fits.fz." in Path(f"/proc/self/fd/{descriptor}").readlink().name:
+            happens(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def flip(descriptor: int, position: int) -> None:
+    byte = os.pread(descriptor, 1, position)[0]
+    os.pwrite(descriptor, bytes([byte ^ 1]), position)
+
+
+@pytest.mark.parametrize("where", ["header", "table", "heap", "padding"])
+def test_a_byte_that_the_disk_flips_is_caught_before_anything_is_published(
+    night: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))])
+    position = {"header": 100, "table": 5760 + 5, "heap": 5760 + 45, "padding": -1}[where]
+    at_fsync_of_a_cube(
+        monkeypatch,
+        lambda descriptor: flip(
+            descriptor, position if position >= 0 else os.fstat(descriptor).st_size - 1
+        ),
+    )
+
+    with pytest.raises(IntegrityError, match="read back differ from those written"):
+        work(job)
+
+    assert names(night / "vgen2") == []
+    assert names(night / ".vampd" / "scratch") == []
+
+
+@pytest.mark.parametrize("change", ["touched", "appended", "one byte"])
+def test_a_raw_cube_that_changes_while_it_is_built_is_caught(
+    night: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_raw_cube(night, noise(5))
+    job = build_job(night, [path])
+
+    def happens(_: int) -> None:
+        if change == "touched":
+            os.utime(path)
+        elif change == "appended":
+            os.truncate(path, path.stat().st_size + 1)
+        else:
+            with path.open("r+b") as file:
+                file.seek(3000)
+                file.write(b"!")
+
+    at_fsync_of_a_cube(monkeypatch, happens)
+
+    with pytest.raises(IntegrityError):
+        work(job)
+
+    assert names(night / "vgen2") == []
+
+
+@pytest.mark.parametrize("which", ["cube", "timing"])
+@pytest.mark.parametrize("change", ["touched", "gone"])
+def test_a_raw_file_that_changed_since_it_was_planned_for_is_refused(
+    night: Path, which: str, change: str
+) -> None:
+    path = write_raw_cube(night, noise(5))
+    job = build_job(night, [path])
+    changed = path if which == "cube" else path.with_suffix(".txt")
+    if change == "touched":
+        os.utime(changed, ns=(0, 0))
+    else:
+        changed.unlink()
+
+    with pytest.raises(IntegrityError, match=changed.name):
+        work(job)
+
+    assert names(night / "vgen2") == []
+
+
+def test_a_frame_that_the_raw_cube_has_not_is_refused(night: Path) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))])
+    job["outputs"][0]["segments"] = [[1, 1, 1, 5]]
+
+    with pytest.raises(IntegrityError, match="frame 5 was planned for"):
+        work(job)
+
+
+def test_raw_cubes_of_two_shapes_are_refused(night: Path) -> None:
+    paths = [
+        write_raw_cube(night, noise(2), stem="vcam1_05:10:00.000000000"),
+        write_raw_cube(night, noise(2, 9, 6), stem="vcam1_05:10:01.000000000"),
+    ]
+
+    with pytest.raises(IntegrityError, match="frames of another shape"):
+        work(build_job(night, paths))
+
+    assert names(night / ".vampd" / "scratch") == []
+
+
+def test_a_cube_that_is_cut_short_is_its_own_error(night: Path) -> None:
+    path = write_raw_cube(night, noise(500))
+    os.truncate(path, path.stat().st_size - 2880)
+    job = build_job(night, [path])
+
+    with pytest.raises(InputError, match="demands") as caught:
+        work(job)
+
+    assert caught.value.path == f"vcam1/{path.name}"
+
+
+def test_cards_that_do_not_suit_their_format_are_reported_once_with_their_file(
+    night: Path,
+) -> None:
+    path = write_raw_cube(night, noise(4), extra=["AIRMASS = 'high    '"])
+
+    result = work(build_job(night, [path], states=True))
+
+    assert len(result["reports"]) == 1
+    assert result["reports"][0].startswith(f"vcam1/{path.name}: AIRMASS")
+
+
+@pytest.fixture
+def small_disk(night: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a small disk")
+    size = "size=600k"
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(night)], check=False)
+    if mount.returncode != 0:
+        pytest.skip("no mounts allowed here")
+    yield night
+    subprocess.run(["umount", str(night)], check=True)
+
+
+def test_a_full_disk_is_a_shortage_and_leaves_nothing_behind(small_disk: Path) -> None:
+    path = write_raw_cube(small_disk, noise(20, 100, 100))  # 400 kB that do not shrink
+    job = build_job(small_disk, [path])
+
+    with pytest.raises(ResourceError, match="No space left on device"):
+        work(job)
+
+    assert names(small_disk / "vgen2") == []
+    assert names(small_disk / ".vampd" / "scratch") == []
+
+
+def test_no_file_is_left_open_after_a_failure(night: Path) -> None:
+    path = write_raw_cube(night, noise(5))
+    job = build_job(night, [path])
+    job["outputs"][0]["segments"] = [[1, 1, 1, 5]]
+    with pytest.raises(VampdError):
+        work(job)
+    before = names(Path("/proc/self/fd"))
+
+    with pytest.raises(VampdError):
+        work(job)
+
+    assert len(names(Path("/proc/self/fd"))) == len(before)
+
+
+def test_published_files_are_readable_by_all(night: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        work(build_job(night, [write_raw_cube(night, noise(2))]))
+    finally:
+        os.umask(before)
+
+    for path in (night / "vgen2").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@TILES
+def test_a_full_comparison_finds_nothing_where_nothing_differs(night: Path, tiles: str) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles, states=True)
+    work(job)
+
+    assert compare_all_frames(job) == []
+    assert names(night / ".vampd" / "scratch") == []
+
+
+@TILES
+def test_a_full_comparison_names_every_frame_that_differs(night: Path, tiles: str) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles)
+    work(job)
+    job["outputs"][0]["segments"] = [[1, 0, 1, 3], [1, 2, 1, 2], [1, 5, 1, 2]]
+
+    differences = compare_all_frames(job)
+
+    assert differences == [
+        f"{NAME}.fits.fz: frame 3 differs from frame 2 of vcam1/{NAME}000.fits",
+        f"{NAME}.fits.fz: frame 4 differs from frame 3 of vcam1/{NAME}000.fits",
+    ]
+
+
+@TILES
+@pytest.mark.filterwarnings("ignore:File may have been truncated")
+def test_a_full_comparison_tells_of_a_damaged_output_and_goes_on(night: Path, tiles: str) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles, states=True)
+    work(job)
+    os.truncate(night / "vgen2" / f"{NAME}.A.fits.fz", 5760)
+
+    differences = compare_all_frames(job)
+
+    assert len(differences) == 1
+    assert f"{NAME}.A.fits.fz" in differences[0]
+
+
+def test_a_full_comparison_compares_with_the_raw_files_that_were_planned_for(night: Path) -> None:
+    path = write_raw_cube(night, noise(7))
+    job: dict[str, Any] = build_job(night, [path])
+    work(job)
+    os.utime(path, ns=(0, 0))
+
+    with pytest.raises(IntegrityError, match="raw file changed"):
+        compare_all_frames(job)
