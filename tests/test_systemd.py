@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 import warnings
 from collections.abc import Iterator
@@ -172,6 +173,7 @@ def test_elsewhere_the_log_goes_to_stderr_with_universal_time(
     if not has_package:
         monkeypatch.setitem(sys.modules, "systemd.journal", None)
     monkeypatch.setenv("TZ", "HST10")
+    time.tzset()
 
     systemd.set_up_logging()
     record = logging.makeLogRecord(
@@ -179,6 +181,8 @@ def test_elsewhere_the_log_goes_to_stderr_with_universal_time(
     )
     record.msecs = 250
     logging.getLogger("vampd").handle(record)
+    monkeypatch.delenv("TZ")
+    time.tzset()
 
     assert capsys.readouterr().err == "1970-01-01 00:00:00.250 UT INFO: seen\n"
 
