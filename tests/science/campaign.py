@@ -29,7 +29,8 @@ def random_scenes(random: np.random.Generator) -> list[Scene]:
     """
     rows = int(random.choice([128, 536, 536, 1104]))
     share = {slow: random.uniform(-0.8, 0.8) for slow in (False, True)}
-    scenes = [_random_scene(random, rows, share) for _ in range(random.integers(1, 7))]
+    noise = {slow: random.uniform(0, 1) for slow in (False, True)}
+    scenes = [_random_scene(random, rows, share, noise) for _ in range(random.integers(1, 7))]
     if random.random() < 0.8:
         teachers = {scene.slow: _teacher(scene) for scene in scenes}
         return [*scenes[:1], *teachers.values(), *scenes[1:]]
@@ -52,12 +53,14 @@ def _teacher(scene: Scene) -> Scene:
     )
 
 
-def _random_scene(random: np.random.Generator, rows: int, share: dict[bool, float]) -> Scene:
+def _random_scene(
+    random: np.random.Generator, rows: int, share: dict[bool, float], noise: dict[bool, float]
+) -> Scene:
     slow = bool(random.random() < 0.4)
     probe = Scene(triggers=1, slow=slow, rows=rows)
     limit_us = tolerance(probe)
     most_noise = min(0.15 * limit_us, 86.0 if slow else 25.0)
-    noise_us = float(random.uniform(2.0, most_noise)) if most_noise > 2 else 1.0
+    noise_us = 1.0 + noise[slow] * (most_noise - 1.0)
     offset_us = share[slow] * limit_us
     offset_us = float(
         np.clip(offset_us, 2 * noise_us - 0.8 * limit_us, 0.8 * limit_us - 2 * noise_us)

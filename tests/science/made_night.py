@@ -157,11 +157,16 @@ class Verdict:
     frames: int
 
 
-def clear(scene: Scene, *, synchronised: bool) -> bool:
-    """Whether J is well above the noise of the intervals, with a margin for its estimate."""
+def clear(scene: Scene, *, synchronised: bool, frames: int) -> bool:
+    """Whether the states of a run of so many *frames* can be told, with a margin.
+
+    J must be well above the noise of the intervals; a run without a header's J must be
+    long enough to show it.
+    """
     deviation_us = scene.noise_us if scene.gaussian else scene.noise_us / 3**0.5
     intervals_us = deviation_us if synchronised else deviation_us * 2**0.5
-    return scene.jitter_us >= 4 * intervals_us
+    enough = 3 if scene.header_jitter_us else 12
+    return scene.jitter_us >= 4 * intervals_us and frames >= enough
 
 
 def judge(night: MadeNight, plan: Plan) -> Verdict:
@@ -195,7 +200,7 @@ def judge(night: MadeNight, plan: Plan) -> Verdict:
             broken = _greedy_left_over(numbers)
             left_over += broken
             scene = night.scenes[numbers[0] // SCENE_STEP]
-            if clear(scene, synchronised=files[0].synchronised):
+            if clear(scene, synchronised=files[0].synchronised, frames=len(numbers)):
                 unexplained += max(doubtful - broken, 0)
     return Verdict(
         wrong_pairs=wrong_pairs,

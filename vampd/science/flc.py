@@ -42,6 +42,11 @@ DUBIOUS = 0
 
 MINIMUM_FRAMES = 3  #: a shorter run shows no alternation
 
+# Intervals in a row that show T, which nothing else tells. Without a header's J it
+# takes more: two intervals of which one lacks a frame alternate too, by half a period.
+_ALTERNATION = 2
+_ALTERNATION_ALONE = 4
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -101,7 +106,8 @@ def _label_section(
     rough, _ = rough_model(intervals, jitter_us, prior)
     count = count_triggers(intervals, rough)
     model, contradicts = _refined_model(count, rough, jitter_us, prior)
-    if model.tells_states and (_trusted(jitter_us, contradicts) or _alternates(count)):
+    needed = _ALTERNATION if jitter_us and not contradicts else _ALTERNATION_ALONE
+    if model.tells_states and _longest_alternation(count) >= needed:
         count = _without_contradictions(count, model)
         states = _decided(count, model)
     follows[1:] = count.triggers == 1
@@ -119,17 +125,10 @@ def _label_section(
     return labels
 
 
-def _trusted(jitter_us: int | None, contradicts: bool) -> bool:  # noqa: FBT001 - one caller
-    """Whether the header's jitter is the one in use."""
-    return bool(jitter_us) and not contradicts
-
-
-def _alternates(count: TriggerCount) -> bool:
-    """Whether enough intervals in a row alternate to show a jitter that no header says.
-
-    Two intervals of which one lacks a frame differ too: by half a period.
-    """
-    return bool(np.max(np.bincount(count.chain[:-1][count.telling], minlength=1)) >= WINDOW // 2)
+def _longest_alternation(count: TriggerCount) -> int:
+    """Most intervals of one trigger in a row that alternate as they should."""
+    broken = np.flatnonzero(~(count.telling & (count.triggers == 1)))
+    return int(np.max(np.diff(broken, prepend=-1, append=len(count.telling)))) - 1
 
 
 def _label_rest(

@@ -27,7 +27,7 @@ _MISFIT_SIGMAS = 6.0
 _MISFIT_ROUNDING_US = 2.0
 _MISFIT_JITTERS = 0.25  # a quarter of J never turns a sign
 _MANY = 16  # intervals from which J is better known than from the header
-_PRIOR_DEGREES = 30.0  # what other runs say weighs no more than this
+_PRIOR_DEGREES = 20.0  # what other runs say weighs no more than this, and nothing beside more
 # A run whose variance is so many times what others see is one in a thousand by chance:
 # 11 with one degree of freedom, 4 with eight.
 _NOISIER = 3.0
@@ -182,10 +182,12 @@ def clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
 
 def combined_noise(own: Noise, prior: Noise | None) -> Noise:
     """A run's noise and what others say of it; a run that is plainly noisier counts alone."""
-    if prior is None or (
-        own.degrees > 0
-        and own.variance_us2 > (_NOISIER + _NOISIER_FEW / own.degrees) * prior.variance_us2
-    ):
+    if prior is None or own.degrees >= _PRIOR_DEGREES:
+        return own
+    noisier = own.degrees > 0 and own.variance_us2 > prior.variance_us2 * (
+        _NOISIER + _NOISIER_FEW / own.degrees
+    )
+    if noisier:
         return own
     limited = replace(prior, degrees=min(prior.degrees, _PRIOR_DEGREES))
     return pool_noise([own, limited]) or own

@@ -42,7 +42,7 @@ _CHANCE_SIGMAS = 1.0
 # Offsets of several runs are the same when they differ by less than this: more than a
 # single pair's noise, less than any period that leaves two hypotheses.
 _REACH_US = 100.0
-_HINT = 4.0  # log-likelihood: one frame at the end of a run
+_HINT = 2.0  # log-likelihood: less than one frame at the end of a run
 _HINT_REACH_US = 40.0
 _GRID_US = 8.0
 
@@ -226,10 +226,13 @@ def _refined(
     period_us: int,
     tolerance_us: int,
 ) -> int | None:
-    """The offset to which the frames matched around *start_us* lead; None where none match."""
+    """The offset to which the frames matched around *start_us* lead; None where none match.
+
+    Frames a little out of tolerance count here: without them the mean would be drawn inwards.
+    """
     offset_us = start_us
     for _ in range(_REFINEMENTS):
-        one, two = _mutual_nearest(t1_us, t2_us, offset_us, period_us // 2, tolerance_us)
+        one, two = _mutual_nearest(t1_us, t2_us, offset_us, period_us // 2, 2 * tolerance_us)
         if not len(one):
             return None
         # Half to even rounds both signs alike, so that swapped cameras swap the answer.
@@ -247,13 +250,20 @@ def _judged(
     period_us: int,
     tolerance_us: int,
 ) -> Hypothesis:
-    one, two = _mutual_nearest(t1_us, t2_us, offset_us, period_us // 2, tolerance_us)
-    spread_us = float(np.std(t2_us[two] - t1_us[one])) if len(one) else 0.0
+    """How well *offset_us* explains a run.
+
+    The spread is that of all frames near it: of a wrong offset the tolerance often lets
+    through only the part of the noise that suits it.
+    """
+    one, two = _mutual_nearest(t1_us, t2_us, offset_us, period_us // 2, 2 * tolerance_us)
+    differences = t2_us[two] - t1_us[one]
+    matched = np.flatnonzero(np.abs(differences) <= tolerance_us)
+    spread_us = float(np.std(differences)) if len(one) else 0.0
     return Hypothesis(
         offset_us=offset_us,
-        matches=len(one),
+        matches=len(matched),
         spread_us=max(spread_us, _MINIMUM_SPREAD_US),
-        first_us=int(t1_us[one[0]] + t2_us[two[0]]) if len(one) else 0,
+        first_us=int(t1_us[one[matched[0]]] + t2_us[two[matched[0]]]) if len(matched) else 0,
         period_us=period_us,
     )
 

@@ -57,7 +57,7 @@ def solo_drafts(
             drafts.append(_draft(cube, frames, unknown if flc_applies(cube.cards) else None))
     timeline = Timeline(told)
     reports: list[Report] = []
-    noise_of = _noise_of(timeline)
+    noise_of = _noise_of(Timeline([cube for cube in cubes if _is_triggered(cube)]))
     for run in _runs(timeline):
         if any(len(solo[timeline.cubes[cube].raw_file]) for cube in _cubes(run)):
             prior = noise_of.get(readout_us(run.cube.cards))
@@ -119,6 +119,11 @@ def _runs(timeline: Timeline) -> Iterator[_Run]:
 def _run_key(timeline: Timeline, block: Block) -> object:
     cards = timeline.cubes[block.cubes[0]].cards
     return tuple(cards.get(card) for card in RUN_CARDS)
+
+
+def _is_triggered(cube: RawCube) -> bool:
+    """Whether the noise of a cube's intervals is that of any cube of its readout mode."""
+    return cube.has_acquisition and cube.cards.get("EXTTRIG") is True
 
 
 def _noise_of(timeline: Timeline) -> dict[int, Noise]:
