@@ -22,16 +22,15 @@ from numpy.typing import NDArray
 from vampd.science.intervals import (
     EVIDENCE,
     OUTLIER_SIGMAS,
-    ROUNDING_VARIANCE_US2,
     WINDOW,
     IntervalModel,
     Noise,
     believed_model,
-    clipped_variance,
     combined_noise,
     mean_period,
     misfit_limit,
     pieces,
+    residual_noise,
     rough_model,
 )
 from vampd.science.triggers import TriggerCount, chained, count_triggers
@@ -162,15 +161,16 @@ def _refined_model(
     if intervals < 2:
         return rough, False
     shown_us = float(np.abs(evidence.total_us[several]).sum()) / intervals
+    model, contradicts = believed_model(
+        rough.period_us, shown_us, intervals, jitter_us, rough.noise
+    )
     sign = (np.sign(evidence.total_us) * several)[count.chain[:-1]]
     used = count.telling & (sign != 0)
-    left = (count.misfit_us - shown_us * sign * _parity(count.place[:-1]))[used]
-    degrees = max(intervals - 2, 0)
-    variance = clipped_variance(left, 2) if degrees else 0.0
-    own = Noise(variance_us2=variance + ROUNDING_VARIANCE_US2, degrees=degrees)
-    return believed_model(
-        rough.period_us, shown_us, intervals, jitter_us, combined_noise(own, prior)
-    )
+    left = (count.misfit_us - model.jitter_us * sign * _parity(count.place[:-1]))[used]
+    # T, and J where it was taken from these intervals, leave so many degrees of freedom.
+    fitted = 2 if model.jitter_us == shown_us else 1
+    own = residual_noise(left, fitted)
+    return replace(model, noise=combined_noise(own, prior)), contradicts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

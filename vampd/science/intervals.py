@@ -13,7 +13,7 @@ JITTER_OVER_NOISE = 3.0  #: below this ratio the intervals do not tell the state
 EVIDENCE = 14.0  #: log of the odds of what counts as certain, a million to one
 WINDOW = 8  #: intervals that suffice to see a run contradict itself or its header
 OUTLIER_SIGMAS = 4.5
-ROUNDING_VARIANCE_US2 = 1 / 6  #: of the difference of two times in whole microseconds
+_ROUNDING_VARIANCE_US2 = 1 / 6  #: of the difference of two times in whole microseconds
 
 _SECTION_GAP_US = 3_000_000
 _SECTION_GAP_PERIODS = 4
@@ -33,6 +33,7 @@ _PRIOR_DEGREES = 20.0  # what other runs say weighs no more than this, and nothi
 _NOISIER = 3.0
 _NOISIER_FEW = 8.0
 _JITTER_AGREES = 0.3  # of the header's J: a value this near is the header's
+_LEAST_DEGREES = 2.0  # one residual is small by chance too often
 _DOUBT_SIGMAS = 1.5
 
 
@@ -72,7 +73,10 @@ class IntervalModel:
         """
         doubt = _DOUBT_SIGMAS / float(np.sqrt(max(self.noise.degrees, 1)))
         limit_us = JITTER_OVER_NOISE * self.sigma_us
-        return self.noise.degrees > 0 and self.jitter_us * (1 + min(doubt, 1 / 2)) >= limit_us
+        return (
+            self.noise.degrees >= _LEAST_DEGREES
+            and self.jitter_us * (1 + min(doubt, 1 / 2)) >= limit_us
+        )
 
 
 def interval_noise(times_us: NDArray[np.int64]) -> Noise | None:
@@ -86,7 +90,7 @@ def interval_noise(times_us: NDArray[np.int64]) -> Noise | None:
         for piece in pieces(times_us)
         if len(intervals := np.diff(times_us[piece.first : piece.last]).astype(np.float64)) >= 3
     ]
-    return pool_noise([noise for noise in pooled if noise.degrees > 0])
+    return _pooled([noise for noise in pooled if noise.degrees > 0])
 
 
 def difference_noise(differences_us: NDArray[np.int64]) -> Noise | None:
@@ -97,11 +101,11 @@ def difference_noise(differences_us: NDArray[np.int64]) -> Noise | None:
     """
     if len(differences_us) < 2:
         return None
-    variance = clipped_variance(differences_us - np.median(differences_us), 1)
+    variance = _clipped_variance(differences_us - np.median(differences_us), 1)
     return Noise(variance_us2=variance / 2, degrees=len(differences_us) - 1)
 
 
-def pool_noise(measured: Sequence[Noise]) -> Noise | None:
+def _pooled(measured: Sequence[Noise]) -> Noise | None:
     """One noise from several measurements of it."""
     degrees = sum(noise.degrees for noise in measured)
     if degrees <= 0:
@@ -163,11 +167,18 @@ def _noise_shown(intervals: NDArray[np.float64], period_us: float) -> Noise:
     if not len(apart):
         return Noise(variance_us2=0.0, degrees=0)
     # Each time enters up to four differences: half of them are independent.
-    variance = clipped_variance(apart, 0) / 2 + ROUNDING_VARIANCE_US2
+    variance = _clipped_variance(apart, 0) / 2 + _ROUNDING_VARIANCE_US2
     return Noise(variance_us2=variance, degrees=len(apart) / 2)
 
 
-def clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
+def residual_noise(left_us: NDArray[np.float64], fitted: int) -> Noise:
+    """Noise from what is left of intervals when *fitted* parameters are taken out."""
+    degrees = max(len(left_us) - fitted, 0)
+    variance = _clipped_variance(left_us, fitted) if degrees else 0.0
+    return Noise(variance_us2=variance + _ROUNDING_VARIANCE_US2, degrees=degrees)
+
+
+def _clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
     """Variance about zero, without glitches, *fitted* parameters taken off.
 
     Not from the median deviation: its factor is one of a Gaussian, and off by a third
@@ -180,6 +191,21 @@ def clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
     return float(squares.sum()) / max(len(squares) - fitted, 1)
 
 
+def typical_noise(measured: Sequence[Noise]) -> Noise | None:
+    """The noise that most of several runs show: their median, by degrees of freedom.
+
+    Not the mean: a short run whose period was mistaken seems noisier without limit.
+    """
+    known = sorted(
+        (noise for noise in measured if noise.degrees > 0), key=lambda noise: noise.variance_us2
+    )
+    if not known:
+        return None
+    degrees = np.cumsum([noise.degrees for noise in known])
+    middle = known[int(np.searchsorted(degrees, degrees[-1] / 2))]
+    return Noise(variance_us2=middle.variance_us2, degrees=float(degrees[-1]))
+
+
 def combined_noise(own: Noise, prior: Noise | None) -> Noise:
     """A run's noise and what others say of it; a run that is plainly noisier counts alone."""
     if prior is None or own.degrees >= _PRIOR_DEGREES:
@@ -190,7 +216,7 @@ def combined_noise(own: Noise, prior: Noise | None) -> Noise:
     if noisier:
         return own
     limited = replace(prior, degrees=min(prior.degrees, _PRIOR_DEGREES))
-    return pool_noise([own, limited]) or own
+    return _pooled([own, limited]) or own
 
 
 def _alternation(intervals: NDArray[np.float64], single: NDArray[np.bool_]) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.science.intervals import Noise, difference_noise, interval_noise, pool_noise
+from vampd.science.intervals import Noise, difference_noise, interval_noise, typical_noise
 from vampd.science.pairing import (
     Hypothesis,
     choose,
@@ -76,7 +76,7 @@ def pair_night(one: Timeline, two: Timeline) -> NightPairs:
         positions1.append(at1.astype(np.int32))
         positions2.append(at2.astype(np.int32))
         times.append(mean_us)
-    pooled = {tolerance: pool_noise(measured) for tolerance, measured in noises.items()}
+    pooled = {tolerance: typical_noise(measured) for tolerance, measured in noises.items()}
     return NightPairs(
         position1=np.concatenate(positions1),
         position2=np.concatenate(positions2),

@@ -15,7 +15,7 @@ from vampd.science.cutting import paired_states
 from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
 from vampd.science.flc import DUBIOUS, label_states
-from vampd.science.intervals import Noise, interval_noise, pool_noise
+from vampd.science.intervals import Noise, interval_noise, typical_noise
 from vampd.science.rules import RUN_CARDS, flc_applies, header_jitter_us, readout_us
 from vampd.science.timeline import Block, Timeline, usable_frames
 
@@ -134,5 +134,5 @@ def _noise_of(timeline: Timeline) -> dict[int, Noise]:
         noise = interval_noise(timeline.take(run.first, last).times_us)
         if noise is not None:
             measured[readout_us(run.cube.cards)].append(noise)
-    pooled = {readout: pool_noise(noises) for readout, noises in measured.items()}
+    pooled = {readout: typical_noise(noises) for readout, noises in measured.items()}
     return {readout: noise for readout, noise in pooled.items() if noise is not None}
