@@ -113,13 +113,19 @@ def test_files_count_as_safe_only_where_they_are_moved_to(side: FarSide) -> None
     }
 
 
-def test_thousands_of_files_are_verified_in_batches(far: FarSide) -> None:
+def test_thousands_of_files_are_verified_in_batches(
+    far: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(far, files=1100, size_bytes=20)
     far.send()
     (far.arrived / far.files[1050]["path"]).unlink()
+    calls = tmp_path / "calls"
+    log_call = f'echo >> {calls}; exec {shutil.which("ssh")} "$@"'
+    lie(monkeypatch, liar(tmp_path / "bin", "ssh", log_call))
 
     verdicts = far.verdicts()
 
+    assert calls.read_text() == "\n" * 3
     assert verdicts.pop(far.files[1050]["path"]) == "missing"
     assert set(verdicts.values()) == {"verified"}
     assert len(verdicts) == 1100
