@@ -167,9 +167,7 @@ def _refined_model(
     sign = (np.sign(evidence.total_us) * several)[count.chain[:-1]]
     used = count.telling & (sign != 0)
     left = (count.misfit_us - model.jitter_us * sign * _parity(count.place[:-1]))[used]
-    # T, and J where it was taken from these intervals, leave so many degrees of freedom.
-    fitted = 2 if model.jitter_us == shown_us else 1
-    own = residual_noise(left, fitted)
+    own = residual_noise(left, jitter_fitted=model.jitter_us == shown_us)
     return replace(model, noise=combined_noise(own, prior)), contradicts
 
 

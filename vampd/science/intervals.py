@@ -22,6 +22,7 @@ _MARGIN = 1 << 11  # frames on either side that a piece is judged with
 # A fifth of the sums of two intervals may be shortened by glitches and the rest
 # lengthened by lost frames before this quantile is no longer two periods.
 _PERIOD_QUANTILE = 0.2
+_SUM_AGREES = 0.15
 _SINGLE_PERIODS = 0.75  # an interval within T(1 +- this) is one trigger: J is at most T/2
 _MISFIT_SIGMAS = 6.0
 _MISFIT_ROUNDING_US = 2.0
@@ -147,7 +148,8 @@ def mean_period(intervals: NDArray[np.float64]) -> float:
         return float(intervals[0]) if len(intervals) else 0.0
     sums = intervals[:-1] + intervals[1:]
     typical = float(np.quantile(sums, _PERIOD_QUANTILE, method="lower"))
-    sums = sums[np.abs(sums - typical) <= typical / 4]
+    # A lost frame makes a sum a quarter longer at least, where J is half a period.
+    sums = sums[np.abs(sums - typical) <= _SUM_AGREES * typical]
     deviation = np.abs(sums - np.median(sums))
     limit = OUTLIER_SIGMAS * 1.4826 * float(np.median(deviation)) + 1
     sums = sums[deviation <= limit]
@@ -171,14 +173,22 @@ def _noise_shown(intervals: NDArray[np.float64], period_us: float) -> Noise:
     return Noise(variance_us2=variance, degrees=len(apart) / 2)
 
 
-def residual_noise(left_us: NDArray[np.float64], fitted: int) -> Noise:
-    """Noise from what is left of intervals when *fitted* parameters are taken out."""
-    degrees = max(len(left_us) - fitted, 0)
-    variance = _clipped_variance(left_us, fitted) if degrees else 0.0
-    return Noise(variance_us2=variance + _ROUNDING_VARIANCE_US2, degrees=degrees)
+def residual_noise(left_us: NDArray[np.float64], *, jitter_fitted: bool) -> Noise:
+    """Noise from what is left of alternating intervals without their period and jitter.
+
+    Neighbouring intervals share a time: the period takes 1/n of a degree of freedom out
+    of their squares, a jitter taken from them nearly two.
+    """
+    intervals = len(left_us)
+    degrees = max(intervals - (2 if jitter_fitted else 1), 0)
+    if not degrees:
+        return Noise(variance_us2=0.0, degrees=0)
+    taken = 2.0 if jitter_fitted else 1 / intervals
+    variance = _clipped_variance(left_us, taken) + _ROUNDING_VARIANCE_US2
+    return Noise(variance_us2=variance, degrees=degrees)
 
 
-def _clipped_variance(values: NDArray[np.float64], fitted: int) -> float:
+def _clipped_variance(values: NDArray[np.float64], fitted: float) -> float:
     """Variance about zero, without glitches, *fitted* parameters taken off.
 
     Not from the median deviation: its factor is one of a Gaussian, and off by a third

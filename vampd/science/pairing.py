@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 # frames, before this quantile is no longer the shortest period (with the FLC on every
 # other interval is short).
 _SHORTEST_QUANTILE = 0.1
+_FRAMES_TO_SEE_PERIOD = 8
 _STARTS_PER_PERIOD = 4  # an attempt from within a quarter period finds its optimum
 _REFINEMENTS = 4
 _SAMPLE = 16_384  # frames from which the candidates are found; they are judged on all
@@ -154,27 +155,25 @@ def shared_offset(
     return round(float(np.average(offsets[near], weights=np.maximum(weights[near], 1.0))))
 
 
-def shortest_period(times_us: NDArray[np.int64]) -> int | None:
-    """The shortest period of a run, microseconds, glitches apart; None below two frames."""
-    if len(times_us) < 2:
-        return None
+def shortest_period(times_us: NDArray[np.int64]) -> int:
+    """The shortest period of a run of two frames or more, microseconds, glitches apart."""
     intervals = np.diff(times_us)
     place = int(_SHORTEST_QUANTILE * (len(intervals) - 1))
     return int(np.partition(intervals, place)[place])
 
 
 def _run_period(t1_us: NDArray[np.int64], t2_us: NDArray[np.int64], tolerance_us: int) -> int:
-    """Shortest period seen by either camera.
+    """Shortest period seen by either camera, where there are frames enough to see it.
 
-    Single frames show none. The tolerance is the detector's readout time, and nothing
-    can be triggered faster than that.
+    Else, the lost ones may hide it. The tolerance is the detector's readout time, and
+    nothing can be triggered faster than that.
     """
     seen = [
-        period
-        for period in (shortest_period(t1_us), shortest_period(t2_us))
-        if period is not None and period > 0
+        shortest_period(times_us)
+        for times_us in (t1_us, t2_us)
+        if len(times_us) >= _FRAMES_TO_SEE_PERIOD
     ]
-    return min(seen, default=tolerance_us)
+    return min((period for period in seen if period > 0), default=tolerance_us)
 
 
 def _support(
