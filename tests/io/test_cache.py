@@ -1,42 +1,22 @@
 from __future__ import annotations
 
-import ctypes
-import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.page_cache import cached_bytes, drops_pages
 from vampd.io.cache import STEP_BYTES, ReadBehind, WriteBehind, forget
-
-PAGE = mmap.PAGESIZE
 
 
 @pytest.fixture
 def descriptor(tmp_path: Path) -> Iterator[int]:
     opened = os.open(tmp_path / "x", os.O_RDWR | os.O_CREAT)
-    write(opened, PAGE)
-    os.fsync(opened)
-    os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
-    if cached_bytes(opened):
+    if not drops_pages(tmp_path):
         pytest.skip("this file system keeps its pages, as one in memory does")
-    os.ftruncate(opened, 0)
     yield opened
     os.close(opened)
-
-
-def cached_bytes(descriptor: int) -> int:
-    """How much of the file is in the page cache, by mincore(2)."""
-    size = os.fstat(descriptor).st_size
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
-    address = ctypes.c_void_p(libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0))
-    present = (ctypes.c_ubyte * -(-size // PAGE))()
-    assert libc.mincore(address, ctypes.c_size_t(size), present) == 0
-    libc.munmap(address, ctypes.c_size_t(size))
-    return PAGE * sum(page & 1 for page in present)
 
 
 def write(descriptor: int, size: int) -> None:

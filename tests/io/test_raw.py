@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.page_cache import cached_bytes, drops_pages
 from tests.raw_cubes import write_raw_cube
 from vampd.errors import InputError, IntegrityError, ResourceError
+from vampd.io.cache import STEP_BYTES
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.records import FileIdentity
 
@@ -54,6 +56,22 @@ def test_reading_leaves_no_trace_in_the_files_times(path: Path, cube: RawCubeFil
 def test_a_frame_that_the_cube_has_not_is_refused(cube: RawCubeFile, frame: int) -> None:
     with pytest.raises(IntegrityError, match=f"frame {frame} of 5"):
         cube.read_frame(frame, cube.empty_frame())
+
+
+def test_neither_reading_nor_closing_leaves_many_pages_in_the_cache(tmp_path: Path) -> None:
+    if not drops_pages(tmp_path):
+        pytest.skip("this file system keeps its pages, as one in memory does")
+    path = write_raw_cube(tmp_path, np.zeros((64, 512, 512), dtype=np.uint16))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        cube = RawCubeFile(path.parent, path.name, identity(path))
+        for frame in range(64):
+            cube.read_frame(frame, cube.empty_frame())
+        while_open = cached_bytes(file.fileno())
+        cube.close()
+
+        assert while_open <= 2 * STEP_BYTES
+        assert cached_bytes(file.fileno()) == 0
 
 
 def test_a_file_that_shrinks_is_an_error_of_that_file(path: Path, cube: RawCubeFile) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from tests.raw_cubes import FIRST_US, PERIOD_US, build_job, write_raw_cube
 from vampd.errors import InputError, IntegrityError, ResourceError, VampdError
+from vampd.io import publish as publishing
 from vampd.stages.build import compare_all_frames, work
 
 NAME = "vcam1_05:10:00.000000"
@@ -139,28 +142,41 @@ def test_the_timing_file_has_the_rows_of_just_those_frames(night: Path) -> None:
     assert [row[4] for row in rows] == ["1762405800.010007", "1762405800.030007"]
 
 
+IN_A_PROCESS = """
+import json, sys
+from vampd.stages.build import work
+job = json.load(open(sys.argv[1]))
+job["raw"] = {int(number): entry for number, entry in job["raw"].items()}
+result = work(job)
+# Not ru_maxrss: exec hands the parent's peak on to the child.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({"result": result, "peak_kib": int(status["VmHWM"].split()[0])}))
+"""
+
+
+def work_in_a_process(
+    job: dict[str, Any], folder: Path, surroundings: dict[str, str] | None = None
+) -> dict[str, Any]:
+    file = folder / "job.json"
+    file.write_text(json.dumps(job, default=lambda array: array.tolist()))
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROCESS, str(file)],
+        env=os.environ | (surroundings or {}),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
 def test_two_builds_of_the_same_frames_are_identical_whatever_the_surroundings(
     night: Path, tmp_path: Path
 ) -> None:
     job = build_job(night, [write_raw_cube(night, noise(5))])
     results = []
     for zone, language in (("UTC", "C"), ("Asia/Tokyo", "de_DE.UTF-8")):
-        file = tmp_path / "job.json"
-        file.write_text(json.dumps(job, default=lambda array: array.tolist()))
-        environment = os.environ | {"TZ": zone, "LC_ALL": language, "HOME": "/nonexistent"}
-        script = (
-            "import json, sys; from vampd.stages.build import work\n"
-            "job = json.load(open(sys.argv[1]))\n"
-            "job['raw'] = {int(number): entry for number, entry in job['raw'].items()}\n"
-            "print(json.dumps(work(job)))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(file)],
-            env=environment,
-            capture_output=True,
-            check=True,
-        )
-        results.append(json.loads(done.stdout))
+        surroundings = {"TZ": zone, "LC_ALL": language, "HOME": "/nonexistent"}
+        results.append(work_in_a_process(job, tmp_path, surroundings)["result"])
         for path in (night / "vgen2").iterdir():
             path.unlink()
 
@@ -392,19 +408,23 @@ def test_published_files_are_readable_by_all(night: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
+def built(night: Path, *, tiles: str = "frame", states: bool = False) -> dict[str, Any]:
+    """A job that was done, with the digests that the ledger records."""
+    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles, states=states)
+    for entry, result in zip(job["outputs"], work(job)["outputs"], strict=True):
+        entry["sha256"] = result["sha256"]
+    return job
+
+
 @TILES
 def test_a_full_comparison_finds_nothing_where_nothing_differs(night: Path, tiles: str) -> None:
-    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles, states=True)
-    work(job)
-
-    assert compare_all_frames(job) == []
+    assert compare_all_frames(built(night, tiles=tiles, states=True)) == []
     assert names(night / ".vampd" / "scratch") == []
 
 
 @TILES
 def test_a_full_comparison_names_every_frame_that_differs(night: Path, tiles: str) -> None:
-    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles)
-    work(job)
+    job = built(night, tiles=tiles)
     job["outputs"][0]["segments"] = [[1, 0, 1, 3], [1, 2, 1, 2], [1, 5, 1, 2]]
 
     differences = compare_all_frames(job)
@@ -416,23 +436,164 @@ def test_a_full_comparison_names_every_frame_that_differs(night: Path, tiles: st
 
 
 @TILES
-@pytest.mark.filterwarnings("ignore:File may have been truncated")
-def test_a_full_comparison_tells_of_a_damaged_output_and_goes_on(night: Path, tiles: str) -> None:
-    job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles, states=True)
-    work(job)
-    os.truncate(night / "vgen2" / f"{NAME}.A.fits.fz", 5760)
+def test_a_full_comparison_sees_an_output_with_too_few_or_too_many_frames(
+    night: Path, tiles: str
+) -> None:
+    job = built(night, tiles=tiles)
+    job["outputs"][0]["segments"] = [[1, 0, 1, 7], [1, 6, 1, 1]]
+    job["outputs"][0]["acquired_us"] = np.arange(8)
 
     differences = compare_all_frames(job)
 
     assert len(differences) == 1
-    assert f"{NAME}.A.fits.fz" in differences[0]
+    assert f"{NAME}.fits.fz" in differences[0]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "missing", "a folder"])
+def test_a_full_comparison_tells_of_a_damaged_output_and_goes_on(night: Path, damage: str) -> None:
+    job = built(night, states=True)
+    path = night / "vgen2" / f"{NAME}.A.fits.fz"
+    if damage == "flipped":
+        with path.open("r+b") as file:
+            flip(file.fileno(), 6000)
+    else:
+        path.unlink()
+        if damage == "a folder":
+            path.mkdir()
+
+    differences = compare_all_frames(job)
+
+    assert len(differences) == 1
+    assert differences[0].startswith(f"{path.name}: ")
 
 
 def test_a_full_comparison_compares_with_the_raw_files_that_were_planned_for(night: Path) -> None:
-    path = write_raw_cube(night, noise(7))
-    job: dict[str, Any] = build_job(night, [path])
-    work(job)
-    os.utime(path, ns=(0, 0))
+    job = built(night)
+    os.utime(night / job["raw"][1]["path"], ns=(0, 0))
 
     with pytest.raises(IntegrityError, match="raw file changed"):
         compare_all_frames(job)
+
+
+def test_raw_pixels_that_read_differently_the_second_time_are_caught(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_raw_cube(night, noise(5))
+    job = build_job(night, [path])
+    modified_ns = path.stat().st_mtime_ns
+
+    def rot(_: int) -> None:
+        with path.open("r+b") as file:
+            flip(file.fileno(), 2880 + 7)
+        os.utime(path, ns=(0, modified_ns))
+
+    at_fsync_of_a_cube(monkeypatch, rot)
+
+    with pytest.raises(IntegrityError, match="frame 0 differs from frame 0 of vcam1/"):
+        work(job)
+
+    assert names(night / "vgen2") == []
+
+
+def test_a_timing_file_that_changes_while_it_is_read_is_caught(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_raw_cube(night, noise(5)).with_suffix(".txt")
+    job = build_job(night, [path.with_suffix(".fits")])
+    honest_preadv = os.preadv
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".txt":
+            os.utime(path)
+        return honest_preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+
+    with pytest.raises(IntegrityError, match=path.name):
+        work(job)
+
+
+def test_frames_are_read_once_from_front_to_back(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_raw_cube(night, noise(20))
+    job = build_job(night, [path], states=True)
+    offsets: list[int] = []
+    honest_preadv = os.preadv
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            offsets.append(offset)
+        return honest_preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    work(job)
+
+    assert offsets[:20] == [2880 + 2 * 6 * 9 * frame for frame in range(20)]
+
+
+def test_a_builder_killed_at_any_step_leaves_only_whole_files_and_is_resumed(
+    night: Path,
+) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
+    result = work(job)
+    folder, scratch = night / "vgen2", night / ".vampd" / "scratch"
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    killed = 0
+
+    for step in itertools.count():
+        for path in folder.iterdir():
+            path.unlink()
+        if not killed_at(step, job):
+            break
+        killed += 1
+        for path in folder.iterdir():
+            assert path.read_bytes() == whole[path.name], f"{path.name} after step {step}"
+        assert work(job) == result
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+        assert names(scratch) == []
+
+    assert killed > 60
+
+
+STEPS = ("open", "pwrite", "write", "fsync", "fchmod", "unlink", "close", "preadv", "mkdir")
+
+
+def killed_at(step: int, job: dict[str, Any]) -> bool:
+    """Do the job in a child that is killed before its *step*-th call; whether it was."""
+    child = os.fork()
+    if child == 0:
+        try:
+            make_deadly(step)
+            work(job)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, -signal.SIGKILL}
+    return code != 0
+
+
+def make_deadly(step: int) -> None:
+    calls = itertools.count()
+
+    def deadly(honest: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            if next(calls) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return honest(*arguments, **options)
+
+        return call
+
+    for name in STEPS:
+        setattr(os, name, deadly(getattr(os, name)))
+    rename = deadly(publishing.rename_without_replacing)
+    vars(publishing)["rename_without_replacing"] = rename
+
+
+def test_memory_does_not_grow_with_the_cube(night: Path, tmp_path: Path) -> None:
+    """The cube has 400 MB, the promise is 256 MiB; larger ones are the benchmark's."""
+    first = np.full((1, 536, 536), 32768, dtype=np.uint16)
+    job = build_job(night, [write_raw_cube(night, first, declared_frames=700)])
+
+    assert work_in_a_process(job, tmp_path)["peak_kib"] < 128 << 10

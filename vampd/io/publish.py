@@ -99,7 +99,7 @@ def publish(scratch: Path, final: Path, published: Published) -> None:
     try:
         rename_without_replacing(scratch, final)
     except FileExistsError:
-        found = _identified(final)
+        found = digest_file(final)
         if found != published:
             msg = (
                 f"{final} exists with other bytes ({_described(found)}) than {scratch} "
@@ -171,8 +171,11 @@ def _digest(descriptor: int, region: Region, whole: hashlib._Hash) -> bytes:
     return digest.digest()
 
 
-def _identified(path: Path) -> Published | None:
-    """Size and digest of a regular file; None where *path* is something else."""
+def digest_file(path: Path) -> Published | None:
+    """Size and digest of what the disk holds; None where *path* is no regular file.
+
+    OSError: it is missing, or cannot be read.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)

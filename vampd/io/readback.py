@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.errors import IntegrityError
+from vampd.errors import InputError, IntegrityError
 from vampd.io.process import run
 from vampd.io.raw import RawCubeFile
 from vampd.records import FileIdentity
@@ -27,7 +27,8 @@ _LEAST_SECONDS = 600
 def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
     """The *frames* of a compressed cube as astropy reads them, unscaled, in native order.
 
-    IntegrityError: astropy cannot read it, or finds no cube.
+    IntegrityError: astropy cannot read it, or finds no cube. The file's bytes are known to
+    be those that were written: on damaged ones astropy raises whatever comes up.
     """
     # Half a second: paid by whoever reads back, not by who imports this module.
     from astropy.io import fits
@@ -40,7 +41,15 @@ def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int
             section = units[1].section
             for frame in frames:
                 yield _native(section[frame])
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RuntimeError,
+        fits.VerifyError,
+    ) as error:
         msg = f"{path}: astropy cannot read it: {type(error).__name__}: {error}"
         raise IntegrityError(msg) from error
 
@@ -66,6 +75,9 @@ def funpack_frames(path: Path, scratch: Path, frames: Sequence[int]) -> Iterator
                 yield pixels
         finally:
             cube.close()
+    except InputError as error:
+        msg = f"{path}: what funpack made of it is no raw cube: {error}"
+        raise IntegrityError(msg) from error
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -32,6 +32,7 @@ from vampd.io.publish import (
     Published,
     create_folder,
     create_scratch,
+    digest_file,
     prove_written,
     publish,
     publish_bytes,
@@ -122,27 +123,56 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
     """Compare every frame of a job's published outputs with its raw frames.
 
-    *job* is as for `work`. Cubes in whole-frame tiles are read with astropy, those in
-    single rows with funpack, which needs room for the unpacked cube in the scratch
-    folder. Returns what differs, one line each; an empty list says that nothing does.
+    *job* is as for `work`, and each output also has the "sha256" that was recorded: other
+    bytes are a difference, and are not given to a library. Cubes in whole-frame tiles are
+    read with astropy, those in single rows with funpack, which needs room for the unpacked
+    cube in the scratch folder. Returns what differs, one line each.
+
+    IntegrityError: a raw file changed. InputError: one cannot be read.
     """
     night, scratch = Path(job["night"]), Path(job["scratch"])
     differences: list[str] = []
     with _opened(night, job["raw"]) as cubes:
-        for output in (_output(entry) for entry in job["outputs"]):
-            path = night / OUTPUT_FOLDER / (output.name + CUBE_ENDING)
-            every = range(len(output.frames))
+        for entry in job["outputs"]:
+            path = night / OUTPUT_FOLDER / (entry["file_name"] + CUBE_ENDING)
+            changed = _changed(path, entry["sha256"])
+            if changed:
+                differences.append(changed)
+                continue
+            every = range(len(entry["acquired_us"]))
             if job["tiles"] == "frame":
                 found = astropy_frames(path, every)
             else:
                 found = funpack_frames(path, _beside(scratch, path), every)
-            try:
-                differences += _differences(output, cubes, every, found)
-            except IntegrityError as error:
-                differences.append(str(error))
+            differences += _unreadable_or_differing(_output(entry), cubes, every, found)
         for cube in cubes.values():
             cube.check_unchanged()
     return differences
+
+
+def _changed(path: Path, sha256: str) -> str | None:
+    """How a published file differs from its record; None where it does not."""
+    try:
+        found = digest_file(path)
+    except FileNotFoundError:
+        return f"{path.name}: missing"
+    if found is None:
+        return f"{path.name}: not a regular file"
+    if found.sha256 != sha256:
+        return f"{path.name}: sha256 is {found.sha256}, recorded was {sha256}"
+    return None
+
+
+def _unreadable_or_differing(
+    output: _Output,
+    cubes: Mapping[int, RawCubeFile],
+    frames: Sequence[int],
+    found: Iterable[NDArray[np.int16]],
+) -> list[str]:
+    try:
+        return _differences(output, cubes, frames, found)
+    except IntegrityError as error:
+        return [str(error)]
 
 
 def _build(
