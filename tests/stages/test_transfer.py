@@ -322,8 +322,10 @@ def shorten(path: Path) -> None:
 
 
 def make_link(path: Path) -> None:
+    """A link of the file's own size: that of its target's name."""
+    size_bytes = path.stat().st_size
     path.unlink()
-    path.symlink_to("/etc/hostname")
+    path.symlink_to("x" * size_bytes)
 
 
 def make_folder(path: Path) -> None:
