@@ -102,10 +102,35 @@ def _lost(random: np.random.Generator, triggers: int) -> frozenset[int]:
     return frozenset(lost)
 
 
+def _with_glitches(night: MadeNight, random: np.random.Generator) -> MadeNight:
+    """Some single times are off; where that leaves them out of order, they are rejected."""
+    cubes = []
+    glitched = set()
+    for cube in night.cubes:
+        times_us = cube.acquired_us.copy()
+        rejected = {}
+        for frame in np.flatnonzero(random.random(len(times_us)) < 0.003).tolist():
+            glitched.add((cube.raw_file, frame))
+            times_us[frame] += int(random.choice([-1, 1]) * 10 ** random.uniform(1.5, 3.7))
+            before = times_us[frame - 1] if frame else 0
+            after = times_us[frame + 1] if frame + 1 < len(times_us) else times_us[frame] + 1
+            if not before < times_us[frame] < after:
+                times_us[frame] = before + 1 if frame else times_us[frame]
+                rejected[frame] = "out of order"
+        times_us[list(rejected)] = 0
+        cubes.append(replace(cube, acquired_us=times_us, rejected=rejected))
+    order = random.permutation(len(cubes)).tolist()
+    return replace(
+        night, cubes=tuple(cubes[index] for index in order), glitched=frozenset(glitched)
+    )
+
+
 def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
     random = np.random.default_rng(seed)
     scenes = random_scenes(random)
     night = make_night(scenes, seed)
+    if seed % 3 == 2:
+        night = _with_glitches(night, random)
     return scenes, night, judge(night, plan_night(night.cubes, _LIMITS))
 
 

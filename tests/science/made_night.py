@@ -45,6 +45,7 @@ class MadeNight:
     cubes: tuple[RawCube, ...]
     trigger_of: dict[int, NDArray[np.int64]]  #: raw file -> (frames,) scene * SCENE_STEP + trigger
     state_of: dict[int, NDArray[np.int64]]  #: raw file -> (frames,) -1 A, +1 B
+    glitched: frozenset[tuple[int, int]] = frozenset()  #: (raw file, frame) with a false time
 
 
 def tolerance(scene: Scene) -> int:
@@ -176,11 +177,9 @@ def judge(night: MadeNight, plan: Plan) -> Verdict:
         for frame, value in enumerate(values)
     }
     pairs = planned_pairs(plan)
-    wrong_pairs = sum(trigger[one] != trigger[two] for one, two in pairs)
-    seen: dict[int, set[int]] = {1: set(), 2: set()}
-    for cube in night.cubes:
-        seen[cube.camera] |= set(night.trigger_of[cube.raw_file].tolist())
-    common = seen[1] & seen[2]
+    sound = {pair for pair in pairs if night.glitched.isdisjoint(pair)}
+    wrong_pairs = sum(trigger[one] != trigger[two] for one, two in sound)
+    common = _common(night)
     found = {trigger[one] for one, two in pairs if trigger[one] == trigger[two]}
     wrong_labels = dubious = left_over = unexplained = 0
     true_state = {FlcState.A: -1, FlcState.B: 1}
@@ -211,6 +210,16 @@ def judge(night: MadeNight, plan: Plan) -> Verdict:
         unexplained=unexplained,
         frames=len(trigger),
     )
+
+
+def _common(night: MadeNight) -> set[int]:
+    """Triggers whose exposure both cameras timed rightly."""
+    seen: dict[int, set[int]] = {1: set(), 2: set()}
+    for cube in night.cubes:
+        for frame, trigger in enumerate(night.trigger_of[cube.raw_file].tolist()):
+            if cube.acquired_us[frame] and (cube.raw_file, frame) not in night.glitched:
+                seen[cube.camera].add(trigger)
+    return seen[1] & seen[2]
 
 
 def _greedy_left_over(triggers: list[int]) -> int:

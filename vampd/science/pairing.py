@@ -29,6 +29,8 @@ _FRAMES_TO_SEE_PERIOD = 8
 _STARTS_PER_PERIOD = 4  # an attempt from within a quarter period finds its optimum
 _REFINEMENTS = 4
 _SAMPLE = 16_384  # frames from which the candidates are found; they are judged on all
+_WIDTH_SIGMAS = 2.563  # of a Gaussian, between its first and its last tenth
+_NEVER_US = np.iinfo(np.int64).max
 _MINIMUM_SPREAD_US = 0.5  # times are whole microseconds
 # A wrong hypothesis is dropped without asking the rest of the night when it matches
 # less than this part of the best one's frames...
@@ -54,7 +56,7 @@ class Hypothesis:
 
     offset_us: int  #: camera 2's time of an exposure less camera 1's
     matches: int  #: frames matched with it
-    spread_us: float  #: standard deviation of the matched frames around it
+    spread_us: float  #: standard deviation of the frames around it
     first_us: int  #: sum of the first pair's times: settles what is otherwise equal
     period_us: int  #: shortest period of the run; the tolerance where there is none
 
@@ -91,10 +93,29 @@ def match(
     """Pairs of frames that are each other's nearest under *hypothesis*.
 
     They differ from its offset by no more than half the shortest period, and from each
-    other by no more than *tolerance_us*.
+    other by no more than *tolerance_us*. Where another frame of either camera does so
+    too, one of the two is false; nobody can tell which, so neither is paired.
     """
     window_us = hypothesis.period_us // 2
-    return _mutual_nearest(t1_us, t2_us, hypothesis.offset_us, window_us, tolerance_us)
+    offset_us = hypothesis.offset_us
+    one, two = _mutual_nearest(t1_us, t2_us, offset_us, window_us, tolerance_us)
+    low_us = max(offset_us - window_us, -tolerance_us)
+    high_us = min(offset_us + window_us, tolerance_us)
+    rivals = _within(t2_us, t1_us[one] + low_us, t1_us[one] + high_us) > 1
+    rivals |= _within(t1_us, t2_us[two] - high_us, t2_us[two] - low_us) > 1
+    return one[~rivals], two[~rivals]
+
+
+def _within(
+    times_us: NDArray[np.int64], low_us: NDArray[np.int64], high_us: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """How many of the ascending *times_us* lie between each *low_us* and *high_us*.
+
+    All these spans are equally long. Most runs need no search: no two times are so near.
+    """
+    if not len(low_us) or np.min(np.diff(times_us), initial=_NEVER_US) > high_us[0] - low_us[0]:
+        return np.ones(len(low_us), dtype=np.intp)
+    return np.searchsorted(times_us, high_us, side="right") - np.searchsorted(times_us, low_us)
 
 
 def offset_hypotheses(
@@ -107,10 +128,13 @@ def offset_hypotheses(
     if not len(t1_us) or not len(t2_us):
         return ()
     period_us = _run_period(t1_us, t2_us, tolerance_us)
-    offsets = _optima(*_sample(t1_us, t2_us, tolerance_us), period_us, tolerance_us)
+    judges = _sample(t1_us, t2_us, tolerance_us)
+    offsets = _optima(*judges, period_us, tolerance_us)
     if not offsets:
         offsets = _optima(t1_us, t2_us, period_us, tolerance_us)
-    judged = [_judged(t1_us, t2_us, offset, period_us, tolerance_us) for offset in offsets]
+    if len(offsets) != 1:
+        judges = t1_us, t2_us
+    judged = [_judged(*judges, offset, period_us, tolerance_us) for offset in offsets]
     return tuple(_possible(_ranked(judged), period_us))
 
 
@@ -158,7 +182,8 @@ def shared_offset(
 def shortest_period(times_us: NDArray[np.int64]) -> int:
     """The shortest period of a run of two frames or more, microseconds, glitches apart."""
     intervals = np.diff(times_us)
-    place = int(_SHORTEST_QUANTILE * (len(intervals) - 1))
+    # Not the very shortest one: a single time that is off shortens an interval.
+    place = min(max(int(_SHORTEST_QUANTILE * len(intervals)), 1), len(intervals) - 1)
     return int(np.partition(intervals, place)[place])
 
 
@@ -257,14 +282,25 @@ def _judged(
     one, two = _mutual_nearest(t1_us, t2_us, offset_us, period_us // 2, 2 * tolerance_us)
     differences = t2_us[two] - t1_us[one]
     matched = np.flatnonzero(np.abs(differences) <= tolerance_us)
-    spread_us = float(np.std(differences)) if len(one) else 0.0
     return Hypothesis(
         offset_us=offset_us,
         matches=len(matched),
-        spread_us=max(spread_us, _MINIMUM_SPREAD_US),
+        spread_us=_spread(differences),
         first_us=int(t1_us[one[matched[0]]] + t2_us[two[matched[0]]]) if len(matched) else 0,
         period_us=period_us,
     )
+
+
+def _spread(differences_us: NDArray[np.int64]) -> float:
+    """Standard deviation, from the width that four fifths of the frames take.
+
+    Single times that are off do not widen it, and the two peaks that a wrong offset
+    makes of the jitter do; a median deviation would see but one of these.
+    """
+    if not len(differences_us):
+        return _MINIMUM_SPREAD_US
+    low_us, high_us = np.quantile(differences_us, (0.1, 0.9))
+    return max(float(high_us - low_us) / _WIDTH_SIGMAS, _MINIMUM_SPREAD_US)
 
 
 def _ranked(judged: Sequence[Hypothesis]) -> list[Hypothesis]:
