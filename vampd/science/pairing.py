@@ -130,10 +130,9 @@ def offset_hypotheses(
     period_us = _run_period(t1_us, t2_us, tolerance_us)
     judges = _sample(t1_us, t2_us, tolerance_us)
     offsets = _optima(*judges, period_us, tolerance_us)
-    if not offsets:
-        offsets = _optima(t1_us, t2_us, period_us, tolerance_us)
     if len(offsets) != 1:
         judges = t1_us, t2_us
+        offsets = offsets or _optima(*judges, period_us, tolerance_us)
     judged = [_judged(*judges, offset, period_us, tolerance_us) for offset in offsets]
     return tuple(_possible(_ranked(judged), period_us))
 
