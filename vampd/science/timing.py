@@ -30,8 +30,7 @@ _ORDINARY = b"0123456789+-.eEnNaAiIfFtTyY \t\r"
 _UNREADABLE = -1
 _US_DECIMALS = 6
 _NS_DECIMALS = 9
-_INT64_DIGITS = 20  # ten digits of seconds, the point, nine decimals: under 2**63 ns
-_ABSURD_SECONDS = 10**10
+_SANE_DIGITS = 10  # of whole seconds: until the year 2286
 
 _WHY_NO_TIME = {0: "no acquisition time", _UNREADABLE: "not a number"}
 
@@ -249,7 +248,12 @@ def _same_shape(texts: Sequence[bytes]) -> NDArray[np.int64] | None:
         return None
     point, length = points.pop(), lengths.pop()
     decimals = length - point - 1
-    if point < 1 or length > _INT64_DIGITS or not _US_DECIMALS <= decimals <= _NS_DECIMALS:
+    if (
+        point < 1
+        or length > _INT64_TEXT + 1
+        or point > _SANE_DIGITS
+        or not _US_DECIMALS <= decimals <= _NS_DECIMALS
+    ):
         return None
     digits = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), length) - ord("0")
     value = np.zeros(len(texts), dtype=np.int64)
@@ -275,13 +279,14 @@ def _scaled(text: bytes, decimals: int) -> int:
     Raises ValueError for anything but a number of a sane size.
     """
     whole, _, fraction = text.partition(b".")
-    if (whole + fraction).isdigit() and len(fraction) <= decimals and len(whole) <= _INT64_DIGITS:
+    if (whole + fraction).isdigit() and len(fraction) <= decimals and len(whole) <= _SANE_DIGITS:
         return int(whole + fraction.ljust(decimals, b"0"))
     try:
         value = Decimal(text.decode("ascii"))
     except (InvalidOperation, UnicodeDecodeError):
         value = Decimal("nan")
-    if b"_" in text or not value.is_finite() or abs(value) >= _ABSURD_SECONDS:
+    # The exponent is looked at before anything is computed with it: 1e999999999 is text, too.
+    if b"_" in text or not value.is_finite() or value.adjusted() >= _SANE_DIGITS:
         msg = f"{text!r} is not a number of seconds"
         raise ValueError(msg)
     return int(value.scaleb(decimals).to_integral_value(ROUND_HALF_EVEN))
