@@ -78,6 +78,8 @@ def test_of_two_cards_of_one_keyword_the_first_counts(tmp_path: Path) -> None:
         ("NAXIS", "NAXIS   =                    0", "from 2 to 3"),
         ("NAXIS1", "NAXIS1  =                   -7", "NAXIS1 is -7"),
         ("NAXIS1", "NAXIS1  =                  7.0", "NAXIS1 is 7.0"),
+        ("NAXIS1", "NAXIS1  =                   +7", "NAXIS1 is +7"),
+        ("NAXIS1", "NAXIS1  =                  007", "NAXIS1 is 007"),
         ("NAXIS2", "NAXIS2  =                    0", "from 1 to 65536"),
         ("NAXIS3", "NAXIS3  = " + "9" * 40, "NAXIS3 is 999999"),
         ("NAXIS3", "NAXIS3  =           2147483649", "from 1 to 2147483648"),
@@ -101,10 +103,25 @@ def test_a_card_that_no_raw_cube_has_is_refused_by_name(
     assert caught.value.path == "vcam1/x.fits"
 
 
-def test_a_cube_of_absurd_size_is_refused(tmp_path: Path) -> None:
-    cards = image_cards(60_000, 60_000, 2_000_000_000)
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((4096, 4096, 2_000_000_000), "a cube of at most 4398046511104 bytes"),
+        ((4096, 4097, 1), "NAXIS2 is 4097; expected a frame of at most 33554432 bytes"),
+    ],
+)
+def test_a_cube_or_frame_of_absurd_size_is_refused(
+    tmp_path: Path, shape: tuple[int, int, int], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        read_header(written(tmp_path / "x.fits", header_bytes(image_cards(*shape))))
 
-    with pytest.raises(InputError, match="at most 4398046511104 bytes"):
+
+def test_mandatory_cards_in_another_order_are_refused(tmp_path: Path) -> None:
+    cards = image_cards(7, 5, 3)
+    cards.insert(3, card_text("COMMENT in between"))
+
+    with pytest.raises(InputError, match="card 4 is COMMENT; expected NAXIS1"):
         read_header(written(tmp_path / "x.fits", header_bytes(cards)))
 
 
@@ -117,6 +134,7 @@ def test_bzero_and_bscale_may_be_written_as_reals(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
+        (header_bytes(image_cards(7, 5, 3)[:4]), "card 5 is missing; expected NAXIS2"),
         (b"", "ends after 0 whole header blocks"),
         (b"SIMPLE  =                    T", "ends after 0 whole header blocks"),
         (header_bytes(image_cards(7, 5, 3))[:-1], "ends after 0 whole header blocks"),

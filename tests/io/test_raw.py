@@ -9,7 +9,7 @@ import pytest
 
 from tests.page_cache import cached_bytes, drops_pages
 from tests.raw_cubes import write_raw_cube
-from vampd.errors import InputError, IntegrityError, ResourceError
+from vampd.errors import InputError, IntegrityError, OperatorError, ResourceError
 from vampd.io.cache import STEP_BYTES
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.records import FileIdentity
@@ -120,6 +120,40 @@ def test_a_cube_whose_size_is_not_its_headers_is_bad(path: Path) -> None:
 
     with pytest.raises(InputError, match="demands 5760"):
         RawCubeFile(path.parent, path.name, identity(path))
+
+
+@pytest.fixture
+def unprivileged(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Somebody who may search the cube's folder, and owns nothing in it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    monkeypatch.chdir(path.parent)
+    path.parent.chmod(0o755)
+    os.seteuid(65534)
+    yield path
+    os.seteuid(0)
+
+
+def test_a_file_of_somebody_else_is_read_all_the_same(unprivileged: Path) -> None:
+    os.seteuid(0)
+    unprivileged.chmod(0o644)
+    recorded = identity(unprivileged)
+    os.seteuid(65534)
+
+    file = RawFile(Path(), unprivileged.name, recorded)
+
+    assert len(file.read_all()) == recorded.size_bytes
+    file.close()
+
+
+def test_a_file_that_may_not_be_read_needs_an_operator(unprivileged: Path) -> None:
+    os.seteuid(0)
+    unprivileged.chmod(0o600)
+    recorded = identity(unprivileged)
+    os.seteuid(65534)
+
+    with pytest.raises(OperatorError, match="Permission denied"):
+        RawFile(Path(), unprivileged.name, recorded)
 
 
 def test_being_out_of_descriptors_says_nothing_about_the_file(path: Path) -> None:

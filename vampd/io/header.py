@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vampd.errors import InputError
@@ -22,10 +23,11 @@ PIXEL_BYTES = 2
 _MAX_BLOCKS = 64  # 2304 cards; the cameras write some 400
 _MAX_SIDE_PIXELS = 1 << 16
 _MAX_FRAMES = 1 << 31
+_MAX_FRAME_BYTES = 1 << 25  # 4096 x 4096 pixels; a builder holds a few frames in memory
 _MAX_FILE_BYTES = 1 << 42  # 4 TiB: a whole night; the largest cubes seen have 5 GB
 _UNSIGNED_ZERO = 32768  # BZERO of unsigned 16-bit pixels
 
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_INTEGER = re.compile(r"[1-9]\d{0,17}")  # as everyone writes them: no sign, no leading zero
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 _END = b"END".ljust(CARD_LENGTH)
 # O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
@@ -90,6 +92,7 @@ def _read(descriptor: int, path: str) -> RawHeader:
     values.demand("SIMPLE", "T")
     values.demand("BITPIX", str(8 * PIXEL_BYTES))
     axes = values.integer("NAXIS", 2, 3)
+    values.demand_order(("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3")[: 3 + axes])
     header = RawHeader(
         cards=cards,
         data_offset=data_offset,
@@ -99,6 +102,8 @@ def _read(descriptor: int, path: str) -> RawHeader:
     )
     values.demand_number("BZERO", _UNSIGNED_ZERO)
     values.demand_number("BSCALE", 1, default="1")
+    if header.frame_bytes > _MAX_FRAME_BYTES:
+        values.refuse("NAXIS2", f"a frame of at most {_MAX_FRAME_BYTES} bytes")
     if header.expected_size_bytes > _MAX_FILE_BYTES:
         values.refuse("NAXIS3", f"a cube of at most {_MAX_FILE_BYTES} bytes")
     return header
@@ -134,6 +139,7 @@ class _Values:
 
     def __init__(self, cards: tuple[str, ...], path: str) -> None:
         self.path = path
+        self.keywords = [card[:8].rstrip() for card in cards]
         self.texts: dict[str, str] = {}
         for card in cards:
             if card[8:10] == "= ":  # of cards that occur twice the first one counts
@@ -142,6 +148,14 @@ class _Values:
     def demand(self, keyword: str, expected: str) -> None:
         if self.texts.get(keyword) != expected:
             self.refuse(keyword, expected)
+
+    def demand_order(self, expected: Sequence[str]) -> None:
+        """The mandatory cards come first, in the standard's order."""
+        for place, keyword in enumerate(expected):
+            found = self.keywords[place] if place < len(self.keywords) else "missing"
+            if found != keyword:
+                msg = f"{self.path}: card {place + 1} is {found}; expected {keyword}"
+                raise InputError(msg, path=self.path)
 
     def demand_number(self, keyword: str, expected: int, *, default: str = "") -> None:
         try:
