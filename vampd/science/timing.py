@@ -248,12 +248,7 @@ def _same_shape(texts: Sequence[bytes]) -> NDArray[np.int64] | None:
         return None
     point, length = points.pop(), lengths.pop()
     decimals = length - point - 1
-    if (
-        point < 1
-        or length > _INT64_TEXT + 1
-        or point > _SANE_DIGITS
-        or not _US_DECIMALS <= decimals <= _NS_DECIMALS
-    ):
+    if not 1 <= point <= _SANE_DIGITS or not _US_DECIMALS <= decimals <= _NS_DECIMALS:
         return None
     digits = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), length) - ord("0")
     value = np.zeros(len(texts), dtype=np.int64)
