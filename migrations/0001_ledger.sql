@@ -20,6 +20,7 @@ create table night (
     hold text,                      -- why it is held, until `release` or `retry`
     seen_us integer not null,       -- first seen
     last_change_us integer not null,-- a look last found one of the cameras' files changed
+    close_asked_by text,            -- who said that it is over, before it was closed
     closed_us integer,
     closed_by text,
     safe_us integer,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.publish import create_folder, create_scratch, publish_bytes, sync_folder
+from vampd.ledger import deliveries, outputs
+from vampd.ledger.connection import Ledger
+from vampd.ledger.numbers import frame_id_text
+from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
 from vampd.stages.listed import ListedFile, check_sizes
 
 NAME_CHANGES = "vgen2/name_changes.txt"
@@ -59,6 +64,27 @@ class ChecksumsJob(TypedDict):
     files: list[ListedFile]
 
 
+def prepare(ledger: Ledger, night: sqlite3.Row) -> ManifestJob:
+    """The manifest of a night whose outputs are all built."""
+    files: list[NumberedFile] = [
+        {
+            "frame_id": frame_id_text(row["frame_id"]),
+            "path": f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{CUBE_ENDING}",
+            "size_bytes": row["size_bytes"],
+            "sha256": row["sha256"],
+        }
+        for row in outputs.outputs_of(ledger, night["id"])
+    ]
+    return {"folder": night["folder"], "date": night["date"], "files": files, "digests": False}
+
+
+def record(ledger: Ledger, task: sqlite3.Row, listed: Mapping[str, Any]) -> None:
+    """List the manifest for the other machine."""
+    deliveries.list_file(
+        ledger, task["night"], listed["path"], listed["size_bytes"], listed["sha256"]
+    )
+
+
 def work(job: ManifestJob) -> ListedFile:
     """Publish the manifest beside `vgen2/`, once and for ever.
 
@@ -76,7 +102,7 @@ def work(job: ManifestJob) -> ListedFile:
 def write_name_changes(job: NameChangesJob) -> ListedFile:
     """Write `vgen2/name_changes.txt`, in place of an older one."""
     content = name_changes_text(job["changes"])
-    return _replace(Path(job["folder"]), NAME_CHANGES, content)
+    return replace_file(Path(job["folder"]), NAME_CHANGES, content)
 
 
 def write_checksums(job: ChecksumsJob) -> ListedFile:
@@ -85,7 +111,7 @@ def write_checksums(job: ChecksumsJob) -> ListedFile:
     `sha256sum -c .vampd/SHA256SUMS`, typed in the night's folder, checks all of them.
     """
     content = checksums_text(job["files"])
-    return _replace(Path(job["folder"]), CHECKSUMS, content)
+    return replace_file(Path(job["folder"]), CHECKSUMS, content)
 
 
 def manifest_name(date: str, batch: int = 1) -> str:
@@ -136,7 +162,7 @@ def _scratch(folder: Path, name: str) -> Path:
     return scratch
 
 
-def _replace(folder: Path, name: str, content: bytes) -> ListedFile:
+def replace_file(folder: Path, name: str, content: bytes) -> ListedFile:
     """Let *name* hold *content*, durably: at any moment the old list is whole, or the new one."""
     scratch = _scratch(folder, name)
     with os.fdopen(create_scratch(scratch), "wb") as file:

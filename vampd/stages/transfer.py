@@ -1,16 +1,21 @@
-"""Send the files that the ledger lists to the other machine. The worker's part."""
+"""Send the files that the ledger lists to the other machine."""
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from vampd.io import rsync
 from vampd.io.place import Place
 from vampd.io.process import run
+from vampd.ledger import deliveries
+from vampd.ledger.connection import Ledger
+from vampd.ledger.nights import label
+from vampd.stages import papers
 from vampd.stages.listed import ListedFile, check_sizes
 
 # Deadlines must be longer than any honest transfer: a far disk busy with cameras' data
@@ -41,6 +46,45 @@ class TransferResult(TypedDict):
     sent: list[str]  #: files that rsync sent; the others lay there already
     bytes: int  #: size of the files sent
     seconds: float
+
+
+def prepare(
+    ledger: Ledger, night: sqlite3.Row, destination: str, ssh: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The night's papers, and a job each for what goes the first time and what goes again.
+
+    *ssh* holds `ssh_options` and `connect_timeout_seconds`.
+    """
+    night_papers = papers.prepare(ledger, night)
+    unsent = [
+        row for row in deliveries.deliverables_of(ledger, night["id"]) if row["sent_us"] is None
+    ]
+    common = {
+        "night": label(night),
+        "folder": night["folder"],
+        "destination": destination,
+        "date": night["date"],
+        **ssh,
+    }
+    jobs = [
+        {**common, "files": deliveries.plain(rows), "resend": again}
+        for again in (False, True)
+        if (rows := [row for row in unsent if (row["resends"] > 0) is again])
+    ]
+    return {"papers": night_papers, "jobs": jobs}
+
+
+def send(job: Mapping[str, Any]) -> list[str]:
+    """Write the papers, then send what is to be sent; return the paths gone over."""
+    papers.work(job["papers"])
+    for each in job["jobs"]:
+        work(each)
+    return [file["path"] for each in job["jobs"] for file in each["files"]]
+
+
+def record(ledger: Ledger, task: sqlite3.Row, paths: Sequence[str]) -> None:
+    """Note what was sent. It counts for nothing until it is verified."""
+    deliveries.record_sent(ledger, task["night"], paths)
 
 
 def work(job: TransferJob) -> TransferResult:

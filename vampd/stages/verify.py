@@ -1,19 +1,24 @@
-"""Recompute the digest of every file at the far end. The worker's part.
+"""Recompute the digest of every file at the far end.
 
 Nothing else makes a file count as safe: no exit status, no size, no checksum card.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NotRequired, TypedDict
 
 from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.io.sha256sum import Answer, digest_command, parse_digests
+from vampd.ledger import deliveries, outputs, tasks
+from vampd.ledger.connection import Ledger
+from vampd.ledger.nights import label
 from vampd.stages.listed import ListedFile
+from vampd.states import OutputState, Stage
 
 # One batch is one connection; a lost one costs no more than this.
 _BATCH_FILES = 500
@@ -25,6 +30,9 @@ _LEAST_SECONDS = 300
 
 # 500 files, each of which may be complained of in a line with its whole path.
 _STDERR_BYTES = 4 << 20
+
+# A file that was sent so often and still differs will differ the next time as well.
+_MOST_RESENDS = 4
 
 _ABSENT = frozenset({"No such file or directory", "Not a directory"})
 _REFUSED = frozenset({"Permission denied", "Operation not permitted"})
@@ -62,6 +70,61 @@ class VerifyResult(TypedDict):
 
     results: list[VerifiedFile]
     seconds: float
+
+
+def prepare(
+    ledger: Ledger, night: sqlite3.Row, verify_at: str, destination: str, ssh: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The job for every file that is not verified yet."""
+    rows = deliveries.deliverables_of(ledger, night["id"])
+    return {
+        "night": label(night),
+        "verify_at": verify_at,
+        "destination": destination,
+        "files": deliveries.plain(row for row in rows if row["verified_us"] is None),
+        **ssh,
+    }
+
+
+def record(ledger: Ledger, task: sqlite3.Row, result: Mapping[str, Any]) -> str | None:
+    """Keep the verdicts; return what is still awaited, None when all files are verified.
+
+    What is missing or different is sent again: the transfer becomes pending once more.
+    """
+    night = task["night"]
+    deliveries.record_verdicts(ledger, night, result["results"])
+    wrong = [row["path"] for row in result["results"] if row["verdict"] in {"missing", "different"}]
+    if wrong:
+        deliveries.send_again(ledger, night, wrong)
+        tasks.make_pending(ledger, night, [Stage.TRANSFER], f"{len(wrong)} files to be sent again")
+    unverified = [row for row in result["results"] if row["verdict"] != "verified"]
+    if not unverified:
+        _mark_verified(ledger, night)
+        return None
+    first = unverified[0]
+    return f"{len(unverified)} files not verified: {first['path']} is {first['verdict']}"
+
+
+def sent_too_often(ledger: Ledger, night: int) -> str | None:
+    """Why sending again makes no sense any more; None while it does."""
+    row = ledger.row(
+        "select path, verdict, resends from deliverable where night = ? and verified_us is null"
+        " and resends >= ? order by path limit 1",
+        [night, _MOST_RESENDS],
+    )
+    if row is None:
+        return None
+    return f"{row['path']} was sent {row['resends']} times and is still {row['verdict']} over there"
+
+
+def _mark_verified(ledger: Ledger, night: int) -> None:
+    for output in outputs.outputs_of(ledger, night):
+        ledger.update(
+            "output",
+            output["id"],
+            state=OutputState.VERIFIED,
+            **ledger.stamp("same digest at the far end"),
+        )
 
 
 def work(job: VerifyJob) -> VerifyResult:

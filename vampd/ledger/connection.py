@@ -1,0 +1,180 @@
+"""Opening the ledger, its migrations, and its one connection that writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import OperatorError
+from vampd.io.clock import Clock
+from vampd.shipped import migrations_folder
+
+LEDGER_NAME = "ledger.sqlite3"
+
+_SET = "vampd"
+_BUSY_MS = 30_000
+
+
+class Ledger:
+    """The one connection that writes. All methods are for one thread.
+
+    Every change is made as somebody (*actor*), at the clock's time.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self.connection = connection
+        self.clock = clock
+        self.actor = "vampd"
+
+    def now_us(self) -> int:
+        """UTC, microseconds."""
+        return self.clock.now_us()
+
+    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Row | None:
+        """The first row of a query, if there is one."""
+        row: sqlite3.Row | None = self.connection.execute(sql, parameters).fetchone()
+        return row
+
+    def value(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.row(sql, parameters)
+        return None if row is None else row[0]
+
+    def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:
+        """Change something; alone, it is durable when this returns."""
+        return self.connection.execute(sql, parameters)
+
+    def stamp(self, why: str | None = None) -> dict[str, Any]:
+        """The columns that say when, who and why."""
+        return {"changed_us": self.now_us(), "changed_by": self.actor, "why": why}
+
+    def insert(self, table: str, **columns: Any) -> int:
+        """Insert one row and return its number."""
+        names = ", ".join(columns)
+        places = ", ".join(f":{name}" for name in columns)
+        cursor = self.execute(f"insert into {table} ({names}) values ({places})", columns)  # noqa: S608
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def update(self, table: str, number: int, **columns: Any) -> None:
+        """Change columns of one row."""
+        changes = ", ".join(f"{name} = :{name}" for name in columns)
+        self.execute(f"update {table} set {changes} where id = :id", {**columns, "id": number})  # noqa: S608
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing. Inside another one, it belongs to that one."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.connection.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("rollback")
+            raise
+        self.connection.execute("commit")
+
+    def close(self) -> None:
+        """Close the connection; the write-ahead log is folded in."""
+        self.connection.close()
+
+
+def ledger_path(state_directory: Path) -> Path:
+    """Where the ledger lies."""
+    return state_directory / LEDGER_NAME
+
+
+def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
+    """Open the ledger for writing, made and migrated where needed.
+
+    The caller holds the lock of *state_directory*. OperatorError: it cannot be opened, is
+    damaged, or was written by a newer vampd.
+    """
+    path = ledger_path(state_directory)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000)
+        connection.row_factory = sqlite3.Row
+        _set_up(connection)
+        _migrate(connection, path)
+        connection.execute("update version set text = ?", [version])
+    except sqlite3.Error as error:
+        msg = f"{path}: {error}; is it a ledger of vampd, and its folder writable?"
+        raise OperatorError(msg) from error
+    return Ledger(connection, clock)
+
+
+def pending_migrations(path: Path) -> list[str]:
+    """Names of the migrations that *path* lacks; all of them where it does not exist yet."""
+    names = [file.stem for file in _migration_files()]
+    if not path.exists():
+        return names
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        applied = _applied(connection)
+    finally:
+        connection.close()
+    return [name for name in names if name not in applied]
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("pragma journal_mode = wal")
+    # FULL, not NORMAL: in WAL mode NORMAL may lose the last commits in a power cut, and
+    # frame IDs must never be dealt again, nor raw data deleted on a lost commit's word.
+    connection.execute("pragma synchronous = full")
+    connection.execute("pragma foreign_keys = on")
+    connection.execute(f"pragma busy_timeout = {_BUSY_MS}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    import sqlite_utils
+    from sqlite_utils.migrations import Migrations
+
+    files = _migration_files()
+    unknown = _applied(connection) - {file.stem for file in files}
+    if unknown:
+        msg = f"{path}: written by a newer vampd (it has {', '.join(sorted(unknown))})"
+        raise OperatorError(msg)
+    migrations = Migrations(_SET)
+    for file in files:
+        migrations(name=file.stem)(_runner(file))
+    migrations.apply(sqlite_utils.Database(connection))
+
+
+def _runner(file: Path) -> Any:
+    def run(database: Any) -> None:
+        for statement in _statements(file.read_text()):
+            database.conn.execute(statement)
+
+    return run
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script, so that it runs within the transaction that records it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _migration_files() -> list[Path]:
+    return sorted(migrations_folder().glob("[0-9]*.sql"))
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    table = "select 1 from sqlite_master where name = '_sqlite_migrations'"
+    if connection.execute(table).fetchone() is None:
+        return set()
+    rows = connection.execute(
+        "select name from _sqlite_migrations where migration_set = ?", [_SET]
+    ).fetchall()
+    return {row[0] for row in rows}

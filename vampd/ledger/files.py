@@ -1,0 +1,190 @@
+"""Raw files in the ledger: who they are, what has become of them, what cubes say."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.ledger.blobs import pack_times
+from vampd.ledger.connection import Ledger
+from vampd.records import CardValue, FileIdentity
+from vampd.states import FileState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CubeFacts:
+    """What a whole cube's header and timing file say."""
+
+    frames: int
+    width: int
+    height: int
+    cards: Mapping[str, CardValue]
+    has_acquisition: bool
+    rejected: Mapping[int, str]
+    reports: Sequence[str]
+    acquired_us: NDArray[np.int64]
+
+
+def files_of(ledger: Ledger, night: int) -> dict[str, sqlite3.Row]:
+    """Every file ever seen in the night, by path."""
+    rows = ledger.rows("select * from raw_file where night = ?", [night])
+    return {row["path"]: row for row in rows}
+
+
+def identity(row: sqlite3.Row) -> FileIdentity:
+    """Who the file was when last seen."""
+    return FileIdentity(
+        inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
+    )
+
+
+def add_file(
+    ledger: Ledger,
+    night: int,
+    path: str,
+    *,
+    role: str,
+    camera: int | None,
+    stem: str | None,
+    who: FileIdentity,
+    state: FileState,
+    reason: str | None,
+) -> None:
+    """Record a file that was never seen before."""
+    ledger.insert(
+        "raw_file",
+        night=night,
+        path=path,
+        role=role,
+        camera=camera,
+        stem=stem,
+        inode=who.inode,
+        size_bytes=who.size_bytes,
+        modified_ns=who.modified_ns,
+        state=state,
+        reason=reason,
+        seen_us=ledger.now_us(),
+        **ledger.stamp(reason),
+    )
+
+
+def renew_file(
+    ledger: Ledger, number: int, who: FileIdentity, state: FileState, reason: str
+) -> None:
+    """Another file stands under a known name: what was known of the old one is void."""
+    forget_cube(ledger, number)
+    ledger.update(
+        "raw_file",
+        number,
+        inode=who.inode,
+        size_bytes=who.size_bytes,
+        modified_ns=who.modified_ns,
+        sha256=None,
+        state=state,
+        reason=reason,
+        **ledger.stamp(reason),
+    )
+
+
+def set_state(ledger: Ledger, number: int, state: FileState, reason: str | None) -> None:
+    """What has become of a file."""
+    ledger.update("raw_file", number, state=state, reason=reason, **ledger.stamp(reason))
+
+
+def forget_cube(ledger: Ledger, raw_file: int) -> None:
+    """The cube or timing file *raw_file* is another one now: its facts no longer hold."""
+    ledger.execute("delete from cube where raw_file = ?1 or timing = ?1", [raw_file])
+
+
+def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> None:
+    """Keep what a whole cube says."""
+    forget_cube(ledger, raw_file)
+    ledger.insert(
+        "cube",
+        raw_file=raw_file,
+        timing=timing,
+        frames=facts.frames,
+        width=facts.width,
+        height=facts.height,
+        cards=json.dumps(dict(facts.cards)),
+        has_acquisition=int(facts.has_acquisition),
+        rejected=json.dumps({str(frame): why for frame, why in facts.rejected.items()}),
+        reports=json.dumps(list(facts.reports)),
+        acquired=pack_times(facts.acquired_us),
+    )
+
+
+def cubes_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+    """The whole cubes of a night with their facts, in the order of their paths."""
+    return ledger.rows(
+        "select raw_file.path, raw_file.camera, raw_file.sha256, cube.* from cube"
+        " join raw_file on raw_file.id = cube.raw_file"
+        " where raw_file.night = ? and raw_file.state = 'whole' order by raw_file.path",
+        [night],
+    )
+
+
+def without_digest(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+    """Whole files of a night whose digest is not known yet, oldest first."""
+    return ledger.rows(
+        "select id, path, size_bytes from raw_file where night = ? and state = 'whole'"
+        " and sha256 is null order by modified_ns, path",
+        [night],
+    )
+
+
+def record_digest(ledger: Ledger, night: int, path: str, sha256: str, who: FileIdentity) -> None:
+    """Keep a digest, if the file is still the one whose bytes were read."""
+    ledger.execute(
+        "update raw_file set sha256 = ? where night = ? and path = ? and inode = ?"
+        " and size_bytes = ? and modified_ns = ?",
+        [sha256, night, path, who.inode, who.size_bytes, who.modified_ns],
+    )
+
+
+def quarantine(ledger: Ledger, night: int, path: str, reason: str) -> bool:
+    """Quarantine a cube and its timing file by the path of either; False: there is none such."""
+    row = ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+    if row is None:
+        return False
+    for twin in twins(ledger, row):
+        set_state(ledger, twin["id"], FileState.QUARANTINED, reason)
+    return True
+
+
+def twins(ledger: Ledger, row: sqlite3.Row) -> list[sqlite3.Row]:
+    """A cube and its timing file, by the row of either; any other file alone."""
+    if row["stem"] is None or row["role"] not in {"cube", "timing"}:
+        return [row]
+    return ledger.rows(
+        "select * from raw_file where night = ? and stem = ? and role in ('cube', 'timing')"
+        " and state != 'gone'",
+        [row["night"], row["stem"]],
+    )
+
+
+def plain_raw_files(ledger: Ledger, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Raw cubes with their timing files as plain values, for a worker."""
+    return {number: _plain_cube(ledger, number) for number in sorted(set(numbers))}
+
+
+def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
+    cube = ledger.row("select * from raw_file where id = ?", [number])
+    timing = ledger.row(
+        "select raw_file.* from raw_file join cube on cube.timing = raw_file.id"
+        " where cube.raw_file = ?",
+        [number],
+    )
+    assert cube is not None
+    assert timing is not None
+    return {**_plain_file(cube), "timing": _plain_file(timing)}
+
+
+def _plain_file(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: row[name] for name in ("path", "inode", "size_bytes", "modified_ns")}

@@ -1,0 +1,102 @@
+"""Nights in the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from vampd.errors import OperatorError
+from vampd.ledger.connection import Ledger
+from vampd.states import Kind, NightStatus, may_move
+
+
+def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> sqlite3.Row:
+    """The night's row, made when this is the first time that its folder is seen."""
+    row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    if row is None:
+        now_us = ledger.now_us()
+        number = ledger.insert(
+            "night",
+            kind=kind,
+            date=date,
+            folder=str(folder),
+            status=NightStatus.COLLECTING,
+            seen_us=now_us,
+            last_change_us=now_us,
+            **ledger.stamp("its folder was seen"),
+        )
+        return get_night(ledger, number)
+    if row["folder"] != str(folder):
+        ledger.update("night", row["id"], folder=str(folder))
+        return get_night(ledger, row["id"])
+    return row
+
+
+def get_night(ledger: Ledger, number: int) -> sqlite3.Row:
+    """The row of a night that exists."""
+    row = ledger.row("select * from night where id = ?", [number])
+    assert row is not None, number
+    return row
+
+
+def find_night(ledger: Ledger, kind: str, date: str) -> sqlite3.Row:
+    """The row of the night that an operator named. OperatorError: there is none."""
+    row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    if row is None:
+        msg = f"{kind} {date}: vampd has never seen this night"
+        raise OperatorError(msg)
+    return row
+
+
+def label(night: sqlite3.Row) -> str:
+    """How messages name a night."""
+    return f"{night['kind']} {night['date']}"
+
+
+def set_status(
+    ledger: Ledger,
+    night: sqlite3.Row,
+    status: NightStatus,
+    cause: str | None,
+    why: str | None = None,
+) -> bool:
+    """Bring the night to *status* with *cause*; return whether anything changed.
+
+    The move is made only if the night still has the status that *night* shows.
+    """
+    old = NightStatus(night["status"])
+    if old == status and night["cause"] == cause:
+        return False
+    if old != status and not may_move(old, status):
+        msg = f"{label(night)} cannot go from {old} to {status}"
+        raise OperatorError(msg)
+    now_us = ledger.now_us()
+    safe_us = night["safe_us"] or (now_us if status is NightStatus.SAFE else None)
+    cursor = ledger.execute(
+        "update night set status = :new, cause = :cause, safe_us = :safe_us,"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why"
+        " where id = :id and status = :old",
+        {
+            **ledger.stamp(why or cause),
+            "new": status,
+            "cause": cause,
+            "safe_us": safe_us,
+            "id": night["id"],
+            "old": old,
+        },
+    )
+    return cursor.rowcount == 1
+
+
+def hold(ledger: Ledger, night: int, why: str) -> None:
+    """Hold a night until somebody releases it. The first reason stays."""
+    ledger.execute(
+        "update night set hold = coalesce(hold, :why), changed_us = :changed_us,"
+        " changed_by = :changed_by, why = :why where id = :id",
+        {**ledger.stamp(why), "id": night},
+    )
+
+
+def note_change(ledger: Ledger, night: int) -> None:
+    """One of the cameras' files appeared, changed or went."""
+    ledger.update("night", night, last_change_us=ledger.now_us())

@@ -1,0 +1,203 @@
+"""The plan in the ledger: output files, and where every frame of a raw cube went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.ledger.blobs import unpack_times
+from vampd.ledger.connection import Ledger
+from vampd.ledger.numbers import frame_id_text
+from vampd.records import Plan, PlannedOutput, Report, Segment
+from vampd.states import OutputState, Stage
+
+
+def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:
+    """Write a night's plan, in place of an older one that was forgotten before."""
+    digests = _digests(ledger, night)
+    with ledger.transaction():
+        for ordinal, output in enumerate(plan.outputs):
+            _store_output(ledger, night, ordinal, output, _content_key(output, digests))
+        _store_rejected(ledger, night, plan)
+        add_reports(ledger, night, Stage.SYNC, plan.reports)
+
+
+def _store_output(
+    ledger: Ledger, night: int, ordinal: int, output: PlannedOutput, content_key: str
+) -> None:
+    number = ledger.insert(
+        "output",
+        night=night,
+        ordinal=ordinal,
+        cube=output.cube,
+        camera=output.camera,
+        synchronised=int(output.synchronised),
+        flc_state=output.flc_state,
+        name=output.name,
+        frames=output.frames,
+        width=output.width,
+        height=output.height,
+        first_us=output.first_us,
+        last_us=output.last_us,
+        header_file=output.header_file,
+        content_key=content_key,
+        state=OutputState.PLANNED,
+        **ledger.stamp("planned"),
+    )
+    position = 0
+    rows = []
+    for segment in output.segments:
+        rows.append((night, number, position, *_segment_columns(segment)))
+        position += segment.count
+    ledger.connection.executemany(
+        "insert into segment (night, output, position, raw_file, first, step, count,"
+        " partner_file, partner_first, partner_step) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def _segment_columns(segment: Segment) -> tuple[int | None, ...]:
+    partner: tuple[int | None, ...] = (None, None, None)
+    if segment.partner_file is not None:
+        partner = (segment.partner_file, segment.partner_first, segment.partner_step)
+    return (segment.raw_file, segment.first, segment.step, segment.count, *partner)
+
+
+def _store_rejected(ledger: Ledger, night: int, plan: Plan) -> None:
+    ledger.connection.executemany(
+        "insert into segment (night, raw_file, first, step, count, reason)"
+        " values (?, ?, ?, ?, ?, ?)",
+        [
+            (night, row.raw_file, row.first, row.step, row.count, row.reason)
+            for row in plan.rejected
+        ],
+    )
+
+
+def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Report]) -> None:
+    """Keep what operators should know and what stops nothing; the same is said once."""
+    for report in reports:
+        ledger.execute(
+            "insert into report (night, stage, raw_file, text) select ?1, ?2, ?3, ?4 where not exists"
+            " (select 1 from report where night = ?1 and stage = ?2 and raw_file is ?3 and text = ?4)",
+            [night, stage, report.raw_file, report.text],
+        )
+
+
+def _digests(ledger: Ledger, night: int) -> dict[int, str]:
+    rows = ledger.rows("select id, path, sha256 from raw_file where night = ?", [night])
+    return {row["id"]: f"{row['path']} {row['sha256']}" for row in rows}
+
+
+def _content_key(output: PlannedOutput, digests: Mapping[int, str]) -> str:
+    """What an output is made of, in one digest: equal keys mean equal files."""
+    content: list[Any] = [
+        output.camera,
+        output.synchronised,
+        output.flc_state,
+        output.name,
+        output.first_us,
+        output.last_us,
+        digests[output.header_file],
+    ]
+    for segment in output.segments:
+        partner = None if segment.partner_file is None else digests[segment.partner_file]
+        content.append([digests[segment.raw_file], *_segment_columns(segment)[1:4], partner])
+        content.append([segment.partner_first, segment.partner_step])
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def outputs_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+    """All outputs of a night, in the order of their frame IDs."""
+    return ledger.rows("select * from output where night = ? order by ordinal", [night])
+
+
+def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[sqlite3.Row]:
+    """The outputs of one cube and camera; *unit* as `unit_of` names it."""
+    cube, camera = unit.split(".")
+    return ledger.rows(
+        "select * from output where night = ? and cube = ? and camera = ? order by ordinal",
+        [night, int(cube), int(camera)],
+    )
+
+
+def unit_of(output: sqlite3.Row) -> str:
+    """The unit of work to which an output belongs."""
+    return f"{output['cube']}.{output['camera']}"
+
+
+def segments_of(ledger: Ledger, output: int) -> list[sqlite3.Row]:
+    """The segments of one output, in the order of its frames."""
+    return ledger.rows("select * from segment where output = ? order by position", [output])
+
+
+def acquired_us(
+    segments: Sequence[sqlite3.Row], times: Mapping[int, NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Acquisition times of an output's frames: a pair's is floor((t1 + t2) / 2).
+
+    *times* holds the camera's own times of each raw cube that the segments name.
+    """
+    parts = []
+    for row in segments:
+        steps = np.arange(row["count"], dtype=np.int64)
+        own = times[row["raw_file"]][row["first"] + steps * row["step"]]
+        if row["partner_file"] is not None:
+            partner = times[row["partner_file"]]
+            own = (own + partner[row["partner_first"] + steps * row["partner_step"]]) // 2
+        parts.append(own)
+    return np.concatenate(parts)
+
+
+def times_of(ledger: Ledger, raw_files: Iterable[int]) -> dict[int, NDArray[np.int64]]:
+    """The cameras' own acquisition times of raw cubes."""
+    return {
+        number: unpack_times(ledger.value("select acquired from cube where raw_file = ?", [number]))
+        for number in set(raw_files)
+    }
+
+
+def bind_frame_ids(ledger: Ledger, numbers: Mapping[str, int], night: int) -> None:
+    """Write each output's frame ID; *numbers* by content."""
+    for output in outputs_of(ledger, night):
+        ledger.update("output", output["id"], frame_id=numbers[output["content_key"]])
+
+
+def file_name(output: sqlite3.Row) -> str:
+    """The output's name on disk, without ending: its frame ID where it has one."""
+    if output["frame_id"] is not None:
+        return frame_id_text(output["frame_id"])
+    return str(output["name"])
+
+
+def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
+    """Keep sizes and digests of a published output."""
+    ledger.update(
+        "output",
+        built["output"],
+        state=OutputState.BUILT,
+        size_bytes=built["size_bytes"],
+        sha256=built["sha256"],
+        timing_size_bytes=built["timing_size_bytes"],
+        timing_sha256=built["timing_sha256"],
+        **ledger.stamp("published and read back"),
+    )
+
+
+def forget_plan(ledger: Ledger, night: int, why: str) -> None:
+    """Forget a night's outputs; bound frame IDs stay with their contents."""
+    with ledger.transaction():
+        for table in ("segment", "report", "deliverable"):
+            ledger.execute(f"delete from {table} where night = ?", [night])  # noqa: S608
+        ledger.execute(
+            "update output set changed_us = :changed_us, changed_by = :changed_by, why = :why"
+            " where night = :night",
+            {**ledger.stamp(why), "night": night},
+        )
+        ledger.execute("delete from output where night = ?", [night])

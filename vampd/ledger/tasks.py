@@ -1,0 +1,158 @@
+"""Tasks: claimed in one statement, fenced by their attempt's number."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from vampd.ledger.connection import Ledger
+from vampd.states import ErrorClass, Stage, TaskState
+
+
+def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
+    """Make a task to be done; one that exists stays as it is."""
+    ledger.execute(
+        "insert into task (night, stage, unit, state, changed_us, changed_by, why)"
+        " values (:night, :stage, :unit, 'pending', :changed_us, :changed_by, :why)"
+        " on conflict do nothing",
+        {"night": night, "stage": stage, "unit": unit, **ledger.stamp()},
+    )
+
+
+def tasks_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+    """All tasks of a night."""
+    return ledger.rows("select * from task where night = ? order by id", [night])
+
+
+def get_task(ledger: Ledger, number: int) -> sqlite3.Row:
+    """The row of a task that exists."""
+    row = ledger.row("select * from task where id = ?", [number])
+    assert row is not None, number
+    return row
+
+
+def claim(ledger: Ledger, number: int) -> sqlite3.Row | None:
+    """Claim a pending task that is due; None when it is not there to be claimed."""
+    row: sqlite3.Row | None = ledger.execute(
+        "update task set state = 'running', attempts = attempts + 1, started_us = :now,"
+        " finished_us = null, changed_us = :now, changed_by = :actor, why = null"
+        " where id = :id and state = 'pending' and due_us <= :now returning *",
+        {"now": ledger.now_us(), "actor": ledger.actor, "id": number},
+    ).fetchone()
+    return row
+
+
+def finish(ledger: Ledger, task: sqlite3.Row) -> bool:
+    """Mark a claimed task done; False when the claim was lost meanwhile."""
+    return _leave(ledger, task, TaskState.DONE, why=None, crashes=0)
+
+
+def put_back(
+    ledger: Ledger,
+    task: sqlite3.Row,
+    error_class: ErrorClass | None,
+    error: str | None,
+    *,
+    due_us: int,
+    crashes: int = 0,
+) -> bool:
+    """Make a claimed task pending again, to be done from *due_us* on."""
+    return _leave(
+        ledger,
+        task,
+        TaskState.PENDING,
+        why=error,
+        crashes=crashes,
+        error_class=error_class,
+        error=error,
+        due_us=due_us,
+    )
+
+
+def fail(ledger: Ledger, task: sqlite3.Row, error_class: ErrorClass, error: str) -> bool:
+    """Give a claimed task up: an operator must act."""
+    return _leave(
+        ledger, task, TaskState.FAILED, why=error, crashes=0, error_class=error_class, error=error
+    )
+
+
+def _leave(
+    ledger: Ledger,
+    task: sqlite3.Row,
+    state: TaskState,
+    *,
+    why: str | None,
+    crashes: int,
+    error_class: ErrorClass | None = None,
+    error: str | None = None,
+    due_us: int = 0,
+) -> bool:
+    failing_since_us = None
+    if error is not None:
+        failing_since_us = task["failing_since_us"] or ledger.now_us()
+    cursor = ledger.execute(
+        "update task set state = :state, error_class = :error_class, error = :error,"
+        " due_us = :due_us, crashes = :crashes, failing_since_us = :failing_since_us,"
+        " finished_us = :changed_us, changed_us = :changed_us, changed_by = :changed_by, why = :why"
+        " where id = :id and attempts = :attempts and state = 'running'",
+        {
+            **ledger.stamp(why),
+            "state": state,
+            "error_class": error_class,
+            "error": error,
+            "due_us": due_us,
+            "crashes": crashes,
+            "failing_since_us": failing_since_us,
+            "id": task["id"],
+            "attempts": task["attempts"],
+        },
+    )
+    return cursor.rowcount == 1
+
+
+def make_pending(ledger: Ledger, night: int, stages: Iterable[Stage], why: str) -> int:
+    """Make every task of *stages* that is not pending pending again; return how many."""
+    count = 0
+    for stage in stages:
+        cursor = ledger.execute(
+            "update task set state = 'pending', attempts = attempts + 1, crashes = 0,"
+            " error_class = null, error = null, failing_since_us = null, due_us = 0,"
+            " changed_us = :changed_us, changed_by = :changed_by, why = :why"
+            " where night = :night and stage = :stage and state != 'pending'",
+            {**ledger.stamp(why), "night": night, "stage": stage},
+        )
+        count += cursor.rowcount
+    return count
+
+
+def retry_failed(ledger: Ledger, night: int, why: str) -> int:
+    """Make the failed tasks, and those waiting for a retry, due now; return how many."""
+    cursor = ledger.execute(
+        "update task set state = 'pending', attempts = attempts + 1, crashes = 0, due_us = 0,"
+        " error_class = null, error = null, failing_since_us = null,"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why"
+        " where night = :night and (state = 'failed' or (state = 'pending' and due_us > 0))",
+        {**ledger.stamp(why), "night": night},
+    )
+    return cursor.rowcount
+
+
+def reap(ledger: Ledger, why: str) -> int:
+    """Put back every task that a dead daemon's workers had claimed; return how many."""
+    cursor = ledger.execute(
+        "update task set state = 'pending', due_us = 0,"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why where state = 'running'",
+        ledger.stamp(why),
+    )
+    return cursor.rowcount
+
+
+def forget_tasks(ledger: Ledger, night: int, why: str) -> None:
+    """Delete all tasks of a night."""
+    with ledger.transaction():
+        ledger.execute(
+            "update task set changed_us = :changed_us, changed_by = :changed_by, why = :why"
+            " where night = :night",
+            {**ledger.stamp(why), "night": night},
+        )
+        ledger.execute("delete from task where night = ?", [night])

@@ -1,0 +1,77 @@
+"""Building, seen from the ledger: what a worker needs to know, and what it found."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vampd.ledger import deliveries, files, outputs
+from vampd.ledger.connection import Ledger
+from vampd.ledger.nights import get_night
+from vampd.ledger.numbers import frame_id_text
+from vampd.records import Report
+from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.states import Stage
+
+SCRATCH_FOLDER = ".vampd/scratch"
+
+
+def prepare(ledger: Ledger, night: sqlite3.Row, unit: str, tiles: str) -> dict[str, Any]:
+    """The job of one cube and camera, as `build.work` takes it."""
+    rows = outputs.outputs_of_unit(ledger, night["id"], unit)
+    segments = {row["id"]: outputs.segments_of(ledger, row["id"]) for row in rows}
+    every = [segment for of_output in segments.values() for segment in of_output]
+    own = {segment["raw_file"] for segment in every}
+    partners = {segment["partner_file"] for segment in every} - {None}
+    times = outputs.times_of(ledger, own | partners)
+    return {
+        "night": night["folder"],
+        "scratch": str(Path(night["folder"]) / SCRATCH_FOLDER),
+        "tiles": tiles,
+        "raw": files.plain_raw_files(ledger, own | {row["header_file"] for row in rows}),
+        "outputs": [
+            {
+                "output": row["id"],
+                "file_name": outputs.file_name(row),
+                "synchronised": bool(row["synchronised"]),
+                "flc_state": row["flc_state"],
+                "frame_id": None if row["frame_id"] is None else frame_id_text(row["frame_id"]),
+                "first_us": row["first_us"],
+                "last_us": row["last_us"],
+                "header_file": row["header_file"],
+                "segments": [
+                    [part["raw_file"], part["first"], part["step"], part["count"]]
+                    for part in segments[row["id"]]
+                ],
+                "acquired_us": outputs.acquired_us(segments[row["id"]], times),
+                "sha256": row["sha256"],
+            }
+            for row in rows
+        ],
+    }
+
+
+def record(ledger: Ledger, task: sqlite3.Row, result: Mapping[str, Any]) -> None:
+    """Keep sizes and digests, and list the files for the other machine."""
+    night = get_night(ledger, task["night"])
+    names = {
+        row["id"]: outputs.file_name(row)
+        for row in outputs.outputs_of_unit(ledger, night["id"], task["unit"])
+    }
+    for built in result["outputs"]:
+        outputs.record_built(ledger, built)
+        path = f"{OUTPUT_FOLDER}/{names[built['output']]}"
+        deliveries.list_file(
+            ledger, night["id"], path + CUBE_ENDING, built["size_bytes"], built["sha256"]
+        )
+        deliveries.list_file(
+            ledger,
+            night["id"],
+            path + TIMING_ENDING,
+            built["timing_size_bytes"],
+            built["timing_sha256"],
+        )
+    reports = [Report(raw_file=None, text=text) for text in result["reports"]]
+    outputs.add_reports(ledger, night["id"], Stage.BUILD, reports)

@@ -1,0 +1,98 @@
+"""The papers of a night: what was found and made, in words that need no vampd to read.
+
+`night.log` travels with the night. It says nothing of when it was written, so that the
+same night gives the same bytes. `SHA256SUMS` lets `sha256sum -c` check raw and derived
+files; `journal.jsonl` is the night's part of the ledger's events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vampd.ledger import deliveries, outputs
+from vampd.ledger.connection import Ledger
+from vampd.ledger.nights import label
+from vampd.stages.manifest import SCRATCH_FOLDER, replace_file, write_checksums
+
+NIGHT_LOG = f"{SCRATCH_FOLDER}/night.log"
+JOURNAL = f"{SCRATCH_FOLDER}/journal.jsonl"
+
+
+def list_night_log(ledger: Ledger, night: sqlite3.Row) -> str:
+    """The text of the night's log, listed for the other machine."""
+    text = "".join(f"{line}\n" for line in _night_log(ledger, night))
+    content = text.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    deliveries.list_file(ledger, night["id"], NIGHT_LOG, len(content), digest)
+    return text
+
+
+def prepare(ledger: Ledger, night: sqlite3.Row) -> dict[str, Any]:
+    """All papers as plain values."""
+    night_log = list_night_log(ledger, night)
+    listed = deliveries.plain(deliveries.deliverables_of(ledger, night["id"]))
+    raw = ledger.rows(
+        "select path, size_bytes, sha256 from raw_file where night = ? and state = 'whole'"
+        " and sha256 is not null",
+        [night["id"]],
+    )
+    return {
+        "folder": night["folder"],
+        "night_log": night_log,
+        "checksums": [*listed, *deliveries.plain(raw)],
+        "journal": "".join(_journal(ledger, night)),
+    }
+
+
+def work(job: dict[str, Any]) -> None:
+    """Write the papers, each in place of an older one."""
+    folder = Path(job["folder"])
+    replace_file(folder, NIGHT_LOG, job["night_log"].encode())
+    replace_file(folder, JOURNAL, job["journal"].encode())
+    write_checksums({"folder": job["folder"], "files": job["checksums"]})
+
+
+def _night_log(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
+    yield f"{label(night)}: what the cameras wrote, and what vampd made of it"
+    files = ledger.rows("select * from raw_file where night = ? order by path", [night["id"]])
+    kinds = Counter((row["role"], row["state"]) for row in files if row["state"] != "gone")
+    for (role, state), count in sorted(kinds.items()):
+        yield f"{count} files: {role}, {state}"
+    for row in files:
+        if row["state"] in {"quarantined", "late"}:
+            yield f"{row['state']}: {row['path']}: {row['reason']}"
+    yield from _rejected(ledger, night)
+    for row in ledger.rows(
+        "select distinct stage, text from report where night = ? order by stage, text",
+        [night["id"]],
+    ):
+        yield f"{row['stage']}: {row['text']}"
+    for row in outputs.outputs_of(ledger, night["id"]):
+        kind = "synchronised" if row["synchronised"] else "solo"
+        state = f" {row['flc_state']}" if row["flc_state"] else ""
+        yield (
+            f"made: {outputs.file_name(row)} = {row['name']}, camera {row['camera']}, {kind}{state},"
+            f" {row['frames']} frames, SHA-256 {row['sha256']}"
+        )
+
+
+def _rejected(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
+    for row in ledger.rows(
+        "select segment.*, raw_file.path from segment join raw_file"
+        " on raw_file.id = segment.raw_file where segment.night = ? and output is null"
+        " order by raw_file.path, first",
+        [night["id"]],
+    ):
+        last = row["first"] + row["step"] * (row["count"] - 1)
+        yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"
+
+
+def _journal(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
+    for row in ledger.rows("select * from event where night = ? order by id", [night["id"]]):
+        yield json.dumps(dict(row)) + "\n"
