@@ -29,7 +29,7 @@ from vampd.science.rules import (
 from vampd.science.segments import progressions
 from vampd.science.solo import solo_drafts
 from vampd.science.synchronised import synchronised_drafts
-from vampd.science.timeline import Timeline, usable_frames
+from vampd.science.timeline import Marks, Timeline, usable_frames
 from vampd.science.times import name_time
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "tolerance_us",
 ]
 
-_WINDOW = 1 << 18  # pairs looked at at a time
 _STATE_SUFFIX = re.compile(r"\.[ABD]$")
 _NO_TIME = "no acquisition time"
 
@@ -61,8 +60,8 @@ def plan_night(
     )
     pairs = pair_night(one, two)
     drafts, reports = synchronised_drafts(one, two, pairs, limits)
-    matched = _matched(one, pairs.position1) | _matched(two, pairs.position2)
-    del pairs, one, two  # tens of bytes a frame that the solo frames need no more
+    matched = _matched(one, pairs.marks1) | _matched(two, pairs.marks2)
+    del pairs  # ten bytes a frame, which the solo frames need no more
     for camera in (1, 2):
         own = [cube for cube in cubes if cube.camera == camera]
         solo, said = solo_drafts(own, matched)
@@ -91,18 +90,17 @@ def _complaints(cube: RawCube) -> Iterator[Report]:
         yield Report(raw_file=cube.raw_file, text=f"{cube.path}: {complaint}")
 
 
-def _matched(timeline: Timeline, positions: NDArray[np.int32]) -> dict[int, NDArray[np.bool_]]:
+def _matched(timeline: Timeline, marks: Marks) -> dict[int, NDArray[np.bool_]]:
     """For each raw file, which of its frames have a partner."""
     masks = {
         cube.raw_file: np.zeros(len(cube.acquired_us), dtype=np.bool_) for cube in timeline.cubes
     }
-    for first in range(0, len(positions), _WINDOW):
-        frames = timeline.at(positions[first : first + _WINDOW])
-        ends = np.append(np.flatnonzero(np.diff(frames.cube)) + 1, len(frames.cube)).tolist()
-        begin = 0
-        for end in ends:
-            masks[timeline.cubes[frames.cube[begin]].raw_file][frames.frame[begin:end]] = True
-            begin = end
+    for block in timeline.blocks:
+        span = slice(block.start, block.start + block.frames)
+        frames = timeline.take(span.start, span.stop)
+        for index in block.cubes:
+            paired = marks.chosen[span] & (frames.cube == index)
+            masks[timeline.cubes[index].raw_file][frames.frame[paired]] = True
     return masks
 
 

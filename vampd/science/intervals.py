@@ -17,7 +17,8 @@ _ROUNDING_VARIANCE_US2 = 1 / 6  #: of the difference of two times in whole micro
 
 _SECTION_GAP_US = 3_000_000
 _SECTION_GAP_PERIODS = 4
-_PIECE = 1 << 18  # frames judged at a time
+_NEVER_US = np.iinfo(np.int64).max
+_PIECE = 1 << 16  # frames judged at a time
 _MARGIN = 1 << 11  # frames on either side that a piece is judged with
 # A fifth of the sums of two intervals may be shortened by glitches and the rest
 # lengthened by lost frames before this quantile is no longer two periods.
@@ -266,14 +267,26 @@ class Piece:
     high: int
 
 
+def long_intervals(times_us: NDArray[np.int64], limit_us: int) -> NDArray[np.intp]:
+    """Numbers of the intervals longer than *limit_us*, without all intervals in memory."""
+    found = [
+        np.flatnonzero(np.diff(times_us[first : first + _PIECE + 1]) > limit_us) + first
+        for first in range(0, len(times_us), _PIECE)
+    ]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
+
+
 def pieces(times_us: NDArray[np.int64]) -> Iterator[Piece]:
     """Part a run where nothing was triggered for long, and else to bound the memory."""
-    intervals = np.diff(times_us)
-    beside = np.full(len(intervals) + 2, np.iinfo(np.int64).max)
-    beside[1:-1] = intervals
-    usual = np.minimum(beside[:-2], beside[2:])
-    long = (intervals > _SECTION_GAP_US) & (intervals // _SECTION_GAP_PERIODS > usual)
-    cuts = [0, *(np.flatnonzero(long) + 1).tolist(), len(times_us)]
+    long = long_intervals(times_us, _SECTION_GAP_US)
+    before = np.maximum(long - 1, 0)
+    after = np.minimum(long + 2, len(times_us) - 1)
+    usual = np.minimum(
+        np.where(before < long, times_us[long] - times_us[before], _NEVER_US),
+        np.where(after > long + 1, times_us[after] - times_us[long + 1], _NEVER_US),
+    )
+    parted = long[(times_us[long + 1] - times_us[long]) // _SECTION_GAP_PERIODS > usual]
+    cuts = [0, *(parted + 1).tolist(), len(times_us)]
     for low, high in pairwise(cuts):
         for first in range(low, high, _PIECE):
             last = min(first + _PIECE, high)

@@ -23,18 +23,18 @@ from vampd.science.pairing import (
     shared_offset,
 )
 from vampd.science.rules import readout_us
-from vampd.science.timeline import Timeline
+from vampd.science.timeline import Marks, Timeline
 
 _STRETCH_GAP_US = 3_000_000
-_PIECE = 1 << 18  # frames of camera 1 that are paired at a time
+_PIECE = 1 << 16  # frames of camera 1 that are paired at a time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NightPairs:
-    """All pairs of a night, in time order."""
+    """All pairs of a night, in time order: the n-th marked frame of either camera."""
 
-    position1: NDArray[np.int32]  #: (pairs,) places in camera 1's timeline
-    position2: NDArray[np.int32]  #: (pairs,) places in camera 2's timeline
+    marks1: Marks
+    marks2: Marks
     times_us: NDArray[np.int64]  #: (pairs,) floor of the mean of both acquisition times
     noise_of: dict[int, Noise]  #: tolerance -> noise of the intervals between pairs
 
@@ -55,32 +55,32 @@ def pair_night(one: Timeline, two: Timeline) -> NightPairs:
     stretches = list(_stretches(one, two))
     candidates = [_hypotheses(one, two, stretch) for stretch in stretches]
     shared = _shared_offsets(stretches, candidates)
-    positions1 = [np.empty(0, dtype=np.int32)]
-    positions2 = [np.empty(0, dtype=np.int32)]
-    times = [np.empty(0, dtype=np.int64)]
+    paired1 = np.zeros(len(one), dtype=np.bool_)
+    paired2 = np.zeros(len(two), dtype=np.bool_)
+    times_us = np.empty(min(len(one), len(two)), dtype=np.int64)
     noises: defaultdict[int, list[Noise]] = defaultdict(list)
-    taken1 = taken2 = -1
+    pairs = 0
+    taken = (-1, -1)
     for stretch, found in zip(stretches, candidates, strict=True):
         chosen = choose(found, shared.get(stretch.tolerance_us))
         if chosen is None:
             continue
         at1, at2, t1_us, t2_us = _matched(one, two, stretch, chosen)
         # Stretches that were parted for their length overlap by a few frames.
-        new = (at1 > taken1) & (at2 > taken2)
-        at1, at2, t1_us, t2_us = at1[new], at2[new], t1_us[new], t2_us[new]
-        if not len(at1):
+        new = (at1 > taken[0]) & (at2 > taken[1])
+        if not new.any():
             continue
-        taken1, taken2 = int(at1[-1]), int(at2[-1])
-        mean_us = (t1_us + t2_us) // 2
-        noises[stretch.tolerance_us] += _noises(mean_us, t2_us - t1_us)
-        positions1.append(at1.astype(np.int32))
-        positions2.append(at2.astype(np.int32))
-        times.append(mean_us)
+        taken = int(at1[new][-1]), int(at2[new][-1])
+        paired1[at1[new]] = paired2[at2[new]] = True
+        mean_us = (t1_us[new] + t2_us[new]) // 2
+        times_us[pairs : pairs + len(mean_us)] = mean_us
+        pairs += len(mean_us)
+        noises[stretch.tolerance_us] += _noises(mean_us, t2_us[new] - t1_us[new])
     pooled = {tolerance: typical_noise(measured) for tolerance, measured in noises.items()}
     return NightPairs(
-        position1=np.concatenate(positions1),
-        position2=np.concatenate(positions2),
-        times_us=np.concatenate(times),
+        marks1=Marks(paired1),
+        marks2=Marks(paired2),
+        times_us=times_us[:pairs],
         noise_of={tolerance: noise for tolerance, noise in pooled.items() if noise is not None},
     )
 
@@ -118,9 +118,9 @@ def _parted(
         last = min(first + _PIECE, last1)
         low, high = first2, last2
         if first > first1:
-            low = two.find(int(one.take(first, first + 1).times_us[0]) - tolerance_us)
+            low = two.find(int(one.times(first, first + 1)[0]) - tolerance_us)
         if last < last1:
-            high = two.find(int(one.take(last - 1, last).times_us[0]) + tolerance_us + 1)
+            high = two.find(int(one.times(last - 1, last)[0]) + tolerance_us + 1)
         yield _Stretch(
             first1=first,
             last1=last,
@@ -144,8 +144,8 @@ def _largest_readout(timeline: Timeline, first: int, last: int) -> int:
 
 def _hypotheses(one: Timeline, two: Timeline, stretch: _Stretch) -> tuple[Hypothesis, ...]:
     return offset_hypotheses(
-        one.take(stretch.first1, stretch.last1).times_us,
-        two.take(stretch.first2, stretch.last2).times_us,
+        one.times(stretch.first1, stretch.last1),
+        two.times(stretch.first2, stretch.last2),
         tolerance_us=stretch.tolerance_us,
     )
 

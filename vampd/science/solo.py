@@ -46,12 +46,11 @@ def solo_drafts(
     *matched* has a mask (frames,) for each raw file. States are judged on the complete
     timeline of the camera, matched frames included; outputs are neither merged nor cut.
     """
-    solo = {cube.raw_file: _solo_frames(cube, matched) for cube in cubes}
     told = [cube for cube in cubes if flc_applies(cube.cards) and cube.has_acquisition]
     labelled = {cube.raw_file for cube in told}
     drafts = []
     for cube in cubes:
-        frames = solo[cube.raw_file]
+        frames = _solo_frames(cube, matched)
         if len(frames) and cube.raw_file not in labelled:
             unknown = np.full(len(frames), DUBIOUS, dtype=np.int8)
             drafts.append(_draft(cube, frames, unknown if flc_applies(cube.cards) else None))
@@ -59,22 +58,22 @@ def solo_drafts(
     reports: list[Report] = []
     noise_of = _noise_of(Timeline([cube for cube in cubes if _is_triggered(cube)]))
     for run in _runs(timeline):
-        if any(len(solo[timeline.cubes[cube].raw_file]) for cube in _cubes(run)):
+        if any(len(_solo_frames(timeline.cubes[cube], matched)) for cube in _cubes(run)):
             prior = noise_of.get(readout_us(run.cube.cards))
-            drafts += _labelled_drafts(timeline, run, solo, prior, reports)
+            drafts += _labelled_drafts(timeline, run, matched, prior, reports)
     return drafts, reports
 
 
 def _labelled_drafts(
     timeline: Timeline,
     run: _Run,
-    solo: Mapping[int, NDArray[np.int32]],
+    matched: Mapping[int, NDArray[np.bool_]],
     prior: Noise | None,
     reports: list[Report],
 ) -> Iterator[Draft]:
     """The drafts of a run's cubes; what was found out is appended to *reports*."""
     jitter_us = header_jitter_us(run.cube.cards)
-    times_us = timeline.take(run.first, run.last).times_us
+    times_us = timeline.times(run.first, run.last)
     labels = label_states(times_us, jitter_us=jitter_us, prior=prior)
     reports += finding_reports(labels.findings, run.cube, header_us=jitter_us)
     for block in run.blocks:
@@ -83,7 +82,8 @@ def _labelled_drafts(
         states, follows = labels.states[inner], labels.follows[inner]
         for index in block.cubes:
             cube = timeline.cubes[index]
-            alone = np.isin(frames.frame, solo[cube.raw_file]) & (frames.cube == index)
+            solo = _solo_frames(cube, matched)
+            alone = np.isin(frames.frame, solo) & (frames.cube == index)
             places = np.flatnonzero(alone)
             if len(places):
                 adjacent = follows[places].copy()
@@ -131,7 +131,7 @@ def _noise_of(timeline: Timeline) -> dict[int, Noise]:
     measured: defaultdict[int, list[Noise]] = defaultdict(list)
     for run in _runs(timeline):
         last = min(run.last, run.first + _NOISE_SAMPLE)
-        noise = interval_noise(timeline.take(run.first, last).times_us)
+        noise = interval_noise(timeline.times(run.first, last))
         if noise is not None:
             measured[readout_us(run.cube.cards)].append(noise)
     pooled = {readout: typical_noise(noises) for readout, noises in measured.items()}

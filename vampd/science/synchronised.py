@@ -14,6 +14,7 @@ from vampd.science.cutting import CubeLimits, cut_outputs, paired_states, run_st
 from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
 from vampd.science.flc import label_states
+from vampd.science.intervals import long_intervals
 from vampd.science.matching import NightPairs
 from vampd.science.rules import (
     CUTTING_CARDS,
@@ -26,7 +27,7 @@ from vampd.science.rules import (
 )
 from vampd.science.timeline import Timeline
 
-_WINDOW = 1 << 18  # pairs looked at at a time
+_WINDOW = 1 << 16  # pairs looked at at a time
 _BYTES_PER_PIXEL = 2
 
 
@@ -78,7 +79,8 @@ def _draft(
     rows: slice,
     states: NDArray[np.int8] | None,
 ) -> Draft:
-    frames1, frames2 = one.at(pairs.position1[rows]), two.at(pairs.position2[rows])
+    frames1 = one.at(pairs.marks1.places(rows.start, rows.stop))
+    frames2 = two.at(pairs.marks2.places(rows.start, rows.stop))
     return draft(
         (
             Source(cubes=one.cubes, cube=frames1.cube, frame=frames1.frame),
@@ -93,8 +95,9 @@ def _draft(
 def _groups(one: Timeline, two: Timeline, pairs: NightPairs) -> Iterator[Group]:
     before = (-1, -1)
     for first in range(0, len(pairs.times_us), _WINDOW):
-        rows = slice(first, first + _WINDOW)
-        cube1, cube2 = one.at(pairs.position1[rows]).cube, two.at(pairs.position2[rows]).cube
+        last = min(first + _WINDOW, len(pairs.times_us))
+        cube1 = one.at(pairs.marks1.places(first, last)).cube
+        cube2 = two.at(pairs.marks2.places(first, last)).cube
         changes = np.flatnonzero((np.diff(cube1) != 0) | (np.diff(cube2) != 0)) + 1
         for place in (0, *changes.tolist()):
             now = (int(cube1[place]), int(cube2[place]))
@@ -129,7 +132,7 @@ def _sections(
 ) -> Iterator[tuple[Group, int, int]]:
     """First and last (excluded) pair between places where a new output begins anyhow."""
     max_gap_us = round(limits.max_gap_seconds * 1_000_000)
-    pauses = np.flatnonzero(np.diff(pairs.times_us) > max_gap_us) + 1
+    pauses = long_intervals(pairs.times_us, max_gap_us) + 1
     for group, first, last in _changing(groups, len(pairs.times_us), _cutting_key):
         exposed_us = exposure_us(group.cube1.cards)
         inside = pauses[np.searchsorted(pauses, first + 1) : np.searchsorted(pauses, last)]

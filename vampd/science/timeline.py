@@ -44,6 +44,26 @@ def usable_frames(cube: RawCube) -> NDArray[np.intp]:
     return np.flatnonzero(usable)
 
 
+class Marks:
+    """A choice of a timeline's frames, a byte a frame; the n-th chosen one is quickly found."""
+
+    _STRIDE = 1 << 14
+
+    def __init__(self, chosen: NDArray[np.bool_]) -> None:
+        self.chosen = chosen
+        strides = range(0, len(chosen), self._STRIDE)
+        counts = [np.count_nonzero(chosen[first : first + self._STRIDE]) for first in strides]
+        self._counted = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+
+    def places(self, first: int, last: int) -> NDArray[np.intp]:
+        """Positions of the chosen frames number *first* to *last* (excluded), *last* > *first*."""
+        begin = int(np.searchsorted(self._counted, first, side="right")) - 1
+        end = int(np.searchsorted(self._counted, last))
+        near = np.flatnonzero(self.chosen[begin * self._STRIDE : end * self._STRIDE])
+        before = int(self._counted[begin])
+        return near[first - before : last - before] + begin * self._STRIDE
+
+
 class Timeline:
     """The usable frames of *cubes*, all of one camera, in ascending order of their times."""
 
@@ -80,10 +100,18 @@ class Timeline:
             frame=np.concatenate(frame),
         )
 
-    def at(self, positions: NDArray[np.int32]) -> Frames:
-        """Frames at ascending *positions*."""
-        if not len(positions):
-            return self.take(0, 0)
+    def times(self, first: int, last: int) -> NDArray[np.int64]:
+        """Times from position *first* to *last* (excluded), and nothing else in memory."""
+        times_us = np.empty(last - first, dtype=np.int64)
+        for block in self.blocks_between(first, last):
+            inner = slice(max(first - block.start, 0), last - block.start)
+            taken = self._block_frames(block).times_us[inner]
+            place = max(block.start - first, 0)
+            times_us[place : place + len(taken)] = taken
+        return times_us
+
+    def at(self, positions: NDArray[np.intp]) -> Frames:
+        """Frames at one or more ascending *positions*."""
         first = int(positions[0])
         frames = self.take(first, int(positions[-1]) + 1)
         inner = positions - first
