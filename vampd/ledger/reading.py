@@ -13,8 +13,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from vampd.errors import OperatorError, RetryableError
-
-LEDGER_NAME = "ledger.sqlite3"
+from vampd.ledger.connection import ledger_path
 
 #: A writer holds the ledger for milliseconds; more than this is a fault.
 _BUSY_SECONDS = 5.0
@@ -24,11 +23,6 @@ _PRIMARY_CODE = 0xFF
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 Ledger: TypeAlias = sqlite3.Connection
-
-
-def ledger_path(state_directory: Path) -> Path:
-    """Where the ledger of a state directory lies."""
-    return state_directory / LEDGER_NAME
 
 
 def has_ledger(state_directory: Path) -> bool:

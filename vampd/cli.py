@@ -1,0 +1,130 @@
+"""`vampd COMMAND`: finds the command, and turns an error into its message and exit code.
+
+A command's module is imported when the command is run, and not before: `vampd status` is to
+start faster than astropy can be imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from vampd import __version__
+from vampd.config import Config, find, load
+from vampd.errors import UsageError, VampdError
+
+#: What a shell says of a program that Ctrl-C ended: 128 and the signal's number.
+_INTERRUPTED = 130
+
+#: Each command with what the list of commands says of it: nothing is imported to print it.
+COMMANDS: Mapping[str, str] = {
+    "status": "Where every night is.",
+    "show": "All that is known of a night.",
+    "files": "The files of a night.",
+    "audit": "Prove that every frame of a night is in exactly one place.",
+    "verify": "Compute every digest of a night afresh, here and at the far end.",
+    "close": "Say that a night is over.",
+    "retry": "Resume a night that failed, waits or is held.",
+    "restore": "Forget a night's derived files; keep its raw ones.",
+    "hold": "Stop a night until it is released.",
+    "release": "Let a held night go on.",
+    "quarantine": "List a night's bad files, and decide about them.",
+    "abandon": "Give a night up; keep its raw files.",
+    "run": "The daemon.",
+    "demo": "See a whole simulated night go through.",
+    "simulate": "Write a night as the cameras do.",
+    "doctor": "Check everything that vampd needs.",
+    "config": "Check or show the settings.",
+    "migrate": "Bring the ledger to this version's schema.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invocation:
+    """What every command is given: which settings are meant."""
+
+    config_path: Path
+
+    def config(self) -> Config:
+        """The settings. ConfigError: they cannot be used."""
+        return _loaded(self.config_path)
+
+
+@cache
+def _loaded(path: Path) -> Config:
+    return load(path)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are `vampd.commands.NAME.command`, imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands, in the order in which they are told."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return the command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vampd.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(),
+    help="The settings; else $VAMPD_CONFIG, else /etc/vampd/vampd.toml.",
+)
+@click.version_option(__version__, prog_name="vampd", message="%(prog)s %(version)s")
+@click.pass_context
+def group(context: click.Context, config_path: str | None) -> None:
+    """Carry each night of the VAMPIRES cameras from raw cubes to verified copies."""
+    context.obj = Invocation(config_path=find(config_path))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit: 0 done, else what the error's class says."""
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    try:
+        code = group.main(args=arguments, prog_name="vampd", standalone_mode=False)
+    except click.Abort:
+        click.echo("vampd: interrupted", err=True)
+        return _INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except VampdError as error:
+        click.echo(f"vampd: {error}", err=True)
+        return error.exit_code
+    except OSError as error:
+        click.echo(f"vampd: {_sentence(error)}", err=True)
+        return VampdError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    why = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {why}" if error.filename is not None else why

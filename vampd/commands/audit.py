@@ -1,0 +1,154 @@
+"""`vampd audit DATE`: every raw frame is in exactly one output, or rejected, or quarantined."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vampd.commands import dates
+from vampd.commands.screen import Screen, count_text, echo_json, paragraph
+from vampd.io.publish import digest_file
+from vampd.ledger import details
+from vampd.ledger.accounts import Account, account
+from vampd.ledger.details import OutputRow
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import Night, nights
+from vampd.states import OutputState
+
+#: Of many problems, so many are shown to people; programs get all of them.
+_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Audit:
+    """One night's account, and what is wrong with the files that it speaks of."""
+
+    night: Night
+    account: Account
+    files: int  #: outputs' files that were looked at
+    problems: tuple[str, ...]
+
+
+@click.command("audit")
+@dates.date_argument
+@click.option("--digests", is_flag=True, help="Also compute the digest of every output's files.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def command(
+    context: click.Context, *, date: str, kind: str | None, digests: bool, as_json: bool
+) -> None:
+    """Prove that every raw frame of a night is in exactly one place. Exit 1 if it is not.
+
+    Counts the frames of whole cubes in outputs and among the rejected, each once, and beside them
+    those of quarantined and of late cubes; checks that outputs hold what was dealt to them, that
+    frame IDs are unique and without unexplained gaps, and that outputs lie on the disk.
+    """
+    with reading(context.obj.config().state_dir) as ledger:
+        counted = [
+            (night, account(ledger, night), details.outputs(ledger, night))
+            for night in dates.resolve(nights(ledger), date, kind)
+        ]
+    audits = [_audit(*each, digests=digests) for each in counted]
+    if as_json:
+        echo_json({"nights": [_as_json(audit) for audit in audits]})
+    else:
+        for audit in audits:
+            _show(audit, Screen.of_stdout())
+    if any(audit.problems for audit in audits):
+        context.exit(1)
+
+
+def _audit(night: Night, counted: Account, outputs: list[OutputRow], *, digests: bool) -> _Audit:
+    built = [row for row in outputs if row.state is not OutputState.PLANNED]
+    return _Audit(
+        night=night,
+        account=counted,
+        files=2 * len(built),
+        problems=(
+            *counted.problems,
+            *_files_off(Path(night.folder), built, digests=digests),
+            *_unlisted(Path(night.folder), outputs),
+        ),
+    )
+
+
+def _files_off(folder: Path, built: list[OutputRow], *, digests: bool) -> Iterator[str]:
+    for row in built:
+        for path, size_bytes, sha256 in (
+            (row.cube_path, row.size_bytes, row.sha256),
+            (row.timing_path, row.timing_size_bytes, row.timing_sha256),
+        ):
+            try:
+                found = (folder / path).lstat()
+            except OSError as error:
+                yield f"{path}: {error.strerror}"
+                continue
+            if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:
+                yield f"{path}: {found.st_size} bytes, and {size_bytes} in the ledger"
+            elif digests:
+                published = digest_file(folder / path)
+                if published is None or published.sha256 != sha256:
+                    yield f"{path}: its digest is not the ledger's"
+
+
+def _unlisted(folder: Path, outputs: list[OutputRow]) -> Iterator[str]:
+    """Files beside the outputs that no row explains."""
+    listed = {path for row in outputs for path in (row.cube_path, row.timing_path)}
+    listed.add(f"{details.OUTPUT_FOLDER}/name_changes.txt")
+    place = folder / details.OUTPUT_FOLDER
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        if f"{details.OUTPUT_FOLDER}/{path.name}" not in listed:
+            yield f"{details.OUTPUT_FOLDER}/{path.name}: no output of the ledger"
+
+
+def _show(audit: _Audit, screen: Screen) -> None:
+    counted = audit.account
+    verdict = screen.word("bad", text="NOT PROVED") if audit.problems else screen.word("ok")
+    click.echo(f"{audit.night}, {audit.night.folder}: {verdict}")
+    for text, frames, cubes in (
+        ("in whole cubes", counted.frames, count_text(counted.cubes, "cube")),
+        ("= in outputs", counted.in_outputs, count_text(counted.outputs, "output")),
+        ("+ rejected", counted.rejected, ""),
+        ("quarantined", counted.quarantined_frames, count_text(counted.quarantined, "cube")),
+        ("late", counted.late_frames, count_text(counted.late, "cube")),
+    ):
+        click.echo(f"  {text:<15} {count_text(frames, 'frame'):>16}  {cubes}".rstrip())
+    if counted.quarantined_uncounted:
+        cubes = count_text(counted.quarantined_uncounted, "quarantined cube")
+        click.echo(f"  frames of {cubes} could not be counted")
+    for reason, count in counted.reasons.items():
+        click.echo(paragraph("    ", f"{count} rejected: {reason}"))
+    click.echo(f"  {count_text(audit.files, 'file')} of outputs looked at")
+    for problem in audit.problems[:_LINES]:
+        click.echo(paragraph("  ! ", problem))
+    if len(audit.problems) > _LINES:
+        click.echo(f"  ! and {len(audit.problems) - _LINES} more (--json has all)")
+
+
+def _as_json(audit: _Audit) -> dict[str, Any]:
+    counted = audit.account
+    return {
+        "kind": audit.night.kind,
+        "date": audit.night.date,
+        "folder": audit.night.folder,
+        "ok": not audit.problems,
+        "cubes": counted.cubes,
+        "frames": counted.frames,
+        "in_outputs": counted.in_outputs,
+        "rejected": counted.rejected,
+        "reasons": dict(counted.reasons),
+        "quarantined": counted.quarantined,
+        "quarantined_frames": counted.quarantined_frames,
+        "quarantined_uncounted": counted.quarantined_uncounted,
+        "late": counted.late,
+        "late_frames": counted.late_frames,
+        "arriving": counted.arriving,
+        "outputs": counted.outputs,
+        "files": audit.files,
+        "problems": list(audit.problems),
+    }

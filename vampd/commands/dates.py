@@ -1,0 +1,117 @@
+"""Which nights an operator's DATE means: a date, a range, a folder, or `last`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from vampd.errors import OperatorError, UsageError
+from vampd.ledger.summaries import Night
+from vampd.states import Kind
+
+_DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
+_RANGE_SIGN = ".."
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What one DATE asks for: the dates *first* to *last*, or the night in *folder*."""
+
+    text: str
+    first: str = ""
+    last: str = ""
+    folder: Path | None = None
+    newest: bool = False
+
+
+def date_argument(command: _Command) -> _Command:
+    """Give a command its DATE and its --kind."""
+    return kind_option(click.argument("date", metavar="DATE")(command))
+
+
+def kind_option(command: _Command) -> _Command:
+    """Give a command its --kind."""
+    return click.option(
+        "--kind",
+        type=click.Choice([kind.value for kind in Kind]),
+        help="Where a date has a night of each kind.",
+    )(command)
+
+
+def parse(text: str) -> Asked:
+    """Read one DATE. UsageError: it is none."""
+    if text == "last":
+        return Asked(text=text, newest=True)
+    if "/" in text:
+        return Asked(text=text, folder=Path(text).resolve())
+    first, sign, last = text.partition(_RANGE_SIGN)
+    asked = Asked(text=text, first=_date(first, text), last=_date(last if sign else first, text))
+    if asked.first > asked.last:
+        msg = f"{text} is an empty range: the earlier date comes first"
+        raise UsageError(msg)
+    return asked
+
+
+def resolve(every: Sequence[Night], text: str, kind: str | None) -> list[Night]:
+    """The nights of *every* that one DATE means, one of each date, the oldest first.
+
+    UsageError: *text* is no DATE, or a date has a night of each kind and *kind* does not say
+    which. OperatorError: the ledger knows no such night.
+    """
+    found = chosen(every, [text], kind)
+    dates = [night.date for night in found]
+    for night in found:
+        if dates.count(night.date) > 1:
+            msg = f"{night.date} is two nights: add --kind archive or --kind engineering"
+            raise UsageError(msg)
+    return found
+
+
+def chosen(every: Sequence[Night], texts: Sequence[str], kind: str | None) -> list[Night]:
+    """The nights of *every* that any of *texts* means, of either kind unless *kind* is given.
+
+    OperatorError: the ledger knows no such night.
+    """
+    of_kind = [night for night in every if kind is None or night.kind == kind]
+    found: dict[int, Night] = {}
+    for text in texts:
+        meant = _meant(of_kind, parse(text))
+        if not meant:
+            raise OperatorError(_unknown(every, text, kind))
+        found |= {night.id: night for night in meant}
+    return [night for night in every if night.id in found]
+
+
+def _meant(nights: Sequence[Night], asked: Asked) -> list[Night]:
+    if asked.newest:
+        newest = max((night.date for night in nights), default="")
+        return [night for night in nights if night.date == newest]
+    if asked.folder is not None:
+        return [night for night in nights if Path(night.folder).resolve() == asked.folder]
+    return [night for night in nights if asked.first <= night.date <= asked.last]
+
+
+def _unknown(every: Sequence[Night], text: str, kind: str | None) -> str:
+    what = f"{kind} night" if kind else "night"
+    if not every:
+        return f"{text}: the ledger knows no night yet"
+    newest = every[-1]
+    return f"{text}: the ledger knows no such {what}; its newest is {newest}"
+
+
+def _date(text: str, whole: str) -> str:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        msg = (
+            f"{whole!r} is no date: write 20251106, 2025-11-06, 20251101..20251106, "
+            "a night's folder, or last"
+        )
+        raise UsageError(msg)
+    return "".join(match.groups())

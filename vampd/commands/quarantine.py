@@ -1,0 +1,107 @@
+"""`vampd quarantine DATE`: the bad files of a night, and what an operator decides about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from vampd.commands import acting, dates
+from vampd.commands.screen import count_text, echo_json, paragraph, size_text
+from vampd.errors import UsageError
+from vampd.ledger import details
+from vampd.ledger.details import RawRow
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import Night, nights
+from vampd.states import FileState
+
+
+@click.command("quarantine")
+@dates.date_argument
+@click.argument("path", metavar="[FILE]", required=False)
+@click.option("--add", is_flag=True, help="Quarantine FILE; needs --why.")
+@click.option("--accept", is_flag=True, help="FILE was looked at: it is bad, and may go later.")
+@click.option("--why", metavar="TEXT", help="The reason, for the ledger.")
+@acting.dry_run_option
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    date: str,
+    kind: str | None,
+    path: str | None,
+    add: bool,
+    accept: bool,
+    why: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """List the quarantined files of a night, each with its reason; or decide about one.
+
+    FILE is a path relative to the night, as the list gives it. Quarantined files are never
+    processed and never deleted.
+    """
+    if add and accept:
+        msg = "either --add or --accept, not both"
+        raise UsageError(msg)
+    if not add and not accept:
+        _list(context, date, kind, path, as_json=as_json)
+        return
+    if path is None:
+        msg = "which FILE? vampd quarantine DATE lists those that are quarantined"
+        raise UsageError(msg)
+    if add and not why:
+        msg = "--add needs --why TEXT: the ledger keeps the reason"
+        raise UsageError(msg)
+    acting.act(
+        context,
+        "quarantine",
+        date,
+        kind,
+        {"path": path, "action": "add" if add else "accept", "why": why},
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def _list(
+    context: click.Context, date: str, kind: str | None, path: str | None, *, as_json: bool
+) -> None:
+    with reading(context.obj.config().state_dir) as ledger:
+        found = {
+            night: [
+                row
+                for row in details.raw_files(ledger, night)
+                if row.state is FileState.QUARANTINED and path in {None, row.path}
+            ]
+            for night in dates.resolve(nights(ledger), date, kind)
+        }
+    if as_json:
+        echo_json({"nights": [_as_json(night, rows) for night, rows in found.items()]})
+        return
+    for night, rows in found.items():
+        click.echo(f"{night}: {count_text(len(rows), 'quarantined file')}")
+        for row in rows:
+            frames = f", {count_text(row.frames, 'frame')}" if row.frames is not None else ""
+            click.echo(f"  {row.path}  ({size_text(row.size_bytes)}{frames})")
+            click.echo(paragraph("    ", row.reason or "no reason was recorded"))
+
+
+def _as_json(night: Night, rows: list[RawRow]) -> dict[str, Any]:
+    return {
+        "kind": night.kind,
+        "date": night.date,
+        "folder": night.folder,
+        "files": [
+            {
+                "path": row.path,
+                "role": row.role,
+                "size_bytes": row.size_bytes,
+                "frames": row.frames,
+                "reason": row.reason,
+                "by": row.changed_by,
+            }
+            for row in rows
+        ],
+    }

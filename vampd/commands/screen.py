@@ -1,0 +1,132 @@
+"""How the commands speak: times, sizes, colours where they can be seen, and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import click
+
+from vampd.states import NightStatus, TaskState
+
+_HST = timezone(timedelta(hours=-10))
+
+#: Text is broken so as to fit the narrowest terminal in use.
+WIDTH = 80
+
+_COLOURS: Mapping[str, str] = {
+    TaskState.RUNNING: "cyan",
+    TaskState.DONE: "green",
+    NightStatus.WAITING: "yellow",
+    NightStatus.FAILED: "red",
+    NightStatus.HELD: "magenta",
+    NightStatus.SAFE: "green",
+    "ok": "green",
+    "warn": "yellow",
+    "bad": "red",
+}
+
+_GLYPHS: Mapping[str, tuple[str, str]] = {
+    TaskState.PENDING: ("·", "-"),
+    TaskState.RUNNING: ("●", "run"),
+    TaskState.DONE: ("✓", "done"),
+    TaskState.FAILED: ("✗", "FAIL"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Screen:
+    """What the place that standard output goes to can show."""
+
+    colours: bool
+    glyphs: bool
+
+    @classmethod
+    def of_stdout(cls) -> Screen:
+        """Plain ASCII unless a person looks; https://no-color.org is obeyed."""
+        terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        unicode = (getattr(sys.stdout, "encoding", "") or "").lower().startswith("utf")
+        return cls(colours=terminal and not os.environ.get("NO_COLOR"), glyphs=terminal and unicode)
+
+    def word(self, word: str, width: int = 0, text: str | None = None) -> str:
+        """*text*, or *word* itself, in the colour of *word*, filled up to *width*."""
+        filled = f"{word if text is None else text:<{width}}"
+        colour = _COLOURS.get(word)
+        return click.style(filled, fg=colour) if self.colours and colour else filled
+
+    def glyph(self, state: TaskState, width: int) -> str:
+        """A sign for *state*, or a short word where signs cannot be shown."""
+        return self.word(state, width, _GLYPHS[state][0 if self.glyphs else 1])
+
+    def title(self, text: str) -> str:
+        """A heading."""
+        return click.style(text, bold=True) if self.colours else text
+
+
+def time_text(us: int) -> str:
+    """A time as people here read it: `2025-11-06 05:10:00 UT (2025-11-05 19:10 HST)`."""
+    moment = datetime.fromtimestamp(us // 1_000_000, UTC)
+    there = moment.astimezone(_HST)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UT ({there:%Y-%m-%d %H:%M} HST)"
+
+
+def time_json(us: int | None) -> str | None:
+    """A time for programs: ISO 8601, UTC, microseconds."""
+    if us is None:
+        return None
+    moment = datetime.fromtimestamp(us // 1_000_000, UTC) + timedelta(microseconds=us % 1_000_000)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def duration_text(us: int) -> str:
+    """How long something took, in the unit that fits."""
+    seconds = us / 1e6
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 100 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def size_text(size_bytes: int) -> str:
+    """Bytes in the unit that fits; powers of ten, as disks are sold."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+    return f"{size:.0f} TB"
+
+
+def count_text(count: int, noun: str) -> str:
+    """`1 cube`, `2 cubes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def paragraph(label: str, text: str) -> str:
+    """*text*, perhaps of several lines, behind *label*, within the screen's width."""
+    indent = " " * len(label)
+    lines = [
+        line
+        for part in text.splitlines() or [""]
+        for line in textwrap.wrap(
+            part, WIDTH - len(label), break_long_words=False, break_on_hyphens=False
+        )
+        or [""]
+    ]
+    return "\n".join(f"{indent if number else label}{line}" for number, line in enumerate(lines))
+
+
+def echo_json(answer: Mapping[str, Any]) -> None:
+    """Print *answer* for programs. `schema` tells them when a field changes its meaning."""
+    click.echo(json.dumps({"schema": 1, **answer}, indent=2))

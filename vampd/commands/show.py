@@ -1,0 +1,246 @@
+"""`vampd show DATE`: all that is known of a night, short of its single files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from vampd.commands import advice, dates
+from vampd.commands.screen import (
+    Screen,
+    count_text,
+    duration_text,
+    echo_json,
+    paragraph,
+    size_text,
+    time_json,
+    time_text,
+)
+from vampd.commands.status import summary_json
+from vampd.ledger import details
+from vampd.ledger.details import DeliverableRow, OutputRow, RawRow, ReportRow, TaskRow
+from vampd.ledger.reading import Ledger, reading
+from vampd.ledger.summaries import Night, Summary, nights, summarise
+from vampd.states import STAGES_OF, FileState, Stage, TaskState
+
+#: Of a long list, so many lines are shown to people; programs get all of it.
+_LINES = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Details:
+    """One night's rows."""
+
+    summary: Summary
+    tasks: list[TaskRow]
+    raw: list[RawRow]
+    outputs: list[OutputRow]
+    deliverables: list[DeliverableRow]
+    reports: list[ReportRow]
+
+
+@click.command("show")
+@dates.date_argument
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def command(context: click.Context, *, date: str, kind: str | None, as_json: bool) -> None:
+    """Show a night: its stages, what went wrong, bad and late files, outputs, deliveries."""
+    with reading(context.obj.config().state_dir) as ledger:
+        every = nights(ledger)
+        found = [_details(ledger, night) for night in dates.resolve(every, date, kind)]
+    if as_json:
+        echo_json({"nights": [_as_json(night) for night in found]})
+        return
+    screen = Screen.of_stdout()
+    for number, night in enumerate(found):
+        if number:
+            click.echo("")
+        twin = sum(other.date == night.summary.night.date for other in every) > 1
+        _show(night, screen, both_kinds=twin)
+
+
+def _details(ledger: Ledger, night: Night) -> _Details:
+    return _Details(
+        summary=summarise(ledger, [night])[0],
+        tasks=details.tasks(ledger, night),
+        raw=details.raw_files(ledger, night),
+        outputs=details.outputs(ledger, night),
+        deliverables=details.deliverables(ledger, night),
+        reports=details.reports(ledger, night),
+    )
+
+
+def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
+    summary, night = found.summary, found.summary.night
+    click.echo(screen.title(f"{night}") + f", {night.folder}")
+    click.echo(f"status       {screen.word(night.status)}")
+    if night.hold:
+        click.echo(paragraph("held because ", night.hold))
+    for label, us in (
+        ("first seen", night.seen_us),
+        ("last change", night.last_change_us),
+        ("closed", night.closed_us),
+        ("safe since", night.safe_us),
+    ):
+        if us is not None:
+            by = f", by {night.closed_by}" if label == "closed" and night.closed_by else ""
+            click.echo(f"{label:<12} {time_text(us)}{by}")
+    if night.status in advice.TOLD:
+        click.echo(paragraph("what         ", advice.what(summary)))
+        click.echo(paragraph("safe         ", advice.what_is_safe(summary)))
+        click.echo(paragraph("next         ", advice.next_step(summary, both_kinds=both_kinds)))
+    _show_stages(found, screen)
+    _show_files(found, screen)
+    _show_deliverables(found.deliverables, screen)
+    _show_list(
+        "reports",
+        [f"{row.stage}: {row.path or 'night'}: {row.text}" for row in found.reports],
+        screen,
+    )
+
+
+def _show_stages(found: _Details, screen: Screen) -> None:
+    click.echo(screen.title("stages"))
+    for batch in range(1, found.summary.batches + 1):
+        if batch > 1:
+            click.echo(f"  supplement {batch - 1}")
+        for stage in STAGES_OF[found.summary.night.kind]:
+            rows = [row for row in found.tasks if (row.batch, row.stage) == (batch, stage)]
+            _show_stage(stage, rows, found.summary, screen, batch)
+
+
+def _show_stage(
+    stage: Stage, rows: list[TaskRow], summary: Summary, screen: Screen, batch: int
+) -> None:
+    if batch == 1:
+        state = summary.stages[stage].state
+    else:
+        done = rows and all(row.state is TaskState.DONE for row in rows)
+        state = TaskState.DONE if done else TaskState.PENDING
+    line = f"  {stage:<10} {screen.word(state, 8)}"
+    took = [row.took_us for row in rows if row.took_us is not None]
+    if len(rows) > 1:
+        line += f" {sum(row.state is TaskState.DONE for row in rows)} of {len(rows)} units"
+    if took:
+        line += f" {duration_text(sum(took))}"
+    attempts = max((row.attempts for row in rows), default=0)
+    if attempts > 1:
+        line += f", {attempts} attempts"
+    click.echo(line)
+    for row in rows:
+        if row.error and row.state is not TaskState.DONE:
+            click.echo(paragraph(f"    {row.unit or 'night'}: ", row.error))
+
+
+def _show_files(found: _Details, screen: Screen) -> None:
+    summary = found.summary
+    cubes = [row for row in found.raw if row.role == "cube"]
+    size = sum(row.size_bytes for row in cubes if row.state is not FileState.GONE)
+    frames = sum(row.frames or 0 for row in cubes if row.state is FileState.WHOLE)
+    click.echo(screen.title("files"))
+    click.echo(
+        f"  {count_text(summary.raw_files, 'raw cube')}, {size_text(size)}, "
+        f"{count_text(frames, 'frame')} in whole ones; {summary.quarantined} quarantined, "
+        f"{summary.late} late"
+    )
+    built = [row for row in found.outputs if row.size_bytes is not None]
+    size = sum(row.size_bytes or 0 for row in built)
+    click.echo(
+        f"  {count_text(summary.outputs, 'output')}: {summary.built} built ({size_text(size)}), "
+        f"{summary.verified} verified at the far end"
+    )
+    numbers = [row.frame_id for row in found.outputs if row.frame_id is not None]
+    if numbers:
+        first = min(found.outputs, key=lambda row: row.frame_id or max(numbers) + 1)
+        last = max(found.outputs, key=lambda row: row.frame_id or 0)
+        click.echo(
+            f"  {count_text(len(numbers), 'frame ID')}: {first.frame_id_text} to "
+            f"{last.frame_id_text}"
+        )
+    for state in (FileState.QUARANTINED, FileState.LATE, FileState.ARRIVING):
+        rows = [row for row in found.raw if row.state is state]
+        lines = [f"{row.path}: {row.reason}" if row.reason else row.path for row in rows]
+        _show_list(state, lines, screen)
+
+
+def _show_deliverables(rows: list[DeliverableRow], screen: Screen) -> None:
+    if not rows:
+        return
+    click.echo(screen.title("deliveries"))
+    counts = Counter(
+        row.verdict or ("sent" if row.sent_us is not None else "not sent") for row in rows
+    )
+    size = size_text(sum(row.size_bytes for row in rows))
+    states = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    click.echo(f"  {count_text(len(rows), 'file')}, {size}: {states}")
+    wrong = [
+        f"{row.path}: {row.verdict}{f', {row.detail}' if row.detail else ''}"
+        for row in rows
+        if row.verdict not in {None, "verified"}
+    ]
+    for line in wrong[:_LINES]:
+        click.echo(paragraph("  ", line))
+
+
+def _show_list(title: str, lines: list[str], screen: Screen) -> None:
+    if not lines:
+        return
+    click.echo(screen.title(title))
+    for line in lines[:_LINES]:
+        click.echo(paragraph("  ", line))
+    if len(lines) > _LINES:
+        click.echo(f"  and {len(lines) - _LINES} more (--json has all)")
+
+
+def _as_json(found: _Details) -> dict[str, Any]:
+    return {
+        **summary_json(found.summary),
+        "hold": found.summary.night.hold,
+        "tasks": [_task_json(row) for row in found.tasks],
+        "quarantine": _reasons(found.raw, FileState.QUARANTINED),
+        "late_files": _reasons(found.raw, FileState.LATE),
+        "arriving": _reasons(found.raw, FileState.ARRIVING),
+        "frame_ids": [row.frame_id_text for row in found.outputs if row.frame_id is not None],
+        "deliverables": [_deliverable_json(row) for row in found.deliverables],
+        "reports": [
+            {"stage": row.stage, "path": row.path, "text": row.text} for row in found.reports
+        ],
+    }
+
+
+def _task_json(row: TaskRow) -> dict[str, Any]:
+    return {
+        "batch": row.batch,
+        "stage": row.stage,
+        "unit": row.unit,
+        "state": row.state,
+        "attempts": row.attempts,
+        "error": row.error,
+        "due": time_json(row.due_us or None),
+        "started": time_json(row.started_us),
+        "finished": time_json(row.finished_us),
+    }
+
+
+def _deliverable_json(row: DeliverableRow) -> dict[str, Any]:
+    return {
+        "path": row.path,
+        "size_bytes": row.size_bytes,
+        "sha256": row.sha256,
+        "sent": time_json(row.sent_us),
+        "verified": time_json(row.verified_us),
+        "verdict": row.verdict,
+        "detail": row.detail,
+        "resends": row.resends,
+    }
+
+
+def _reasons(rows: list[RawRow], state: FileState) -> list[dict[str, Any]]:
+    return [
+        {"path": row.path, "role": row.role, "reason": row.reason}
+        for row in rows
+        if row.state is state
+    ]
