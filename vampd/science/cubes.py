@@ -62,9 +62,13 @@ def plan_night(
     drafts, reports = synchronised_drafts(one, two, pairs, limits)
     matched = _matched(one, pairs.marks1) | _matched(two, pairs.marks2)
     del pairs  # ten bytes a frame, which the solo frames need no more
+    triggered = {
+        camera: Timeline([cube for cube in cubes if cube.camera == camera and _is_triggered(cube)])
+        for camera in (1, 2)
+    }
     for camera in (1, 2):
         own = [cube for cube in cubes if cube.camera == camera]
-        solo, said = solo_drafts(own, matched)
+        solo, said = solo_drafts(own, matched, triggered)
         drafts += solo
         reports += said
     outputs, renamed = _named(drafts, taken_names)
@@ -80,6 +84,11 @@ def plan_night(
 
 def _may_have_partners(cube: RawCube) -> bool:
     return cube.has_acquisition and can_synchronise(cube.cards)
+
+
+def _is_triggered(cube: RawCube) -> bool:
+    """Whether the intervals of a cube are the trigger's."""
+    return cube.has_acquisition and cube.cards.get("EXTTRIG") is True
 
 
 def _complaints(cube: RawCube) -> Iterator[Report]:

@@ -14,7 +14,9 @@ and where evidence contradicts itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,9 @@ from vampd.science.intervals import (
     rough_model,
 )
 from vampd.science.triggers import TriggerCount, chained, count_triggers
+
+#: Shortest interval between two frames of one camera, from a first time to a last one.
+Closest: TypeAlias = Callable[[int, int], int]
 
 STATE_A = -1
 STATE_B = 1
@@ -69,8 +74,21 @@ class Labels:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What is known of a run besides its times."""
+
+    jitter_us: int | None
+    prior: Noise | None
+    closest_us: Closest | None
+
+
 def label_states(
-    times_us: NDArray[np.int64], *, jitter_us: int | None, prior: Noise | None = None
+    times_us: NDArray[np.int64],
+    *,
+    jitter_us: int | None,
+    prior: Noise | None = None,
+    closest_us: Closest | None = None,
 ) -> Labels:
     """States of all frames of a run.
 
@@ -78,23 +96,24 @@ def label_states(
     pairs, over as many cubes as the run has. *jitter_us* is the header's J; None, or a
     value that the intervals contradict, is replaced by what they show. *prior* is the
     noise of such intervals according to other runs or to the differences between the
-    cameras; it serves runs too short to show their own.
+    cameras; it serves runs too short to show their own. *closest_us* tells how close
+    together any camera timed two frames between two times: of a few frames most may be
+    missing, and the rest look like a longer period.
     """
+    known = _Known(jitter_us=jitter_us, prior=prior, closest_us=closest_us)
     states = np.zeros(len(times_us), dtype=np.int8)
     follows = np.zeros(len(times_us), dtype=np.bool_)
     findings: list[Finding] = []
     for piece in pieces(times_us):
         inner = slice(piece.first - piece.low, piece.last - piece.low)
-        found = _label_section(times_us[piece.low : piece.high], jitter_us, prior)
+        found = _label_section(times_us[piece.low : piece.high], known)
         states[piece.first : piece.last] = found.states[inner]
         follows[piece.first : piece.last] = found.follows[inner]
         findings += [replace(finding, frame=piece.first) for finding in found.findings]
     return Labels(states=states, follows=follows, findings=tuple(findings))
 
 
-def _label_section(
-    times_us: NDArray[np.int64], jitter_us: int | None, prior: Noise | None
-) -> Labels:
+def _label_section(times_us: NDArray[np.int64], known: _Known) -> Labels:
     """States of frames that are not parted by a long gap."""
     frames = len(times_us)
     states = np.zeros(frames, dtype=np.int8)
@@ -102,11 +121,15 @@ def _label_section(
     if frames < MINIMUM_FRAMES:
         return Labels(states=states, follows=follows, findings=())
     intervals = np.diff(times_us).astype(np.float64)
-    rough, _ = rough_model(intervals, jitter_us, prior)
+    rough, _ = rough_model(intervals, known.jitter_us, known.prior)
     count = count_triggers(intervals, rough)
-    model, contradicts = _refined_model(count, rough, jitter_us, prior)
-    needed = _ALTERNATION if jitter_us and not contradicts else _ALTERNATION_ALONE
-    if model.tells_states and _longest_alternation(count) >= needed:
+    model, contradicts = _refined_model(count, rough, known)
+    needed = _ALTERNATION if known.jitter_us and not contradicts else _ALTERNATION_ALONE
+    if (
+        model.tells_states
+        and _longest_alternation(count) >= needed
+        and not _hides_triggers(times_us, model, known)
+    ):
         count = _without_contradictions(count, model)
         states = _decided(count, model)
     follows[1:] = count.triggers == 1
@@ -120,8 +143,16 @@ def _label_section(
         contradicts_header=contradicts,
     )
     labels = Labels(states=states, follows=follows, findings=(finding,))
-    _label_rest(times_us, labels, model, jitter_us, prior)
+    _label_rest(times_us, labels, model, known)
     return labels
+
+
+def _hides_triggers(times_us: NDArray[np.int64], model: IntervalModel, known: _Known) -> bool:
+    """Whether a few frames are what is left of a run with a shorter period."""
+    if known.closest_us is None or len(times_us) >= WINDOW:
+        return False
+    shortest_us = model.period_us - model.jitter_us - misfit_limit(model)
+    return known.closest_us(int(times_us[0]), int(times_us[-1])) < shortest_us
 
 
 def _longest_alternation(count: TriggerCount) -> int:
@@ -134,8 +165,7 @@ def _label_rest(
     times_us: NDArray[np.int64],
     labels: Labels,
     model: IntervalModel,
-    jitter_us: int | None,
-    prior: Noise | None,
+    known: _Known,
 ) -> None:
     """Judge stretches without states again on their own: their period may be another."""
     undecided = np.concatenate(([False], labels.states == DUBIOUS, [False]))
@@ -146,13 +176,13 @@ def _label_rest(
         period_us = mean_period(np.diff(times_us[first:last]).astype(np.float64))
         if abs(period_us - model.period_us) <= misfit_limit(model):
             continue
-        found = _label_section(times_us[first:last], jitter_us, prior)
+        found = _label_section(times_us[first:last], known)
         labels.states[first:last] = found.states
         labels.follows[first + 1 : last] = found.follows[1:]
 
 
 def _refined_model(
-    count: TriggerCount, rough: IntervalModel, jitter_us: int | None, prior: Noise | None
+    count: TriggerCount, rough: IntervalModel, known: _Known
 ) -> tuple[IntervalModel, bool]:
     """Jitter and noise from what the chains leave when their alternation is taken out."""
     evidence = _evidence(count, rough)
@@ -162,13 +192,13 @@ def _refined_model(
         return rough, False
     shown_us = float(np.abs(evidence.total_us[several]).sum()) / intervals
     model, contradicts = believed_model(
-        rough.period_us, shown_us, intervals, jitter_us, rough.noise
+        rough.period_us, shown_us, intervals, known.jitter_us, rough.noise
     )
     sign = (np.sign(evidence.total_us) * several)[count.chain[:-1]]
     used = count.telling & (sign != 0)
     left = (count.misfit_us - model.jitter_us * sign * _parity(count.place[:-1]))[used]
     own = residual_noise(left, jitter_fitted=model.jitter_us == shown_us)
-    return replace(model, noise=combined_noise(own, prior)), contradicts
+    return replace(model, noise=combined_noise(own, known.prior)), contradicts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,7 +27,6 @@ _SUM_AGREES = 0.15
 _SINGLE_PERIODS = 0.75  # an interval within T(1 +- this) is one trigger: J is at most T/2
 _MISFIT_SIGMAS = 6.0
 _MISFIT_ROUNDING_US = 2.0
-_MISFIT_JITTERS = 0.25  # a quarter of J never turns a sign
 _MANY = 16  # intervals from which J is better known than from the header
 _PRIOR_DEGREES = 20.0  # what other runs say weighs no more than this, and nothing beside more
 # A run whose variance is so many times what others see is one in a thousand by chance:
@@ -246,10 +245,7 @@ def _alternation(intervals: NDArray[np.float64], single: NDArray[np.bool_]) -> f
 
 def misfit_limit(model: IntervalModel) -> float:
     """How far an interval may be from what so many triggers take."""
-    return max(
-        _MISFIT_SIGMAS * bounded_sigma(model) + _MISFIT_ROUNDING_US,
-        model.jitter_us * _MISFIT_JITTERS,
-    )
+    return _MISFIT_SIGMAS * bounded_sigma(model) + _MISFIT_ROUNDING_US
 
 
 def bounded_sigma(model: IntervalModel) -> float:

@@ -29,7 +29,6 @@ _FRAMES_TO_SEE_PERIOD = 8
 _STARTS_PER_PERIOD = 4  # an attempt from within a quarter period finds its optimum
 _REFINEMENTS = 4
 _SAMPLE = 16_384  # frames from which the candidates are found; they are judged on all
-_WIDTH_SIGMAS = 2.563  # of a Gaussian, between its first and its last tenth
 _NEVER_US = np.iinfo(np.int64).max
 _MINIMUM_SPREAD_US = 0.5  # times are whole microseconds
 # A wrong hypothesis is dropped without asking the rest of the night when it matches
@@ -41,7 +40,7 @@ _MATCHES_TO_JUDGE = 16
 _LIKELIHOOD_MARGIN = 12.0
 _LIKELIHOOD_SIGMAS = 5.0
 _UNMATCHED_COST = 3.0  # log-likelihood: lost frames are of the order of one in twenty or fewer
-_CHANCE_SIGMAS = 1.0
+_CHANCE_SIGMAS = 3.0
 # Offsets of several runs are the same when they differ by less than this: more than a
 # single pair's noise, less than any period that leaves two hypotheses.
 _REACH_US = 100.0
@@ -291,15 +290,18 @@ def _judged(
 
 
 def _spread(differences_us: NDArray[np.int64]) -> float:
-    """Standard deviation, from the width that four fifths of the frames take.
+    """Standard deviation, with times that are off drawn in to where the others end.
 
-    Single times that are off do not widen it, and the two peaks that a wrong offset
-    makes of the jitter do; a median deviation would see but one of these.
+    They are told by the width that four fifths of the frames take, and not by a median
+    deviation, which would see but one of the two peaks that a wrong offset makes of
+    the jitter.
     """
     if not len(differences_us):
         return _MINIMUM_SPREAD_US
     low_us, high_us = np.quantile(differences_us, (0.1, 0.9))
-    return max(float(high_us - low_us) / _WIDTH_SIGMAS, _MINIMUM_SPREAD_US)
+    width_us = high_us - low_us + 1
+    drawn_in = np.clip(differences_us, low_us - width_us, high_us + width_us)
+    return max(float(np.std(drawn_in)), _MINIMUM_SPREAD_US)
 
 
 def _ranked(judged: Sequence[Hypothesis]) -> list[Hypothesis]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -14,10 +15,10 @@ from vampd.records import RawCube, Report
 from vampd.science.cutting import paired_states
 from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
-from vampd.science.flc import DUBIOUS, label_states
+from vampd.science.flc import DUBIOUS, Labels, label_states
 from vampd.science.intervals import Noise, interval_noise, typical_noise
 from vampd.science.rules import RUN_CARDS, flc_applies, header_jitter_us, readout_us
-from vampd.science.timeline import Block, Timeline, usable_frames
+from vampd.science.timeline import Block, Timeline, closest_us, usable_frames
 
 _NOISE_SAMPLE = 1 << 13  # frames of a run that show its noise well enough for others
 
@@ -30,6 +31,11 @@ class _Run:
     blocks: tuple[Block, ...]
 
     @property
+    def jitter_us(self) -> int | None:
+        """The header's J."""
+        return header_jitter_us(self.cube.cards)
+
+    @property
     def first(self) -> int:
         return self.blocks[0].start
 
@@ -39,12 +45,15 @@ class _Run:
 
 
 def solo_drafts(
-    cubes: Sequence[RawCube], matched: Mapping[int, NDArray[np.bool_]]
+    cubes: Sequence[RawCube],
+    matched: Mapping[int, NDArray[np.bool_]],
+    triggered: Mapping[int, Timeline],
 ) -> tuple[list[Draft], list[Report]]:
     """Outputs of the frames of one camera's *cubes* that are not *matched*.
 
-    *matched* has a mask (frames,) for each raw file. States are judged on the complete
-    timeline of the camera, matched frames included; outputs are neither merged nor cut.
+    *matched* has a mask (frames,) for each raw file, *triggered* the timeline of the
+    triggered cubes of each camera. States are judged on the complete timeline of this
+    camera, matched frames included; outputs are neither merged nor cut.
     """
     told = [cube for cube in cubes if flc_applies(cube.cards) and cube.has_acquisition]
     labelled = {cube.raw_file for cube in told}
@@ -56,26 +65,25 @@ def solo_drafts(
             drafts.append(_draft(cube, frames, unknown if flc_applies(cube.cards) else None))
     timeline = Timeline(told)
     reports: list[Report] = []
-    noise_of = _noise_of(Timeline([cube for cube in cubes if _is_triggered(cube)]))
+    noise_of = _noise_of(triggered[cubes[0].camera]) if told else {}
+    closest = partial(closest_us, list(triggered.values()))
     for run in _runs(timeline):
         if any(len(_solo_frames(timeline.cubes[cube], matched)) for cube in _cubes(run)):
-            prior = noise_of.get(readout_us(run.cube.cards))
-            drafts += _labelled_drafts(timeline, run, matched, prior, reports)
+            labels = label_states(
+                timeline.times(run.first, run.last),
+                jitter_us=run.jitter_us,
+                prior=noise_of.get(readout_us(run.cube.cards)),
+                closest_us=closest,
+            )
+            reports += finding_reports(labels.findings, run.cube, header_us=run.jitter_us)
+            drafts += _labelled_drafts(timeline, run, matched, labels)
     return drafts, reports
 
 
 def _labelled_drafts(
-    timeline: Timeline,
-    run: _Run,
-    matched: Mapping[int, NDArray[np.bool_]],
-    prior: Noise | None,
-    reports: list[Report],
+    timeline: Timeline, run: _Run, matched: Mapping[int, NDArray[np.bool_]], labels: Labels
 ) -> Iterator[Draft]:
-    """The drafts of a run's cubes; what was found out is appended to *reports*."""
-    jitter_us = header_jitter_us(run.cube.cards)
-    times_us = timeline.times(run.first, run.last)
-    labels = label_states(times_us, jitter_us=jitter_us, prior=prior)
-    reports += finding_reports(labels.findings, run.cube, header_us=jitter_us)
+    """The drafts of a run's cubes, from the states of all of its frames."""
     for block in run.blocks:
         frames = timeline.take(block.start, block.start + block.frames)
         inner = slice(block.start - run.first, block.start - run.first + block.frames)
@@ -119,11 +127,6 @@ def _runs(timeline: Timeline) -> Iterator[_Run]:
 def _run_key(timeline: Timeline, block: Block) -> object:
     cards = timeline.cubes[block.cubes[0]].cards
     return tuple(cards.get(card) for card in RUN_CARDS)
-
-
-def _is_triggered(cube: RawCube) -> bool:
-    """Whether the noise of a cube's intervals is that of any cube of its readout mode."""
-    return cube.has_acquisition and cube.cards.get("EXTTRIG") is True
 
 
 def _noise_of(timeline: Timeline) -> dict[int, Noise]:

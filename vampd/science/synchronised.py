@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -25,7 +26,7 @@ from vampd.science.rules import (
     header_jitter_us,
     tolerance_us,
 )
-from vampd.science.timeline import Timeline
+from vampd.science.timeline import Timeline, closest_us
 
 _WINDOW = 1 << 16  # pairs looked at at a time
 _BYTES_PER_PIXEL = 2
@@ -55,7 +56,7 @@ def synchronised_drafts(
 ) -> tuple[list[Draft], list[Report]]:
     """Merge all pairs in time order and cut them into outputs."""
     groups = list(_groups(one, two, pairs))
-    states, follows, reports = _labelled(groups, pairs)
+    states, follows, reports = _labelled(groups, pairs, (one, two))
     drafts = []
     for group, first, last in _sections(groups, pairs, limits):
         inner = slice(first, last)
@@ -107,7 +108,7 @@ def _groups(one: Timeline, two: Timeline, pairs: NightPairs) -> Iterator[Group]:
 
 
 def _labelled(
-    groups: Sequence[Group], pairs: NightPairs
+    groups: Sequence[Group], pairs: NightPairs, timelines: Sequence[Timeline]
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], list[Report]]:
     """States of all pairs, each judged within the whole run of its trigger."""
     states = np.zeros(len(pairs.times_us), dtype=np.int8)
@@ -121,6 +122,7 @@ def _labelled(
             pairs.times_us[first:last],
             jitter_us=group.jitter_us,
             prior=pairs.noise_of.get(limit_us),
+            closest_us=partial(closest_us, timelines),
         )
         states[first:last], follows[first:last] = labels.states, labels.follows
         reports += finding_reports(labels.findings, group.cube1, header_us=group.jitter_us)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from vampd.records import RawCube
 
+_BESIDE_US = 2_500  # the longest tolerance that any readout has
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frames:
@@ -182,3 +184,16 @@ def _blocks(spans: Sequence[tuple[int, int, int]]) -> tuple[Block, ...]:
             )
         )
     return tuple(blocks)
+
+
+def closest_us(timelines: Sequence[Timeline], first_us: int, last_us: int) -> int:
+    """Shortest interval between two frames of one timeline, from *first_us* to *last_us*.
+
+    A few milliseconds are added on either side: the cameras' times differ by less.
+    """
+    closest = last_us - first_us
+    for timeline in timelines:
+        first, last = timeline.find(first_us - _BESIDE_US), timeline.find(last_us + _BESIDE_US)
+        intervals = np.diff(timeline.times(first, last))
+        closest = int(np.min(intervals, initial=closest))
+    return closest

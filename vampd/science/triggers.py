@@ -11,6 +11,7 @@ from vampd.science.intervals import EVIDENCE, IntervalModel, bounded_sigma, misf
 
 _COUNTABLE_TRIGGERS = 32  # over longer gaps the count rests on too little
 _CLOCK_ERROR = 5e-6  # of an interval: the trigger's clock against the host's
+_DISPLACED_SIGMAS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +30,28 @@ def count_triggers(intervals: NDArray[np.float64], model: IntervalModel) -> Trig
     triggers = _nearest_triggers(intervals, model)
     _count_by_neighbours(intervals, model, triggers)
     misfit = intervals - triggers * model.period_us
+    _cut_off_displaced(misfit, model, triggers)
     sound = np.abs(np.abs(misfit) - model.jitter_us) <= misfit_limit(model)
     return chained(misfit, triggers, (triggers % 2 == 1) & sound)
+
+
+def _cut_off_displaced(
+    misfit_us: NDArray[np.float64], model: IntervalModel, triggers: NDArray[np.int64]
+) -> None:
+    """Cut off, in place, frames beside a gap whose time is off.
+
+    One interval is then too long by what the next is too short, and the lost trigger may
+    have been on either side of the frame.
+    """
+    odd = triggers % 2 == 1
+    residual = misfit_us - np.where(odd, np.sign(misfit_us) * model.jitter_us, 0.0)
+    opposite = residual[:-1] * residual[1:] < 0
+    smaller = np.minimum(np.abs(residual[:-1]), np.abs(residual[1:]))
+    counted = (triggers[:-1] > 0) & (triggers[1:] > 0) & (triggers[:-1] + triggers[1:] > 2)
+    limit_us = _DISPLACED_SIGMAS * bounded_sigma(model) + 1
+    displaced = np.flatnonzero(counted & opposite & (smaller > limit_us))
+    triggers[displaced] = 0
+    triggers[displaced + 1] = 0
 
 
 def chained(
