@@ -1,0 +1,75 @@
+"""Whole random nights against their truth; `python -m tests.science.campaign` runs more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.science.campaign import planned, random_scenes
+from tests.science.made_night import fates, make_night, planned_pairs
+from vampd.science.cubes import CubeLimits, plan_night
+from vampd.states import FlcState
+
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=60)
+LIMITS = CubeLimits()
+
+
+@PROPERTY
+@given(st.integers(0, 10**6).filter(lambda seed: seed % 3 != 2))
+def test_no_pair_is_wrong_none_is_missed_and_no_label_is_wrong(seed: int) -> None:
+    _, _, verdict = planned(seed)
+
+    assert (verdict.wrong_pairs, verdict.missed_pairs, verdict.wrong_labels) == (0, 0, 0)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6).map(lambda seed: seed * 3 + 2))
+def test_single_times_that_are_off_make_nothing_wrong(seed: int) -> None:
+    _, _, verdict = planned(seed)
+
+    assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6))
+def test_every_frame_is_in_exactly_one_place(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    night = make_night(random_scenes(random), seed)
+
+    counted = fates(plan_night(night.cubes, LIMITS))
+
+    assert set(counted.values()) <= {1}
+    assert len(counted) == sum(len(cube.acquired_us) for cube in night.cubes)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6))
+def test_swapping_the_cameras_swaps_the_pairs(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    night = make_night(random_scenes(random), seed)
+    swapped = [replace(cube, camera=3 - cube.camera) for cube in night.cubes]
+
+    straight = planned_pairs(plan_night(night.cubes, LIMITS))
+    crossed = planned_pairs(plan_night(swapped, LIMITS))
+
+    assert straight == {(one, two) for two, one in crossed}
+
+
+@PROPERTY
+@given(st.integers(0, 10**6))
+def test_states_come_in_pairs_and_the_cameras_agree(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    night = make_night(random_scenes(random), seed)
+
+    plan = plan_night(night.cubes, LIMITS)
+
+    frames = {(o.cube, o.camera, o.flc_state): o.frames for o in plan.outputs}
+    for (cube, camera, state), count in frames.items():
+        if state is FlcState.A:
+            assert frames[cube, camera, FlcState.B] == count
+    for output in plan.outputs:
+        if output.synchronised:
+            assert frames[output.cube, 3 - output.camera, output.flc_state] == output.frames
