@@ -13,9 +13,9 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from vampd.cli import group
+from vampd.io.clock import SystemClock
 from vampd.io.disk import claim_root
-from vampd.ledger.connection import ledger_path
-from vampd.shipped import migrations_folder
+from vampd.ledger.connection import ledger_path, open_ledger
 from vampd.states import STAGES_OF, Kind, Stage
 
 #: 2025-11-06 16:00:00 UT
@@ -66,10 +66,7 @@ destination = "{self.folder}/far/engineering"
         return ledger_path(self.state)
 
     def make_ledger(self) -> None:
-        with closing(sqlite3.connect(self.ledger)) as ledger:
-            ledger.execute("pragma journal_mode = wal")
-            for migration in sorted(migrations_folder().glob("*.sql")):
-                ledger.executescript(migration.read_text(encoding="utf-8"))
+        open_ledger(self.state, version="0.1.0", clock=SystemClock()).close()
 
     def insert(self, table: str, **values: object) -> int:
         """Insert one row; returns its number."""

@@ -22,7 +22,7 @@ from vampd.commands.screen import (
 from vampd.commands.status import summary_json
 from vampd.ledger import details
 from vampd.ledger.details import DeliverableRow, OutputRow, RawRow, ReportRow, TaskRow
-from vampd.ledger.reading import Ledger, reading
+from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import Night, Summary, nights, summarise
 from vampd.states import STAGES_OF, FileState, Stage, TaskState
 
@@ -62,7 +62,7 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
         _show(night, screen, both_kinds=twin)
 
 
-def _details(ledger: Ledger, night: Night) -> _Details:
+def _details(ledger: Reader, night: Night) -> _Details:
     return _Details(
         summary=summarise(ledger, [night])[0],
         tasks=details.tasks(ledger, night),
@@ -120,16 +120,16 @@ def _show_stage(
     else:
         done = rows and all(row.state is TaskState.DONE for row in rows)
         state = TaskState.DONE if done else TaskState.PENDING
-    line = f"  {stage:<10} {screen.word(state, 8)}"
     took = [row.took_us for row in rows if row.took_us is not None]
-    if len(rows) > 1:
-        line += f" {sum(row.state is TaskState.DONE for row in rows)} of {len(rows)} units"
-    if took:
-        line += f" {duration_text(sum(took))}"
     attempts = max((row.attempts for row in rows), default=0)
+    facts = []
+    if len(rows) > 1:
+        facts.append(f"{sum(row.state is TaskState.DONE for row in rows)} of {len(rows)} units")
+    if took:
+        facts.append(duration_text(sum(took)))
     if attempts > 1:
-        line += f", {attempts} attempts"
-    click.echo(line)
+        facts.append(f"{attempts} attempts")
+    click.echo(f"  {stage:<10} {screen.word(state, 8)} {', '.join(facts)}".rstrip())
     for row in rows:
         if row.error and row.state is not TaskState.DONE:
             click.echo(paragraph(f"    {row.unit or 'night'}: ", row.error))

@@ -11,6 +11,7 @@ import click
 from vampd import __version__
 from vampd.commands import advice, dates
 from vampd.commands.screen import (
+    WIDTH,
     Screen,
     count_text,
     duration_text,
@@ -246,7 +247,13 @@ def _show_notes(summary: Summary, screen: Screen, *, both_kinds: bool) -> None:
         click.echo(paragraph("  next  ", advice.next_step(summary, both_kinds=both_kinds)))
     if summary.quarantined:
         cubes = count_text(summary.quarantined, "cube")
-        click.echo(f"{night}: {cubes} quarantined: vampd quarantine {name}")
+        click.echo(_note(f"{night}: {cubes} quarantined:", f"vampd quarantine {name}"))
     if summary.late:
         late = count_text(summary.late, "cube")
-        click.echo(f"{night}: {late} came after it was closed: vampd show {name}")
+        click.echo(_note(f"{night}: {late} came after it was closed:", f"vampd show {name}"))
+
+
+def _note(text: str, next_command: str) -> str:
+    """On one line if it fits; a command is never broken, so that it can be copied."""
+    one = f"{text} {next_command}"
+    return one if len(one) <= WIDTH else f"{text}\n  {next_command}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vampd.ledger.details import OutputRow, outputs
 from vampd.ledger.numbers import frame_id_text
-from vampd.ledger.reading import Ledger
+from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night
 from vampd.states import STAGES_OF, FileState, FlcState, Stage
 
@@ -61,7 +62,7 @@ class _Range:
     reason: str | None
 
 
-def account(ledger: Ledger, night: Night) -> Account:
+def account(ledger: Reader, night: Night) -> Account:
     """Count every frame of a night where the ledger says it is."""
     cubes = _cubes(ledger, night)
     ranges = _ranges(ledger, night)
@@ -69,7 +70,7 @@ def account(ledger: Ledger, night: Night) -> Account:
     whole = [cube for cube in cubes if _is_planned_for(cube, ranges)]
     by_state: dict[FileState, list[_Cube]] = defaultdict(list)
     for cube in cubes:
-        if cube not in whole:
+        if not _is_planned_for(cube, ranges):
             by_state[cube.state].append(cube)
     quarantined, late = by_state[FileState.QUARANTINED], by_state[FileState.LATE]
     reasons: dict[str, int] = defaultdict(int)
@@ -101,7 +102,7 @@ def account(ledger: Ledger, night: Night) -> Account:
     )
 
 
-def _cubes(ledger: Ledger, night: Night) -> list[_Cube]:
+def _cubes(ledger: Reader, night: Night) -> list[_Cube]:
     query = (
         "select raw_file.id, path, state, frames from raw_file "
         "left join cube on cube.raw_file = raw_file.id where night = ? and role = 'cube'"
@@ -112,7 +113,7 @@ def _cubes(ledger: Ledger, night: Night) -> list[_Cube]:
     ]
 
 
-def _ranges(ledger: Ledger, night: Night) -> dict[int, list[_Range]]:
+def _ranges(ledger: Reader, night: Night) -> dict[int, list[_Range]]:
     """Every range of the night, by raw cube; partners are counted in their own outputs."""
     query = (
         "select output, position, raw_file, first, step, count, reason from segment where night = ?"
@@ -146,7 +147,10 @@ def _frames(cubes: Iterable[_Cube]) -> int:
     return sum(cube.frames or 0 for cube in cubes)
 
 
-def _uncovered(cubes: Iterable[_Cube], ranges: Mapping[int, list[_Range]]) -> Iterable[str]:
+def _uncovered(cubes: list[_Cube], ranges: Mapping[int, list[_Range]]) -> Iterable[str]:
+    if cubes and not ranges:
+        yield f"there is no plan yet for the {_frames(cubes)} frames of whole cubes"
+        return
     for cube in cubes:
         if cube.frames is None:
             yield f"{cube.path}: its frames were never counted"
@@ -157,7 +161,7 @@ def _uncovered(cubes: Iterable[_Cube], ranges: Mapping[int, list[_Range]]) -> It
             continue
         missing, repeated = np.flatnonzero(times == 0), np.flatnonzero(times > 1)
         if missing.size == cube.frames:
-            yield f"{cube.path}: none of its {cube.frames} frames is in any plan yet"
+            yield f"{cube.path}: none of its {cube.frames} frames is anywhere"
         elif missing.size:
             yield f"{cube.path}: {missing.size} frames are nowhere, {missing[0]} first"
         if repeated.size:
@@ -182,7 +186,7 @@ def _strangers(cubes: list[_Cube], ranges: Mapping[int, list[_Range]]) -> Iterab
         cube = of_number.get(number)
         count = sum(each.count for each in of_cube)
         if cube is None:
-            yield f"raw file {number}: {count} frames were dealt out, but it is no cube of the night"
+            yield f"raw file {number}: is no cube of the night, but {count} frames were dealt out"
         elif cube.state is FileState.QUARANTINED:
             yield f"{cube.path}: quarantined, but {count} of its frames were dealt out"
 
@@ -213,17 +217,20 @@ def _badly_filled(made: list[OutputRow], every: Iterable[_Range]) -> Iterable[st
 
 def _unequal_states(made: list[OutputRow]) -> Iterable[str]:
     """Cubes whose A and B have not the same number of frames: states come in pairs."""
-    frames: dict[tuple[object, ...], dict[FlcState, int]] = defaultdict(dict)
+    frames: dict[tuple[int, int, int], dict[FlcState, int]] = defaultdict(dict)
+    names: dict[tuple[int, int, int], str] = {}
     for output in made:
         if output.flc_state in {FlcState.A, FlcState.B}:
-            key = (output.batch, output.camera, output.synchronised, output.first_us)
+            key = (output.batch, output.cube, output.camera)
             frames[key][output.flc_state] = output.frames
-    for (_, camera, _, first_us), states in frames.items():
-        if states.get(FlcState.A) != states.get(FlcState.B):
-            yield f"camera {camera}, cube from {first_us} us: A and B are not paired: {states}"
+            names[key] = output.name
+    for key, states in frames.items():
+        in_a, in_b = states.get(FlcState.A, 0), states.get(FlcState.B, 0)
+        if in_a != in_b:
+            yield f"{names[key]}: {in_a} frames in A and {in_b} in B, but states come in pairs"
 
 
-def _numbering(ledger: Ledger, night: Night, made: list[OutputRow]) -> Iterable[str]:
+def _numbering(ledger: Reader, night: Night, made: list[OutputRow]) -> Iterable[str]:
     """What is wrong with a night's frame IDs: each bound to one output, in order, no gap unsaid."""
     if Stage.FRAME_IDS not in STAGES_OF[night.kind]:
         yield from (f"{row.name}: has a frame ID" for row in made if row.frame_id is not None)
@@ -247,7 +254,7 @@ def _numbering(ledger: Ledger, night: Night, made: list[OutputRow]) -> Iterable[
 
 
 def _order(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
-    for earlier, later in zip(numbered, numbered[1:], strict=False):
+    for earlier, later in pairwise(numbered):
         first, second = earlier.frame_id or 0, later.frame_id or 0
         if first == second:
             yield f"{earlier.name} and {later.name}: both are {later.frame_id_text}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vampd.ledger.numbers import frame_id_text
-from vampd.ledger.reading import Ledger
+from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState
 
@@ -59,6 +59,7 @@ class OutputRow:
     number: int
     batch: int
     ordinal: int
+    cube: int  #: the cube before deinterleaving, within the batch
     name: str
     state: OutputState
     frame_id: int | None
@@ -113,7 +114,7 @@ class ReportRow:
     text: str
 
 
-def tasks(ledger: Ledger, night: Night) -> list[TaskRow]:
+def tasks(ledger: Reader, night: Night) -> list[TaskRow]:
     """All units of work of a night, in the order in which they are done."""
     order = list(Stage)
     rows = [
@@ -133,7 +134,7 @@ def tasks(ledger: Ledger, night: Night) -> list[TaskRow]:
     return sorted(rows, key=lambda row: (row.batch, order.index(row.stage)))
 
 
-def raw_files(ledger: Ledger, night: Night) -> list[RawRow]:
+def raw_files(ledger: Reader, night: Night) -> list[RawRow]:
     """Every file that was seen in a night's folder, the gone ones included, by path."""
     query = (
         "select raw_file.*, cube.frames from raw_file "
@@ -155,7 +156,7 @@ def raw_files(ledger: Ledger, night: Night) -> list[RawRow]:
     ]
 
 
-def outputs(ledger: Ledger, night: Night) -> list[OutputRow]:
+def outputs(ledger: Reader, night: Night) -> list[OutputRow]:
     """All outputs of a night, in the order of their frame IDs."""
     query = "select * from output where night = ? order by batch, ordinal"
     return [
@@ -163,6 +164,7 @@ def outputs(ledger: Ledger, night: Night) -> list[OutputRow]:
             number=row["id"],
             batch=row["batch"],
             ordinal=row["ordinal"],
+            cube=row["cube"],
             name=row["name"],
             state=OutputState(row["state"]),
             frame_id=row["frame_id"],
@@ -182,7 +184,7 @@ def outputs(ledger: Ledger, night: Night) -> list[OutputRow]:
     ]
 
 
-def deliverables(ledger: Ledger, night: Night) -> list[DeliverableRow]:
+def deliverables(ledger: Reader, night: Night) -> list[DeliverableRow]:
     """Every file of a night that goes to the other machine, by path."""
     query = "select * from deliverable where night = ? order by path"
     return [
@@ -200,7 +202,7 @@ def deliverables(ledger: Ledger, night: Night) -> list[DeliverableRow]:
     ]
 
 
-def reports(ledger: Ledger, night: Night) -> list[ReportRow]:
+def reports(ledger: Reader, night: Night) -> list[ReportRow]:
     """What the stages had to say of a night, in their order."""
     query = (
         "select report.stage, report.text, raw_file.path from report "

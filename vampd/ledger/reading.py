@@ -22,7 +22,7 @@ _BUSY_SECONDS = 5.0
 _PRIMARY_CODE = 0xFF
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
-Ledger: TypeAlias = sqlite3.Connection
+Reader: TypeAlias = sqlite3.Connection
 
 
 def has_ledger(state_directory: Path) -> bool:
@@ -41,7 +41,7 @@ def has_ledger(state_directory: Path) -> bool:
 
 
 @contextmanager
-def reading(state_directory: Path) -> Iterator[Ledger]:
+def reading(state_directory: Path) -> Iterator[Reader]:
     """A connection that cannot write, in one transaction.
 
     OperatorError: there is no ledger, this user cannot read it, or another version made it.
@@ -58,7 +58,7 @@ def reading(state_directory: Path) -> Iterator[Ledger]:
         raise _explained(path, error) from error
 
 
-def _open(path: Path) -> Ledger:
+def _open(path: Path) -> Reader:
     """Open *path*, where nobody has it open also for a user who cannot write its folder.
 
     In WAL mode even a reader needs the `-shm` file beside the ledger. While a daemon runs it is
@@ -75,7 +75,7 @@ def _open(path: Path) -> Ledger:
         return _begin(path, "mode=ro&immutable=1")
 
 
-def _begin(path: Path, mode: str) -> Ledger:
+def _begin(path: Path, mode: str) -> Reader:
     address = f"file:{quote(str(path))}?{mode}"
     ledger = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     try:

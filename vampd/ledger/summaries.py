@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from vampd.ledger.reading import Ledger
+from vampd.ledger.reading import Reader
 from vampd.states import (
     FINAL,
     STAGES_OF,
@@ -100,7 +100,7 @@ class DaemonRow:
     stopped_us: int | None
 
 
-def nights(ledger: Ledger) -> list[Night]:
+def nights(ledger: Reader) -> list[Night]:
     """All nights, the oldest first."""
     return [
         Night(
@@ -129,12 +129,12 @@ def recent(every: list[Night]) -> list[Night]:
     return [night for night in every if night.status not in FINAL or night.id in final]
 
 
-def summarise(ledger: Ledger, chosen: Collection[Night]) -> list[Summary]:
+def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
     """Sum up each of the nights *chosen*, in their order."""
     return [_summary(ledger, night) for night in chosen]
 
 
-def last_daemon(ledger: Ledger) -> DaemonRow | None:
+def last_daemon(ledger: Reader) -> DaemonRow | None:
     """The daemon that started last; None before the first."""
     row = ledger.execute("select * from daemon order by id desc limit 1").fetchone()
     if row is None:
@@ -148,12 +148,12 @@ def last_daemon(ledger: Ledger) -> DaemonRow | None:
     )
 
 
-def root_markers(ledger: Ledger) -> dict[str, str]:
+def root_markers(ledger: Reader) -> dict[str, str]:
     """The marker of each root that was ever seen, by its path."""
     return dict(ledger.execute("select path, marker from root").fetchall())
 
 
-def _summary(ledger: Ledger, night: Night) -> Summary:
+def _summary(ledger: Reader, night: Night) -> Summary:
     cubes = _counts(
         ledger,
         "select state, count(*) from raw_file where night = ? and role = 'cube' group by state",
@@ -180,7 +180,7 @@ def _summary(ledger: Ledger, night: Night) -> Summary:
 
 
 def stage_states(
-    ledger: Ledger, night: Night, batch: int = _PLANNED_BATCH
+    ledger: Reader, night: Night, batch: int = _PLANNED_BATCH
 ) -> dict[Stage, StageState]:
     """How far each stage is that a night of this kind has. A safe night has them all done."""
     counts: dict[tuple[str, str], int] = {
@@ -215,7 +215,7 @@ def _stage_state(count_of: dict[TaskState, int]) -> StageState:
     return StageState(state=state, done=done, total=total)
 
 
-def _trouble(ledger: Ledger, night: Night) -> Trouble | None:
+def _trouble(ledger: Reader, night: Night) -> Trouble | None:
     """The first unit, in the order of the stages, that failed; else one that has an error."""
     rows = ledger.execute(
         "select * from task where night = ? and state != 'done' and error is not null",
@@ -244,11 +244,11 @@ def _trouble(ledger: Ledger, night: Night) -> Trouble | None:
     )
 
 
-def _batches(ledger: Ledger, night: Night) -> int:
+def _batches(ledger: Reader, night: Night) -> int:
     row = ledger.execute("select max(batch) from task where night = ?", (night.id,)).fetchone()
     return int(row[0] or _PLANNED_BATCH)
 
 
-def _counts(ledger: Ledger, query: str, night: Night) -> dict[str, int]:
+def _counts(ledger: Reader, query: str, night: Night) -> dict[str, int]:
     pairs: Iterable[tuple[str, int]] = ledger.execute(query, (night.id,)).fetchall()
     return dict(pairs)

@@ -1,0 +1,147 @@
+"""The command line: one place for errors, exit codes that scripts can rely upon."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.commands.ledgers import Site
+from vampd import __version__
+from vampd.cli import COMMANDS, main
+
+
+def vampd(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vampd", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def exit_code(*arguments: object) -> object:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code
+
+
+def test_the_version_is_told() -> None:
+    assert vampd("--version").stdout == f"vampd {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_and_is_listed_by_its_own_words(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if importlib.util.find_spec(f"vampd.commands.{name}") is None:
+        pytest.skip("not part of this installation")
+
+    assert exit_code(name, "-h") == 0
+    long = capsys.readouterr().out
+    assert exit_code(name, "--help") == 0
+
+    assert capsys.readouterr().out == long
+    assert f"Usage: vampd {name}" in long
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 64, "Commands:"),
+        (("nonsense",), 64, "No such command 'nonsense'"),
+        (("status", "--nonsense"), 64, "No such option"),
+        (("--config", "/nowhere/x.toml", "status"), 78, "vampd: /nowhere/x.toml"),
+    ],
+)
+def test_mistakes_have_their_own_exit_codes(
+    arguments: tuple[str, ...], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(*arguments) == code
+
+    out, err = capsys.readouterr()
+    assert said in err
+    assert not out
+
+
+def test_an_error_of_ours_is_one_message_and_its_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+
+    code = exit_code("--config", site.config, "show", "20251106")
+
+    assert code == 1
+    assert capsys.readouterr().err == "vampd: 20251106: the ledger knows no night yet\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/a/b"), 1, "vampd: /a/b: Permission denied"),
+        (KeyboardInterrupt(), 130, "vampd: interrupted"),
+    ],
+)
+def test_what_the_system_says_is_a_sentence(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    command = importlib.import_module("vampd.commands.status").command
+    assert isinstance(command, click.Command)
+    monkeypatch.setattr(command, "callback", fail)
+
+    assert exit_code("status") == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_complaint(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+    for day in range(1, 29):
+        for month in range(1, 13):
+            site.night(f"2025{month:02}{day:02}", "collecting")
+
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            '"$@" | head -n 1',
+            "sh",
+            sys.executable,
+            "-m",
+            "vampd",
+            "--config",
+            str(site.config),
+            "status",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "{\n"
+    assert not done.stderr
+
+
+def test_a_shell_can_complete_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vampd"],
+        env={"_VAMPD_COMPLETE": "bash_complete", "COMP_WORDS": "vampd sta", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.strip() == "plain,status"

@@ -1,0 +1,314 @@
+"""`vampd doctor`: everything that vampd needs, checked from here and now."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import click
+
+from vampd.commands.screen import Screen, echo_json, paragraph, size_text, time_text
+from vampd.config import Config, examine
+from vampd.errors import VampdError
+from vampd.io.clock import SystemClock
+from vampd.io.disk import (
+    MarkerState,
+    check_marker,
+    free_bytes,
+    inotify_limits,
+    is_mount_point,
+)
+from vampd.io.lock import holder
+from vampd.io.place import Place
+from vampd.io.process import run
+from vampd.io.ssh import ssh_command
+from vampd.ledger.connection import ledger_path, pending_migrations
+from vampd.ledger.reading import has_ledger, reading
+from vampd.ledger.summaries import last_daemon, root_markers
+
+_PROGRAMS = ("rsync", "ssh", "funpack", "sha256sum", "setpriv")
+
+#: STRICT tables came with SQLite 3.37.
+_OLDEST_SQLITE = (3, 37, 0)
+
+#: Less than this is too little for a ledger of 500 nights, or for an output of one cube.
+_LEAST_FREE_BYTES = 5_000_000_000
+
+#: Three folders a night, for some thousand nights.
+_WATCHES = 8192
+
+#: 2025-01-01: a host that believes it is earlier has lost its clock.
+_EARLIEST_US = 1_735_689_600_000_000
+
+_DEADLINE_SECONDS = 30.0
+
+# What is wrong with a far folder, a line each; words that every POSIX shell understands.
+_FAR = (
+    "for p in rsync sha256sum xargs dd sync; do "
+    'command -v "$p" >/dev/null 2>&1 || echo "$p is not installed there"; done; '
+    '[ -d "$1" ] || echo "$1 is no folder there"; '
+    '[ ! -d "$1" ] || [ -w "$1" ] || echo "$1 cannot be written by $(id -un)"'
+)
+
+State: TypeAlias = Literal["ok", "warn", "bad"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at; *advice* is the next step where it is not ok."""
+
+    state: State
+    what: str
+    advice: str = ""
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def command(context: click.Context, *, as_json: bool) -> None:
+    """Check settings, disks, programs, clock, ledger and far machines. Exit 1 if one is bad.
+
+    Changes nothing. Run it as the daemon's user: it is that user's rights that count.
+    """
+    findings = list(examined(context.obj.config_path))
+    if as_json:
+        rows = [
+            {"state": each.state, "what": each.what, "advice": each.advice} for each in findings
+        ]
+        echo_json({"ok": all(each.state != "bad" for each in findings), "findings": rows})
+    else:
+        screen = Screen.of_stdout()
+        for finding in findings:
+            click.echo(screen.word(finding.state, 5) + paragraph(" " * 5, finding.what).lstrip())
+            if finding.advice:
+                click.echo(paragraph("     -> ", finding.advice))
+    if any(finding.state == "bad" for finding in findings):
+        context.exit(1)
+
+
+def examined(config_path: Path) -> Iterator[Finding]:
+    """Look at everything, one thing after the other. A check that fails stops no other."""
+    config, problems = examine(config_path)
+    if problems or config is None:
+        yield _bad(f"{config_path}: " + "; ".join(problems), "vampd config check")
+        yield from _here(_HERE)
+        return
+    yield _ok(f"{config_path}: no mistakes")
+    yield from _here(_HERE)
+    for check in _CHECKS:
+        yield from _caught(check, config)
+
+
+def _here(checks: tuple[Callable[[], Iterator[Finding]], ...]) -> Iterator[Finding]:
+    for check in checks:
+        yield from check()
+
+
+def _caught(check: Callable[[Config], Iterator[Finding]], config: Config) -> Iterator[Finding]:
+    try:
+        yield from check(config)
+    except (VampdError, OSError, sqlite3.Error) as error:
+        yield _bad(str(error), "mend that, then: vampd doctor")
+
+
+def _programs() -> Iterator[Finding]:
+    for program in _PROGRAMS:
+        path = shutil.which(program)
+        if path is None:
+            yield _bad(f"{program} is not installed", f"install it, or correct PATH: {program}")
+        else:
+            yield _ok(f"{program}: {path}")
+
+
+def _sqlite() -> Iterator[Finding]:
+    text = f"SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        yield _bad(f"{text}: too old for STRICT tables", "use a Python with SQLite 3.37 or newer")
+    else:
+        yield _ok(text)
+
+
+def _inotify() -> Iterator[Finding]:
+    limits = inotify_limits()
+    watches = limits.max_user_watches
+    if watches is None:
+        yield _warn("inotify: the kernel does not say its limits", "files are found by scans alone")
+    elif watches < _WATCHES:
+        yield _warn(
+            f"inotify: one user may watch {watches} folders",
+            f"sysctl fs.inotify.max_user_watches={_WATCHES}; until then scans find the files",
+        )
+    else:
+        yield _ok(f"inotify: {watches} folders may be watched")
+
+
+def _service() -> Iterator[Finding]:
+    if not Path("/run/systemd/system").is_dir():
+        yield _warn("systemd does not run here", "somebody else must start vampd and keep it alive")
+        return
+    command = ["systemctl", "is-active", "vampd.service"]
+    state = run(command, deadline_seconds=_DEADLINE_SECONDS).stdout.decode().strip() or "unknown"
+    if state == "active":
+        yield _ok("vampd.service: active")
+    else:
+        yield _warn(f"vampd.service: {state}", "systemctl enable --now vampd")
+
+
+def _clock(config: Config) -> Iterator[Finding]:
+    now_us = SystemClock().now_us()
+    if now_us < _EARLIEST_US:
+        yield _bad(f"the clock says {time_text(now_us)}", "set it: nights are closed by it")
+        return
+    if has_ledger(config.state_dir):
+        with reading(config.state_dir) as ledger:
+            daemon = last_daemon(ledger)
+        if daemon is not None and daemon.heard_us > now_us:
+            yield _bad(
+                f"the clock says {time_text(now_us)}, but the daemon was heard of at "
+                f"{time_text(daemon.heard_us)}",
+                "set it: nights are closed by it",
+            )
+            return
+    yield _ok(f"clock: {time_text(now_us)}")
+    yield from _synchronised()
+
+
+def _synchronised() -> Iterator[Finding]:
+    if shutil.which("timedatectl") is None or not Path("/run/systemd/system").is_dir():
+        yield _warn("nobody here says whether the clock is synchronised", "look at chrony or ntpd")
+        return
+    command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+    if run(command, deadline_seconds=_DEADLINE_SECONDS).stdout.strip() == b"yes":
+        yield _ok("clock: synchronised")
+    else:
+        yield _warn("the clock is not synchronised", "timedatectl set-ntp true, or start chrony")
+
+
+def _state_directory(config: Config) -> Iterator[Finding]:
+    folder = config.state_dir
+    if not folder.is_dir():
+        yield _bad(f"{folder}: no such folder", "make it, and give it to the daemon's user")
+        return
+    yield _writable(folder, "state directory")
+    yield _space(folder, _LEAST_FREE_BYTES)
+    lock = holder(folder)
+    yield (
+        _ok(f"daemon's lock: held by {lock}")
+        if lock
+        else _warn("daemon's lock: nobody holds it, so no daemon runs", "systemctl start vampd")
+    )
+
+
+def _ledger(config: Config) -> Iterator[Finding]:
+    if not config.state_dir.is_dir():
+        return
+    path = ledger_path(config.state_dir)
+    if not has_ledger(config.state_dir):
+        yield _ok(f"{path}: will be made at the first start")
+        return
+    pending = pending_migrations(path)
+    if pending:
+        yield _warn(f"{path}: lacks {', '.join(pending)}", "vampd migrate, or start the daemon")
+        return
+    with reading(config.state_dir) as ledger:
+        (verdict,) = ledger.execute("pragma quick_check(1)").fetchone()
+    if verdict == "ok":
+        yield _ok(f"{path}: whole, schema up to date")
+    else:
+        yield _bad(f"{path}: {verdict}", "stop the daemon, keep a copy of it, restore a backup")
+
+
+def _roots(config: Config) -> Iterator[Finding]:
+    markers = {}
+    if config.state_dir.is_dir() and has_ledger(config.state_dir):
+        with reading(config.state_dir) as ledger:
+            markers = root_markers(ledger)
+    for root in config.roots:
+        yield from _root(root.path, str(root.kind), markers.get(str(root.path)))
+        if root.path.is_dir():
+            yield _space(root.path, max(config.disk.keep_free_gb * 1e9, _LEAST_FREE_BYTES))
+
+
+def _root(path: Path, kind: str, marker: str | None) -> Iterator[Finding]:
+    name = f"{kind} root {path}"
+    if not path.is_dir():
+        yield _bad(f"{name}: no such folder", "mount its disk")
+        return
+    if marker is not None:
+        state = check_marker(path, marker)
+        if state is not MarkerState.OK:
+            yield _bad(f"{name}: its marker is {state}: not the disk that it was", "mount its disk")
+            return
+    elif not is_mount_point(path) and not any(path.iterdir()):
+        yield _warn(f"{name}: empty, and no mount point", "mount its disk")
+        return
+    yield _writable(path, name)
+
+
+def _writable(folder: Path, name: str) -> Finding:
+    owner = folder.stat()
+    mode = f"owner {owner.st_uid}:{owner.st_gid}, mode {owner.st_mode & 0o7777:04o}"
+    if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return _ok(f"{name}: {mode}, uid {os.geteuid()} may write it")
+    return _bad(f"{name}: {mode}, uid {os.geteuid()} may not write it", f"chown or chmod {folder}")
+
+
+def _space(folder: Path, least_bytes: float) -> Finding:
+    free = free_bytes(folder)
+    text = f"{folder}: {size_text(free)} free"
+    if free < least_bytes:
+        return _warn(f"{text}, less than {size_text(int(least_bytes))}", "make room")
+    return _ok(text)
+
+
+def _far_side(config: Config) -> Iterator[Finding]:
+    for root in config.roots:
+        delivery = config.delivery.of(root.kind)
+        if delivery is not None:
+            yield from _caught(_asking(delivery.destination), config)
+
+
+def _asking(place: Place) -> Callable[[Config], Iterator[Finding]]:
+    """A check of one destination: reachable, a folder, and the programs that are needed there."""
+
+    def check(config: Config) -> Iterator[Finding]:
+        command = ssh_command(
+            place,
+            ["sh", "-c", _FAR, "sh", place.path],
+            options=config.ssh.options,
+            connect_timeout_seconds=config.ssh.connect_timeout_seconds,
+        )
+        deadline = _DEADLINE_SECONDS + config.ssh.connect_timeout_seconds
+        finished = run(command, deadline_seconds=deadline)
+        if finished.code != 0:
+            words = finished.stderr_tail or f"exit status {finished.code}"
+            yield _bad(f"{place}: {words}", f"try it: ssh {place.host}")
+            return
+        complaints = finished.stdout.decode(errors="replace").splitlines()
+        for line in complaints:
+            yield _bad(f"{place}: {line}", "mend that over there")
+        if not complaints:
+            yield _ok(f"{place}: reachable, writable, has its programs")
+
+    return check
+
+
+_HERE = (_programs, _sqlite, _inotify, _service)
+_CHECKS = (_clock, _state_directory, _ledger, _roots, _far_side)
+
+
+def _ok(what: str) -> Finding:
+    return Finding(state="ok", what=what)
+
+
+def _warn(what: str, advice: str) -> Finding:
+    return Finding(state="warn", what=what, advice=advice)
+
+
+def _bad(what: str, advice: str) -> Finding:
+    return Finding(state="bad", what=what, advice=advice)

@@ -1,0 +1,177 @@
+"""`vampd verify DATE`: compute every digest afresh, here and at the far end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vampd.commands import dates
+from vampd.commands.screen import Screen, count_text, echo_json, paragraph
+from vampd.config import Config
+from vampd.errors import VampdError
+from vampd.io.clock import SystemClock
+from vampd.io.publish import digest_file
+from vampd.ledger import details
+from vampd.ledger.connection import Ledger
+from vampd.ledger.details import DeliverableRow
+from vampd.ledger.nights import get_night
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import Night, nights
+from vampd.stages import build, build_jobs, verify
+from vampd.states import OutputState
+
+#: Of many problems, so many are shown to people; programs get all of them.
+_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Verified:
+    """What was found of one night. Each problem is one line."""
+
+    night: Night
+    files: int
+    here: tuple[str, ...]
+    there: tuple[str, ...]
+    frames: tuple[str, ...] | None  #: None: pixels were not compared
+
+
+@click.command("verify")
+@dates.date_argument
+@click.option("--full", is_flag=True, help="Also compare every frame with its raw one.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def command(
+    context: click.Context, *, date: str, kind: str | None, full: bool, as_json: bool
+) -> None:
+    """Compute the digest of every file of a night again, here and at the far end.
+
+    Exit 1 when a file is missing or other than the ledger says. Changes nothing: neither files nor
+    the ledger.
+    """
+    config = context.obj.config()
+    with reading(config.state_dir) as ledger:
+        chosen = [
+            (night, details.deliverables(ledger, night))
+            for night in dates.resolve(nights(ledger), date, kind)
+        ]
+    found = [_verified(config, night, rows, full=full) for night, rows in chosen]
+    if as_json:
+        echo_json({"nights": [_as_json(each) for each in found]})
+    else:
+        for each in found:
+            _show(each, Screen.of_stdout())
+    if any(_problems(each) or not each.files for each in found):
+        context.exit(1)
+
+
+def _verified(config: Config, night: Night, rows: list[DeliverableRow], *, full: bool) -> _Verified:
+    return _Verified(
+        night=night,
+        files=len(rows),
+        here=tuple(_here(Path(night.folder), rows)),
+        there=tuple(_there(config, night, rows)),
+        frames=tuple(_frames(config, night)) if full else None,
+    )
+
+
+def _here(folder: Path, rows: list[DeliverableRow]) -> Iterator[str]:
+    for row in rows:
+        try:
+            found = digest_file(folder / row.path)
+        except OSError as error:
+            yield f"{row.path}: {error.strerror}"
+            continue
+        if found is None:
+            yield f"{row.path}: no regular file"
+        elif found.sha256 != row.sha256:
+            yield f"{row.path}: its digest is {found.sha256}, and {row.sha256} in the ledger"
+
+
+def _there(config: Config, night: Night, rows: list[DeliverableRow]) -> Iterator[str]:
+    delivery = config.delivery.of(night.kind)
+    if not rows:
+        return
+    if delivery is None:
+        yield f"delivery.{night.kind} is not set, so nobody can be asked"
+        return
+    job: verify.VerifyJob = {
+        "night": str(night),
+        "verify_at": str(delivery.safe_at(night.date)),
+        "destination": str(delivery.sent_to(night.date)),
+        "files": [
+            {"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256} for row in rows
+        ],
+        "ssh_options": list(config.ssh.options),
+        "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
+    }
+    try:
+        results = verify.work(job)["results"]
+    except VampdError as error:
+        yield str(error)
+        return
+    for result in results:
+        if result["verdict"] != "verified":
+            why = f", {result['why']}" if result["why"] else ""
+            yield f"{result['path']}: {result['verdict']}{why}"
+
+
+def _frames(config: Config, night: Night) -> Iterator[str]:
+    """What differs between raw frames and outputs, read by another program than wrote them."""
+    with reading(config.state_dir) as connection:
+        units = {
+            f"{row.cube}.{row.camera}": None
+            for row in details.outputs(connection, night)
+            if row.state is not OutputState.PLANNED
+        }
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(units, label=str(night), file=sys.stderr, hidden=hidden) as watched:
+        for unit in watched:
+            # One moment a unit: a reader that stays keeps the write-ahead log from being folded in.
+            with reading(config.state_dir) as connection:
+                ledger = Ledger(connection, SystemClock())
+                job = build_jobs.prepare(
+                    ledger, get_night(ledger, night.id), unit, config.compress.tiles
+                )
+            try:
+                yield from build.compare_all_frames(job)
+            except VampdError as error:
+                yield f"cube {unit}: {error}"
+
+
+def _problems(found: _Verified) -> tuple[str, ...]:
+    return (*found.here, *found.there, *(found.frames or ()))
+
+
+def _show(found: _Verified, screen: Screen) -> None:
+    click.echo(f"{found.night}, {found.night.folder}: {count_text(found.files, 'file')}")
+    if not found.files:
+        click.echo("  nothing to verify yet: no file was made")
+        return
+    parts = [("here", found.here), ("far end", found.there)]
+    if found.frames is not None:
+        parts.append(("frames", found.frames))
+    for label, problems in parts:
+        verdict = screen.word("bad", text=f"{len(problems)} wrong") if problems else "ok"
+        click.echo(f"  {label:<8} {verdict if problems else screen.word('ok')}")
+        for problem in problems[:_LINES]:
+            click.echo(paragraph("    ", problem))
+        if len(problems) > _LINES:
+            click.echo(f"    and {len(problems) - _LINES} more (--json has all)")
+
+
+def _as_json(found: _Verified) -> dict[str, Any]:
+    return {
+        "kind": found.night.kind,
+        "date": found.night.date,
+        "folder": found.night.folder,
+        "ok": bool(found.files) and not _problems(found),
+        "files": found.files,
+        "here": list(found.here),
+        "far_end": list(found.there),
+        "frames": None if found.frames is None else list(found.frames),
+    }
