@@ -49,6 +49,8 @@ create table raw_file (
     why text,
     unique (night, path)
 ) strict;
+-- Operators look at counts, of 20 000 files a night: 1 ms instead of 6.
+create index raw_file_counted on raw_file (night, role, state);
 
 -- What a whole cube's header and timing file say. Made with the cube, gone with its identity.
 create table cube (

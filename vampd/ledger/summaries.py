@@ -21,7 +21,7 @@ from vampd.states import (
 )
 
 #: Of the nights that need nothing more, this many are told unless all are asked for.
-RECENT = 30
+RECENT = 20
 
 _PLANNED_BATCH = 1
 
