@@ -361,6 +361,30 @@ def test_outputs_are_in_the_order_of_their_frame_ids() -> None:
     assert_complete(night.cubes, plan)
 
 
+def test_of_outputs_that_begin_together_the_synchronised_come_first() -> None:
+    night = make_night([Scene(triggers=20, noise_us=0.0, offset_us=100.0)])
+    loner = replace(
+        night.cubes[0],
+        raw_file=77,
+        cards={**night.cubes[0].cards, "EXTTRIG": False},
+        acquired_us=night.cubes[0].acquired_us + 50,
+    )
+
+    plan = plan_night([loner, *night.cubes], LIMITS)
+
+    assert [(o.synchronised, o.camera) for o in plan.outputs] == [(True, 1), (True, 2), (False, 1)]
+    assert len({o.first_us for o in plan.outputs}) == 1
+
+
+def test_the_larger_camera_decides_how_many_frames_fit() -> None:
+    night = make_night([Scene(triggers=100)])
+    cubes = [replace(cube, height=cube.height * cube.camera) for cube in night.cubes]
+
+    plan = plan_night(cubes, CubeLimits(max_bytes=32 * 48 * 2 * 25))
+
+    assert [output.frames for output in camera1(plan)] == [25] * 4
+
+
 def test_the_order_of_the_files_does_not_matter() -> None:
     night, plan = planned(
         Scene(triggers=300, lost1=frozenset({3}), **FLC), Scene(triggers=40, period_us=9000.0)

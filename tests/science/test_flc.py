@@ -172,8 +172,8 @@ def test_a_glitch_in_one_time_mislabels_nothing(shift_us: int) -> None:
 
 def test_a_slip_of_the_phase_is_cut_out() -> None:
     before, truth_before = run(200, first_state=STATE_B)
-    after, truth_after = run(200, first_state=STATE_B)
-    times = np.concatenate((before, after + (before[-1] - START_US) + 1985))
+    after, truth_after = run(150, first_state=STATE_A)
+    times = np.concatenate((before, after + (before[-1] - START_US) + 1970))
     truth = np.concatenate((truth_before, truth_after))
 
     labels = label_states(times, jitter_us=30)
@@ -181,6 +181,26 @@ def test_a_slip_of_the_phase_is_cut_out() -> None:
     labelled = labels.states != DUBIOUS
     assert np.array_equal(labels.states[labelled], truth[labelled])
     assert np.count_nonzero(~labelled) < 40
+
+
+def test_noise_that_blurs_the_count_costs_no_label() -> None:
+    times, truth = run(2000, period_us=1000.0, jitter_us=500.0, noise_us=50.0)
+
+    labels = label_states(times, jitter_us=500)
+
+    assert np.array_equal(labels.states, truth)
+
+
+def test_three_frames_of_a_faster_run_are_dubious() -> None:
+    # Triggers 0, 1 and 4 of T = 600, J = 300 look like T = 1200, J = 300.
+    times = START_US + np.array([0, 900, 2400])
+    prior = Noise(variance_us2=30.0, degrees=50)
+
+    alone = label_states(times, jitter_us=300, prior=prior)
+    beside = label_states(times, jitter_us=300, prior=prior, closest_us=lambda _first, _last: 297)
+
+    assert np.all(alone.states != DUBIOUS)
+    assert np.all(beside.states == DUBIOUS)
 
 
 def test_a_period_that_changes_in_mid_run_is_noticed() -> None:
@@ -214,3 +234,11 @@ def test_the_difference_of_the_cameras_shows_the_noise_of_their_means() -> None:
 
     assert noise is not None
     assert abs(noise.variance_us2 - 100) < 10
+
+
+def test_three_frames_alone_do_not_show_their_noise() -> None:
+    times = START_US + np.array([0, 2031, 4001])
+
+    labels = label_states(times, jitter_us=30)
+
+    assert np.all(labels.states == DUBIOUS)

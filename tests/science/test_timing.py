@@ -216,3 +216,11 @@ def test_old_rows_get_their_acquisition_column() -> None:
     assert again.has_acquisition
     assert again.acquired_us.tolist() == timing.acquired_us.tolist()
     assert [line.split()[-2:] for line in again.rows] == [line.split()[-2:] for line in timing.rows]
+
+
+def test_logging_times_are_rounded_to_the_nearest_microsecond() -> None:
+    lines = [row(0, None, "1762405945.326055499"), row(1, None, "1762405945.328055500")]
+
+    timing = parse_timing(b"".join(lines))
+
+    assert timing.acquired_us.tolist() == [1_762_405_945_326_055, 1_762_405_945_328_056]

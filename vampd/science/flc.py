@@ -123,6 +123,8 @@ def _label_section(times_us: NDArray[np.int64], known: _Known) -> Labels:
     intervals = np.diff(times_us).astype(np.float64)
     rough, _ = rough_model(intervals, known.jitter_us, known.prior)
     count = count_triggers(intervals, rough)
+    if rough.tells_states:
+        count = _without_contradictions(count, rough)
     model, contradicts = _refined_model(count, rough, known)
     needed = _ALTERNATION if known.jitter_us and not contradicts else _ALTERNATION_ALONE
     if (
@@ -130,7 +132,6 @@ def _label_section(times_us: NDArray[np.int64], known: _Known) -> Labels:
         and _longest_alternation(count) >= needed
         and not _hides_triggers(times_us, model, known)
     ):
-        count = _without_contradictions(count, model)
         states = _decided(count, model)
     follows[1:] = count.triggers == 1
     finding = Finding(

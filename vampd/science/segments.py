@@ -34,8 +34,8 @@ def progressions(
         return
     steps = np.diff(columns, axis=1)
     parted = np.any(np.diff(keys, axis=1) != 0, axis=0)
-    # Where a step differs from the one before, or a key changes, a run must end.
-    turns = np.flatnonzero(np.any(steps[:, 1:] != steps[:, :-1], axis=0) | parted[1:]) + 1
+    # A run ends where a step differs from the one before, and where a key changes.
+    turns = np.flatnonzero(np.any(steps[:, 1:] != steps[:, :-1], axis=0)) + 1
     ends = np.flatnonzero(parted)
     first = 0
     while first < rows:
