@@ -137,7 +137,7 @@ destination = "{self.folder}/far/engineering"
         for stage in STAGES_OF[kind]:
             if stage is upto:
                 state = "pending"
-            elif stage is not Stage.BUILD:
+            if stage is not Stage.BUILD:
                 self.task(night, stage, state)
             elif state == "done":
                 self.task(night, stage, state, "1.1")

@@ -1,0 +1,34 @@
+"""`migrate` makes the ledger what this version needs, and only when nobody else writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands.ledgers import Site
+from vampd.errors import OperatorError
+from vampd.io.lock import StateLock
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(folder=tmp_path / "site")
+
+
+def test_a_dry_run_names_the_migrations_and_makes_nothing(site: Site) -> None:
+    assert site.answer("migrate", "--dry-run")["migrations"] == ["0001_ledger"]
+    assert not site.ledger.exists()
+
+
+def test_twice_is_once(site: Site) -> None:
+    assert "applied 0001_ledger" in site.said("migrate")
+    assert "nothing to apply" in site.said("migrate")
+    assert site.answer("status")["nights"] == []
+
+
+def test_not_while_a_daemon_runs(site: Site) -> None:
+    with StateLock.acquire(site.state), pytest.raises(OperatorError, match="held by pid"):
+        site.said("migrate")
+
+    assert not site.ledger.exists()
