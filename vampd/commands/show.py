@@ -138,7 +138,8 @@ def _show_stage(
 def _show_files(found: _Details, screen: Screen) -> None:
     summary = found.summary
     cubes = [row for row in found.raw if row.role == "cube"]
-    size = sum(row.size_bytes for row in cubes if row.state is not FileState.GONE)
+    apart = {FileState.GONE, FileState.LATE}
+    size = sum(row.size_bytes for row in cubes if row.state not in apart)
     frames = sum(row.frames or 0 for row in cubes if row.state is FileState.WHOLE)
     click.echo(screen.title("files"))
     click.echo(
