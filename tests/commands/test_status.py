@@ -158,6 +158,15 @@ def test_a_failure_is_told_in_three_lines(site: Site) -> None:
     assert "  next  mend that, then: vampd retry 20251102" in screen
 
 
+def test_what_failed_is_told_before_what_only_waits(site: Site) -> None:
+    night = site.night("20251102", "failed")
+    for unit, state, error in (("1.1", "pending", "disk full"), ("2.1", "failed", "bad header")):
+        site.task(night, Stage.BUILD, state, unit, error=error)
+
+    assert "failed: build of 2.1: bad header" in site.said("status")
+    assert site.answer("status")["nights"][0]["cause"] == "bad header"
+
+
 def test_a_waiting_night_says_when_it_goes_on(site: Site) -> None:
     night = site.night("20251102", "waiting", cause="ssh: connect to host scexao6: No route")
     site.task(night, Stage.VERIFY, "pending", error="ssh exited 255", due_us=1_762_450_000_000_000)
