@@ -69,6 +69,7 @@ def _random_scene(
     shortest_us = limit_us * random.choice([1.03, 1.1, 1.3, 2.0, 4.0]) + 2 * noise_us
     period_us = float(min(shortest_us + jitter_us * random.choice([1.0, 1.0, 2.0]), 60_000))
     period_us = max(period_us, 2 * jitter_us)
+    gaussian = bool(random.random() < 0.4)
     triggers = int(random.choice([1, 2, 3, 5, 8, 20, 60, 300, 1500]))
     return Scene(
         triggers=triggers,
@@ -76,7 +77,8 @@ def _random_scene(
         jitter_us=jitter_us,
         header_jitter_us=int(jitter_us) if random.random() < 0.8 and jitter_us else None,
         offset_us=offset_us,
-        noise_us=noise_us,
+        noise_us=noise_us / 2 if gaussian else noise_us,
+        gaussian=gaussian,
         slow=slow,
         rows=rows,
         lost1=_lost(random, triggers),

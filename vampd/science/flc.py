@@ -50,6 +50,7 @@ MINIMUM_FRAMES = 3  #: a shorter run shows no alternation
 # takes more: two intervals of which one lacks a frame alternate too, by half a period.
 _ALTERNATION = 2
 _ALTERNATION_ALONE = 4
+_STRANGE_SIGMAS = 5.0  # an interval of a short chain this far from J spoils it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,10 +256,18 @@ def _log_odds(
 
 
 def _decided(count: TriggerCount, model: IntervalModel) -> NDArray[np.int8]:
-    """States of all frames: each chain has the parity that its evidence demands."""
+    """States of all frames: each chain has the parity that its evidence demands.
+
+    A short chain must suit its verdict throughout: one time that is off can turn it.
+    """
     evidence = _evidence(count, model)
     odds = _log_odds(evidence.total_us, evidence.intervals, model)
     sign = np.where(np.abs(odds) >= EVIDENCE, np.sign(odds), 0)
+    chain = count.chain[:-1]
+    strange_us = np.abs(_votes(count, model) * sign[chain] - model.jitter_us) * count.telling
+    strange = strange_us > _STRANGE_SIGMAS * model.cautious_sigma_us
+    spoilt = np.bincount(chain[strange], minlength=len(sign)) > 0
+    sign[spoilt & (evidence.intervals < 2 * WINDOW)] = 0
     states: NDArray[np.int8] = (sign[count.chain] * _parity(count.place)).astype(np.int8)
     return states
 
@@ -299,13 +308,18 @@ def _cut_turns(
 def _cut_odd_stretches(
     count: TriggerCount, model: IntervalModel, triggers: NDArray[np.int64]
 ) -> None:
-    """Cut off, in place, stretches without a missing frame that contradict their chain."""
+    """Cut off, in place, stretches without a missing frame that contradict their chain.
+
+    A long one may decide for itself, a short one is dubious.
+    """
     parted = count.triggers != 1
     links = np.flatnonzero(parted)
     stretch = np.cumsum(parted)
     evidence = _summed(stretch, count, model)
     odds = _log_odds(evidence.total_us, evidence.intervals, model)
     of_chain = np.sign(_evidence(count, model).total_us)[count.chain[:-1]]
-    odd = np.unique(stretch[(odds[stretch] * of_chain <= -EVIDENCE) & ~parted])
+    contradicts = (odds[stretch] * of_chain <= -EVIDENCE) & ~parted
+    odd = np.unique(stretch[contradicts])
     triggers[links[odd[odd > 0] - 1]] = 0
     triggers[links[odd[odd < len(links)]]] = 0
+    triggers[contradicts & (evidence.intervals[stretch] < 2 * WINDOW)] = 0
