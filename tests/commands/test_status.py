@@ -189,6 +189,13 @@ def test_a_held_night_names_the_decision_and_the_kind_where_two_nights_share_a_d
     assert "then: vampd release 20251102 --kind archive" in screen
 
 
+def test_a_night_held_by_failed_work_is_to_be_retried(site: Site) -> None:
+    night = site.night("20251102", "held", cause="a.fits changed since it was recorded")
+    site.task(night, Stage.BUILD, "failed", "1.1", error="a.fits changed since it was recorded")
+
+    assert "then: vampd retry 20251102" in re.sub(r"\s+", " ", site.said("status"))
+
+
 def test_when_all_is_well_the_screen_is_short(site: Site) -> None:
     for day in range(1, 8):
         night = site.night(f"2025110{day}", "safe")

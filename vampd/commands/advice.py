@@ -56,7 +56,8 @@ def next_step(summary: Summary, *, both_kinds: bool) -> str:
         when = f"it goes on by itself at {time_text(due)}" if due else "it goes on by itself"
         return f"{when}; at once: vampd retry {name}"
     if night.status is NightStatus.HELD:
-        return f"decide (vampd show {name}), then: vampd release {name}"
+        verb = "release" if trouble is None else "retry"
+        return f"decide (vampd show {name}), then: vampd {verb} {name}"
     return f"mend that, then: vampd retry {name}"
 
 
