@@ -6,13 +6,16 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.shipped import migrations_folder
 
 LEDGER_NAME = "ledger.sqlite3"
+
+Row: TypeAlias = sqlite3.Row
+"""A row of the ledger; columns by name."""
 
 _SET = "vampd"
 _BUSY_MS = 30_000

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 
 
 def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: str) -> None:
@@ -20,14 +19,14 @@ def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: st
     )
 
 
-def deliverables_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+def deliverables_of(ledger: Ledger, night: int) -> list[Row]:
     """Every file listed for the other machine, the manifest last."""
     return ledger.rows(
         "select * from deliverable where night = ? order by path like 'manifest%', path", [night]
     )
 
 
-def plain(rows: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
+def plain(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Deliverables as plain values, for a worker."""
     return [{name: row[name] for name in ("path", "size_bytes", "sha256")} for row in rows]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.ledger.blobs import pack_times
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue, FileIdentity
 from vampd.states import FileState
 
@@ -31,13 +30,13 @@ class CubeFacts:
     acquired_us: NDArray[np.int64]
 
 
-def files_of(ledger: Ledger, night: int) -> dict[str, sqlite3.Row]:
+def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
     """Every file ever seen in the night, by path."""
     rows = ledger.rows("select * from raw_file where night = ?", [night])
     return {row["path"]: row for row in rows}
 
 
-def identity(row: sqlite3.Row) -> FileIdentity:
+def identity(row: Row) -> FileIdentity:
     """Who the file was when last seen."""
     return FileIdentity(
         inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
@@ -120,7 +119,7 @@ def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> 
     )
 
 
-def cubes_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+def cubes_of(ledger: Ledger, night: int) -> list[Row]:
     """The whole cubes of a night with their facts, in the order of their paths."""
     return ledger.rows(
         "select raw_file.path, raw_file.camera, raw_file.sha256, cube.* from cube"
@@ -130,7 +129,7 @@ def cubes_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
     )
 
 
-def without_digest(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+def without_digest(ledger: Ledger, night: int) -> list[Row]:
     """Whole files of a night whose digest is not known yet, oldest first."""
     return ledger.rows(
         "select id, path, size_bytes from raw_file where night = ? and state = 'whole'"
@@ -158,7 +157,7 @@ def quarantine(ledger: Ledger, night: int, path: str, reason: str) -> bool:
     return True
 
 
-def twins(ledger: Ledger, row: sqlite3.Row) -> list[sqlite3.Row]:
+def twins(ledger: Ledger, row: Row) -> list[Row]:
     """A cube and its timing file, by the row of either; any other file alone."""
     if row["stem"] is None or row["role"] not in {"cube", "timing"}:
         return [row]
@@ -186,5 +185,5 @@ def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
     return {**_plain_file(cube), "timing": _plain_file(timing)}
 
 
-def _plain_file(row: sqlite3.Row) -> dict[str, Any]:
+def _plain_file(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("path", "inode", "size_bytes", "modified_ns")}

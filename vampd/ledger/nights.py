@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 from vampd.errors import OperatorError
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.states import Kind, NightStatus, may_move
 
 
-def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> sqlite3.Row:
+def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
     """The night's row, made when this is the first time that its folder is seen."""
     row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
     if row is None:
@@ -32,14 +31,14 @@ def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> sqlite3.
     return row
 
 
-def get_night(ledger: Ledger, number: int) -> sqlite3.Row:
+def get_night(ledger: Ledger, number: int) -> Row:
     """The row of a night that exists."""
     row = ledger.row("select * from night where id = ?", [number])
     assert row is not None, number
     return row
 
 
-def find_night(ledger: Ledger, kind: str, date: str) -> sqlite3.Row:
+def find_night(ledger: Ledger, kind: str, date: str) -> Row:
     """The row of the night that an operator named. OperatorError: there is none."""
     row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
     if row is None:
@@ -48,14 +47,14 @@ def find_night(ledger: Ledger, kind: str, date: str) -> sqlite3.Row:
     return row
 
 
-def label(night: sqlite3.Row) -> str:
+def label(night: Row) -> str:
     """How messages name a night."""
     return f"{night['kind']} {night['date']}"
 
 
 def set_status(
     ledger: Ledger,
-    night: sqlite3.Row,
+    night: Row,
     status: NightStatus,
     cause: str | None,
     why: str | None = None,

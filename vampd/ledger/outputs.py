@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.numbers import frame_id_text
 from vampd.records import Plan, PlannedOutput, Report, Segment
 from vampd.states import OutputState, Stage
@@ -113,12 +112,12 @@ def _content_key(output: PlannedOutput, digests: Mapping[int, str]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def outputs_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+def outputs_of(ledger: Ledger, night: int) -> list[Row]:
     """All outputs of a night, in the order of their frame IDs."""
     return ledger.rows("select * from output where night = ? order by ordinal", [night])
 
 
-def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[sqlite3.Row]:
+def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[Row]:
     """The outputs of one cube and camera; *unit* as `unit_of` names it."""
     cube, camera = unit.split(".")
     return ledger.rows(
@@ -127,18 +126,18 @@ def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[sqlite3.Row]:
     )
 
 
-def unit_of(output: sqlite3.Row) -> str:
+def unit_of(output: Row) -> str:
     """The unit of work to which an output belongs."""
     return f"{output['cube']}.{output['camera']}"
 
 
-def segments_of(ledger: Ledger, output: int) -> list[sqlite3.Row]:
+def segments_of(ledger: Ledger, output: int) -> list[Row]:
     """The segments of one output, in the order of its frames."""
     return ledger.rows("select * from segment where output = ? order by position", [output])
 
 
 def acquired_us(
-    segments: Sequence[sqlite3.Row], times: Mapping[int, NDArray[np.int64]]
+    segments: Sequence[Row], times: Mapping[int, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """Acquisition times of an output's frames: a pair's is floor((t1 + t2) / 2).
 
@@ -169,7 +168,7 @@ def bind_frame_ids(ledger: Ledger, numbers: Mapping[str, int], night: int) -> No
         ledger.update("output", output["id"], frame_id=numbers[output["content_key"]])
 
 
-def file_name(output: sqlite3.Row) -> str:
+def file_name(output: Row) -> str:
     """The output's name on disk, without ending: its frame ID where it has one."""
     if output["frame_id"] is not None:
         return frame_id_text(output["frame_id"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.states import ErrorClass, Stage, TaskState
 
 
@@ -19,21 +18,21 @@ def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
     )
 
 
-def tasks_of(ledger: Ledger, night: int) -> list[sqlite3.Row]:
+def tasks_of(ledger: Ledger, night: int) -> list[Row]:
     """All tasks of a night."""
     return ledger.rows("select * from task where night = ? order by id", [night])
 
 
-def get_task(ledger: Ledger, number: int) -> sqlite3.Row:
+def get_task(ledger: Ledger, number: int) -> Row:
     """The row of a task that exists."""
     row = ledger.row("select * from task where id = ?", [number])
     assert row is not None, number
     return row
 
 
-def claim(ledger: Ledger, number: int) -> sqlite3.Row | None:
+def claim(ledger: Ledger, number: int) -> Row | None:
     """Claim a pending task that is due; None when it is not there to be claimed."""
-    row: sqlite3.Row | None = ledger.execute(
+    row: Row | None = ledger.execute(
         "update task set state = 'running', attempts = attempts + 1, started_us = :now,"
         " finished_us = null, changed_us = :now, changed_by = :actor, why = null"
         " where id = :id and state = 'pending' and due_us <= :now returning *",
@@ -42,14 +41,14 @@ def claim(ledger: Ledger, number: int) -> sqlite3.Row | None:
     return row
 
 
-def finish(ledger: Ledger, task: sqlite3.Row) -> bool:
+def finish(ledger: Ledger, task: Row) -> bool:
     """Mark a claimed task done; False when the claim was lost meanwhile."""
     return _leave(ledger, task, TaskState.DONE, why=None, crashes=0)
 
 
 def put_back(
     ledger: Ledger,
-    task: sqlite3.Row,
+    task: Row,
     error_class: ErrorClass | None,
     error: str | None,
     *,
@@ -69,7 +68,7 @@ def put_back(
     )
 
 
-def fail(ledger: Ledger, task: sqlite3.Row, error_class: ErrorClass, error: str) -> bool:
+def fail(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> bool:
     """Give a claimed task up: an operator must act."""
     return _leave(
         ledger, task, TaskState.FAILED, why=error, crashes=0, error_class=error_class, error=error
@@ -78,7 +77,7 @@ def fail(ledger: Ledger, task: sqlite3.Row, error_class: ErrorClass, error: str)
 
 def _leave(
     ledger: Ledger,
-    task: sqlite3.Row,
+    task: Row,
     state: TaskState,
     *,
     why: str | None,
@@ -88,8 +87,8 @@ def _leave(
     due_us: int = 0,
 ) -> bool:
     failing_since_us = None
-    if error is not None:
-        failing_since_us = task["failing_since_us"] or ledger.now_us()
+    if error is not None or state is TaskState.DONE:
+        failing_since_us = task["failing_since_us"] or (ledger.now_us() if error else None)
     cursor = ledger.execute(
         "update task set state = :state, error_class = :error_class, error = :error,"
         " due_us = :due_us, crashes = :crashes, failing_since_us = :failing_since_us,"
@@ -156,3 +155,19 @@ def forget_tasks(ledger: Ledger, night: int, why: str) -> None:
             {**ledger.stamp(why), "night": night},
         )
         ledger.execute("delete from task where night = ?", [night])
+
+
+def reopen(
+    ledger: Ledger, task: Row, error_class: ErrorClass, error: str, *, due_us: int | None
+) -> None:
+    """Make a task that was done pending again, from *due_us* on; failed without one."""
+    ledger.update(
+        "task",
+        task["id"],
+        state=TaskState.FAILED if due_us is None else TaskState.PENDING,
+        error_class=error_class,
+        error=error,
+        due_us=due_us or 0,
+        failing_since_us=task["failing_since_us"] or ledger.now_us(),
+        **ledger.stamp(error),
+    )

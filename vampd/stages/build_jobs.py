@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vampd.ledger import deliveries, files, outputs
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
 from vampd.ledger.numbers import frame_id_text
 from vampd.records import Report
+from vampd.io.publish import create_folder
+from vampd.stages import build
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.states import Stage
 
 SCRATCH_FOLDER = ".vampd/scratch"
 
 
-def prepare(ledger: Ledger, night: sqlite3.Row, unit: str, tiles: str) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, unit: str, tiles: str) -> dict[str, Any]:
     """The job of one cube and camera, as `build.work` takes it."""
     rows = outputs.outputs_of_unit(ledger, night["id"], unit)
     segments = {row["id"]: outputs.segments_of(ledger, row["id"]) for row in rows}
@@ -53,7 +54,15 @@ def prepare(ledger: Ledger, night: sqlite3.Row, unit: str, tiles: str) -> dict[s
     }
 
 
-def record(ledger: Ledger, task: sqlite3.Row, result: Mapping[str, Any]) -> None:
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Build in a scratch folder that is there."""
+    scratch = Path(job["scratch"])
+    create_folder(scratch.parent)
+    create_folder(scratch)
+    return build.work(job)
+
+
+def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
     """Keep sizes and digests, and list the files for the other machine."""
     night = get_night(ledger, task["night"])
     names = {

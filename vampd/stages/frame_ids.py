@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 from vampd.errors import OperatorError
 from vampd.io.publish import create_folder
 from vampd.ledger import deliveries, numbers, outputs
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.stages.build import OUTPUT_FOLDER
 from vampd.stages.manifest import write_name_changes
 
 
-def prepare(ledger: Ledger, night: sqlite3.Row, first: int | None) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, first: int | None) -> dict[str, Any]:
     """Reserve and bind the IDs, durably, before anything bears them.
 
     OperatorError: the configuration does not say where the numbers begin.
@@ -41,7 +40,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     return dict(write_name_changes({"folder": job["folder"], "changes": job["changes"]}))
 
 
-def record(ledger: Ledger, task: sqlite3.Row, listed: Mapping[str, Any]) -> None:
+def record(ledger: Ledger, task: Row, listed: Mapping[str, Any]) -> None:
     """List `name_changes.txt` for the other machine."""
     deliveries.list_file(
         ledger, task["night"], listed["path"], listed["size_bytes"], listed["sha256"]

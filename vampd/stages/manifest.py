@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, NotRequired, TypedDict
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.publish import create_folder, create_scratch, publish_bytes, sync_folder
 from vampd.ledger import deliveries, outputs
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.numbers import frame_id_text
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
 from vampd.stages.listed import ListedFile, check_sizes
@@ -64,7 +63,7 @@ class ChecksumsJob(TypedDict):
     files: list[ListedFile]
 
 
-def prepare(ledger: Ledger, night: sqlite3.Row) -> ManifestJob:
+def prepare(ledger: Ledger, night: Row) -> ManifestJob:
     """The manifest of a night whose outputs are all built."""
     files: list[NumberedFile] = [
         {
@@ -78,7 +77,7 @@ def prepare(ledger: Ledger, night: sqlite3.Row) -> ManifestJob:
     return {"folder": night["folder"], "date": night["date"], "files": files, "digests": False}
 
 
-def record(ledger: Ledger, task: sqlite3.Row, listed: Mapping[str, Any]) -> None:
+def record(ledger: Ledger, task: Row, listed: Mapping[str, Any]) -> None:
     """List the manifest for the other machine."""
     deliveries.list_file(
         ledger, task["night"], listed["path"], listed["size_bytes"], listed["sha256"]

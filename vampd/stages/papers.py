@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vampd.ledger import deliveries, outputs
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
 from vampd.stages.manifest import SCRATCH_FOLDER, replace_file, write_checksums
 
@@ -24,7 +23,7 @@ NIGHT_LOG = f"{SCRATCH_FOLDER}/night.log"
 JOURNAL = f"{SCRATCH_FOLDER}/journal.jsonl"
 
 
-def list_night_log(ledger: Ledger, night: sqlite3.Row) -> str:
+def list_night_log(ledger: Ledger, night: Row) -> str:
     """The text of the night's log, listed for the other machine."""
     text = "".join(f"{line}\n" for line in _night_log(ledger, night))
     content = text.encode()
@@ -33,7 +32,7 @@ def list_night_log(ledger: Ledger, night: sqlite3.Row) -> str:
     return text
 
 
-def prepare(ledger: Ledger, night: sqlite3.Row) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
     """All papers as plain values."""
     night_log = list_night_log(ledger, night)
     listed = deliveries.plain(deliveries.deliverables_of(ledger, night["id"]))
@@ -58,7 +57,7 @@ def work(job: dict[str, Any]) -> None:
     write_checksums({"folder": job["folder"], "files": job["checksums"]})
 
 
-def _night_log(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
+def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
     yield f"{label(night)}: what the cameras wrote, and what vampd made of it"
     files = ledger.rows("select * from raw_file where night = ? order by path", [night["id"]])
     kinds = Counter((row["role"], row["state"]) for row in files if row["state"] != "gone")
@@ -82,7 +81,7 @@ def _night_log(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
         )
 
 
-def _rejected(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
+def _rejected(ledger: Ledger, night: Row) -> Iterator[str]:
     for row in ledger.rows(
         "select segment.*, raw_file.path from segment join raw_file"
         " on raw_file.id = segment.raw_file where segment.night = ? and output is null"
@@ -93,6 +92,6 @@ def _rejected(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
         yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"
 
 
-def _journal(ledger: Ledger, night: sqlite3.Row) -> Iterator[str]:
+def _journal(ledger: Ledger, night: Row) -> Iterator[str]:
     for row in ledger.rows("select * from event where night = ? order by id", [night["id"]]):
         yield json.dumps(dict(row)) + "\n"

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from vampd.errors import InputError
 from vampd.ledger import files, outputs, tasks
 from vampd.ledger.blobs import unpack_times
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RawCube, Report
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.states import Stage
 
 
-def prepare(ledger: Ledger, night: sqlite3.Row, limits: CubeLimits) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, limits: CubeLimits) -> dict[str, Any]:
     """Everything the plan needs, as plain values."""
     return {
         "limits": {
@@ -33,7 +32,7 @@ def work(job: Mapping[str, Any]) -> Plan:
     return plan_night([_raw_cube(row) for row in job["cubes"]], CubeLimits(**job["limits"]))
 
 
-def record(ledger: Ledger, task: sqlite3.Row, plan: Plan) -> None:
+def record(ledger: Ledger, task: Row, plan: Plan) -> None:
     """Write the plan and the build tasks that follow from it."""
     night = task["night"]
     with ledger.transaction():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -13,7 +12,7 @@ from vampd.io import rsync
 from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.ledger import deliveries
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
 from vampd.stages import papers
 from vampd.stages.listed import ListedFile, check_sizes
@@ -48,9 +47,7 @@ class TransferResult(TypedDict):
     seconds: float
 
 
-def prepare(
-    ledger: Ledger, night: sqlite3.Row, destination: str, ssh: Mapping[str, Any]
-) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, destination: str, ssh: Mapping[str, Any]) -> dict[str, Any]:
     """The night's papers, and a job each for what goes the first time and what goes again.
 
     *ssh* holds `ssh_options` and `connect_timeout_seconds`.
@@ -82,7 +79,7 @@ def send(job: Mapping[str, Any]) -> list[str]:
     return [file["path"] for each in job["jobs"] for file in each["files"]]
 
 
-def record(ledger: Ledger, task: sqlite3.Row, paths: Sequence[str]) -> None:
+def record(ledger: Ledger, task: Row, paths: Sequence[str]) -> None:
     """Note what was sent. It counts for nothing until it is verified."""
     deliveries.record_sent(ledger, task["night"], paths)
 

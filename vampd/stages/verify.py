@@ -5,7 +5,6 @@ Nothing else makes a file count as safe: no exit status, no size, no checksum ca
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
@@ -15,7 +14,7 @@ from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.io.sha256sum import Answer, digest_command, parse_digests
 from vampd.ledger import deliveries, outputs, tasks
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
 from vampd.stages.listed import ListedFile
 from vampd.states import OutputState, Stage
@@ -73,7 +72,7 @@ class VerifyResult(TypedDict):
 
 
 def prepare(
-    ledger: Ledger, night: sqlite3.Row, verify_at: str, destination: str, ssh: Mapping[str, Any]
+    ledger: Ledger, night: Row, verify_at: str, destination: str, ssh: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The job for every file that is not verified yet."""
     rows = deliveries.deliverables_of(ledger, night["id"])
@@ -86,7 +85,7 @@ def prepare(
     }
 
 
-def record(ledger: Ledger, task: sqlite3.Row, result: Mapping[str, Any]) -> str | None:
+def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
     """Keep the verdicts; return what is still awaited, None when all files are verified.
 
     What is missing or different is sent again: the transfer becomes pending once more.

@@ -225,10 +225,10 @@ def night_is_over(
         Complete looks since, that found nothing changed. At least one is needed even when
         *quiet_minutes* is 0: two looks in succession that agree.
     """
-    date_ends_us = _date_ends_us(night) + round(grace_minutes * _MINUTE_US)
+    ends_us = date_ends_us(night) + round(grace_minutes * _MINUTE_US)
     quiet_us = last_change_us + round(quiet_minutes * _MINUTE_US)
-    due_us = max(date_ends_us, quiet_us)
-    if now_us < date_ends_us:
+    due_us = max(ends_us, quiet_us)
+    if now_us < ends_us:
         waits_for = f"the end of its UTC date and {grace_minutes:g} min of grace"
     elif now_us < quiet_us:
         waits_for = f"{quiet_minutes:g} min without a change"
@@ -311,7 +311,8 @@ def _quarantined(reason: str) -> Verdict:
     return Verdict(state=FileState.QUARANTINED, reason=reason)
 
 
-def _date_ends_us(night: date) -> int:
+def date_ends_us(night: date) -> int:
+    """When the night's UTC date ends, microseconds since the Unix epoch."""
     # Not "the next day": the last date that Python knows has none.
     begins = datetime(night.year, night.month, night.day, tzinfo=UTC)
     return round(begins.timestamp()) * 1_000_000 + _DAY_US

@@ -1,0 +1,250 @@
+"""The whole life of the daemon.
+
+1. Take the lock of the state directory; open the ledger; put back what a dead daemon's
+   workers had claimed.
+2. Look at every night, and go on looking: events are hints, the scan is the truth.
+3. Hand out what is due, take back what came of it, answer the operators; until stopped.
+4. Stop in reverse: no new work, a moment for what runs, then it is killed and put back.
+
+One thread does all of it but the waiting. Timers, events and signals only wake it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import FrameType
+
+from vampd import __version__
+from vampd.config import Config, load
+from vampd.errors import ConfigError
+from vampd.io import systemd
+from vampd.io.clock import Clock, SystemClock
+from vampd.io.lock import StateLock
+from vampd.ledger import tasks
+from vampd.ledger.connection import Ledger, open_ledger
+from vampd.schedule.control import ControlServer
+from vampd.schedule.engine import Engine
+from vampd.schedule.idle import is_idle
+from vampd.schedule.orders import Orders
+from vampd.schedule.timers import Timers
+from vampd.schedule.workers import Workers
+from vampd.states import NightStatus
+from vampd.watch.events import EventHints
+from vampd.watch.rounds import Rounds
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 25.0  # the unit allows 30 before systemd kills
+_TICK_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 10.0
+_SECOND_NS = 1_000_000_000
+
+
+class Alarm:
+    """Wakes the loop from any thread or signal handler."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.scan = threading.Event()
+        self.stop = threading.Event()
+        self.reload = threading.Event()
+
+    def ring(self) -> None:
+        """Let the loop go round once."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b".")
+
+    def ring_scan(self) -> None:
+        """Let the loop look at the nights."""
+        self.scan.set()
+        self.ring()
+
+    def fileno(self) -> int:
+        """What becomes readable when somebody rang."""
+        return self._read
+
+    def silence(self) -> None:
+        """Forget all rings so far."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read, 4096):
+                pass
+
+    def listen(self) -> None:
+        """Let signals ring: TERM and INT stop, HUP reloads the configuration."""
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop.set()
+        self.ring()
+
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self.reload.set()
+        self.ring()
+
+
+def run(config_path: Path, *, until_idle: bool, clock: Clock | None = None) -> int:
+    """Run until told to stop, or *until_idle*; return the exit status."""
+    config = load(config_path)
+    clock = clock or SystemClock()
+    config.state_dir.mkdir(parents=True, exist_ok=True)
+    with StateLock.acquire(config.state_dir) as lock, _opened(config, clock) as ledger:
+        daemon = Daemon(config_path, config, ledger, lock, clock)
+        return daemon.live(until_idle=until_idle)
+
+
+@contextlib.contextmanager
+def _opened(config: Config, clock: Clock) -> Iterator[Ledger]:
+    ledger = open_ledger(config.state_dir, version=__version__, clock=clock)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+class Daemon:
+    """Everything that lives as long as the daemon does."""
+
+    def __init__(
+        self, config_path: Path, config: Config, ledger: Ledger, lock: StateLock, clock: Clock
+    ) -> None:
+        self._config_path = config_path
+        self._config = config
+        self._ledger = ledger
+        self._lock = lock
+        self._clock = clock
+        self._alarm = Alarm()
+        self._rounds = Rounds(ledger, clock, config)
+        self._workers = Workers(nice=config.workers.nice)
+        self._engine = Engine(ledger, config, self._rounds, self._workers)
+        self._orders = Orders(ledger, self._engine.cancel)
+        self._control = ControlServer(config.socket)
+        self._hints = EventHints([root.path for root in config.roots], self._alarm.ring)
+        self._timers = Timers()
+        self._life = 0
+        self._heard_ns = 0
+        self._scanned_ns = 0
+
+    def live(self, *, until_idle: bool) -> int:
+        """Begin, go round until stopped, end; return the exit status."""
+        self._begin()
+        try:
+            while not self._alarm.stop.is_set() and self._lock.still_held():
+                self._go_round()
+                if until_idle and is_idle(self._engine, self._rounds, self._ledger.now_us()):
+                    break
+        finally:
+            self._end()
+        troubled = {NightStatus.FAILED, NightStatus.HELD}
+        return 1 if until_idle and any(n.status in troubled for n in self._engine.facts) else 0
+
+    def _begin(self) -> None:
+        reaped = tasks.reap(self._ledger, "its worker died with the daemon")
+        if reaped:
+            log.info("%d tasks of the last daemon are put back", reaped)
+        now_us = self._ledger.now_us()
+        self._life = self._ledger.insert(
+            "daemon", started_us=now_us, pid=os.getpid(), version=__version__, heard_us=now_us
+        )
+        self._alarm.listen()
+        if self._config.watch.events:
+            self._hints.start()
+        self._timers.every(self._config.night.scan_seconds, self._alarm.ring_scan)
+        self._timers.start()
+        self._alarm.ring_scan()
+        systemd.notify("READY=1\nSTATUS=looking at the nights for the first time")
+        log.info("vampd %s began, %d roots", __version__, len(self._config.roots))
+
+    def _go_round(self) -> None:
+        """One turn: look if it is time, take back, answer, hand out; then wait for a ring."""
+        self._beat()
+        if self._alarm.reload.is_set():
+            self._reload()
+        if self._must_scan():
+            self._scan()
+        self._engine.take_back()
+        self._control.serve(self._orders.carry_out)
+        self._engine.hand_out()
+        signs = [self._alarm.fileno(), self._control.fileno(), *self._workers.pipes()]
+        wait(signs, timeout=_TICK_SECONDS)
+        self._alarm.silence()
+
+    def _must_scan(self) -> bool:
+        """Whether the timer rang or hints came; something that settles is looked at sooner."""
+        hinted = self._config.watch.events and bool(self._hints.take())
+        settling = self._clock.monotonic_ns() - self._scanned_ns > self._settle_ns()
+        return self._alarm.scan.is_set() or hinted or settling
+
+    def _settle_ns(self) -> int:
+        """While something settles, looks follow each other at the settle time, if that is less."""
+        seconds = self._config.night.scan_seconds
+        if any(self._is_unsettled(night.number) for night in self._engine.facts):
+            seconds = min(seconds, max(self._config.night.settle_seconds, 0.2))
+        return round(seconds * _SECOND_NS)
+
+    def _is_unsettled(self, night: int) -> bool:
+        watch = self._rounds.nights.get(night)
+        return watch is not None and bool(watch.waits_for) and watch.unchanged_looks < 2
+
+    def _scan(self) -> None:
+        self._alarm.scan.clear()
+        self._rounds.go()
+        self._scanned_ns = self._clock.monotonic_ns()
+        if self._config.watch.events:
+            self._hints.update(watch.folder for watch in self._rounds.nights.values())
+
+    def _beat(self) -> None:
+        """Tell systemd, and the ledger, that the loop still goes round."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._heard_ns < _HEARTBEAT_SECONDS * _SECOND_NS:
+            return
+        self._heard_ns = now_ns
+        counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
+        systemd.notify(f"WATCHDOG=1\nSTATUS={counts}")
+        self._ledger.update("daemon", self._life, heard_us=self._ledger.now_us())
+
+    def _reload(self) -> None:
+        """Take a good configuration; keep the old one otherwise."""
+        self._alarm.reload.clear()
+        try:
+            config = load(self._config_path)
+        except ConfigError as error:
+            log.error("the old configuration is kept: %s", error)  # noqa: TRY400 - no traceback
+            return
+        if (config.state_dir, config.socket) != (self._config.state_dir, self._config.socket):
+            log.error(
+                "state_dir and socket change at a restart only: the old configuration is kept"
+            )
+            return
+        self._config = self._engine.config = self._rounds.config = config
+        self._alarm.ring_scan()
+        log.info("the configuration was read again")
+
+    def _end(self) -> None:
+        systemd.notify("STOPPING=1")
+        self._timers.stop()
+        self._hints.stop()
+        if self._lock.still_held():
+            self._drain()
+            self._engine.stop()
+            self._ledger.update("daemon", self._life, stopped_us=self._ledger.now_us())
+        else:
+            log.error("the lock was lost: stopped without another word to the ledger")
+        self._workers.stop()
+        self._control.close()
+        log.info("vampd ended")
+
+    def _drain(self) -> None:
+        deadline_ns = self._clock.monotonic_ns() + round(_DRAIN_SECONDS * _SECOND_NS)
+        while self._engine.busy and self._clock.monotonic_ns() < deadline_ns:
+            wait(self._workers.pipes(), timeout=_TICK_SECONDS)
+            self._engine.take_back()
+        self._engine.refresh()

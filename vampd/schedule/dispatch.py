@@ -1,0 +1,158 @@
+"""What is due, and in which state a night is. Pure: facts in, decisions out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vampd.states import (
+    FINAL,
+    STAGES_OF,
+    ErrorClass,
+    Kind,
+    NightStatus,
+    Stage,
+    TaskState,
+)
+
+#: Stages that wait for the network rather than for a processor; they have a seat of their own.
+DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
+
+_HOLDING = frozenset({ErrorClass.AMBIGUOUS, ErrorClass.INTEGRITY, ErrorClass.INPUT})
+_NEEDS_NO_IDS = frozenset(
+    {NightStatus.EMPTY, NightStatus.ABANDONED, NightStatus.SAFE, NightStatus.RECLAIMED}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """A task that went wrong: it waits for its next attempt, or it failed."""
+
+    stage: Stage
+    state: TaskState
+    error_class: ErrorClass
+    error: str
+    due_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightFacts:
+    """What decides about a night."""
+
+    number: int
+    kind: Kind
+    date: str
+    status: NightStatus
+    hold: str | None
+    is_closed: bool
+    waits_for: str  #: why it is not closed
+    pause: str | None  #: why nothing of it may be touched: its disk is absent or full
+    digests_missing: int  #: whole raw files not read through yet
+    counts: Mapping[tuple[Stage, TaskState], int]
+    troubles: Sequence[Trouble]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A night's status, and the cause that goes with it."""
+
+    status: NightStatus
+    cause: str | None = None
+
+
+def current_stage(night: NightFacts) -> Stage | None:
+    """The first stage that is not done; None when all are, or none was begun."""
+    for stage in STAGES_OF[night.kind]:
+        if not is_done(night, stage):
+            return stage
+    return None
+
+
+def is_done(night: NightFacts, stage: Stage) -> bool:
+    """Whether a stage has tasks, and all of them are done."""
+    done = night.counts.get((stage, TaskState.DONE), 0)
+    return done > 0 and all(
+        night.counts.get((stage, state), 0) == 0 for state in TaskState if state != TaskState.DONE
+    )
+
+
+def gate(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
+    """The older archive night for which the frame IDs of *night* must wait, if any.
+
+    IDs are chronological across nights: an older night that may still need some goes first.
+    """
+    for other in sorted(all_nights, key=lambda other: other.date):
+        older = other.kind is Kind.ARCHIVE and other.date < night.date
+        if older and other.status not in _NEEDS_NO_IDS and not is_done(other, Stage.FRAME_IDS):
+            return f"frame IDs of archive {other.date}, which is older and {other.status}"
+    return None
+
+
+def what_stops(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
+    """Why the next stage of a closed night cannot begin now; None when it can."""
+    if night.pause is not None:
+        return night.pause
+    stage = current_stage(night)
+    if stage is Stage.SYNC and night.digests_missing:
+        return f"{night.digests_missing} raw files to be read through"
+    if stage is Stage.FRAME_IDS:
+        return gate(night, all_nights)
+    return None
+
+
+def stages_due(all_nights: Sequence[NightFacts]) -> list[tuple[int, Stage]]:
+    """The stages of which tasks may be handed out, oldest night first, archive before
+    engineering; by the number of the night.
+    """
+    due = []
+    for night in sorted(all_nights, key=lambda night: (night.date, night.kind)):
+        may_work = night.is_closed and night.hold is None and night.status not in FINAL
+        stage = current_stage(night)
+        if may_work and stage is not None and what_stops(night, all_nights) is None:
+            due.append((night.number, stage))
+    return due
+
+
+def standing(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
+    """In which state a night is, by its facts alone."""
+    if night.status in {NightStatus.ABANDONED, NightStatus.RECLAIMED, NightStatus.EMPTY}:
+        return Standing(status=night.status)
+    if night.hold is not None:
+        return Standing(status=NightStatus.HELD, cause=night.hold)
+    if not night.is_closed:
+        return Standing(status=NightStatus.COLLECTING, cause=night.pause or night.waits_for or None)
+    if current_stage(night) is None:
+        return Standing(status=NightStatus.SAFE)
+    return _at_work(night, all_nights)
+
+
+def _at_work(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
+    """A closed night with stages to do: what goes on counts before what went wrong."""
+    running = sum(night.counts.get((stage, TaskState.RUNNING), 0) for stage in Stage)
+    stopped = what_stops(night, all_nights)
+    failed = [trouble for trouble in night.troubles if trouble.state is TaskState.FAILED]
+    waiting = [trouble for trouble in night.troubles if trouble.state is TaskState.PENDING]
+    if running or (_untroubled(night) and stopped is None):
+        begun = running or any(state is TaskState.DONE for _, state in night.counts)
+        return Standing(status=NightStatus.RUNNING if begun else NightStatus.READY)
+    if failed:
+        holding = failed[0].error_class in _HOLDING
+        status = NightStatus.HELD if holding else NightStatus.FAILED
+        return Standing(status=status, cause=f"{failed[0].stage}: {failed[0].error}")
+    if waiting:
+        first = min(waiting, key=lambda trouble: trouble.due_us)
+        return Standing(status=NightStatus.WAITING, cause=f"{first.stage}: {first.error}")
+    return Standing(status=NightStatus.WAITING, cause=stopped)
+
+
+def _untroubled(night: NightFacts) -> bool:
+    """Whether the current stage has pending tasks that did not go wrong before."""
+    stage = current_stage(night)
+    assert stage is not None
+    pending = night.counts.get((stage, TaskState.PENDING), 0)
+    troubled = [
+        trouble
+        for trouble in night.troubles
+        if trouble.stage is stage and trouble.state is TaskState.PENDING
+    ]
+    return pending > len(troubled)

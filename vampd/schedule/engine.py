@@ -1,0 +1,292 @@
+"""Hands out what is due, takes back what came of it, and keeps every night's status true."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from vampd.config import Config
+from vampd.errors import VampdError
+from vampd.io.disk import free_bytes
+from vampd.ledger import files, nights, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule import aftermath
+from vampd.schedule.dispatch import DELIVERY, NightFacts, stages_due, standing
+from vampd.schedule.facts import read_facts
+from vampd.schedule.rooms import ROOMS
+from vampd.schedule.workers import Outcome, Workers
+from vampd.states import FINAL, FileState, NightStatus, Stage
+from vampd.watch import inspect
+from vampd.watch.rounds import Rounds
+
+log = logging.getLogger(__name__)
+
+_BATCH_CUBES = 50
+_BATCH_FILES = 40
+_BATCH_BYTES = 4_000_000_000
+_MOST_CRASHES = 3  # of one batch of reading, before its files are taken one by one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Task:
+    """A claimed task."""
+
+    row: Row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reading:
+    """Cubes to be inspected, by stem."""
+
+    night: int
+    pairs: dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Digesting:
+    """Raw files to be read through."""
+
+    night: int
+    paths: tuple[str, ...]
+
+
+_Work = _Task | _Reading | _Digesting
+
+
+class Engine:
+    """The daemon's hands. All methods are for its one thread."""
+
+    def __init__(self, ledger: Ledger, config: Config, rounds: Rounds, workers: Workers) -> None:
+        self.config = config
+        self.facts: list[NightFacts] = []
+        self._ledger = ledger
+        self._rounds = rounds
+        self._workers = workers
+        self._keys = count(1)
+        self._work: dict[int, _Work] = {}
+        self._crashes: dict[str, int] = {}  #: of readings, by path
+
+    @property
+    def busy(self) -> int:
+        """How many pieces of work are going on."""
+        return len(self._work)
+
+    def take_back(self) -> bool:
+        """Record what came of finished work; return whether there was any."""
+        outcomes = self._workers.finished()
+        for outcome in outcomes:
+            work = self._work.pop(outcome.key)
+            if isinstance(work, _Task):
+                self._take_task(work.row, outcome)
+            elif isinstance(work, _Reading):
+                self._take_reading(work, outcome)
+            else:
+                self._take_digests(work, outcome)
+        return bool(outcomes)
+
+    def hand_out(self) -> None:
+        """Give free seats work: reading first, which is short, then the stages.
+
+        Transfers and verifications wait for a network, and have a seat of their own.
+        """
+        self.refresh()
+        for night in self.facts:
+            if night.status not in FINAL and night.pause is None:
+                self._hand_out_reading(night)
+        for number, stage in stages_due(self.facts):
+            self._hand_out_stage(number, stage)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the facts anew, and bring every night's status in line with them."""
+        self.facts = read_facts(self._ledger, self._rounds, self._full_disks())
+        changed = False
+        for facts in self.facts:
+            now = standing(facts, self.facts)
+            night = nights.get_night(self._ledger, facts.number)
+            if nights.set_status(self._ledger, night, now.status, now.cause):
+                changed = True
+                _log_status(night, now.status, now.cause)
+        if changed:
+            self.facts = read_facts(self._ledger, self._rounds, self._full_disks())
+
+    def cancel(self, night: int) -> None:
+        """Kill the workers of a night; their tasks are put back."""
+        keys = [key for key, work in self._work.items() if _night_of(work) == night]
+        self._workers.cancel(keys)
+        for key in keys:
+            work = self._work.pop(key)
+            if isinstance(work, _Task):
+                tasks.put_back(self._ledger, work.row, None, None, due_us=0)
+
+    def stop(self) -> None:
+        """Kill what is still going on; its tasks are put back."""
+        for night in {_night_of(work) for work in self._work.values()}:
+            self.cancel(night)
+
+    def _seats(self, *, delivery: bool) -> int:
+        taken = sum(
+            1
+            for work in self._work.values()
+            if (isinstance(work, _Task) and work.row["stage"] in DELIVERY) is delivery
+        )
+        return (1 if delivery else self.config.workers.processes) - taken
+
+    def _full_disks(self) -> dict[str, str]:
+        """By night's folder: why nothing may be written there."""
+        least = self.config.disk.keep_free_gb * 1e9
+        full: dict[str, str] = {}
+        for watch in self._rounds.nights.values():
+            free = _free(watch.folder) if least else None
+            if free is not None and free < least:
+                full[str(watch.folder)] = (
+                    f"{free / 1e9:.1f} GB free at {watch.folder}, {least / 1e9:g} are kept for"
+                    " the cameras"
+                )
+        return full
+
+    def _hand_out_reading(self, night: NightFacts) -> None:
+        watch = self._rounds.nights.get(night.number)
+        if watch is None:
+            return
+        for pairs in _batches(self._unasked(watch.wanted)):
+            if self._seats(delivery=False) <= 0:
+                return
+            work = _Reading(night=night.number, pairs=pairs)
+            job = {"night": str(watch.folder), "cubes": [list(pair) for pair in pairs.values()]}
+            self._start(work, inspect.work, job)
+        if self._seats(delivery=False) > 0 and night.digests_missing:
+            self._hand_out_digests(night, watch.folder)
+
+    def _unasked(self, wanted: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+        asked = {
+            pair
+            for work in self._work.values()
+            if isinstance(work, _Reading)
+            for pair in work.pairs.values()
+        }
+        return {stem: pair for stem, pair in wanted.items() if pair not in asked}
+
+    def _hand_out_digests(self, night: NightFacts, folder: Path) -> None:
+        asked = {
+            path
+            for work in self._work.values()
+            if isinstance(work, _Digesting) and work.night == night.number
+            for path in work.paths
+        }
+        paths: list[str] = []
+        size_bytes = 0
+        for row in files.without_digest(self._ledger, night.number):
+            full = len(paths) == _BATCH_FILES or size_bytes > _BATCH_BYTES
+            if full or self._crashes.get(row["path"], 0) >= _MOST_CRASHES:
+                break
+            if row["path"] not in asked:
+                paths.append(row["path"])
+                size_bytes += row["size_bytes"]
+        if paths:
+            work = _Digesting(night=night.number, paths=tuple(paths))
+            self._start(work, inspect.sha256_files, {"night": str(folder), "files": paths})
+
+    def _hand_out_stage(self, night: int, stage: Stage) -> None:
+        while self._seats(delivery=stage in DELIVERY) > 0:
+            number = self._ledger.value(
+                "select id from task where night = ? and stage = ? and state = 'pending'"
+                " and due_us <= ? order by id limit 1",
+                [night, stage, self._ledger.now_us()],
+            )
+            task = None if number is None else tasks.claim(self._ledger, number)
+            if task is None:
+                return
+            self._start_task(task)
+
+    def _start_task(self, task: Row) -> None:
+        room = ROOMS[Stage(task["stage"])]
+        night = nights.get_night(self._ledger, task["night"])
+        try:
+            job = room.prepare(self._ledger, self.config, night, task["unit"])
+        except VampdError as error:
+            outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
+            self._take_task(task, outcome)
+            return
+        self._start(_Task(row=task), room.body, job)
+
+    def _start(self, work: _Work, body: Any, job: object) -> None:
+        key = next(self._keys)
+        self._work[key] = work
+        self._workers.start(key, body, job)
+
+    def _take_task(self, task: Row, outcome: Outcome) -> None:
+        with self._ledger.transaction():
+            if outcome.crashed:
+                aftermath.after_crash(self._ledger, task, outcome.error or "")
+            elif outcome.error_class is not None:
+                aftermath.after_error(self._ledger, task, outcome, self.config)
+            else:
+                aftermath.after_success(self._ledger, task, outcome.result, self.config)
+
+    def _take_reading(self, work: _Reading, outcome: Outcome) -> None:
+        if outcome.result is None:
+            self._count_crash(work.night, [pair[0] for pair in work.pairs.values()], outcome)
+            return
+        results = [inspect.inspection_from_plain(plain) for plain in outcome.result["results"]]
+        self._rounds.accept(work.night, work.pairs, results)
+        self._rounds.judge_again(work.night)
+
+    def _take_digests(self, work: _Digesting, outcome: Outcome) -> None:
+        if outcome.result is None:
+            self._count_crash(work.night, work.paths, outcome)
+            return
+        with self._ledger.transaction():
+            for result in outcome.result["results"]:
+                self._take_digest(work.night, result)
+
+    def _take_digest(self, night: int, result: dict[str, Any]) -> None:
+        who = inspect.identity_from_plain(result["identity"])
+        if result["sha256"] is not None and who is not None:
+            files.record_digest(self._ledger, night, result["file"], result["sha256"], who)
+        elif str(result["problem"]).startswith("cannot be read"):
+            self._quarantine(night, result["file"], result["problem"])
+
+    def _count_crash(self, night: int, paths: Any, outcome: Outcome) -> None:
+        """A batch that kills its worker again and again: its files are bad."""
+        log.warning("reading %d files, %s first: %s", len(paths), paths[0], outcome.error)
+        for path in paths:
+            self._crashes[path] = self._crashes.get(path, 0) + 1
+            if self._crashes[path] >= _MOST_CRASHES:
+                self._quarantine(night, path, f"reading it fails: {outcome.error}")
+
+    def _quarantine(self, night: int, path: str, reason: str) -> None:
+        log.error("%s quarantined: %s", path, reason, extra={"FILE": path})
+        row = self._ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+        if row is not None and row["state"] != FileState.QUARANTINED:
+            files.quarantine(self._ledger, night, path, reason)
+
+
+def _night_of(work: _Work) -> int:
+    number: int = work.row["night"] if isinstance(work, _Task) else work.night
+    return number
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        return free_bytes(folder)
+    except OSError:
+        return None
+
+
+def _batches(pairs: dict[str, tuple[str, str]]) -> Iterator[dict[str, tuple[str, str]]]:
+    stems = sorted(pairs)
+    for first in range(0, len(stems), _BATCH_CUBES):
+        yield {stem: pairs[stem] for stem in stems[first : first + _BATCH_CUBES]}
+
+
+def _log_status(night: Row, status: NightStatus, cause: str | None) -> None:
+    level = logging.INFO
+    if status in {NightStatus.FAILED, NightStatus.HELD}:
+        level = logging.ERROR
+    text = f"{nights.label(night)}: {night['status']} -> {status}"
+    log.log(level, "%s%s", text, f": {cause}" if cause else "", extra={"NIGHT": night["date"]})

@@ -1,0 +1,68 @@
+"""The facts on which the dispatcher decides, read from the ledger."""
+
+from __future__ import annotations
+
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule.dispatch import NightFacts, Trouble
+from vampd.states import FINAL, ErrorClass, Kind, NightStatus, Stage, TaskState
+from vampd.watch.rounds import Rounds
+
+_MOST_TROUBLES = 200  # a night with more of them is not understood better by reading all
+
+
+def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[NightFacts]:
+    """Facts of every night; *full* says by folder why nothing may be written there."""
+    return [_facts(ledger, rounds, full, row) for row in ledger.rows("select * from night")]
+
+
+def _facts(ledger: Ledger, rounds: Rounds, full: dict[str, str], night: Row) -> NightFacts:
+    status = NightStatus(night["status"])
+    watch = rounds.nights.get(night["id"])
+    at_rest = status in FINAL
+    return NightFacts(
+        number=night["id"],
+        kind=Kind(night["kind"]),
+        date=night["date"],
+        status=status,
+        hold=night["hold"],
+        is_closed=night["closed_us"] is not None,
+        waits_for=watch.waits_for if watch else "",
+        pause=rounds.pause_of_row(night) or full.get(night["folder"]),
+        digests_missing=0 if at_rest else _digests_missing(ledger, night["id"]),
+        counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night["id"]),
+        troubles=() if at_rest else _troubles(ledger, night["id"]),
+    )
+
+
+def _digests_missing(ledger: Ledger, night: int) -> int:
+    count: int = ledger.value(
+        "select count(*) from raw_file where night = ? and state = 'whole' and sha256 is null",
+        [night],
+    )
+    return count
+
+
+def _counts(ledger: Ledger, night: int) -> dict[tuple[Stage, TaskState], int]:
+    rows = ledger.rows(
+        "select stage, state, count(*) as tasks from task where night = ? group by stage, state",
+        [night],
+    )
+    return {(Stage(row["stage"]), TaskState(row["state"])): row["tasks"] for row in rows}
+
+
+def _troubles(ledger: Ledger, night: int) -> list[Trouble]:
+    rows = ledger.rows(
+        "select * from task where night = ? and error is not null and state in"
+        " ('pending', 'failed') order by state, id limit ?",
+        [night, _MOST_TROUBLES],
+    )
+    return [
+        Trouble(
+            stage=Stage(row["stage"]),
+            state=TaskState(row["state"]),
+            error_class=ErrorClass(row["error_class"]),
+            error=row["error"],
+            due_us=row["due_us"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,39 @@
+"""Whether only a person, a date, or an absent far side is awaited. Pure but for its arguments."""
+
+from __future__ import annotations
+
+from vampd.schedule.dispatch import DELIVERY, NightFacts, current_stage
+from vampd.schedule.engine import Engine
+from vampd.states import FINAL, ErrorClass, NightStatus, TaskState
+from vampd.watch.naming import night_date
+from vampd.watch.rounds import Rounds
+from vampd.watch.settle import date_ends_us
+
+
+def is_idle(engine: Engine, rounds: Rounds, now_us: int) -> bool:
+    """Whether `run --until-idle` may end."""
+    if engine.busy or any(watch.wanted for watch in rounds.nights.values()):
+        return False
+    return all(_needs_others(night, now_us) for night in engine.facts)
+
+
+def _needs_others(night: NightFacts, now_us: int) -> bool:
+    if night.status in FINAL or night.status in {NightStatus.FAILED, NightStatus.HELD}:
+        return True
+    if night.pause is not None:
+        return True
+    if night.status is NightStatus.COLLECTING:
+        date = night_date(night.date)
+        return date is not None and now_us < date_ends_us(date)
+    return night.status is NightStatus.WAITING and (_waits_far(night) or not night.troubles)
+
+
+def _waits_far(night: NightFacts) -> bool:
+    """Whether the night waits for the far side alone."""
+    stage = current_stage(night)
+    return stage in DELIVERY and any(
+        trouble.state is TaskState.PENDING
+        and trouble.error_class is ErrorClass.TRANSIENT
+        and trouble.due_us > 0
+        for trouble in night.troubles
+    )

@@ -1,0 +1,124 @@
+"""Undo derived work and keep facts: file by file from the ledger's list, never a folder.
+
+On a folder that the earlier pipeline processed, the hard links that it left
+(`vcamN_hlinkbak/`) are put back under their old name, and its `vgen2/` is set aside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from vampd.errors import IntegrityError, OperatorError
+from vampd.io.publish import rename_without_replacing, sync_folder
+from vampd.ledger import deliveries, files, outputs
+from vampd.ledger.connection import Ledger, Row
+from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.stages.manifest import CHECKSUMS, NAME_CHANGES, manifest_name
+from vampd.stages.papers import JOURNAL, NIGHT_LOG
+from vampd.watch.scan import identity_of
+
+_CAMERAS = ("vcam1", "vcam2")
+_BACKUP = "_hlinkbak"
+_SET_ASIDE = "vgen2.incumbent"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestorePlan:
+    """What a restore would delete and rename; nothing is touched yet."""
+
+    folder: Path
+    derived: tuple[str, ...]  #: files that are there, relative to the night
+    renames: tuple[tuple[str, str], ...]
+    is_planned: bool  #: the ledger holds outputs
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the night was never processed."""
+        return not (self.derived or self.renames or self.is_planned)
+
+    def lines(self) -> list[str]:
+        """What it would do, in sentences."""
+        lines = [f"{len(self.derived)} derived files are deleted; raw files are not touched"]
+        lines += [f"{old} becomes {new}" for old, new in self.renames]
+        return lines
+
+
+def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
+    """Decide everything before touching any file."""
+    folder = Path(night["folder"])
+    planned = outputs.outputs_of(ledger, night["id"])
+    renames = _incumbent_renames(folder)
+    names = [
+        f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{ending}"
+        for row in planned
+        for ending in (CUBE_ENDING, TIMING_ENDING)
+    ]
+    if planned:
+        names += [NAME_CHANGES, manifest_name(night["date"]), NIGHT_LOG, JOURNAL, CHECKSUMS]
+    names += [row["path"] for row in deliveries.deliverables_of(ledger, night["id"])]
+    there = [name for name in dict.fromkeys(names) if (folder / name).is_file()]
+    return RestorePlan(
+        folder=folder, derived=tuple(there), renames=renames, is_planned=bool(planned)
+    )
+
+
+def delete_derived(plan: RestorePlan) -> None:
+    """Carry the plan out."""
+    for name in plan.derived:
+        (plan.folder / name).unlink(missing_ok=True)
+    for old, new in plan.renames:
+        target = plan.folder / new
+        if target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+        rename_without_replacing(plan.folder / old, target)
+    sync_folder(plan.folder)
+
+
+def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
+    """Prove that the raw files are the ones that the ledger knows; with *digests*, their bytes.
+
+    IntegrityError: one is not.
+    """
+    folder = Path(night["folder"])
+    rows = [
+        row
+        for row in files.files_of(ledger, night["id"]).values()
+        if row["state"] == "whole" and row["role"] in {"cube", "timing"}
+    ]
+    for row in rows:
+        path = folder / row["path"]
+        if not path.is_file() or identity_of(path.stat()) != files.identity(row):
+            msg = f"{path}: not the file that was recorded; nothing is restored"
+            raise IntegrityError(msg)
+        if digests and row["sha256"] not in {None, _digest(path)}:
+            msg = f"{path}: other bytes than were recorded"
+            raise IntegrityError(msg)
+    how = "identity and digest" if digests else "identity"
+    return [f"{len(rows)} raw files proved by {how}"]
+
+
+def _incumbent_renames(folder: Path) -> tuple[tuple[str, str], ...]:
+    backups = [name for name in _CAMERAS if (folder / f"{name}{_BACKUP}").is_dir()]
+    if not backups:
+        return ()
+    for name in backups:
+        present = folder / name
+        if present.is_dir() and any(present.iterdir()):
+            msg = (
+                f"{present} holds other files; look at them before {name}{_BACKUP} takes its place"
+            )
+            raise OperatorError(msg)
+    renames = [(f"{name}{_BACKUP}", name) for name in backups]
+    if (folder / OUTPUT_FOLDER).is_dir():
+        if (folder / _SET_ASIDE).exists():
+            msg = f"{folder / _SET_ASIDE} is there already; move it away first"
+            raise OperatorError(msg)
+        renames.append((OUTPUT_FOLDER, _SET_ASIDE))
+    return tuple(renames)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

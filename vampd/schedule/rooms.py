@@ -1,0 +1,87 @@
+"""Which body does a stage's work, how its job is made, and how its result is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vampd.config import Config, Delivery
+from vampd.errors import OperatorError
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule.workers import Body
+from vampd.science.cubes import CubeLimits
+from vampd.stages import build_jobs, frame_ids, manifest, sync, transfer, verify
+from vampd.states import Kind, Stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """One stage: the ledger's side before, the worker's part, the ledger's side after."""
+
+    prepare: Callable[[Ledger, Config, Row, str], Any]
+    body: Body
+    record: Callable[[Ledger, Row, Any], str | None]  #: what is still awaited, if anything
+
+
+def _delivery(config: Config, night: Row) -> Delivery:
+    delivery = config.delivery.of(Kind(night["kind"]))
+    if delivery is None:
+        msg = f"delivery.{night['kind']} is not configured: nobody knows where this night goes"
+        raise OperatorError(msg)
+    return delivery
+
+
+def ssh_words(config: Config) -> dict[str, Any]:
+    """How the far machine is reached, as the jobs of transfer and verify take it."""
+    return {
+        "ssh_options": list(config.ssh.options),
+        "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
+    }
+
+
+def _prepare_sync(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+    limits = CubeLimits(
+        max_seconds=config.cubes.max_seconds,
+        max_gap_seconds=config.cubes.max_gap_seconds,
+        max_bytes=config.cubes.max_bytes,
+    )
+    return sync.prepare(ledger, night, limits)
+
+
+def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+    return frame_ids.prepare(ledger, night, config.frame_ids.first)
+
+
+def _prepare_build(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:
+    return build_jobs.prepare(ledger, night, unit, config.compress.tiles)
+
+
+def _prepare_manifest(ledger: Ledger, _config: Config, night: Row, _unit: str) -> Any:
+    return manifest.prepare(ledger, night)
+
+
+def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+    destination = str(_delivery(config, night).destination)
+    return transfer.prepare(ledger, night, destination, ssh_words(config))
+
+
+def _prepare_verify(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+    delivery = _delivery(config, night)
+    date = night["date"]
+    safe, sent = str(delivery.safe_at(date)), str(delivery.sent_to(date))
+    return verify.prepare(ledger, night, safe, sent, ssh_words(config))
+
+
+def _record_verify(ledger: Ledger, task: Row, result: Any) -> str | None:
+    return verify.record(ledger, task, result)
+
+
+ROOMS: dict[Stage, Room] = {
+    Stage.SYNC: Room(prepare=_prepare_sync, body=sync.work, record=sync.record),
+    Stage.FRAME_IDS: Room(prepare=_prepare_frame_ids, body=frame_ids.work, record=frame_ids.record),
+    Stage.BUILD: Room(prepare=_prepare_build, body=build_jobs.work, record=build_jobs.record),
+    Stage.MANIFEST: Room(prepare=_prepare_manifest, body=manifest.work, record=manifest.record),
+    Stage.TRANSFER: Room(prepare=_prepare_transfer, body=transfer.send, record=transfer.record),
+    Stage.VERIFY: Room(prepare=_prepare_verify, body=verify.work, record=_record_verify),
+}

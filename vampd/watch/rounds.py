@@ -1,0 +1,390 @@
+"""One round after another over all nights: look, judge, write what changed to the ledger.
+
+A round never opens a file. What must be read is asked for in `wanted`; a worker reads it,
+and `accept` takes the answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vampd.config import Config, Root
+from vampd.errors import OperatorError
+from vampd.io.clock import Clock
+from vampd.io.disk import MarkerState, check_marker, claim_root
+from vampd.ledger import files, nights, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.states import FINAL, STAGES_OF, FileState, Kind, NightStatus, Stage
+from vampd.watch.inspect import Inspection
+from vampd.watch.naming import CAMERA_FOLDERS, Role, night_date
+from vampd.watch.scan import Look, find_nights, look
+from vampd.watch.settle import (
+    Verdict,
+    Watched,
+    counts_as_change,
+    find_differences,
+    follow,
+    is_stable,
+    judge,
+    judge_at_close,
+    judge_temporary,
+    needs_inspection,
+    night_is_over,
+)
+
+log = logging.getLogger(__name__)
+
+_KNOWN = frozenset({FileState.WHOLE, FileState.QUARANTINED})
+
+
+@dataclass(kw_only=True, slots=True)
+class NightWatch:
+    """What the rounds remember of one night; all of it can be found out again."""
+
+    night: int
+    folder: Path
+    watched: dict[str, Watched] = field(default_factory=dict)
+    inspections: dict[str, Inspection] = field(default_factory=dict)  #: by stem
+    wanted: dict[str, tuple[str, str]] = field(default_factory=dict)  #: stem -> cube, timing
+    unchanged_looks: int = 0
+    waits_for: str = ""  #: why it is not over
+    due_us: int = 0  #: when it can be over at the earliest
+    stamps: tuple[int, ...] = ()  #: when its folders changed, as last seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pair:
+    """A cube and its timing file, one of which may be missing."""
+
+    stem: str
+    cube: Row | None
+    timing: Row | None
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for row in (self.cube, self.timing) if row is not None]
+
+
+class Rounds:
+    """All nights of all roots, over successive looks."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, config: Config) -> None:
+        self.config = config
+        self.nights: dict[int, NightWatch] = {}
+        self.absent: dict[Path, str] = {}  #: roots that are not what they were, and why
+        self._ledger = ledger
+        self._clock = clock
+        self._told: set[str] = set()
+
+    def go(self) -> None:
+        """Look at every night once.
+
+        1. A root whose marker is not there or not the same is left alone: a missing disk
+           is not an empty one.
+        2. Every night of the others is looked at; those that are finished, only if their
+           folders changed.
+        3. What changed is written, night by night, each in one transaction.
+        """
+        self.absent = {}
+        for root in self.config.roots:
+            why = self._why_absent(root)
+            if why is not None:
+                self.absent[root.path] = why
+                self._tell(f"{root.path}: {why}; its nights are paused")
+                continue
+            found = find_nights(root.path)
+            for problem in found.problems:
+                self._tell(problem)
+            for folder in found.folders:
+                self._go_to(root.kind, folder)
+
+    def pause_of_row(self, night: Row) -> str | None:
+        """Why a night must not be touched now."""
+        root = Path(night["folder"]).parent
+        why = self.absent.get(root)
+        return None if why is None else f"{root}: {why}"
+
+    def accept(self, night: int, stems: Iterable[str], results: Iterable[Inspection]) -> None:
+        """Take what a worker read of the cubes *stems*; the next round judges."""
+        watch = self.nights.get(night)
+        if watch is None:
+            return
+        for stem, inspection in zip(stems, results, strict=True):
+            watch.inspections[stem] = inspection
+            watch.wanted.pop(stem, None)
+
+    def judge_again(self, night: int) -> None:
+        """Judge a night by what is known now, without another look at the disk."""
+        watch = self.nights.get(night)
+        if watch is not None:
+            with self._ledger.transaction():
+                self._judge_open(nights.get_night(self._ledger, night), watch)
+
+    def _why_absent(self, root: Root) -> str | None:
+        expected = self._ledger.value("select marker from root where path = ?", [str(root.path)])
+        if expected is None:
+            return self._claim(root)
+        state = check_marker(root.path, expected)
+        if state is MarkerState.OK:
+            return None
+        return f"its marker is {state}: not the disk that it was, or not mounted"
+
+    def _claim(self, root: Root) -> str | None:
+        try:
+            marker = claim_root(root.path)
+        except OperatorError as error:
+            return str(error)
+        if marker is None:
+            return "not there, or an empty folder on which nothing is mounted"
+        self._ledger.insert(
+            "root", path=str(root.path), marker=marker, claimed_us=self._ledger.now_us()
+        )
+        return None
+
+    def _go_to(self, kind: Kind, folder: Path) -> None:
+        night = nights.sight_night(self._ledger, kind, folder.name, folder)
+        watch = self.nights.setdefault(night["id"], NightWatch(night=night["id"], folder=folder))
+        stamps = _folder_stamps(folder)
+        if night["status"] in FINAL and stamps == watch.stamps:
+            return
+        seen = look(folder)
+        for problem in seen.problems:
+            self._tell(problem)
+        watch.watched = follow(watch.watched, seen, now_ns=self._clock.monotonic_ns())
+        with self._ledger.transaction():
+            changed = self._record(night, seen)
+            watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
+            self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
+        watch.stamps = stamps
+
+    def _record(self, night: Row, seen: Look) -> bool:
+        """Write what one look found other than it was known; return whether it counts."""
+        rows = files.files_of(self._ledger, night["id"])
+        there = {path: row for path, row in rows.items() if row["state"] != FileState.GONE}
+        differences = find_differences(
+            {path: files.identity(row) for path, row in there.items()}, seen
+        )
+        if not differences:
+            return False
+        roles = {path: Role(row["role"]) for path, row in rows.items()}
+        roles |= {path: file.role for path, file in seen.files.items()}
+        counts = counts_as_change(differences, roles)
+        if counts and night["status"] == NightStatus.EMPTY:
+            reopen(self._ledger, night["id"], "files came into an empty night")
+            night = nights.get_night(self._ledger, night["id"])
+        for path in (*differences.appeared, *differences.changed):
+            self._record_seen(night, rows.get(path), path, seen)
+        for path in differences.gone:
+            self._record_gone(night, there[path])
+        if counts and night["closed_us"] is None:
+            nights.note_change(self._ledger, night["id"])
+        return counts
+
+    def _record_seen(self, night: Row, row: Row | None, path: str, seen: Look) -> None:
+        file = seen.files[path]
+        state, reason = FileState.ARRIVING, "seen"
+        if file.role is Role.OTHER:
+            state, reason = FileState.IGNORED, "not a file of the cameras"
+        elif night["closed_us"] is not None:
+            state, reason = FileState.LATE, "came after its night was closed"
+        if row is None:
+            self._add(night, path, seen, state, reason)
+        elif row["state"] == FileState.WHOLE and night["closed_us"] is not None:
+            self._hold_for(night, f"raw file changed after the night was closed: {path}")
+        else:
+            files.renew_file(self._ledger, row["id"], file.identity, state, reason)
+        if state is FileState.LATE:
+            self._tell(f"{nights.label(night)}: {path} {reason}; it is left untouched")
+
+    def _add(self, night: Row, path: str, seen: Look, state: FileState, reason: str) -> None:
+        file = seen.files[path]
+        files.add_file(
+            self._ledger,
+            night["id"],
+            path,
+            role=file.role,
+            camera=file.camera,
+            stem=file.stem,
+            who=file.identity,
+            state=state,
+            reason=reason,
+        )
+
+    def _record_gone(self, night: Row, row: Row) -> None:
+        needed = row["state"] == FileState.WHOLE and night["closed_us"] is not None
+        if needed and night["status"] not in FINAL:
+            self._hold_for(night, f"raw file gone after the night was closed: {row['path']}")
+            return
+        if not needed:
+            files.forget_cube(self._ledger, row["id"])
+        files.set_state(self._ledger, row["id"], FileState.GONE, "no longer in its folder")
+
+    def _hold_for(self, night: Row, why: str) -> None:
+        if night["status"] in FINAL:
+            self._tell(f"{nights.label(night)}: {why}")
+        elif night["hold"] is None:
+            nights.hold(self._ledger, night["id"], why)
+            log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night["date"]})
+
+    def _judge_open(self, night: Row, watch: NightWatch) -> None:
+        """Judge the files of a night that is not closed, and close it when it is over."""
+        watch.wanted = {}
+        if night["closed_us"] is not None or night["status"] == NightStatus.ABANDONED:
+            return
+        rows = files.files_of(self._ledger, night["id"])
+        pairs = _pairs(rows.values())
+        for pair in pairs:
+            self._judge_pair(night, watch, pair)
+        date = night_date(night["date"])
+        assert date is not None
+        end = night_is_over(
+            date,
+            last_change_us=night["last_change_us"],
+            now_us=self._ledger.now_us(),
+            unchanged_looks=watch.unchanged_looks,
+            quiet_minutes=self.config.night.quiet_minutes,
+            grace_minutes=self.config.night.grace_minutes,
+        )
+        watch.waits_for, watch.due_us = end.waits_for, end.due_us
+        asked = night["close_asked_by"] is not None and watch.unchanged_looks > 0
+        if night["hold"] is None and (end.over or asked):
+            watch.waits_for = self._close_if_read(night, watch)
+
+    def _judge_pair(self, night: Row, watch: NightWatch, pair: _Pair) -> None:
+        if all(row["state"] in _KNOWN for row in pair.rows) and len(pair.rows) == 2:
+            return  # a file that changes is renewed, and then is ARRIVING again
+        verdict = self._verdict(watch, pair, at_close=False)
+        self._apply(night, watch, pair, verdict)
+
+    def _verdict(self, watch: NightWatch, pair: _Pair, *, at_close: bool) -> Verdict:
+        now_ns = self._clock.monotonic_ns()
+        settle_seconds = self.config.night.settle_seconds
+        cube = watch.watched.get(pair.cube["path"]) if pair.cube is not None else None
+        timing = watch.watched.get(pair.timing["path"]) if pair.timing is not None else None
+        inspection = watch.inspections.get(pair.stem)
+        if cube is not None and timing is not None:
+            settled = self._is_settled(cube) and self._is_settled(timing)
+            if needs_inspection(cube, timing, inspection, is_settled=settled):
+                assert pair.cube is not None
+                assert pair.timing is not None
+                watch.wanted[pair.stem] = (pair.cube["path"], pair.timing["path"])
+        judgement = judge_at_close if at_close else judge
+        return judgement(cube, timing, inspection, now_ns=now_ns, settle_seconds=settle_seconds)
+
+    def _is_settled(self, file: Watched) -> bool:
+        return is_stable(
+            file,
+            now_ns=self._clock.monotonic_ns(),
+            settle_seconds=self.config.night.settle_seconds,
+        )
+
+    def _apply(self, night: Row, watch: NightWatch, pair: _Pair, verdict: Verdict) -> None:
+        if verdict.state is FileState.WHOLE:
+            assert pair.cube is not None
+            assert pair.timing is not None
+            facts = _facts(watch.inspections.pop(pair.stem))
+            files.store_cube(self._ledger, pair.cube["id"], pair.timing["id"], facts)
+        for row in pair.rows:
+            if row["state"] != verdict.state or (row["reason"] or "") != verdict.reason:
+                files.set_state(self._ledger, row["id"], verdict.state, verdict.reason or None)
+        if verdict.alarm or verdict.state is FileState.QUARANTINED:
+            self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
+
+    def _close_if_read(self, night: Row, watch: NightWatch) -> str:
+        """Close the night, unless something must settle or be read first; return what."""
+        rows = files.files_of(self._ledger, night["id"])
+        present = [row for row in rows.values() if row["state"] != FileState.GONE]
+        for row in present:
+            file = watch.watched.get(row["path"])
+            if row["role"] != Role.OTHER and file is not None and not self._is_settled(file):
+                return f"{row['path']} to settle"
+        undecided = [
+            pair
+            for pair in _pairs(rows.values())
+            if any(row["state"] not in _KNOWN for row in pair.rows) or len(pair.rows) < 2
+        ]
+        verdicts = [(pair, self._verdict(watch, pair, at_close=True)) for pair in undecided]
+        unread = [pair.stem for pair, verdict in verdicts if verdict.state is FileState.ARRIVING]
+        if unread:
+            return f"{len(unread)} cubes to be read, {unread[0]} first"
+        for pair, verdict in verdicts:
+            self._apply(night, watch, pair, verdict)
+        for row in present:
+            if row["role"] == Role.TEMPORARY:
+                left_over = judge_temporary(at_close=True)
+                files.set_state(self._ledger, row["id"], left_over.state, left_over.reason)
+                self._tell(f"{nights.label(night)}: {row['path']}: {left_over.reason}")
+        self._close(night)
+        return ""
+
+    def _close(self, night: Row) -> None:
+        by = night["close_asked_by"] or "vampd"
+        self._ledger.update("night", night["id"], closed_us=self._ledger.now_us(), closed_by=by)
+        night = nights.get_night(self._ledger, night["id"])
+        if not files.cubes_of(self._ledger, night["id"]):
+            nights.set_status(self._ledger, night, NightStatus.EMPTY, "no cube that could be used")
+            return
+        for stage in STAGES_OF[Kind(night["kind"])]:
+            if stage is not Stage.BUILD:
+                tasks.add_task(self._ledger, night["id"], stage)
+        nights.set_status(self._ledger, night, NightStatus.READY, None, f"closed by {by}")
+        log.info("%s is over", nights.label(night), extra={"NIGHT": night["date"]})
+
+    def _tell(self, text: str) -> None:
+        """Log *text* the first time."""
+        if text not in self._told:
+            self._told.add(text)
+            log.warning("%s", text)
+
+
+def reopen(ledger: Ledger, night: int, why: str) -> None:
+    """Let a night collect again: what is in its folder now is looked at afresh."""
+    with ledger.transaction():
+        ledger.update("night", night, closed_us=None, closed_by=None, close_asked_by=None)
+        for row in ledger.rows(
+            "select id from raw_file where night = ? and state = 'late'", [night]
+        ):
+            files.set_state(ledger, row["id"], FileState.ARRIVING, why)
+        nights.set_status(
+            ledger, nights.get_night(ledger, night), NightStatus.COLLECTING, None, why
+        )
+
+
+def _pairs(rows: Iterable[Row]) -> list[_Pair]:
+    """The cubes and timing files that are there, by stem."""
+    by_stem: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["role"] in {Role.CUBE, Role.TIMING} and row["state"] != FileState.GONE:
+            by_stem.setdefault(row["stem"], {})[row["role"]] = row
+    return [
+        _Pair(stem=stem, cube=pair.get(Role.CUBE), timing=pair.get(Role.TIMING))
+        for stem, pair in sorted(by_stem.items())
+    ]
+
+
+def _facts(inspection: Inspection) -> files.CubeFacts:
+    return files.CubeFacts(
+        frames=inspection.frames,
+        width=inspection.width,
+        height=inspection.height,
+        cards=inspection.cards,
+        has_acquisition=inspection.has_acquisition,
+        rejected=inspection.rejected,
+        reports=inspection.reports,
+        acquired_us=inspection.acquired_us,
+    )
+
+
+def _folder_stamps(folder: Path) -> tuple[int, ...]:
+    """When the night's folders last had an entry made, renamed or removed."""
+    stamps = []
+    for path in (folder, *(folder / name for name in CAMERA_FOLDERS)):
+        try:
+            stamps.append(os.stat(path, follow_symlinks=False).st_mtime_ns)
+        except OSError:
+            stamps.append(0)
+    return tuple(stamps)
