@@ -17,7 +17,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
 
@@ -173,7 +173,7 @@ class Daemon:
         self._engine.take_back()
         self._control.serve(self._orders.carry_out)
         self._engine.hand_out()
-        signs = [self._alarm.fileno(), self._control.fileno(), *self._workers.pipes()]
+        signs: list[int | Connection] = [self._alarm.fileno(), self._control.fileno(), *self._workers.pipes()]
         wait(signs, timeout=_TICK_SECONDS)
         self._alarm.silence()
 

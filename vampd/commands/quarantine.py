@@ -20,7 +20,7 @@ from vampd.states import FileState
 @dates.date_argument
 @click.argument("path", metavar="[FILE]", required=False)
 @click.option("--add", is_flag=True, help="Quarantine FILE; needs --why.")
-@click.option("--accept", is_flag=True, help="FILE was looked at: it is bad, and may go later.")
+@click.option("--accept", is_flag=True, help="Take FILE out of quarantine: it is judged anew.")
 @click.option("--why", metavar="TEXT", help="The reason, for the ledger.")
 @acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")

@@ -82,7 +82,7 @@ def funpack_frames(path: Path, scratch: Path, frames: Sequence[int]) -> Iterator
         scratch.unlink(missing_ok=True)
 
 
-def _native(section: Any) -> NDArray[np.int16]:  # noqa: ANN401 - astropy has no types
+def _native(section: Any) -> NDArray[np.int16]:
     pixels = np.asarray(section)
     if pixels.dtype.kind != "i" or pixels.dtype.itemsize != 2:
         msg = f"pixels of type {pixels.dtype}"

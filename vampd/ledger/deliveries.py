@@ -14,7 +14,8 @@ def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: st
         "insert into deliverable (night, path, size_bytes, sha256)"
         " values (:night, :path, :size_bytes, :sha256)"
         " on conflict (night, path) do update set size_bytes = :size_bytes, sha256 = :sha256,"
-        " sent_us = null, verified_us = null, verdict = null, detail = null where sha256 != :sha256",
+        " sent_us = null, verified_us = null, verdict = null, detail = null"
+        " where sha256 != :sha256",
         {"night": night, "path": path, "size_bytes": size_bytes, "sha256": sha256},
     )
 

@@ -83,8 +83,9 @@ def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Repo
     """Keep what operators should know and what stops nothing; the same is said once."""
     for report in reports:
         ledger.execute(
-            "insert into report (night, stage, raw_file, text) select ?1, ?2, ?3, ?4 where not exists"
-            " (select 1 from report where night = ?1 and stage = ?2 and raw_file is ?3 and text = ?4)",
+            "insert into report (night, stage, raw_file, text) select ?1, ?2, ?3, ?4"
+            " where not exists (select 1 from report where night = ?1 and stage = ?2"
+            " and raw_file is ?3 and text = ?4)",
             [night, stage, report.raw_file, report.text],
         )
 

@@ -101,9 +101,7 @@ def what_stops(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | Non
 
 
 def stages_due(all_nights: Sequence[NightFacts]) -> list[tuple[int, Stage]]:
-    """The stages of which tasks may be handed out, oldest night first, archive before
-    engineering; by the number of the night.
-    """
+    """The stages of which tasks may be handed out, by night; oldest first, archive first."""
     due = []
     for night in sorted(all_nights, key=lambda night: (night.date, night.kind)):
         may_work = night.is_closed and night.hold is None and night.status not in FINAL

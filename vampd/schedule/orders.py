@@ -17,6 +17,7 @@ from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
 from vampd.watch.rounds import reopen
 
 RESTORED = "restored"
+_BEING_RESTORED = "being restored; `vampd restore` finishes it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,12 +126,14 @@ class Orders:
         self._stop_work(night["id"])
         prove = bool(arguments.get("prove"))
         lines += restoring.prove_raw(self._ledger, night, digests=prove)
+        # Held before the first file goes: a power cut must not leave a night that goes on.
+        nights.hold(self._ledger, night["id"], _BEING_RESTORED)
         restoring.delete_derived(plan)
         with self._ledger.transaction():
             outputs.forget_plan(self._ledger, night["id"], RESTORED)
             tasks.forget_tasks(self._ledger, night["id"], RESTORED)
             self._ledger.update("night", night["id"], safe_us=None)
-            nights.hold(self._ledger, night["id"], RESTORED)
+            self._ledger.update("night", night["id"], hold=RESTORED)
             _move_to_held(self._ledger, night)
         restoring.prove_raw(self._ledger, night, digests=prove)
         lines.append("it is held until `vampd release` or `vampd retry`; far copies stay")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vampd.io.publish import create_folder
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
 from vampd.ledger.numbers import frame_id_text
 from vampd.records import Report
-from vampd.io.publish import create_folder
 from vampd.stages import build
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.states import Stage

@@ -76,8 +76,8 @@ def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
         kind = "synchronised" if row["synchronised"] else "solo"
         state = f" {row['flc_state']}" if row["flc_state"] else ""
         yield (
-            f"made: {outputs.file_name(row)} = {row['name']}, camera {row['camera']}, {kind}{state},"
-            f" {row['frames']} frames, SHA-256 {row['sha256']}"
+            f"made: {outputs.file_name(row)} = {row['name']}, camera {row['camera']},"
+            f" {kind}{state}, {row['frames']} frames, SHA-256 {row['sha256']}"
         )
 
 

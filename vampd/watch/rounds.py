@@ -7,7 +7,6 @@ and `accept` takes the answer.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -384,7 +383,7 @@ def _folder_stamps(folder: Path) -> tuple[int, ...]:
     stamps = []
     for path in (folder, *(folder / name for name in CAMERA_FOLDERS)):
         try:
-            stamps.append(os.stat(path, follow_symlinks=False).st_mtime_ns)
+            stamps.append(path.lstat().st_mtime_ns)
         except OSError:
             stamps.append(0)
     return tuple(stamps)
