@@ -35,7 +35,7 @@ from vampd.ledger.summaries import (
     root_markers,
     summarise,
 )
-from vampd.states import STAGES_OF, Kind, TaskState
+from vampd.states import STAGES_OF, Kind, NightStatus, TaskState
 
 _DATE_WIDTH, _STATUS_WIDTH = 8, 10
 
@@ -245,6 +245,9 @@ def _show_notes(summary: Summary, screen: Screen, *, both_kinds: bool) -> None:
         click.echo(paragraph("  what  ", advice.what(summary)))
         click.echo(paragraph("  safe  ", advice.what_is_safe(summary)))
         click.echo(paragraph("  next  ", advice.next_step(summary, both_kinds=both_kinds)))
+    if night.hold and night.status is not NightStatus.HELD:
+        # Recorded by a command while no daemon runs, or while the last of its work is finished.
+        click.echo(_note(f"{night}: to be held ({night.hold}):", f"vampd release {name}"))
     if summary.quarantined:
         cubes = count_text(summary.quarantined, "cube")
         click.echo(_note(f"{night}: {cubes} quarantined:", f"vampd quarantine {name}"))
