@@ -161,7 +161,8 @@ def test_a_lock_without_a_daemon_behind_it_is_not_waited_for(site: Site) -> None
 
 
 def test_a_running_daemon_acts_in_the_name_that_the_kernel_tells(site: Site) -> None:
-    # A night of its own: the daemon would hold one whose recorded files are not on the disk.
+    # The daemon holds a night whose recorded files are not on the disk, and closes a quiet one.
+    site.execute("update night set last_change_us = ?", time.time_ns() // 1000)
     words = ("abandon", "20251106", "--kind", "engineering", "--why", "clouds")
     with running_daemon(site):
         answers = [site.answer(*words)["nights"][0]["changed"] for _ in range(2)]
