@@ -310,7 +310,10 @@ def _as_nobody(site: Site) -> subprocess.CompletedProcess[str]:
     for folder in (*site.folder.parents, site.folder, site.state):
         if not os.access(folder, os.X_OK) or folder.stat().st_mode & 0o005 != 0o005:
             folder.chmod(0o755)
-    command = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable, "-m", "vampd"]
+    python = ["setpriv", "--reuid", "65534", "--clear-groups", sys.executable]
+    if subprocess.run([*python, "-c", "import vampd"], check=False).returncode:
+        pytest.skip("nobody may not run this Python")
+    command = [*python, "-m", "vampd"]
     return subprocess.run(
         [*command, "--config", str(site.config), "status", "--json"],
         capture_output=True,
