@@ -173,7 +173,11 @@ class Daemon:
         self._engine.take_back()
         self._control.serve(self._orders.carry_out)
         self._engine.hand_out()
-        signs: list[int | Connection] = [self._alarm.fileno(), self._control.fileno(), *self._workers.pipes()]
+        signs: list[int | Connection] = [
+            self._alarm.fileno(),
+            self._control.fileno(),
+            *self._workers.pipes(),
+        ]
         wait(signs, timeout=_TICK_SECONDS)
         self._alarm.silence()
 
