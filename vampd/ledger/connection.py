@@ -167,6 +167,8 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    if statement.strip():  # the last one, without its semicolon, or a comment: both can be run
+        yield statement
 
 
 def _migration_files() -> list[Path]:

@@ -119,6 +119,10 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
         answer = handle(request["order"], request["arguments"], _peer(connection))
     except VampdError as error:
         answer = {"error": str(error), "kind": type(error).__name__}
+    except (KeyError, TypeError) as error:  # another version's command, or somebody's telnet
+        answer = {"error": f"the order is not understood: {error}", "kind": "UsageError"}
+    except OSError as error:
+        answer = {"error": f"not carried out to its end: {error}", "kind": "OperatorError"}
     connection.sendall(json.dumps(answer).encode() + b"\n")
 
 

@@ -1,0 +1,187 @@
+"""Whatever becomes of a worker, its caller is told, and the others go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.schedule import bodies
+from vampd.schedule.workers import Body, Outcome, Workers
+from vampd.states import ErrorClass
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    workers = Workers(nice=0)
+    yield workers
+    workers.stop()
+
+
+@pytest.fixture
+def pipes(tmp_path: Path) -> tuple[str, str]:
+    """Two named pipes for `bodies.wait_for`."""
+    names = (str(tmp_path / "told"), str(tmp_path / "awaited"))
+    for name in names:
+        os.mkfifo(name)
+    return names
+
+
+def outcomes(workers: Workers, count: int = 1) -> dict[int, Outcome]:
+    """The next *count* outcomes, by key."""
+    found: dict[int, Outcome] = {}
+    while len(found) < count:
+        assert wait(workers.pipes(), timeout=60), "no worker said anything"
+        found |= {outcome.key: outcome for outcome in workers.finished()}
+    return found
+
+
+def outcome_of(workers: Workers, body: Body, job: object) -> Outcome:
+    workers.start(1, body, job)
+    return outcomes(workers)[1]
+
+
+def begun(workers: Workers, key: int, pipes: tuple[str, str]) -> int:
+    """Start work that waits; return its process's number."""
+    workers.start(key, bodies.wait_for, pipes)
+    return int(Path(pipes[0]).read_text())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_result_comes_back_under_its_key(workers: Workers) -> None:
+    for key in (3, 5):
+        workers.start(key, bodies.double, key)
+
+    found = outcomes(workers, 2)
+
+    assert found == {3: Outcome(key=3, result=6), 5: Outcome(key=5, result=10)}
+    assert len(workers) == 0
+
+
+def test_a_result_larger_than_any_pipe_comes_back_whole(workers: Workers) -> None:
+    assert outcome_of(workers, bodies.large, 5_000_000).result == b"x" * 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "job", "error_class", "error", "path"),
+    [
+        (bodies.refuse, "no route", ErrorClass.TRANSIENT, "no route", None),
+        (bodies.refuse_file, "a.fits", ErrorClass.INPUT, "a.fits: no EXPTIME", "a.fits"),
+        (
+            bodies.blunder,
+            0,
+            ErrorClass.DETERMINISTIC,
+            "ZeroDivisionError: division by zero (blunder, line ",
+            None,
+        ),
+        (bodies.fill_disk, None, ErrorClass.RESOURCE, "No space left on device", None),
+        (bodies.fill_memory, None, ErrorClass.RESOURCE, "", None),
+    ],
+    ids=["refused", "bad file", "unexpected", "disk full", "memory short"],
+)
+def test_an_error_crosses_with_its_class(
+    workers: Workers, body: Body, job: Any, error_class: ErrorClass, error: str, path: str | None
+) -> None:
+    outcome = outcome_of(workers, body, job)
+
+    assert (outcome.error_class, outcome.path, outcome.crashed) == (error_class, path, False)
+    assert error in (outcome.error or "")
+    assert outcome.result is None
+
+
+@pytest.mark.parametrize("body", [bodies.die, bodies.answer_what_no_pipe_can_carry])
+def test_an_end_without_an_answer_is_a_crash(workers: Workers, body: Body) -> None:
+    outcome = outcome_of(workers, body, None)
+
+    assert outcome.crashed
+    assert (outcome.result, outcome.error_class) == (None, None)
+
+
+def test_a_killed_worker_costs_its_own_work_alone(workers: Workers, pipes: tuple[str, str]) -> None:
+    workers.start(1, bodies.double, 4)
+    pid = begun(workers, 2, pipes)
+
+    os.kill(pid, signal.SIGKILL)
+    found = outcomes(workers, 2)
+
+    assert found[1].result == 8
+    assert found[2].crashed
+    assert "exit status -9" in (found[2].error or "")
+
+
+def test_a_killed_fork_server_takes_its_workers_along_and_the_next_work_is_done(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    pid = begun(workers, 1, pipes)
+    server: int = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+
+    os.kill(server, signal.SIGKILL)
+    found = outcomes(workers)
+    workers.start(2, bodies.double, 4)
+
+    assert found[1].crashed
+    assert outcomes(workers)[2].result == 8
+    assert pid != server
+
+
+def test_a_cancelled_worker_is_dead_and_says_nothing_more(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    pid = begun(workers, 1, pipes)
+
+    workers.cancel([1, 99])
+
+    assert not is_alive(pid)
+    assert workers.finished() == []
+    assert workers.pipes() == []
+
+
+def test_stopping_kills_all(workers: Workers, pipes: tuple[str, str]) -> None:
+    pid = begun(workers, 1, pipes)
+
+    workers.stop()
+
+    assert not is_alive(pid)
+    assert len(workers) == 0
+
+
+def test_work_that_is_still_going_on_is_not_waited_for(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    begun(workers, 1, pipes)
+
+    found = workers.finished()
+    Path(pipes[1]).write_text("go on")
+
+    assert found == []
+    assert outcomes(workers)[1].result == "go on"
+
+
+def test_an_interrupt_of_the_terminal_does_not_reach_the_work(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    pid = begun(workers, 1, pipes)
+
+    os.kill(pid, signal.SIGINT)
+    Path(pipes[1]).write_text("undisturbed")
+
+    assert outcomes(workers)[1].result == "undisturbed"
+
+
+def test_workers_are_as_nice_as_they_are_told_to_be() -> None:
+    workers = Workers(nice=max(7, os.nice(0)))
+
+    assert outcome_of(workers, bodies.priority, None).result == max(7, os.nice(0))
