@@ -1,0 +1,152 @@
+"""That README and the ledger's schema say the words that the code says."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from enum import StrEnum
+from pathlib import Path
+
+import click
+import pytest
+
+from vampd import states
+from vampd.cli import COMMANDS, group
+from vampd.shipped import default_config
+
+CHECKOUT = Path(__file__).parent.parent
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+CODE = re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
+QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
+
+ENUMS = [
+    value
+    for value in vars(states).values()
+    if isinstance(value, type) and issubclass(value, StrEnum) and value is not StrEnum
+]
+
+#: Which column of the ledger holds which words. Nullable columns may be empty besides.
+COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
+    ("night", "kind"): states.Kind,
+    ("night", "status"): states.NightStatus,
+    ("raw_file", "state"): states.FileState,
+    ("output", "state"): states.OutputState,
+    ("task", "stage"): states.Stage,
+    ("task", "state"): states.TaskState,
+    ("task", "error_class"): states.ErrorClass,
+}
+
+
+def table_rows(header: str) -> set[str]:
+    """The first cells of the table below *header*, without backquotes."""
+    lines = README[README.index(header) :].splitlines()[2:]
+    cells = set()
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells.add(line.split("|")[1].strip().strip("`"))
+    return cells
+
+
+def schema() -> dict[str, str]:
+    """The SQL of every table once all migrations have run, by table."""
+    ledger = sqlite3.connect(":memory:")
+    for migration in sorted((CHECKOUT / "migrations").glob("*.sql")):
+        ledger.executescript(migration.read_text(encoding="utf-8"))
+    return dict(ledger.execute("select name, sql from sqlite_master where type = 'table'"))
+
+
+def check_words(sql: str, column: str) -> set[str]:
+    match = re.search(rf"\b{column} in \(([^)]*)\)", sql)
+    assert match is not None, f"no CHECK list for {column}"
+    return set(re.findall(r"'([^']*)'", match[1]))
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """The words after `vampd` of each command that *text* types."""
+    typed = re.findall(r"(?:^|[\s/])vampd ((?!\d)[a-z][^#\n]*)", text, flags=re.MULTILINE)
+    return [words.split() for words in typed]
+
+
+TYPED = [words for text in QUOTED if text.startswith("vampd ") for words in commands_of(text)] + [
+    words
+    for block in CODE
+    for line in block.splitlines()
+    if (match := re.match(r"(?:setpriv .* )?(vampd .*)", line)) and not line.startswith("vampd 0")
+    for words in commands_of(match[1])
+]
+
+
+@pytest.mark.parametrize(
+    ("header", "enum"),
+    [
+        ("| a night is |", states.NightStatus),
+        ("| stage |", states.Stage),
+        ("| a unit of work is |", states.TaskState),
+        ("| a file in a night's folder is |", states.FileState),
+        ("| an output is |", states.OutputState),
+        ("| an error is |", states.ErrorClass),
+    ],
+)
+def test_readme_explains_every_state_and_no_other(header: str, enum: type[StrEnum]) -> None:
+    assert table_rows(header) == {str(word) for word in enum}
+
+
+@pytest.mark.parametrize("enum", ENUMS, ids=lambda enum: enum.__name__)
+def test_readme_names_every_word_of_every_enum(enum: type[StrEnum]) -> None:
+    assert {str(word) for word in enum if word} <= set(QUOTED)
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=".".join)
+def test_ledger_allows_the_words_of_the_enum_and_no_other(table: str, column: str) -> None:
+    words = {str(word) for word in COLUMNS[table, column]}
+    assert check_words(schema()[table], column) == words
+
+
+def test_readme_explains_every_command_and_no_other() -> None:
+    rows = table_rows("| command | what it does |\n| --- | --- |\n| `vampd status`")
+    named = {words[0] for row in rows for words in commands_of(row.replace("`", ""))}
+    assert named == set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", TYPED, ids=" ".join)
+def test_commands_that_readme_types_exist_with_their_options(words: list[str]) -> None:
+    context = click.Context(group)
+    command = group.get_command(context, words[0])
+    assert command is not None, f"no command {words[0]}"
+    if isinstance(command, click.Group):
+        command = command.get_command(context, words[1])
+        assert command is not None, f"no command {' '.join(words[:2])}"
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_readme_types_commands_at_all() -> None:
+    assert len(TYPED) > len(COMMANDS)
+
+
+def test_dev_verbs_that_readme_types_exist() -> None:
+    script = (CHECKOUT / "dev").read_text(encoding="utf-8")
+    verbs = set(re.findall(r"\./dev ([a-z]+)", README))
+    known = set(re.findall(r"^    ([a-z]+)\) set_up", script, flags=re.MULTILINE))
+    assert verbs == known
+    assert os.access(CHECKOUT / "dev", os.X_OK)
+
+
+def test_files_that_readme_installs_exist() -> None:
+    named = set(re.findall(r"\b(?:systemd|config)/vampd\.\w+", README))
+    assert named == {"systemd/vampd.sysusers", "systemd/vampd.service", "config/vampd.toml"}
+    assert [name for name in named if not (CHECKOUT / name).is_file()] == []
+
+
+def test_settings_that_readme_names_exist() -> None:
+    shipped = default_config().read_text(encoding="utf-8")
+    sections = set(re.findall(r"^\[\[?([a-z_.]+)\]", shipped, flags=re.MULTILINE))
+    dotted = [name.split(" ")[0] for name in QUOTED if not name.endswith(".log")]
+    named = [name for name in dotted if name.rpartition(".")[0] in sections]
+    assert named
+    for name in named:
+        section, _, key = name.rpartition(".")
+        body = shipped.split(f"[{section}]", 1)[1].split("\n[", 1)[0]
+        assert re.search(rf"^#?{key} = ", body, flags=re.MULTILINE), name
