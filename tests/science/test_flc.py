@@ -77,8 +77,9 @@ def test_labels_are_right_across_missing_frames(
 
     labelled = labels.states != DUBIOUS
     assert np.array_equal(labels.states[labelled], truth[labelled])
-    assert np.all(labelled[:20])
-    assert np.count_nonzero(~labelled) <= len(lost)
+    if jitter_us <= period_us / 3:  # beyond, two short intervals look like a long one and its noise
+        assert np.all(labelled[:20])
+        assert np.count_nonzero(~labelled) <= len(lost)
 
 
 @PROPERTY
