@@ -82,6 +82,22 @@ def test_labels_are_right_across_missing_frames(
         assert np.count_nonzero(~labelled) <= len(lost)
 
 
+@pytest.mark.parametrize("period_us", [1050.0, 1250.0])
+def test_noise_that_makes_long_intervals_look_like_two_triggers_gives_no_wrong_label(
+    period_us: float,
+) -> None:
+    for seed in range(40):
+        lost = frozenset(np.random.default_rng(seed).choice(range(20, 180), 20).tolist())
+        times, truth = run(
+            200, jitter_us=500.0, period_us=period_us, noise_us=71.0, lost=lost, seed=seed
+        )
+
+        labels = label_states(times, jitter_us=500)
+
+        labelled = labels.states != DUBIOUS
+        assert np.array_equal(labels.states[labelled], truth[labelled])
+
+
 @PROPERTY
 @given(
     frames=st.integers(0, 60),

@@ -97,9 +97,12 @@ def _count_by_neighbours(
 
     Two intervals that together take two triggers take one each. An interval shorter
     than any has one false end. Where either end could be the false one, or neither can
-    be put right, both frames are cut off.
+    be put right, both frames are cut off. Where noise reaches half way from a long interval
+    to two triggers, neighbours prove nothing.
     """
     limit_us = misfit_limit(model)
+    if model.period_us - model.jitter_us < 2 * limit_us:
+        return
     pair_fits = np.abs(intervals[:-1] + intervals[1:] - 2 * model.period_us) <= limit_us
     short = intervals < model.period_us - model.jitter_us - limit_us
     left_fits = np.concatenate(([False], pair_fits))
