@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -82,21 +82,25 @@ def test_of_many_connections_that_claim_at_once_one_gets_each_task(
     assert sorted(won) == numbers
 
 
-@pytest.mark.parametrize("end", ["finish", "put_back", "fail"])
-def test_who_lost_the_claim_can_end_nothing(ledger: Ledger, task: int, end: str) -> None:
+def _fail(ledger: Ledger, row: Row) -> bool:
+    return tasks.fail(ledger, row, ErrorClass.DETERMINISTIC, "bad")
+
+
+def _put_back(ledger: Ledger, row: Row) -> bool:
+    return tasks.put_back(ledger, row, None, None, due_us=0)
+
+
+@pytest.mark.parametrize("end", [tasks.finish, _put_back, _fail])
+def test_who_lost_the_claim_can_end_nothing(
+    ledger: Ledger, task: int, end: Callable[[Ledger, Row], bool]
+) -> None:
     lost = claimed(ledger, task)
     tasks.reap(ledger, "its worker died")
     held = claimed(ledger, task)
 
-    ended = {
-        "finish": lambda row: tasks.finish(ledger, row),
-        "put_back": lambda row: tasks.put_back(ledger, row, None, None, due_us=0),
-        "fail": lambda row: tasks.fail(ledger, row, ErrorClass.DETERMINISTIC, "bad"),
-    }[end]
-
-    assert not ended(lost)
+    assert not end(ledger, lost)
     assert tasks.get_task(ledger, task)["state"] == TaskState.RUNNING
-    assert ended(held)
+    assert end(ledger, held)
 
 
 def test_a_task_made_pending_meanwhile_is_lost_to_its_worker(ledger: Ledger, task: int) -> None:

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import InputError, RetryableError
+from vampd.watch import inspect
+
+POISON = "06:10:00"  #: in the name of a file that kills who reads it
+
+_inspect, _digest = inspect.work, inspect.sha256_files
 
 
 def double(number: int) -> int:
@@ -57,3 +62,15 @@ def wait_for(pipes: tuple[str, str]) -> str:
 
 def priority(_: object) -> int:
     return os.nice(0)
+
+
+def inspect_or_die(job: Any) -> dict[str, Any]:
+    if any(POISON in cube for cube, _ in job["cubes"]):
+        die(job)
+    return _inspect(job)
+
+
+def digest_or_die(job: Any) -> dict[str, Any]:
+    if any(POISON in file for file in job["files"]):
+        die(job)
+    return _digest(job)

@@ -40,7 +40,7 @@ def opened(folder: Path, clock: FakeClock | None = None) -> Ledger:
 
 def settings(folder: Path, more: str = "") -> Config:
     """Settings with an archive root that holds something, and a state folder."""
-    for name in ("archive/lost+found", "state"):
+    for name in ("archive/lost+found", "far", "state"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     path = folder / "vampd.toml"
     path.write_text(
@@ -49,6 +49,10 @@ state_dir = "{folder}/state"
 [[roots]]
 kind = "archive"
 path = "{folder}/archive"
+[frame_ids]
+first = 425189
+[delivery.archive]
+destination = "{folder}/far"
 [night]
 settle_seconds = 10
 quiet_minutes = 30

@@ -236,8 +236,12 @@ def test_an_error_of_a_lost_claim_changes_nothing(
     tasks.reap(ledger, "its daemon died")
     claimed(ledger, lost["id"])
 
+    add_pair(ledger, night, "good")
+    bad_file = outcome(ErrorClass.INPUT, "no times", "vcam1/good.fits")
+    aftermath.after_error(ledger, lost, bad_file, config)
     aftermath.after_error(ledger, lost, outcome(ErrorClass.INTEGRITY), config)
     aftermath.after_crash(ledger, lost, "its worker died")
 
     row = tasks.get_task(ledger, lost["id"])
     assert (row["state"], row["error"]) == (TaskState.RUNNING, None)
+    assert files.files_of(ledger, night)["vcam1/good.fits"]["state"] == FileState.WHOLE

@@ -49,8 +49,8 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
         due_us = ledger.now_us() + _pause_us(ledger, task, config)
         tasks.put_back(ledger, task, error_class, error, due_us=due_us)
     elif error_class is ErrorClass.INPUT and task["stage"] == Stage.SYNC and outcome.path:
-        files.quarantine(ledger, task["night"], outcome.path, error)
-        tasks.put_back(ledger, task, None, None, due_us=0)
+        if tasks.put_back(ledger, task, None, None, due_us=0):
+            files.quarantine(ledger, task["night"], outcome.path, error)
     elif error_class is ErrorClass.DETERMINISTIC and task["error"] != error:
         due_us = ledger.now_us() + round(config.retry.first_seconds * _SECOND_US)
         tasks.put_back(ledger, task, error_class, error, due_us=due_us)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from vampd.schedule.dispatch import DELIVERY, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.rooms import ROOMS
 from vampd.schedule.workers import Outcome, Workers
-from vampd.states import FINAL, FileState, NightStatus, Stage
+from vampd.states import FINAL, ErrorClass, FileState, NightStatus, Stage
 from vampd.watch import inspect
 from vampd.watch.rounds import Rounds
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _BATCH_CUBES = 50
 _BATCH_FILES = 40
 _BATCH_BYTES = 4_000_000_000
-_MOST_CRASHES = 3  # of one batch of reading, before its files are taken one by one
+_MOST_CRASHES = 3  # of readings of one file, the first among others, before it is called bad
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +69,7 @@ class Engine:
         self._keys = count(1)
         self._work: dict[int, _Work] = {}
         self._crashes: dict[str, int] = {}  #: of readings, by path
+        self._rests_until_us = 0  #: no reading before this time
 
     @property
     def busy(self) -> int:
@@ -151,9 +152,9 @@ class Engine:
 
     def _hand_out_reading(self, night: NightFacts) -> None:
         watch = self._rounds.nights.get(night.number)
-        if watch is None:
+        if watch is None or self._ledger.now_us() < self._rests_until_us:
             return
-        for pairs in _batches(self._unasked(watch.wanted)):
+        for pairs in _batches(self._unasked(watch.wanted), self._crashes):
             if self._seats(delivery=False) <= 0:
                 return
             work = _Reading(night=night.number, pairs=pairs)
@@ -181,12 +182,15 @@ class Engine:
         paths: list[str] = []
         size_bytes = 0
         for row in files.without_digest(self._ledger, night.number):
+            is_suspect = row["path"] in self._crashes
             full = len(paths) == _BATCH_FILES or size_bytes > _BATCH_BYTES
-            if full or self._crashes.get(row["path"], 0) >= _MOST_CRASHES:
+            if full or (is_suspect and paths):
                 break
             if row["path"] not in asked:
                 paths.append(row["path"])
                 size_bytes += row["size_bytes"]
+                if is_suspect:
+                    break
         if paths:
             work = _Digesting(night=night.number, paths=tuple(paths))
             self._start(work, inspect.sha256_files, {"night": str(folder), "files": paths})
@@ -231,6 +235,7 @@ class Engine:
     def _take_reading(self, work: _Reading, outcome: Outcome) -> None:
         if outcome.result is None:
             self._count_crash(work.night, [pair[0] for pair in work.pairs.values()], outcome)
+            self._rounds.judge_again(work.night)  # what is quarantined is not wanted any more
             return
         results = [inspect.inspection_from_plain(plain) for plain in outcome.result["results"]]
         self._rounds.accept(work.night, work.pairs, results)
@@ -252,11 +257,18 @@ class Engine:
             self._quarantine(night, result["file"], result["problem"])
 
     def _count_crash(self, night: int, paths: Any, outcome: Outcome) -> None:
-        """A batch that kills its worker again and again: its files are bad."""
+        """The files of a batch that failed are taken one by one; one that fails alone is bad.
+
+        A shortage on this machine says nothing of the files: reading rests for a while.
+        """
         log.warning("reading %d files, %s first: %s", len(paths), paths[0], outcome.error)
+        if outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}:
+            pause_us = round(self.config.retry.first_seconds * 1e6)
+            self._rests_until_us = self._ledger.now_us() + pause_us
+            return
         for path in paths:
             self._crashes[path] = self._crashes.get(path, 0) + 1
-            if self._crashes[path] >= _MOST_CRASHES:
+            if len(paths) == 1 and self._crashes[path] >= _MOST_CRASHES:
                 self._quarantine(night, path, f"reading it fails: {outcome.error}")
 
     def _quarantine(self, night: int, path: str, reason: str) -> None:
@@ -278,10 +290,15 @@ def _free(folder: Path) -> int | None:
         return None
 
 
-def _batches(pairs: dict[str, tuple[str, str]]) -> Iterator[dict[str, tuple[str, str]]]:
-    stems = sorted(pairs)
+def _batches(
+    pairs: dict[str, tuple[str, str]], suspects: Container[str]
+) -> Iterator[dict[str, tuple[str, str]]]:
+    """Pairs in batches; each of which the cube is among *suspects* alone."""
+    stems = sorted(stem for stem in pairs if pairs[stem][0] not in suspects)
     for first in range(0, len(stems), _BATCH_CUBES):
         yield {stem: pairs[stem] for stem in stems[first : first + _BATCH_CUBES]}
+    for stem in sorted(pairs.keys() - set(stems)):
+        yield {stem: pairs[stem]}
 
 
 def _log_status(night: Row, status: NightStatus, cause: str | None) -> None:

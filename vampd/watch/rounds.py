@@ -194,6 +194,7 @@ class Rounds:
             self._add(night, path, seen, state, reason)
         elif row["state"] == FileState.WHOLE and night["closed_us"] is not None:
             self._hold_for(night, f"raw file changed after the night was closed: {path}")
+            return
         else:
             files.renew_file(self._ledger, row["id"], file.identity, state, reason)
         if state is FileState.LATE:

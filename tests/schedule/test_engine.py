@@ -1,0 +1,130 @@
+"""The engine carries nights through with real workers; one bad file costs itself alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.raw_cubes import write_raw_cube
+from tests.schedule import bodies
+from tests.schedule.made import FakeClock, opened, settings
+from tests.support import digests_of_tree
+from vampd.ledger import files, nights, numbers, outputs, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule.engine import Engine
+from vampd.schedule.workers import Body, Workers
+from vampd.states import FileState, Kind, NightStatus, TaskState
+from vampd.watch import inspect
+from vampd.watch.rounds import Rounds
+
+DATE = "20251105"
+STEMS = tuple(f"vcam1_0{hour}:10:00.000000000" for hour in (5, 6, 7))
+POISONED = {f"vcam1/{STEMS[1]}.fits", f"vcam1/{STEMS[1]}.txt"}
+
+
+class Scene:
+    """A night of three cubes, whose date is over, and all that carries it through."""
+
+    def __init__(self, folder: Path, ledger: Ledger, clock: FakeClock) -> None:
+        config = settings(folder)
+        self.folder = folder
+        self.night_folder = folder / "archive" / DATE
+        for stem in STEMS:
+            hour_us = int(stem[7]) * 3_600_000_000
+            frames = [np.full((4, 6), number, np.uint16) for number in range(5)]
+            write_raw_cube(
+                self.night_folder, frames, stem=stem, first_us=1_762_300_800_000_000 + hour_us
+            )
+        self.ledger = ledger
+        self.workers = Workers(nice=0)
+        self._clock = clock
+        self._rounds = Rounds(ledger, clock, config)
+        self.engine = Engine(ledger, config, self._rounds, self.workers)
+
+    @property
+    def night(self) -> Row:
+        return nights.find_night(self.ledger, Kind.ARCHIVE, DATE)
+
+    def go_round(self) -> None:
+        """One turn of the daemon, in which a minute passes."""
+        self._clock.pass_seconds(60)
+        self._rounds.go()
+        self.engine.hand_out()
+        while self.engine.busy:
+            assert wait(self.workers.pipes(), timeout=60), "no worker said anything"
+            self.engine.take_back()
+            self.engine.hand_out()
+
+    def go_until(self, status: NightStatus) -> None:
+        for _ in range(60):
+            self.go_round()
+            if self.night["status"] == status:
+                return
+        pytest.fail(f"the night is {self.night['status']}: {self.night['cause']}")
+
+    def states(self) -> dict[str, str]:
+        rows = files.files_of(self.ledger, self.night["id"])
+        return {path: row["state"] for path, row in rows.items()}
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    clock = FakeClock()
+    settings(tmp_path)
+    with closing(opened(tmp_path / "state", clock)) as ledger:
+        scene = Scene(tmp_path, ledger, clock)
+        yield scene
+        scene.engine.stop()
+
+
+def test_a_night_is_carried_from_raw_files_to_verified_copies(scene: Scene) -> None:
+    raw = digests_of_tree(scene.night_folder)
+
+    scene.go_until(NightStatus.SAFE)
+
+    night = scene.night["id"]
+    assert {row["state"] for row in tasks.tasks_of(scene.ledger, night)} == {TaskState.DONE}
+    bound = [row["frame_id"] for row in outputs.outputs_of(scene.ledger, night)]
+    assert bound == [425_189, 425_190, 425_191]
+    far = {Path(path).name for path in digests_of_tree(scene.folder / "far")}
+    for number in bound:
+        assert f"{numbers.frame_id_text(number)}.fits.fz" in far
+    after = digests_of_tree(scene.night_folder)
+    assert {path: after[path] for path in raw} == raw
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [("work", bodies.inspect_or_die), ("sha256_files", bodies.digest_or_die)],
+)
+def test_a_file_that_kills_its_readers_is_quarantined_and_those_beside_it_are_not(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str, body: Body
+) -> None:
+    monkeypatch.setattr(inspect, name, body)
+
+    scene.go_until(NightStatus.SAFE)
+
+    states = scene.states()
+    assert {path for path in states if states[path] == FileState.QUARANTINED} == POISONED
+    assert len(outputs.outputs_of(scene.ledger, scene.night["id"])) == 2
+
+
+@pytest.mark.parametrize("name", ["work", "sha256_files"])
+def test_a_shortage_on_this_machine_condemns_no_file_and_is_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as shortage:
+        shortage.setattr(inspect, name, bodies.fill_disk)
+        for _ in range(40):
+            scene.go_round()
+        during = set(scene.states().values())
+
+    scene.go_until(NightStatus.SAFE)
+
+    assert FileState.QUARANTINED not in during
+    assert set(scene.states().values()) == {FileState.WHOLE}
