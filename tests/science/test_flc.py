@@ -201,7 +201,7 @@ def test_a_slip_of_the_phase_is_cut_out() -> None:
 
 
 def test_noise_that_blurs_the_count_costs_no_label() -> None:
-    times, truth = run(2000, period_us=1000.0, jitter_us=500.0, noise_us=50.0)
+    times, truth = run(2000, period_us=1500.0, jitter_us=500.0, noise_us=50.0)
 
     labels = label_states(times, jitter_us=500)
 

@@ -98,7 +98,7 @@ def _count_by_neighbours(
     Two intervals that together take two triggers take one each. An interval shorter
     than any has one false end. Where either end could be the false one, or neither can
     be put right, both frames are cut off. Where noise reaches half way from a long interval
-    to two triggers, neighbours prove nothing.
+    to two triggers, neighbours prove nothing: rather no label than a wrong one.
     """
     limit_us = misfit_limit(model)
     if model.period_us - model.jitter_us < 2 * limit_us:
