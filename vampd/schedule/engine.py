@@ -268,7 +268,7 @@ class Engine:
             return
         for path in paths:
             self._crashes[path] = self._crashes.get(path, 0) + 1
-            if len(paths) == 1 and self._crashes[path] >= _MOST_CRASHES:
+            if self._crashes[path] >= _MOST_CRASHES:
                 self._quarantine(night, path, f"reading it fails: {outcome.error}")
 
     def _quarantine(self, night: int, path: str, reason: str) -> None:
