@@ -209,7 +209,8 @@ create trigger night_new after insert on night begin
     insert into event (at_us, subject, subject_id, night, was, became, actor, why, version)
     select new.changed_us, 'night', new.id, new.id, null, new.status, new.changed_by, new.why, text from version;
 end;
-create trigger night_moved after update on night when old.status is not new.status or old.cause is not new.cause begin
+create trigger night_moved after update on night
+when old.status is not new.status or old.cause is not new.cause or old.hold is not new.hold begin
     insert into event (at_us, subject, subject_id, night, was, became, actor, why, version)
     select new.changed_us, 'night', new.id, new.id, old.status, new.status, new.changed_by, new.why, text from version;
 end;

@@ -91,8 +91,14 @@ def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Repo
 
 
 def _digests(ledger: Ledger, night: int) -> dict[int, str]:
-    rows = ledger.rows("select id, path, sha256 from raw_file where night = ?", [night])
-    return {row["id"]: f"{row['path']} {row['sha256']}" for row in rows}
+    """What tells each raw cube, its timing file included, from any other."""
+    rows = ledger.rows(
+        "select raw_file.id, raw_file.path, raw_file.sha256, timing.sha256 as timing_sha256"
+        " from raw_file join cube on cube.raw_file = raw_file.id"
+        " join raw_file as timing on timing.id = cube.timing where raw_file.night = ?",
+        [night],
+    )
+    return {row["id"]: f"{row['path']} {row['sha256']} {row['timing_sha256']}" for row in rows}
 
 
 def _content_key(output: PlannedOutput, digests: Mapping[int, str]) -> str:

@@ -17,7 +17,15 @@ from typing import Any
 
 from vampd import __version__
 from vampd.config import Config
-from vampd.errors import ConfigError, DaemonUnreachableError, OperatorError, UsageError, VampdError
+from vampd.errors import (
+    ConfigError,
+    DaemonUnreachableError,
+    IntegrityError,
+    OperatorError,
+    RetryableError,
+    UsageError,
+    VampdError,
+)
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock, holder
 from vampd.ledger.connection import open_ledger
@@ -28,7 +36,10 @@ _ANSWER_SECONDS = 300.0
 _REQUEST_SECONDS = 2.0
 _MOST_BYTES = 1 << 20
 
-_RAISES = {kind.__name__: kind for kind in (VampdError, OperatorError, UsageError, ConfigError)}
+_RAISES: dict[str, type[VampdError]] = {
+    kind.__name__: kind
+    for kind in (ConfigError, IntegrityError, OperatorError, RetryableError, UsageError, VampdError)
+}
 
 Handler = Callable[[str, dict[str, Any], str], dict[str, Any]]
 
