@@ -94,8 +94,8 @@ def _digests(ledger: Ledger, night: int) -> dict[int, str]:
     """What tells each raw cube, its timing file included, from any other."""
     rows = ledger.rows(
         "select raw_file.id, raw_file.path, raw_file.sha256, timing.sha256 as timing_sha256"
-        " from raw_file join cube on cube.raw_file = raw_file.id"
-        " join raw_file as timing on timing.id = cube.timing where raw_file.night = ?",
+        " from raw_file left join cube on cube.raw_file = raw_file.id"
+        " left join raw_file as timing on timing.id = cube.timing where raw_file.night = ?",
         [night],
     )
     return {row["id"]: f"{row['path']} {row['sha256']} {row['timing_sha256']}" for row in rows}
