@@ -32,16 +32,27 @@ def main(nights: int) -> int:
     with tempfile.TemporaryDirectory(prefix="vampd-kills-") as folder:
         calm = _site(Path(folder) / "calm")
         calm.run()
+        assert calm.status() == "safe", calm.folder
         for number in range(nights):
             site = _site(Path(folder) / str(number))
             struck = _carry_under_fire(site, moments)
-            same = products(site) == products(calm) and raw_digests(site) == raw_digests(calm)
+            differing = _differing(site, calm)
+            same = not differing
             safe = site.status() == "safe"
             kills += struck
             bad += not (same and safe)
             print(f"night {number + 1}: {struck} kills, safe {safe}, identical {same}", flush=True)
+            if differing:
+                print(f"  {len(differing)} files differ, {differing[0]} first")
     print(f"{nights} nights, {kills} kills, {bad} nights wrong")
     return 1 if bad else 0
+
+
+def _differing(site: DaemonSite, calm: DaemonSite) -> list[str]:
+    """Names of files that are not the same on both sides, raw or made."""
+    here, there = products(site) | raw_digests(site), products(calm) | raw_digests(calm)
+    names = sorted(here.keys() | there.keys())
+    return [name for name in names if here.get(name) != there.get(name)]
 
 
 def _site(folder: Path) -> DaemonSite:

@@ -25,7 +25,9 @@ def _needs_others(night: NightFacts, now_us: int) -> bool:
     if night.status is NightStatus.COLLECTING:
         date = night_date(night.date)
         return date is not None and now_us < date_ends_us(date)
-    return night.status is NightStatus.WAITING and (_waits_far(night) or not night.troubles)
+    if night.status is not NightStatus.WAITING or night.digests_missing:
+        return False
+    return _waits_far(night) or not night.troubles
 
 
 def _waits_far(night: NightFacts) -> bool:
