@@ -108,6 +108,8 @@ class Engine:
         changed = False
         for facts in self.facts:
             now = standing(facts, self.facts)
+            if now.status == facts.status and now.status in FINAL:
+                continue  # it keeps the cause with which it came to rest
             night = nights.get_night(self._ledger, facts.number)
             if nights.set_status(self._ledger, night, now.status, now.cause):
                 changed = True
