@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vampd.commands.config import command
-from vampd.config import DEFAULT_PATH, Config, examine, find, load
+from vampd.config import DEFAULT_PATH, examine, find, load
 from vampd.errors import ConfigError
 from vampd.io.place import Place
+from vampd.sections import Config
 from vampd.settings import keys_of, read_section
 from vampd.shipped import default_config
 from vampd.states import Kind

@@ -17,8 +17,9 @@ from typing import NoReturn
 import click
 
 from vampd import __version__
-from vampd.config import Config, find, load
+from vampd.config import find, load
 from vampd.errors import UsageError, VampdError
+from vampd.sections import Config
 
 #: What a shell says of a program that Ctrl-C ended: 128 and the signal's number.
 _INTERRUPTED = 130

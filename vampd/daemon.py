@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from vampd import __version__
-from vampd.config import Config, load
+from vampd.config import load
 from vampd.errors import ConfigError
 from vampd.io import systemd
 from vampd.io.clock import Clock, SystemClock
@@ -35,6 +35,7 @@ from vampd.schedule.idle import is_idle
 from vampd.schedule.orders import Orders
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
+from vampd.sections import Config
 from vampd.states import NightStatus
 from vampd.watch.events import EventHints
 from vampd.watch.rounds import Rounds

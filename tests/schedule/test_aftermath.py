@@ -18,12 +18,12 @@ from tests.schedule.made import (
     opened,
     settings,
 )
-from vampd.config import Config
 from vampd.ledger import files, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan
 from vampd.schedule import aftermath
 from vampd.schedule.workers import Outcome
+from vampd.sections import Config
 from vampd.states import ErrorClass, FileState, Stage, TaskState
 
 _EMPTY_PLAN = Plan(outputs=(), rejected=(), reports=())

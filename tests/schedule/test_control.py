@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from tests.schedule.made import a_night, opened, reread, settings
-from vampd.config import Config
 from vampd.errors import DaemonUnreachableError, OperatorError, UsageError
 from vampd.io.lock import StateLock
 from vampd.ledger.connection import Ledger
 from vampd.schedule import control
 from vampd.schedule.control import ControlServer, act
 from vampd.schedule.orders import Orders
+from vampd.sections import Config
 
 _NIGHT = {"kind": "archive", "date": "20251106", "dry_run": False}
 _HOLD = {**_NIGHT, "why": "dome flats"}

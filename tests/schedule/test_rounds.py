@@ -13,11 +13,11 @@ import pytest
 from tests.raw_cubes import write_raw_cube
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, opened, settings
 from tests.support import identities_of_tree
-from vampd.config import Config
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.facts import read_facts
+from vampd.sections import Config
 from vampd.states import STAGES_OF, FileState, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
 from vampd.watch.naming import Role

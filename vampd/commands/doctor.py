@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import click
 
 from vampd.commands.screen import Screen, echo_json, paragraph, size_text, time_text
-from vampd.config import Config, examine
+from vampd.config import examine
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
 from vampd.io.disk import (
@@ -30,6 +30,7 @@ from vampd.io.ssh import ssh_command
 from vampd.ledger.connection import ledger_path, pending_migrations
 from vampd.ledger.reading import has_ledger, reading
 from vampd.ledger.summaries import last_daemon, root_markers
+from vampd.sections import Config
 
 _PROGRAMS = ("rsync", "ssh", "funpack", "sha256sum", "setpriv")
 

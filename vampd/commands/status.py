@@ -20,7 +20,6 @@ from vampd.commands.screen import (
     time_json,
     time_text,
 )
-from vampd.config import Config
 from vampd.io.clock import SystemClock
 from vampd.io.disk import MarkerState, check_marker
 from vampd.io.lock import holder
@@ -35,6 +34,7 @@ from vampd.ledger.summaries import (
     root_markers,
     summarise,
 )
+from vampd.sections import Config
 from vampd.states import STAGES_OF, Kind, NightStatus, TaskState
 
 _DATE_WIDTH, _STATUS_WIDTH = 8, 10

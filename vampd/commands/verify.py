@@ -12,7 +12,6 @@ import click
 
 from vampd.commands import dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
-from vampd.config import Config
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
 from vampd.io.publish import digest_file
@@ -22,6 +21,7 @@ from vampd.ledger.details import DeliverableRow
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import Night, nights
+from vampd.sections import Config
 from vampd.stages import build, build_jobs, verify
 from vampd.states import OutputState
 

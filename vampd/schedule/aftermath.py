@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from vampd.config import Config
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.rooms import ROOMS
 from vampd.schedule.workers import Outcome
+from vampd.sections import Config
 from vampd.stages.verify import sent_too_often
 from vampd.states import ErrorClass, Stage
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from vampd import __version__
-from vampd.config import Config
 from vampd.errors import (
     ConfigError,
     DaemonUnreachableError,
@@ -29,6 +28,7 @@ from vampd.errors import (
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock, holder
 from vampd.ledger.connection import open_ledger
+from vampd.sections import Config
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from vampd.config import Config
 from vampd.errors import VampdError
 from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, tasks
@@ -19,6 +18,7 @@ from vampd.schedule.dispatch import DELIVERY, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.rooms import ROOMS
 from vampd.schedule.workers import Outcome, Workers
+from vampd.sections import Config
 from vampd.states import FINAL, ErrorClass, FileState, NightStatus, Stage
 from vampd.watch import inspect
 from vampd.watch.rounds import Rounds

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vampd.config import Config, Delivery
 from vampd.errors import OperatorError
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.workers import Body
 from vampd.science.cubes import CubeLimits
+from vampd.sections import Config, Delivery
 from vampd.stages import build_jobs, frame_ids, manifest, sync, transfer, verify
 from vampd.states import Kind, Stage
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vampd.config import Config, Root
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.io.disk import MarkerState, check_marker, claim_root
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
+from vampd.sections import Config, Root
 from vampd.states import FINAL, STAGES_OF, FileState, Kind, NightStatus, Stage
 from vampd.watch.inspect import Inspection
 from vampd.watch.naming import CAMERA_FOLDERS, Role, night_date

@@ -1,0 +1,203 @@
+"""The settings: one frozen dataclass per section of the TOML file.
+
+The shipped file (`vampd config show --default`) explains every key; `vampd.config` reads it, and
+holds the rules between sections.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vampd.errors import ConfigError
+from vampd.io.place import Place
+from vampd.settings import (
+    absolute_path,
+    by,
+    choice,
+    flag,
+    number,
+    table,
+    tables,
+    whole,
+    words,
+)
+from vampd.states import Kind
+
+# The last number of an eight-digit counter.
+_LAST_FRAME_NUMBER = 99_999_999
+
+#: Any date will do where a rule holds for all of them.
+ANY_NIGHT = "20000101"
+
+
+def _place(value: object) -> Place:
+    try:
+        return Place.parse(value if isinstance(value, str) else "")
+    except ConfigError:
+        msg = f"must be an absolute folder or host:/folder, without '..', not {value!r}"
+        raise ValueError(msg) from None
+
+
+def _night_template(value: object) -> str:
+    if not isinstance(value, str) or value.count("{night}") < 1:
+        msg = f"must contain {{night}}, which becomes the date, not {value!r}"
+        raise ValueError(msg)
+    if re.search(r"[{}]", value.replace("{night}", "")):
+        msg = f"may have no braces but those of {{night}}, not {value!r}"
+        raise ValueError(msg)
+    _place(value.replace("{night}", ANY_NIGHT))
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Root:
+    """A folder whose eight-digit sub-folders are nights."""
+
+    kind: Kind = field(metadata=choice(*Kind))
+    path: Path = field(metadata=absolute_path())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Night:
+    """When a file is whole, and when a night is over."""
+
+    settle_seconds: float = field(default=30.0, metadata=number(at_least=0))
+    quiet_minutes: float = field(default=30.0, metadata=number(at_least=0))
+    grace_minutes: float = field(default=60.0, metadata=number(at_least=0))
+    scan_seconds: float = field(default=60.0, metadata=number(above=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """How changes are noticed between two scans."""
+
+    events: bool = field(default=True, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """The processes that do the work, beside the cameras' own."""
+
+    processes: int = field(default=2, metadata=whole(at_least=1, at_most=64))
+    nice: int = field(default=19, metadata=whole(at_least=0, at_most=19))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cubes:
+    """Where synchronised frames are cut into cubes."""
+
+    max_seconds: float = field(default=10.0, metadata=number(above=0))
+    max_gap_seconds: float = field(default=3.0, metadata=number(above=0))
+    max_bytes: int = field(default=2_000_000_000, metadata=whole(at_least=1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compress:
+    """How cubes are compressed."""
+
+    tiles: Literal["frame", "row"] = field(default="frame", metadata=choice("frame", "row"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameIds:
+    """Who deals the numbers of archive nights. *first* has no default: a wrong one clashes."""
+
+    issuer: Literal["local"] = field(default="local", metadata=choice("local"))
+    first: int | None = field(default=None, metadata=whole(at_least=1, at_most=_LAST_FRAME_NUMBER))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """Where the nights of one kind go, and where they count as safe."""
+
+    destination: Place = field(metadata=by(_place))
+    verify_at: str | None = field(default=None, metadata=by(_night_template))
+    verify_after_hours: float = field(default=24.0, metadata=number(at_least=0))
+
+    def sent_to(self, night: str) -> Place:
+        """The folder to which the night's files are sent. *night* is YYYYMMDD."""
+        return self.destination.child(night)
+
+    def safe_at(self, night: str) -> Place:
+        """The folder where the night's files count as safe. *night* is YYYYMMDD.
+
+        A `verify_at` without a host is a folder of the destination's machine, for whoever
+        moves the files on does so there.
+        """
+        if self.verify_at is None:
+            return self.sent_to(night)
+        place = Place.parse(self.verify_at.replace("{night}", night))
+        return place if place.host else Place(path=place.path, host=self.destination.host)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deliveries:
+    """A delivery for each kind of night that has a root."""
+
+    archive: Delivery | None = field(default=None, metadata=table(Delivery))
+    engineering: Delivery | None = field(default=None, metadata=table(Delivery))
+
+    def of(self, kind: Kind) -> Delivery | None:
+        """The delivery of nights of *kind*; never None when *kind* has a root."""
+        return self.archive if kind is Kind.ARCHIVE else self.engineering
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ssh:
+    """How the far machine is reached."""
+
+    options: tuple[str, ...] = field(default=(), metadata=words())
+    connect_timeout_seconds: int = field(default=15, metadata=whole(at_least=1, at_most=3600))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """How long to wait before work that failed for a passing cause is tried again."""
+
+    first_seconds: float = field(default=30.0, metadata=number(above=0))
+    longest_seconds: float = field(default=3600.0, metadata=number(above=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disk:
+    """Space that the cameras must keep."""
+
+    keep_free_gb: float = field(default=0.0, metadata=number(at_least=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """Where the commands reach the running daemon."""
+
+    socket: Path | None = field(default=None, metadata=absolute_path())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything that can be set. Made by `load`, which checks the rules between sections."""
+
+    state_dir: Path = field(default=Path("/var/lib/vampd"), metadata=absolute_path())
+    roots: tuple[Root, ...] = field(default=(), metadata=tables(Root))
+    night: Night = field(default=Night(), metadata=table(Night))
+    watch: Watch = field(default=Watch(), metadata=table(Watch))
+    workers: Workers = field(default=Workers(), metadata=table(Workers))
+    cubes: Cubes = field(default=Cubes(), metadata=table(Cubes))
+    compress: Compress = field(default=Compress(), metadata=table(Compress))
+    frame_ids: FrameIds = field(default=FrameIds(), metadata=table(FrameIds))
+    delivery: Deliveries = field(default=Deliveries(), metadata=table(Deliveries))
+    ssh: Ssh = field(default=Ssh(), metadata=table(Ssh))
+    retry: Retry = field(default=Retry(), metadata=table(Retry))
+    disk: Disk = field(default=Disk(), metadata=table(Disk))
+    control: Control = field(default=Control(), metadata=table(Control))
+
+    @property
+    def socket(self) -> Path:
+        """Where the commands reach the running daemon."""
+        return self.control.socket or self.state_dir / "vampd.sock"
+
+    def root_of(self, kind: Kind) -> Root | None:
+        """The root of nights of *kind*, if there is one."""
+        return next((root for root in self.roots if root.kind is kind), None)
