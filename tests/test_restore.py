@@ -56,7 +56,7 @@ def test_a_restored_night_is_made_again_with_the_same_ids(site: DaemonSite) -> N
     identities = [identities_of_tree(site.night() / camera) for camera in _CAMERAS]
     far = digests_of_tree(site.far() / "vgen2")
 
-    restored = site.call("restore", "last", "--force", "--prove")
+    restored = site.call("restore", "last", "--force", "--prove", "-y")
     held, left = site.status(), products(site)
     far_meanwhile = digests_of_tree(site.far() / "vgen2")
     _carry_on(site)
@@ -73,9 +73,9 @@ def test_a_restored_night_is_made_again_with_the_same_ids(site: DaemonSite) -> N
 def test_to_restore_twice_changes_nothing_more(site: DaemonSite) -> None:
     before = products(site)
 
-    first = site.call("restore", "last", "--force")
+    first = site.call("restore", "last", "--force", "-y")
     tree = identities_of_tree(site.night())
-    second = site.call("restore", "last", "--force")
+    second = site.call("restore", "last", "--force", "-y")
     again = identities_of_tree(site.night())
     _carry_on(site)
 

@@ -93,7 +93,7 @@ def test_the_screen_says_which_night_was_meant(site: Site) -> None:
     [
         ("retry", "20251106"),
         ("hold", "20251106", "--why", "clouds"),
-        ("abandon", "20251106", "--why", "clouds"),
+        ("abandon", "20251106", "--why", "clouds", "-y"),
         ("quarantine", "20251106", _CUBE, "--add", "--why", "cosmic rays"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(site: Site, words: tuple[st
     "words",
     [
         ("hold", "20251106", "--why", "clouds"),
-        ("abandon", "20251106", "--why", "clouds"),
+        ("abandon", "20251106", "--why", "clouds", "-y"),
         ("quarantine", "20251106", _CUBE, "--add", "--why", "cosmic rays"),
         ("retry", "20251106"),
         ("close", "20251106"),
@@ -163,7 +163,7 @@ def test_a_lock_without_a_daemon_behind_it_is_not_waited_for(site: Site) -> None
 def test_a_running_daemon_acts_in_the_name_that_the_kernel_tells(site: Site) -> None:
     # The daemon holds a night whose recorded files are not on the disk, and closes a quiet one.
     site.execute("update night set last_change_us = ?", time.time_ns() // 1000)
-    words = ("abandon", "20251106", "--kind", "engineering", "--why", "clouds")
+    words = ("abandon", "20251106", "--kind", "engineering", "--why", "clouds", "-y")
     with running_daemon(site):
         answers = [site.answer(*words)["nights"][0]["changed"] for _ in range(2)]
         with pytest.raises(OperatorError, match="vampd knows no file x"):

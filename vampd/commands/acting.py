@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from vampd.commands import dates
 from vampd.commands.screen import echo_json
+from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
+from vampd.ledger.summaries import Night, nights
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -20,6 +22,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def dry_run_option(command: _Command) -> _Command:
     """Give a command its --dry-run."""
     return click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")(
+        command
+    )
+
+
+def yes_option(command: _Command) -> _Command:
+    """Give a command that destroys something its --yes."""
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask whether it may be done.")(
         command
     )
 
@@ -39,10 +48,12 @@ def act(
     *,
     dry_run: bool,
     as_json: bool,
+    yes: bool = True,
 ) -> None:
     """Give *order* for each night that *date* means, and print what was done.
 
-    Raises the error of the first night that refuses; what was done before it is printed.
+    Unless *yes*, what would be done to all of them is named first, and asked for once. Raises the
+    error of the first night that refuses; what was done before it is printed.
     """
     # Late: --help needs nothing of the daemon's.
     from vampd.schedule import control
@@ -50,19 +61,57 @@ def act(
     config = context.obj.config()
     with reading(config.state_dir) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind)
+
+    def give(night: Night, *, dry_run: bool) -> dict[str, Any]:
+        named = {"kind": night.kind.value, "date": night.date, "dry_run": dry_run}
+        return {**named, **control.act(config, order, {**named, **arguments}, actor=actor())}
+
+    if not (yes or dry_run):
+        confirm(_losses(order, {night: give(night, dry_run=True) for night in chosen}), yes=False)
     answers = []
     for night in chosen:
         if not as_json:
-            click.echo(f"{night}, {night.folder}{' (dry run)' if dry_run else ''}:")
-        named = {"kind": night.kind.value, "date": night.date, "dry_run": dry_run}
-        answer = control.act(config, order, {**named, **arguments}, actor=actor())
-        if as_json:
-            answers.append({**named, "changed": answer["changed"], "lines": answer["lines"]})
-            continue
-        for line in answer["lines"]:
+            click.echo(f"{_title(night)}{' (dry run)' if dry_run else ''}:")
+        answers.append(give(night, dry_run=dry_run))
+        for line in [] if as_json else answers[-1]["lines"]:
             click.echo(f"  {line}")
     if as_json:
         echo_json({"nights": answers})
+
+
+def _title(night: Night) -> str:
+    return f"{night}, {night.folder}"
+
+
+def _losses(order: str, planned: Mapping[Night, Mapping[str, Any]]) -> list[str]:
+    """What *order* would do to each night that it would change."""
+    lines = [
+        line
+        for night, answer in planned.items()
+        if answer["changed"]
+        for line in (f"{_title(night)}:", *(f"  {each}" for each in answer["lines"]))
+    ]
+    return [f"vampd {order} would do this to", *lines] if lines else []
+
+
+def confirm(lines: Sequence[str], *, yes: bool) -> None:
+    """Go on if *yes*, or if whoever sits at the terminal agrees to *lines*, which name what dies.
+
+    Without lines nothing dies, and nobody is asked.
+    What is asked goes to standard error: standard output stays for the answer.
+    UsageError: nobody can be asked, for standard input is no terminal. OperatorError: the answer
+    was no; nothing was done.
+    """
+    if yes or not lines:
+        return
+    for line in lines:
+        click.echo(line, err=True)
+    if not sys.stdin.isatty():
+        msg = "nothing was done: nobody is there to ask whether it may be; add -y to say so at once"
+        raise UsageError(msg)
+    if not click.confirm("May it be done?", default=False, err=True):
+        msg = "nothing was done: the answer was no"
+        raise OperatorError(msg)
 
 
 def actor() -> str:

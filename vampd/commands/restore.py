@@ -9,6 +9,7 @@ from vampd.commands import acting
 
 @click.command("restore")
 @acting.options
+@acting.yes_option
 @click.option("--force", is_flag=True, help="Also where the night is safe already.")
 @click.option("--prove", is_flag=True, help="Compute the raw files' digests, before and after.")
 @click.pass_context
@@ -19,6 +20,7 @@ def command(
     kind: str | None,
     force: bool,
     prove: bool,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -28,4 +30,4 @@ def command(
     other machine stay. Afterwards the night is held, until `vampd release` or `vampd retry`.
     """
     arguments = {"force": force, "prove": prove}
-    acting.act(context, "restore", date, kind, arguments, dry_run=dry_run, as_json=as_json)
+    acting.act(context, "restore", date, kind, arguments, dry_run=dry_run, as_json=as_json, yes=yes)
