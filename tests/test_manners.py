@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,3 +95,99 @@ def test_nobody_is_asked_about_what_changes_nothing(site: Site) -> None:
     site.said(*_ABANDON, "--yes")
 
     assert "abandoned already" in site.said(*_ABANDON)
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the script for each shell."""
+    folder = tmp_path_factory.mktemp("completion")
+    for shell in ("bash", "zsh", "fish"):
+        script = CliRunner().invoke(group, ["completion", shell]).output
+        (folder / shell).write_text(script)
+    return folder
+
+
+#: What each shell must be told so that it shows what it would offer for some words.
+_OFFER = {
+    "bash": "source {script}\nCOMP_WORDS=({words})\nCOMP_CWORD={last}\n_vampd_completion vampd\n"
+    'printf "%s\\n" "${{COMPREPLY[@]}}"',
+    "zsh": "compdef() {{ : }}\n"
+    "_describe() {{ print -l -- ${{completions_with_descriptions%%:*}} }}\n"
+    "compadd() {{ print -l -- $completions }}\nsource {script}\nwords=({words})\n"
+    "CURRENT=$(( {last} + 1 ))\n_vampd_completion",
+    "fish": "source {script}\ncomplete -C '{line}'",
+}
+
+
+def offered(shell: str, script: Path, config: Path, *words: str) -> tuple[list[str], str]:
+    """What *shell* offers for the last of *words*, and what would disturb the prompt."""
+    told = _OFFER[shell].format(
+        script=script, words=" ".join(words), last=len(words) - 1, line=" ".join(words)
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [shell, "-c", told],
+        env={"PATH": path, "HOME": str(script.parent), "VAMPD_CONFIG": str(config)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return [line.split("\t")[0] for line in done.stdout.splitlines()], done.stderr
+
+
+@pytest.mark.parametrize("shell", _OFFER)
+def test_a_shell_completes_commands_options_and_the_ledgers_dates(
+    shell: str, scripts: Path, site: Site
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    site.night("20251105", "safe")
+
+    def offer(*words: str) -> list[str]:
+        found, noise = offered(shell, scripts / shell, site.config, "vampd", *words)
+        assert noise == ""
+        return sorted(found)  # as fish does
+
+    assert offer("rest") == ["restore"]
+    assert "--force" in offer("restore", "--f")
+    assert offer("show", "2025") == ["20251105", "20251106"]
+    assert offer("show", "2025-11-05..2025-") == [
+        "2025-11-05..2025-11-05",
+        "2025-11-05..2025-11-06",
+    ]
+    assert offer("status", "l") == ["last"]
+
+
+@pytest.mark.parametrize("shell", _OFFER)
+def test_without_settings_a_shell_offers_no_date_and_says_nothing(
+    shell: str, scripts: Path, tmp_path: Path
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+
+    found, noise = offered(shell, scripts / shell, tmp_path / "none.toml", "vampd", "show", "2")
+
+    assert ([each for each in found if each], noise) == ([], "")
+
+
+def test_to_complete_a_date_imports_nothing_heavy(site: Site) -> None:
+    words = {"COMP_WORDS": "vampd show 2025", "COMP_CWORD": "2", "_VAMPD_COMPLETE": "bash_complete"}
+    code = (
+        "import sys\n"
+        "from vampd.cli import main\n"
+        "try:\n    main([])\n"
+        "finally:\n    print(*sys.modules)"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **words, "VAMPD_CONFIG": str(site.config)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
+
+    assert "plain,20251106" in said
+    assert not {"astropy", "numpy", "sqlite_utils", "rich"} & set(said.split())

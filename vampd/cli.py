@@ -7,6 +7,7 @@ start faster than astropy can be imported.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from vampd import __version__
 from vampd.config import find, load
@@ -23,6 +25,9 @@ from vampd.sections import Config
 
 #: What a shell says of a program that Ctrl-C ended: 128 and the signal's number.
 _INTERRUPTED = 130
+
+#: Set while a shell asks what it may offer: an error's text would land in somebody's prompt.
+_COMPLETING = "_VAMPD_COMPLETE"
 
 #: Each command with what the list of commands says of it: nothing is imported to print it.
 COMMANDS: Mapping[str, str] = {
@@ -43,6 +48,7 @@ COMMANDS: Mapping[str, str] = {
     "simulate": "Write a night as the cameras do.",
     "doctor": "Check everything that vampd needs.",
     "config": "Check or show the settings.",
+    "completion": "Print the script for a shell's completion.",
     "migrate": "Bring the ledger to this version's schema.",
 }
 
@@ -78,6 +84,16 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Offer commands without importing them; after a dash, options."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=said)
+            for name, said in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -108,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
+    if _COMPLETING in os.environ:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     try:
         code = group.main(args=arguments, prog_name="vampd", standalone_mode=False)
     except click.Abort:

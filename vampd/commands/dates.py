@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from vampd.errors import OperatorError, UsageError
-from vampd.ledger.summaries import Night
+from vampd.config import find, load
+from vampd.errors import OperatorError, UsageError, VampdError
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import Night, nights
 from vampd.states import Kind
 
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
@@ -33,7 +37,8 @@ class Asked:
 
 def date_argument(command: _Command) -> _Command:
     """Give a command its DATE and its --kind."""
-    return kind_option(click.argument("date", metavar="DATE")(command))
+    argument = click.argument("date", metavar="DATE", shell_complete=complete)
+    return kind_option(argument(command))
 
 
 def kind_option(command: _Command) -> _Command:
@@ -43,6 +48,42 @@ def kind_option(command: _Command) -> _Command:
         type=click.Choice([kind.value for kind in Kind]),
         help="Where a date has a night of each kind.",
     )(command)
+
+
+def complete(
+    context: click.Context,
+    parameter: click.Parameter,  # noqa: ARG001 - click's signature
+    incomplete: str,
+) -> list[CompletionItem[str]]:
+    """What a shell may offer for a DATE that begins with *incomplete*: the ledger's nights.
+
+    The newest first. Without settings or a ledger there is nothing to offer, and nothing is said:
+    this runs in the middle of somebody's command line.
+    """
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="dir")]
+    try:
+        config = load(find(context.find_root().params.get("config_path")))
+        with reading(config.state_dir) as ledger:
+            every = nights(ledger)
+    except (VampdError, OSError, sqlite3.Error):
+        return []
+    return [CompletionItem(text, help=said) for text, said in offers(every, incomplete)]
+
+
+def offers(every: Sequence[Night], incomplete: str) -> list[tuple[str, str]]:
+    """The DATEs of *every* night that begin with *incomplete*, and what they are."""
+    first, sign, begun = incomplete.partition(_RANGE_SIGN)
+    dashed = "-" in begun if sign else "-" in first
+    said: dict[str, str] = {} if sign else {"last": "the newest"}
+    for night in reversed(every):
+        date = "-".join((night.date[:4], night.date[4:6], night.date[6:])) if dashed else night.date
+        text = f"{first}{sign}{date}" if sign else date
+        if sign and night.date < first.replace("-", ""):
+            continue
+        what = f"{night.kind} {night.status}"
+        said[text] = f"{said[text]}, {what}" if text in said else what
+    return [(text, what) for text, what in said.items() if text.startswith(incomplete)]
 
 
 def parse(text: str) -> Asked:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vampd import __version__
-from vampd.commands import advice, dates
+from vampd.commands import advice, dates, legacy_table
 from vampd.commands.screen import (
     WIDTH,
     Screen,
@@ -61,10 +61,16 @@ class _Picture:
 
 
 @click.command("status")
-@click.argument("texts", metavar="[DATE]...", nargs=-1)
+@click.argument("texts", metavar="[DATE]...", nargs=-1, shell_complete=dates.complete)
 @dates.kind_option
 @click.option("--all", "everything", is_flag=True, help="Also the nights that are long safe.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(legacy_table.FORMATS),
+    help="All nights, in the columns of ARCHIVE_LOG.csv and PROCESSING_LOG.csv.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -73,12 +79,16 @@ def command(
     kind: str | None,
     everything: bool,
     as_json: bool,
+    form: str | None,
 ) -> None:
     """Where every night is: stage by stage, and what needs somebody.
 
     DATE is 20251106, 2025-11-06, 20251101..20251106, a night's folder, or last. Without it: all
     nights that are under way, and the newest of the others.
     """
+    if form is not None:
+        legacy_table.echo_table(context.obj.config(), texts, kind, form)
+        return
     picture = _picture(context.obj.config(), texts, kind, everything=everything)
     if as_json:
         echo_json(_as_json(picture))
