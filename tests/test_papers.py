@@ -41,7 +41,7 @@ COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
 }
 
 #: Words that only the ledger's own modules use; they are in no enum.
-NOT_STATES = {("frame_id", "state"), ("deliverable", "verdict")}
+NOT_STATES = {("frame_id", "state"), ("deliverable", "verdict"), ("adoption", "state")}
 
 
 def table_rows(header: str) -> set[str]:
