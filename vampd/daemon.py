@@ -126,7 +126,7 @@ class Daemon:
         self._rounds = Rounds(ledger, clock, config)
         self._workers = Workers(nice=config.workers.nice)
         self._engine = Engine(ledger, config, self._rounds, self._workers)
-        self._orders = Orders(ledger, self._engine.cancel)
+        self._orders = Orders(ledger, config, self._engine.cancel)
         self._control = ControlServer(config.socket)
         self._hints = EventHints([root.path for root in config.roots], self._alarm.ring)
         self._timers = Timers()
@@ -229,7 +229,7 @@ class Daemon:
                 "state_dir and socket change at a restart only: the old configuration is kept"
             )
             return
-        self._config = self._engine.config = self._rounds.config = config
+        self._config = self._engine.config = self._rounds.config = self._orders.config = config
         self._alarm.ring_scan()
         log.info("the configuration was read again")
 

@@ -75,7 +75,7 @@ def test_an_order_is_carried_out_in_the_name_that_the_kernel_gives(
 ) -> None:
     night = a_night(ledger)
 
-    command = served(Command(config, "hold", _HOLD), server, Orders(ledger))
+    command = served(Command(config, "hold", _HOLD), server, Orders(ledger, config))
 
     assert command.answer == {
         "lines": ["no more work of it is begun; what runs is finished"],
@@ -91,7 +91,7 @@ def test_an_order_given_twice_is_done_once(
     config: Config, ledger: Ledger, server: ControlServer
 ) -> None:
     a_night(ledger)
-    orders = Orders(ledger)
+    orders = Orders(ledger, config)
     served(Command(config, "hold", _HOLD), server, orders)
 
     again = served(Command(config, "hold", _HOLD), server, orders)
@@ -102,7 +102,9 @@ def test_an_order_given_twice_is_done_once(
 def test_a_dry_run_changes_nothing(config: Config, ledger: Ledger, server: ControlServer) -> None:
     night = a_night(ledger)
 
-    command = served(Command(config, "hold", _HOLD | {"dry_run": True}), server, Orders(ledger))
+    command = served(
+        Command(config, "hold", _HOLD | {"dry_run": True}), server, Orders(ledger, config)
+    )
 
     assert command.answer is not None
     assert command.answer["changed"]
@@ -129,7 +131,7 @@ def test_a_refusal_comes_back_as_its_error(
 ) -> None:
     a_night(ledger)
 
-    command = served(Command(config, order, arguments), server, Orders(ledger))
+    command = served(Command(config, order, arguments), server, Orders(ledger, config))
 
     assert type(command.error) is kind
     assert says in str(command.error)
@@ -145,9 +147,9 @@ def test_what_is_no_order_does_not_end_the_daemon(
         stranger.sendall(request_bytes)
         stranger.shutdown(socket.SHUT_WR)
 
-        assert server.serve(Orders(ledger).carry_out)
+        assert server.serve(Orders(ledger, config).carry_out)
 
-    assert served(Command(config, "hold", _HOLD), server, Orders(ledger)).answer is not None
+    assert served(Command(config, "hold", _HOLD), server, Orders(ledger, config)).answer is not None
 
 
 def test_a_client_that_says_nothing_is_not_waited_for(

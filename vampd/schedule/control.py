@@ -62,7 +62,7 @@ def _act_alone(config: Config, order: str, arguments: dict[str, Any], actor: str
     with StateLock.acquire(config.state_dir):
         ledger = open_ledger(config.state_dir, version=__version__, clock=clock)
         try:
-            return Orders(ledger).carry_out(order, arguments, actor)
+            return Orders(ledger, config).carry_out(order, arguments, actor)
         finally:
             ledger.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -14,6 +14,7 @@ from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import aftermath
+from vampd.schedule.chores import CHORES, Chore
 from vampd.schedule.dispatch import DELIVERY, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.rooms import ROOMS
@@ -54,18 +55,34 @@ class _Digesting:
     paths: tuple[str, ...]
 
 
-_Work = _Task | _Reading | _Digesting
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Errand:
+    """A chore's job that a worker has."""
+
+    chore: Chore
+    job: Any
+
+
+_Work = _Task | _Reading | _Digesting | _Errand
 
 
 class Engine:
     """The daemon's hands. All methods are for its one thread."""
 
-    def __init__(self, ledger: Ledger, config: Config, rounds: Rounds, workers: Workers) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        config: Config,
+        rounds: Rounds,
+        workers: Workers,
+        chores: Sequence[Chore] = CHORES,
+    ) -> None:
         self.config = config
         self.facts: list[NightFacts] = []
         self._ledger = ledger
         self._rounds = rounds
         self._workers = workers
+        self._chores = chores
         self._keys = count(1)
         self._work: dict[int, _Work] = {}
         self._crashes: dict[str, int] = {}  #: of readings, by path
@@ -85,6 +102,9 @@ class Engine:
                 self._take_task(work.row, outcome)
             elif isinstance(work, _Reading):
                 self._take_reading(work, outcome)
+            elif isinstance(work, _Errand):
+                with self._ledger.transaction():
+                    work.chore.record(self._ledger, self.config, work.job, outcome)
             else:
                 self._take_digests(work, outcome)
         return bool(outcomes)
@@ -100,6 +120,8 @@ class Engine:
                 self._hand_out_reading(night)
         for number, stage in stages_due(self.facts):
             self._hand_out_stage(number, stage)
+        for chore in self._chores:
+            self._hand_out_chore(chore)
         self.refresh()
 
     def refresh(self) -> None:
@@ -117,8 +139,8 @@ class Engine:
         if changed:
             self.facts = read_facts(self._ledger, self._rounds, self._full_disks())
 
-    def cancel(self, night: int) -> None:
-        """Kill the workers of a night; their tasks are put back."""
+    def cancel(self, night: int | None) -> None:
+        """Kill the workers of a night, None: of the chores; a night's tasks are put back."""
         keys = [key for key, work in self._work.items() if _night_of(work) == night]
         self._workers.cancel(keys)
         for key in keys:
@@ -132,11 +154,7 @@ class Engine:
             self.cancel(night)
 
     def _seats(self, *, delivery: bool) -> int:
-        taken = sum(
-            1
-            for work in self._work.values()
-            if (isinstance(work, _Task) and work.row["stage"] in DELIVERY) is delivery
-        )
+        taken = sum(1 for work in self._work.values() if _uses_network(work) is delivery)
         return (1 if delivery else self.config.workers.processes) - taken
 
     def _full_disks(self) -> dict[str, str]:
@@ -209,6 +227,17 @@ class Engine:
                 return
             self._start_task(task)
 
+    def _hand_out_chore(self, chore: Chore) -> None:
+        """Chores come last: a night's own work has the first claim to every seat."""
+        going = any(
+            isinstance(work, _Errand) and work.chore is chore for work in self._work.values()
+        )
+        if going or self._seats(delivery=chore.uses_network) <= 0:
+            return
+        job = chore.due(self._ledger, self.config)
+        if job is not None:
+            self._start(_Errand(chore=chore, job=job), chore.body, job)
+
     def _start_task(self, task: Row) -> None:
         room = ROOMS[Stage(task["stage"])]
         night = nights.get_night(self._ledger, task["night"])
@@ -280,9 +309,18 @@ class Engine:
             files.quarantine(self._ledger, night, path, reason)
 
 
-def _night_of(work: _Work) -> int:
+def _night_of(work: _Work) -> int | None:
+    """The night that work belongs to; a chore's belongs to none."""
+    if isinstance(work, _Errand):
+        return None
     number: int = work.row["night"] if isinstance(work, _Task) else work.night
     return number
+
+
+def _uses_network(work: _Work) -> bool:
+    if isinstance(work, _Errand):
+        return work.chore.uses_network
+    return isinstance(work, _Task) and work.row["stage"] in DELIVERY
 
 
 def _free(folder: Path) -> int | None:

@@ -1,0 +1,103 @@
+"""Work beside the nights' stages: one of a kind at a time, and its end is always recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.schedule import bodies
+from tests.schedule.made import FakeClock, opened, settings
+from vampd.ledger.connection import Ledger
+from vampd.schedule.chores import Chore
+from vampd.schedule.engine import Engine
+from vampd.schedule.workers import Body, Outcome, Workers
+from vampd.sections import Config
+from vampd.states import ErrorClass
+from vampd.watch.rounds import Rounds
+
+
+class Errands:
+    """Jobs for one chore, and how each of them ended."""
+
+    def __init__(self, jobs: list[Any], body: Body) -> None:
+        self.jobs = jobs
+        self.asked = 0
+        self.ended: list[tuple[Any, Outcome]] = []
+        self.chore = Chore(
+            name="errands", uses_network=False, due=self._due, body=body, record=self._record
+        )
+
+    def _due(self, _ledger: Ledger, _config: Config) -> Any | None:
+        self.asked += 1
+        return self.jobs.pop(0) if self.jobs else None
+
+    def _record(self, _ledger: Ledger, _config: Config, job: Any, outcome: Outcome) -> None:
+        self.ended.append((job, outcome))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(opened(tmp_path)) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    workers = Workers(nice=0)
+    yield workers
+    workers.stop()
+
+
+def carry_out(folder: Path, ledger: Ledger, workers: Workers, errands: Errands) -> None:
+    """Go round until nothing is due any more."""
+    clock = FakeClock()
+    config = settings(folder)
+    rounds = Rounds(ledger, clock, config)
+    engine = Engine(ledger, config, rounds, workers, chores=[errands.chore])
+    engine.hand_out()
+    while engine.busy:
+        asked = errands.asked
+        engine.hand_out()
+        assert errands.asked == asked, "a second job was asked for while the first went on"
+        assert wait(workers.pipes(), timeout=60), "no worker said anything"
+        engine.take_back()
+        engine.hand_out()
+
+
+def test_every_job_of_a_chore_is_done_in_turn_and_recorded(
+    tmp_path: Path, ledger: Ledger, workers: Workers
+) -> None:
+    errands = Errands([3, 4], bodies.double)
+
+    carry_out(tmp_path, ledger, workers, errands)
+
+    assert [(job, outcome.result) for job, outcome in errands.ended] == [(3, 6), (4, 8)]
+
+
+def test_a_job_that_kills_its_worker_is_recorded_as_a_crash(
+    tmp_path: Path, ledger: Ledger, workers: Workers
+) -> None:
+    errands = Errands([9], bodies.die)
+
+    carry_out(tmp_path, ledger, workers, errands)
+
+    [(job, outcome)] = errands.ended
+    assert job == 9
+    assert outcome.crashed
+
+
+def test_an_error_of_a_chore_keeps_its_class(
+    tmp_path: Path, ledger: Ledger, workers: Workers
+) -> None:
+    errands = Errands(["the far side is silent"], bodies.refuse)
+
+    carry_out(tmp_path, ledger, workers, errands)
+
+    [(_, outcome)] = errands.ended
+    assert outcome.error_class is ErrorClass.TRANSIENT
+    assert outcome.error == "the far side is silent"
