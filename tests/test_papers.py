@@ -35,6 +35,8 @@ COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("raw_file", "role"): Role,
     ("output", "state"): states.OutputState,
     ("output", "flc_state"): states.FlcState,
+    ("mail", "state"): states.MailState,
+    ("alert", "severity"): states.Severity,
     ("task", "stage"): states.Stage,
     ("task", "state"): states.TaskState,
     ("task", "error_class"): states.ErrorClass,
@@ -92,6 +94,7 @@ TYPED = [words for text in QUOTED if text.startswith("vampd ") for words in comm
         ("| a unit of work is |", states.TaskState),
         ("| a file in a night's folder is |", states.FileState),
         ("| an output is |", states.OutputState),
+        ("| a mail is |", states.MailState),
         ("| an error is |", states.ErrorClass),
     ],
 )

@@ -75,6 +75,23 @@ class OutputState(StrEnum):
     VERIFIED = "verified"  #: the same digest was recomputed at the far end
 
 
+class MailState(StrEnum):
+    """The life of one mail: to the archive team, or with alerts to the operators."""
+
+    WANTED = "wanted"  #: asked for; its text is not made yet
+    COMPOSED = "composed"  #: its bytes are kept; the server has not taken it for everybody
+    SENT = "sent"  #: the server took it for all recipients
+    FAILED = "failed"  #: refused for good; an operator must act
+    WITHDRAWN = "withdrawn"  #: it never left; another one may take its place
+
+
+class Severity(StrEnum):
+    """How urgent something is that the operators are told."""
+
+    WARNING = "warning"  #: look at it in the morning
+    CRITICAL = "critical"  #: data are at risk, or nothing goes on
+
+
 class ErrorClass(StrEnum):
     """Who must act, and when, after a task went wrong."""
 
