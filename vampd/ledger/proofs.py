@@ -1,0 +1,156 @@
+"""Which raw files were rebuilt bit for bit from what was delivered, and from which sidecar.
+
+A proof belongs to one sidecar, by its digest: triggers of the ledger forget it as soon as
+another sidecar is listed, and a raw file's part in it as soon as the file has other bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vampd.ledger.connection import Ledger, Row
+
+_SIDECAR = ".vampd/raw_sidecar"
+
+#: A proof that is complete, of a sidecar that is still the listed one.
+_VALID = (
+    "select rebuild_proof.id from rebuild_proof join deliverable"
+    " on deliverable.night = rebuild_proof.night"
+    " and deliverable.sha256 = rebuild_proof.sidecar_sha256"
+    " and deliverable.path = iif(rebuild_proof.batch = 1, '.vampd/raw_sidecar.tar',"
+    " '.vampd/raw_sidecar.' || rebuild_proof.batch || '.tar')"
+    " where rebuild_proof.night = ?1 and rebuild_proof.proved_us is not null"
+)
+
+#: Files of the cameras that lie in the night's folder, and are not to be processed later.
+_THERE = "night = ?1 and role != 'other' and state in ('whole', 'quarantined')"
+
+
+def sidecar_path(batch: int) -> str:
+    """Where a batch's sidecar lies, relative to the night's folder."""
+    return f"{_SIDECAR}.tar" if batch == 1 else f"{_SIDECAR}.{batch}.tar"
+
+
+def rebuild_proved(ledger: Ledger, night: int) -> bool:
+    """Whether every raw file that is there was rebuilt bit for bit from outputs and sidecar.
+
+    It holds for whole and for quarantined files. Late ones are in no sidecar and count for
+    nothing here: nothing proves them, and `proved_files` never names one.
+    """
+    has_proof = ledger.value(_VALID, [night]) is not None
+    return has_proof and not unproved_files(ledger, night)
+
+
+def unproved_files(ledger: Ledger, night: int) -> list[str]:
+    """Paths of whole and quarantined raw files that no valid proof covers."""
+    rows = ledger.rows(
+        f"select path from raw_file where {_THERE}"  # noqa: S608 - constants
+        f" and (rebuilt_by is null or rebuilt_by not in ({_VALID})) order by path",
+        [night],
+    )
+    return [row["path"] for row in rows]
+
+
+def proved_files(ledger: Ledger, night: int) -> set[int]:
+    """Numbers of the raw files that a valid proof covers."""
+    rows = ledger.rows(
+        f"select id from raw_file where {_THERE} and rebuilt_by in ({_VALID})",  # noqa: S608
+        [night],
+    )
+    return {row["id"] for row in rows}
+
+
+def sidecar_to_prove(ledger: Ledger) -> Row | None:
+    """The sidecar of the longest safe night of which something is not proved yet."""
+    # A range, not LIKE: it uses the index of paths, and this is asked every second.
+    return ledger.row(
+        "select deliverable.night, deliverable.batch, deliverable.path, deliverable.sha256"
+        " from night join deliverable on deliverable.night = night.id"
+        " and deliverable.path >= ?1 and deliverable.path < ?2"
+        " left join rebuild_proof on rebuild_proof.night = deliverable.night"
+        " and rebuild_proof.batch = deliverable.batch"
+        " where night.status = 'safe' and night.hold is null"
+        " and rebuild_proof.proved_us is null and rebuild_proof.problem is null"
+        " order by night.safe_us limit 1",
+        [f"{_SIDECAR}.", f"{_SIDECAR}/"],
+    )
+
+
+def begin(ledger: Ledger, night: int, batch: int, sidecar_sha256: str) -> Row:
+    """The proof of a batch from this sidecar, begun when it is not there."""
+    ledger.execute(
+        "insert into rebuild_proof (night, batch, sidecar_sha256, changed_us, changed_by, why)"
+        " values (:night, :batch, :sidecar, :changed_us, :changed_by, :why)"
+        " on conflict do nothing",
+        {"night": night, "batch": batch, "sidecar": sidecar_sha256, **ledger.stamp("begun")},
+    )
+    row = proof_of(ledger, night, batch)
+    assert row is not None
+    return row
+
+
+def proof_of(ledger: Ledger, night: int, batch: int) -> Row | None:
+    """The proof of a batch, complete or not, if it was begun."""
+    return ledger.row("select * from rebuild_proof where night = ? and batch = ?", [night, batch])
+
+
+def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) -> list[Row]:
+    """Raw files of a batch that no proof covers yet, by path; some of *most_bytes* together."""
+    rows = ledger.rows(
+        "select path, size_bytes, sha256 from raw_file where night = ? and batch = ?"
+        " and role != 'other' and state in ('whole', 'quarantined') and rebuilt_by is null"
+        " order by path",
+        [night, batch],
+    )
+    chosen: list[Row] = []
+    size_bytes = 0
+    for row in rows:
+        if chosen and size_bytes + row["size_bytes"] > most_bytes:
+            break
+        chosen.append(row)
+        size_bytes += row["size_bytes"]
+    return chosen
+
+
+def record_rebuilt(ledger: Ledger, proof: Row, rebuilt: Iterable[Mapping[str, Any]]) -> None:
+    """These files came back with these digests, *frames* each; the proof is complete with the last.
+
+    A file whose recorded digest is another by now is not covered.
+    """
+    with ledger.transaction():
+        for file in rebuilt:
+            cursor = ledger.execute(
+                "update raw_file set rebuilt_by = ? where night = ? and path = ? and sha256 = ?",
+                [proof["id"], proof["night"], file["path"], file["sha256"]],
+            )
+            ledger.execute(
+                "update rebuild_proof set files = files + ?, frames = frames + ? where id = ?",
+                [cursor.rowcount, cursor.rowcount * file["frames"], proof["id"]],
+            )
+        if not files_to_rebuild(ledger, proof["night"], proof["batch"], 0):
+            why = "every raw file came back bit for bit"
+            ledger.update(
+                "rebuild_proof", proof["id"], proved_us=ledger.now_us(), **ledger.stamp(why)
+            )
+
+
+def record_problem(ledger: Ledger, proof: Row, problem: str) -> None:
+    """The proof failed; it is not tried again until somebody asks."""
+    ledger.update("rebuild_proof", proof["id"], problem=problem, **ledger.stamp(problem))
+
+
+def forget(ledger: Ledger, night: int, why: str) -> int:
+    """Forget the proofs of a night, so that they are made anew; return how many there were."""
+    with ledger.transaction():
+        ledger.execute(
+            "update raw_file set rebuilt_by = null where rebuilt_by in"
+            " (select id from rebuild_proof where night = ?)",
+            [night],
+        )
+        ledger.execute(
+            "update rebuild_proof set changed_us = :changed_us, changed_by = :changed_by,"
+            " why = :why where night = :night",
+            {**ledger.stamp(why), "night": night},
+        )
+        return ledger.execute("delete from rebuild_proof where night = ?", [night]).rowcount
