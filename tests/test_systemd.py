@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from vampd import __version__
 from vampd.config import DEFAULT_PATH
 from vampd.errors import ConfigError
 from vampd.io import systemd
@@ -154,7 +155,7 @@ def test_in_the_journal_capitals_become_fields(
     logging.getLogger("vampd.stages").info("%s is done", "x", extra={"NIGHT": "20251106"})
 
     assert [(each["MESSAGE"], each["NIGHT"]) for each in sent] == [("x is done", "20251106")]
-    assert sent[0]["SYSLOG_IDENTIFIER"] == "vampd"
+    assert (sent[0]["SYSLOG_IDENTIFIER"], sent[0]["VERSION"]) == ("vampd", __version__)
 
 
 @pytest.mark.usefixtures("restored_logging")
@@ -184,7 +185,8 @@ def test_elsewhere_the_log_goes_to_stderr_with_universal_time(
     monkeypatch.delenv("TZ")
     time.tzset()
 
-    assert capsys.readouterr().err == "1970-01-01 00:00:00.250 UT INFO: seen\n"
+    line = f"1970-01-01 00:00:00.250 UT vampd {__version__} INFO: seen\n"
+    assert capsys.readouterr().err == line
 
 
 @pytest.mark.usefixtures("restored_logging")

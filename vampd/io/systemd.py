@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from vampd import __version__
+
 log = logging.getLogger(__name__)
 
 #: Of other packages, only what went wrong is of interest.
@@ -53,8 +55,9 @@ def watchdog_interval_seconds() -> float | None:
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send log records to the journal where stderr is connected to it, else to stderr.
 
-    In the journal, names in capitals of a record's `extra` (NIGHT, STAGE, FILE) become fields. On
-    stderr, each record begins with its UTC time. Warnings of Python's own go to the log too.
+    In the journal, names in capitals of a record's `extra` (NIGHT, STAGE, FILE) become fields, and
+    VERSION is one of every record. On stderr, each record begins with its UTC time and the version.
+    Warnings of Python's own go to the log too.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -87,12 +90,12 @@ def _journal_handler() -> logging.Handler | None:
         from systemd.journal import JournalHandler
     except ImportError:
         return None
-    handler: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER="vampd")
+    handler: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER="vampd", VERSION=__version__)
     return handler
 
 
 def _stderr_handler() -> logging.Handler:
-    formatter = logging.Formatter("%(asctime)s UT %(levelname)s: %(message)s")
+    formatter = logging.Formatter(f"%(asctime)s UT vampd {__version__} %(levelname)s: %(message)s")
     formatter.converter = time.gmtime
     formatter.default_msec_format = "%s.%03d"
     handler = logging.StreamHandler()
