@@ -42,21 +42,65 @@ def record_sent(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
 
 
 def record_verdicts(ledger: Ledger, night: int, verdicts: Iterable[Mapping[str, Any]]) -> None:
-    """Keep what was found at the far end."""
+    """Keep what was found at the far end.
+
+    A file counts as verified only if the digest found there is the one listed now: it may have
+    been made anew since the question was asked.
+    """
     now_us = ledger.now_us()
     for verdict in verdicts:
-        verified = verdict["verdict"] == "verified"
         ledger.execute(
-            "update deliverable set verdict = ?, detail = ?, verified_us = ?"
-            " where night = ? and path = ?",
-            [
-                verdict["verdict"],
-                verdict["why"] or verdict["sha256"],
-                now_us if verified else None,
-                night,
-                verdict["path"],
-            ],
+            "update deliverable set verdict = :verdict, detail = :detail, verified_us ="
+            " case when :verdict = 'verified' and sha256 = :sha256 then :now_us end"
+            " where night = :night and path = :path",
+            {
+                "verdict": verdict["verdict"],
+                "detail": verdict["why"] or verdict["sha256"],
+                "sha256": verdict["sha256"],
+                "now_us": now_us,
+                "night": night,
+                "path": verdict["path"],
+            },
         )
+    ledger.update("night", night, verified_us=_verified_us(ledger, night))
+
+
+def _verified_us(ledger: Ledger, night: int) -> int | None:
+    """When the file whose verification is oldest was verified; None while one is not."""
+    row = ledger.row(
+        "select count(*) as files, count(verified_us) as verified, min(verified_us) as oldest_us"
+        " from deliverable where night = ?",
+        [night],
+    )
+    assert row is not None
+    return row["oldest_us"] if row["files"] == row["verified"] else None
+
+
+def verified_since(ledger: Ledger, night: int, us: int) -> bool:
+    """Whether every file of a night was found right at the far end at *us* or later.
+
+    A night that lists no file was never verified.
+    """
+    oldest_us = _verified_us(ledger, night)
+    return oldest_us is not None and oldest_us >= us
+
+
+def record_verification(
+    ledger: Ledger, night: int, place: str, *, files: int, wrong: int, error: str | None, why: str
+) -> None:
+    """Keep that a whole night was verified again: how many of its *files* were *wrong*.
+
+    With an *error*, nothing was found out.
+    """
+    ledger.insert(
+        "verification",
+        night=night,
+        place=place,
+        files=files,
+        wrong=wrong,
+        error=error,
+        **ledger.stamp(why),
+    )
 
 
 def send_again(ledger: Ledger, night: int, paths: Iterable[str]) -> None:

@@ -1,0 +1,1 @@
+"""What is copied to the other machine. It imports nothing of vampd, and is imported by nothing."""

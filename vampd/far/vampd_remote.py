@@ -1,0 +1,430 @@
+#!/usr/bin/env python3
+"""The far side of vampd, for an ssh key that may do nothing else.
+
+Copy this one file to the other machine (Python 3.6 or newer; nothing else is needed but rsync),
+make it executable, and name it in the account's authorized_keys:
+
+    command="/usr/local/bin/vampd-remote /mnt/tier1",restrict ssh-ed25519 AAAA...
+
+The first folder is the one below which it receives, digests and publishes; further ones, where
+somebody moves the files on to, are only read. What the client asks for comes in
+SSH_ORIGINAL_COMMAND, and is one of these, or is refused:
+
+    rsync --server ... . BASE/.incoming/YYYYMMDD/   receive, never under a final name
+    vampd-remote prepare BASE YYYYMMDD              make the folder to receive in
+    vampd-remote digest                             SHA-256 of the absolute names on standard input
+    vampd-remote publish BASE YYYYMMDD              give what arrived its final name
+    vampd-remote evidence BASE YYYYMMDD             list what was set aside
+    vampd-remote check BASE                         say what is missing here
+    vampd-remote version
+
+Names on standard input and output end in NUL. No path may leave the folders, and none is reached
+through a symbolic link. A file is never replaced: `publish` links it to its final name, which
+must be free, or be freed by a name under .evidence, where nothing is replaced either.
+
+Exit status: 0 done; 77 refused; 123 some of the files failed, standard error says which; 1 else.
+"""
+
+import ctypes
+import errno
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import stat
+import sys
+from typing import Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
+
+VERSION = "1"
+
+INCOMING = ".incoming"
+EVIDENCE = ".evidence"
+PARTIAL = ".vampd-partial"
+
+_REFUSED = 77
+_SOME_FAILED = 123
+
+_MOST_INPUT_BYTES = 64 << 20
+_READ_BYTES = 1 << 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_NIGHT = re.compile(r"[0-9]{8}")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+
+# What `rsync --server` is given by a client that sends plain files: no option that deletes,
+# follows or makes links, reads other folders, writes logs, or hides its words (-s) is among them.
+# After the 'e' stands what the client's protocol can do; the server reads nothing else from it.
+_FLAGS = re.compile(r"-[OtcRvi]*e[0-9]*\.[0-9.]*[A-Za-z]*")
+_OPTIONS = re.compile(
+    r"--timeout=[0-9]{1,6}|--bwlimit=[0-9]{1,9}|--log-format=(?:X|%i)|--no-implied-dirs"
+    r"|--partial-dir=" + re.escape(PARTIAL)
+)
+
+_AT_RENAME_NOREPLACE = 1
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+
+
+class RefusedError(Exception):
+    """The client asked for something that this key may not do."""
+
+
+def refuse(why: str) -> NoReturn:
+    """Do nothing of what was asked, and say *why*."""
+    raise RefusedError(why)
+
+
+def split_below(root: str, path: str) -> List[str]:
+    """The names that lead from *root* to the absolute *path*, which lies below it or is it."""
+    if not path.startswith("/") or not _PRINTABLE.fullmatch(path):
+        refuse(f"{path!r} is not an absolute path of printable ASCII")
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    above = [name for name in root.split("/") if name not in {"", "."}]
+    if ".." in names or names[: len(above)] != above:
+        refuse(f"{path!r} does not lie below {root}")
+    return names[len(above) :]
+
+
+def split_relative(path: str) -> List[str]:
+    """The names in *path*, which is relative to a night."""
+    names = path.split("/")
+    if not _PRINTABLE.fullmatch(path) or any(name in {"", ".", ".."} for name in names):
+        refuse(f"{path!r} is not a path inside a night")
+    return names
+
+
+class Tree:
+    """The folder *root*, below which folders are reached name by name and no link is followed."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._open: Dict[Tuple[str, ...], int] = {}
+
+    def folder(self, names: Sequence[str], *, make: bool = False) -> int:
+        """A descriptor of the folder that *names* lead to; with *make*, it is made, durably."""
+        names = tuple(names)
+        if names in self._open:
+            return self._open[names]
+        if not names:
+            descriptor = os.open(self.root, _FOLDER & ~os.O_NOFOLLOW)
+        else:
+            descriptor = self._step(self.folder(names[:-1], make=make), names[-1], make=make)
+        self._open[names] = descriptor
+        return descriptor
+
+    def _step(self, parent: int, name: str, *, make: bool) -> int:
+        try:
+            return os.open(name, _FOLDER, dir_fd=parent)
+        except FileNotFoundError:
+            if not make:
+                raise
+        except OSError as error:
+            if error.errno == errno.ENOTDIR and _is_link(name, parent):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from None
+            raise
+        try:
+            os.mkdir(name, dir_fd=parent)
+            os.fsync(parent)
+        except FileExistsError:
+            pass
+        return os.open(name, _FOLDER, dir_fd=parent)
+
+    def sync(self) -> None:
+        """Make the names in every folder that was reached durable."""
+        for descriptor in self._open.values():
+            os.fsync(descriptor)
+
+
+def _is_link(name: str, folder: int) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+
+
+def base_names(root: str, base: str, night: str) -> List[str]:
+    """The names from *root* to the folder *base*, in which the folder of *night* lies."""
+    names = split_below(root, base)
+    if {INCOMING, EVIDENCE} & set(names):
+        refuse(f"{base!r} is no destination")
+    if not _NIGHT.fullmatch(night):
+        refuse(f"{night!r} is not a night's date, YYYYMMDD")
+    return names
+
+
+def prepare(root: str, base: str, night: str) -> int:
+    """Make the folder in which *night* is received; *base* itself must exist."""
+    tree = Tree(root)
+    names = base_names(root, base, night)
+    tree.folder(names)
+    tree.folder([*names, INCOMING, night], make=True)
+    return 0
+
+
+def receive_command(words: Sequence[str], root: str) -> Tuple[List[str], List[str]]:
+    """The names of the folder to receive in, and the words of the rsync to be run inside it."""
+    if words[1:2] != ["--server"] or len(words) < 5:
+        refuse("rsync may only receive here, as a server")
+    flags, options, (dot, destination) = words[2], list(words[3:-2]), words[-2:]
+    if "--partial-dir" in options:
+        at = options.index("--partial-dir")
+        options[at : at + 2] = ["=".join(options[at : at + 2])]
+    bad = [word for word in options if not _OPTIONS.fullmatch(word)]
+    if not _FLAGS.fullmatch(flags) or bad or dot != ".":
+        refuse(f"rsync may not be given {' '.join(bad) or flags!r} here")
+    names = split_below(root, destination)
+    if len(names) < 2 or names[-2] != INCOMING:
+        refuse(f"rsync may only receive into .incoming/YYYYMMDD, not {destination}")
+    base_names(root, "/".join(["", *root.split("/"), *names[:-2]]), names[-1])
+    return names, ["rsync", "--server", flags, *options, ".", "."]
+
+
+def receive(words: Sequence[str], root: str, environ: Mapping[str, str]) -> NoReturn:
+    """Become the rsync that receives; it stands in its folder, and knows no other."""
+    names, command = receive_command(words, root)
+    folder = Tree(root).folder(names)
+    os.fchdir(folder)
+    for where, below, files in os.walk("."):
+        for name in below + files:
+            if os.path.islink(os.path.join(where, name)):
+                refuse(f"{name} in {'/'.join(names)} is a symbolic link")
+    path = environ.get("PATH") or os.defpath
+    os.execvpe("rsync", command, {"PATH": path, "LC_ALL": "C"})  # noqa: S606
+
+
+def digest_file(folder: int, name: str) -> str:
+    """SHA-256 of what the disk holds of a regular file; OSError: it cannot be had."""
+    descriptor = os.open(name, _FILE, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            number = errno.EISDIR if stat.S_ISDIR(os.fstat(descriptor).st_mode) else errno.EINVAL
+            raise OSError(number, os.strerror(number))
+        os.fsync(descriptor)
+        # The copy in memory is let go of, so that the disk itself is asked.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        digest = hashlib.sha256()
+        while True:
+            chunk = os.read(descriptor, _READ_BYTES)
+            if not chunk:
+                break
+            digest.update(chunk)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        return digest.hexdigest()
+    finally:
+        os.close(descriptor)
+
+
+def digest(roots: Sequence[str], paths: Sequence[str]) -> int:
+    """Print the digest of each path, as `sha256sum --zero` does."""
+    trees = [Tree(root) for root in roots]
+    failed = False
+    for path in paths:
+        tree, names = _find(trees, path)
+        try:
+            found = digest_file(tree.folder(names[:-1]), names[-1])
+        except OSError as error:
+            failed = True
+            _complain(f"{path}: {error.strerror}")
+            continue
+        _say(f"{found}  {path}")
+    return _SOME_FAILED if failed else 0
+
+
+def _find(trees: Sequence[Tree], path: str) -> Tuple[Tree, List[str]]:
+    for tree in trees:
+        try:
+            names = split_below(tree.root, path)
+        except RefusedError:
+            continue
+        if names:
+            return tree, names
+    refuse(f"{path!r} does not lie below {' or '.join(tree.root for tree in trees)}")
+
+
+def publish(root: str, base: str, night: str, words: Sequence[str]) -> int:
+    """Give each file that arrived its final name; *words* are path, tag, path, tag, ...
+
+    Prints for each path `published`, `exists` (another file has that name: nothing was done),
+    `absent` (it did not arrive) or `failed`, once all of them are durable. With a tag that is not
+    empty, a file that has the name is moved to .evidence/YYYYMMDD/PATH.TAG first.
+    """
+    names = base_names(root, base, night)
+    if len(words) % 2:
+        refuse("publish wants a path and a tag, in turn")
+    pairs = list(zip(words[::2], words[1::2]))
+    for path, tag in pairs:
+        split_relative(path)
+        if tag and not _TAG.fullmatch(tag):
+            refuse(f"{tag!r} is not a tag")
+    tree = Tree(root)
+    answers = [(_publish_caught(tree, names, night, path, tag), path) for path, tag in pairs]
+    tree.sync()
+    for word, path in answers:
+        _say(f"{word} {path}")
+    _tidy(tree, [*names, INCOMING, night])
+    return _SOME_FAILED if any(word == "failed" for word, _ in answers) else 0
+
+
+def _publish_caught(tree: Tree, base: List[str], night: str, path: str, tag: str) -> str:
+    try:
+        return _publish_one(tree, base, night, path, tag)
+    except OSError as error:
+        _complain(f"{path}: {error.strerror}")
+        return "failed"
+
+
+def _publish_one(tree: Tree, base: List[str], night: str, path: str, tag: str) -> str:
+    *folders, name = split_relative(path)
+    try:
+        incoming = tree.folder([*base, INCOMING, night, *folders])
+        descriptor = os.open(name, _FILE, dir_fd=incoming)
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "absent"
+        os.fsync(descriptor)
+        arrived = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    final = tree.folder([*base, night, *folders], make=True)
+    there = _stat(name, final)
+    if there is not None and (there.st_dev, there.st_ino) == (arrived.st_dev, arrived.st_ino):
+        os.unlink(name, dir_fd=incoming)  # an earlier call was cut between its two steps
+        return "published"
+    if there is not None and tag:
+        aside = tree.folder([*base, EVIDENCE, night, *folders], make=True)
+        move_without_replacing(name, final, f"{name}.{tag}", aside)
+    try:
+        move_without_replacing(name, incoming, name, final)
+    except FileExistsError:
+        return "exists"
+    return "published"
+
+
+def move_without_replacing(old: str, old_folder: int, new: str, new_folder: int) -> None:
+    """Move a file to a name that must be free; FileExistsError where it is not."""
+    try:
+        os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        os.unlink(old, dir_fd=old_folder)
+        return
+    # A file system without hard links, or another's file, which may be moved but not linked.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        raise OSError(errno.EOPNOTSUPP, "neither hard links nor renameat2 work here")
+    before, after = os.fsencode(old), os.fsencode(new)
+    if libc.renameat2(old_folder, before, new_folder, after, _AT_RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), new)
+
+
+def _stat(name: str, folder: int) -> Optional[os.stat_result]:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _tidy(tree: Tree, names: Sequence[str]) -> None:
+    """Remove the empty folders of a night that has arrived; those with files in them stay."""
+    top = os.path.join(tree.root, *names)
+    for where, _, _ in os.walk(top, topdown=False):
+        try:
+            os.rmdir(where)
+        except OSError:
+            continue
+
+
+def evidence(root: str, base: str, night: str) -> int:
+    """Print the names, below .evidence/YYYYMMDD, of what was set aside."""
+    top = os.path.join(root, *base_names(root, base, night), EVIDENCE, night)
+    for where, folders, files in os.walk(top):
+        folders.sort()
+        for name in sorted(files):
+            _say(os.path.relpath(os.path.join(where, name), top))
+    return 0
+
+
+def check(root: str, base: str) -> int:
+    """Say, a line each, what would keep this side from receiving below *base*."""
+    split_below(root, base)
+    path = os.environ.get("PATH") or os.defpath
+    if shutil.which("rsync", path=path) is None:
+        print("rsync is not installed there")
+    if not os.path.isdir(base):
+        print(f"{base} is no folder there")
+    elif not os.access(base, os.W_OK | os.X_OK):
+        print(f"{base} cannot be written by uid {os.geteuid()}")
+    return 0
+
+
+def _input() -> List[str]:
+    """The words on standard input, each ended by NUL."""
+    content = sys.stdin.buffer.read(_MOST_INPUT_BYTES + 1)
+    if len(content) > _MOST_INPUT_BYTES:
+        refuse(f"more than {_MOST_INPUT_BYTES} bytes of names")
+    words = content.split(b"\0")
+    if words.pop() != b"":
+        refuse("the last name has no end: the list broke off")
+    return [word.decode("ascii", "replace") for word in words]
+
+
+def _say(text: str) -> None:
+    sys.stdout.buffer.write(text.encode("ascii", "replace") + b"\0")
+    sys.stdout.buffer.flush()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"vampd-remote: {text}\n")
+    sys.stderr.flush()
+
+
+def carry_out(words: Sequence[str], roots: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Do what the client asked for; return the exit status."""
+    root = roots[0]
+    if words[:1] == ["rsync"]:
+        return receive(words, root, environ)
+    if not words or os.path.basename(words[0]) != "vampd-remote":
+        refuse(f"this key may not run {words[:1]}")
+    verb, rest = " ".join(words[1:2]), words[2:]
+    if (verb, len(rest)) == ("version", 0):
+        print(f"vampd-remote {VERSION}")
+        return 0
+    if (verb, len(rest)) == ("digest", 0):
+        return digest(roots, _input())
+    if (verb, len(rest)) == ("check", 1):
+        return check(root, rest[0])
+    if len(rest) != 2 or verb not in {"prepare", "publish", "evidence"}:
+        refuse(f"this key may not do {' '.join(words[1:])!r}")
+    if verb == "publish":
+        return publish(root, rest[0], rest[1], _input())
+    return (prepare if verb == "prepare" else evidence)(root, rest[0], rest[1])
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Carry out the one command that ssh passes on."""
+    roots = [os.path.normpath(root) for root in argv[1:]]
+    asked = environ.get("SSH_ORIGINAL_COMMAND")
+    try:
+        if not roots or any(not root.startswith("/") for root in roots):
+            refuse('name its folders: command="/usr/local/bin/vampd-remote /mnt/tier1",restrict')
+        if asked is None:
+            refuse("it works as the forced command of an ssh key only (authorized_keys)")
+        try:
+            words = shlex.split(asked)
+        except ValueError as error:
+            refuse(f"the command cannot be read: {error}")
+        return carry_out(words, roots, environ)
+    except RefusedError as error:
+        _complain(f"refused: {error}")
+        return _REFUSED
+    except OSError as error:
+        _complain(f"{error.filename or 'it failed'}: {error.strerror}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv, os.environ))

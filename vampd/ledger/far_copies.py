@@ -1,0 +1,58 @@
+"""What vampd itself put on the other machine: by this it tells its own files from others'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vampd.ledger.connection import Ledger
+
+
+def own_paths(ledger: Ledger, night: int, place: str) -> set[str]:
+    """The names in the folder *place*, relative to the night, under which vampd published a file.
+
+    Or found one with the right digest: after a crash the two cannot be told apart. Restoring a
+    night forgets none of them.
+    """
+    rows = ledger.rows("select path from far_copy where night = ? and place = ?", [night, place])
+    return {row["path"] for row in rows}
+
+
+def record_published(
+    ledger: Ledger, night: int, place: str, files: Iterable[Mapping[str, Any]]
+) -> None:
+    """These lie in the folder *place* under their final names."""
+    now_us = ledger.now_us()
+    ledger.connection.executemany(
+        "insert into far_copy (night, place, path, sha256, published_us)"
+        " values (:night, :place, :path, :sha256, :now_us)"
+        " on conflict (night, place, path) do update set sha256 = :sha256, published_us = :now_us"
+        " where sha256 != :sha256",
+        [
+            {
+                "night": night,
+                "place": place,
+                "path": file["path"],
+                "sha256": file["sha256"],
+                "now_us": now_us,
+            }
+            for file in files
+        ],
+    )
+
+
+def record_evidence(
+    ledger: Ledger, night: int, place: str, names: Iterable[str], why: str
+) -> Sequence[str]:
+    """Note files that were set aside over there; return those that were not known yet."""
+    new = []
+    for name in names:
+        cursor = ledger.execute(
+            "insert into evidence (night, place, name, changed_us, changed_by, why)"
+            " values (:night, :place, :name, :changed_us, :changed_by, :why)"
+            " on conflict do nothing",
+            {"night": night, "place": place, "name": name, **ledger.stamp(why)},
+        )
+        if cursor.rowcount:
+            new.append(name)
+    return new
