@@ -20,6 +20,7 @@ class Chore:
     due: Callable[[Ledger, Config], Any | None]  #: its job, None: nothing to do. Asked every second
     body: Body  #: done in a worker
     record: Callable[[Ledger, Config, Any, Outcome], None]  #: the job, and how it ended
+    is_light: bool = False  #: hardly any work: it takes no seat, and waits for none
 
 
 #: In the order in which they are asked.

@@ -154,7 +154,8 @@ class Engine:
             self.cancel(night)
 
     def _seats(self, *, delivery: bool) -> int:
-        taken = sum(1 for work in self._work.values() if _uses_network(work) is delivery)
+        seated = [work for work in self._work.values() if not _is_light(work)]
+        taken = sum(1 for work in seated if _uses_network(work) is delivery)
         return (1 if delivery else self.config.workers.processes) - taken
 
     def _full_disks(self) -> dict[str, str]:
@@ -232,7 +233,9 @@ class Engine:
         going = any(
             isinstance(work, _Errand) and work.chore is chore for work in self._work.values()
         )
-        if going or self._seats(delivery=chore.uses_network) <= 0:
+        # An alarm must not wait for a night of building, nor a mail for a transfer of hours.
+        full = not chore.is_light and self._seats(delivery=chore.uses_network) <= 0
+        if going or full:
             return
         job = chore.due(self._ledger, self.config)
         if job is not None:
@@ -315,6 +318,10 @@ def _night_of(work: _Work) -> int | None:
         return None
     number: int = work.row["night"] if isinstance(work, _Task) else work.night
     return number
+
+
+def _is_light(work: _Work) -> bool:
+    return isinstance(work, _Errand) and work.chore.is_light
 
 
 def _uses_network(work: _Work) -> bool:
