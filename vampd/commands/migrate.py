@@ -10,19 +10,30 @@ from vampd.commands.screen import echo_json
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.ledger.connection import ledger_path, open_ledger, pending_migrations
+from vampd.ledger.copies import go_back
 
 
 @click.command("migrate")
+@click.option("--back", is_flag=True, help="Undo it, for an older vampd to read the ledger.")
 @acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
-def command(context: click.Context, *, dry_run: bool, as_json: bool) -> None:
+def command(context: click.Context, *, back: bool, dry_run: bool, as_json: bool) -> None:
     """Apply the migrations that the ledger lacks, as the daemon does when it starts.
 
-    Refused while a daemon runs.
+    The ledger is copied beside itself before. --back makes that copy the ledger again; it is
+    refused once work was done that would be forgotten. Refused while a daemon runs.
     """
     folder = context.obj.config().state_dir
     path = ledger_path(folder)
+    if back:
+        with StateLock.acquire(folder):
+            lines = go_back(path, dry_run=dry_run)
+        if as_json:
+            echo_json({"path": str(path), "lines": lines, "applied": not dry_run})
+        for line in [] if as_json else lines:
+            click.echo(line)
+        return
     pending = pending_migrations(path)
     if pending and not dry_run:
         with StateLock.acquire(folder):

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
+from vampd.ledger.copies import copy_before
 from vampd.shipped import migrations_folder
 
 LEDGER_NAME = "ledger.sqlite3"
@@ -141,10 +142,14 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     from sqlite_utils.migrations import Migrations
 
     files = _migration_files()
-    unknown = _applied(connection) - {file.stem for file in files}
+    applied = _applied(connection)
+    unknown = applied - {file.stem for file in files}
     if unknown:
         msg = f"{path}: written by a newer vampd (it has {', '.join(sorted(unknown))})"
         raise OperatorError(msg)
+    pending = [file.stem for file in files if file.stem not in applied]
+    if applied and pending:
+        copy_before(connection, path, pending[0])
     migrations = Migrations(_SET)
     for file in files:
         migrations(name=file.stem)(_runner(file))
