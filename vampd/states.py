@@ -75,6 +75,35 @@ class OutputState(StrEnum):
     VERIFIED = "verified"  #: the same digest was recomputed at the far end
 
 
+class Space(StrEnum):
+    """What takes space on this machine, and can be given back."""
+
+    OUTPUTS = "outputs"  #: the local copies of what was delivered
+    RAW = "raw"  #: what the cameras wrote
+
+
+class ReclaimState(StrEnum):
+    """How far giving one night's space back has come."""
+
+    VERIFYING = "verifying"  #: every copy at the far end is read through first
+    MOVING = "moving"  #: all were right; its files are on their way
+    DONE = "done"  #: every file went
+    REFUSED = "refused"  #: something spoke against it; what had not gone stays
+
+
+class TrashState(StrEnum):
+    """Where a file is that is to give its space back."""
+
+    LISTED = "listed"  #: chosen, not touched
+    LEAVING = "leaving"  #: being moved into the trash
+    TRASHED = "trashed"  #: lies in the trash, whole
+    RETURNING = "returning"  #: being moved back
+    RETURNED = "returned"  #: back in its place, or never left it
+    UNLINKING = "unlinking"  #: being removed from the trash
+    UNLINKED = "unlinked"  #: removed for ever
+    LOST = "lost"  #: neither here nor there, and not by vampd's doing
+
+
 class MailState(StrEnum):
     """The life of one mail: to the archive team, or with alerts to the operators."""
 
@@ -90,6 +119,16 @@ class Severity(StrEnum):
 
     WARNING = "warning"  #: look at it in the morning
     CRITICAL = "critical"  #: data are at risk, or nothing goes on
+
+
+class RequestState(StrEnum):
+    """What became of a request for frame IDs."""
+
+    ASKED = "asked"  #: written down before it was sent; no answer is recorded
+    ANSWERED = "answered"  #: what came was reserved
+    UNCLEAR = "unclear"  #: it may have been dealt, and nobody can tell what
+    ADOPTED = "adopted"  #: an operator said which numbers were dealt
+    VOID = "void"  #: nothing was dealt, or an operator wrote it off
 
 
 class ErrorClass(StrEnum):
@@ -127,7 +166,13 @@ FINAL = frozenset(
 
 _NIGHT_MOVES: dict[NightStatus, frozenset[NightStatus]] = {
     NightStatus.COLLECTING: frozenset(
-        {NightStatus.READY, NightStatus.EMPTY, NightStatus.HELD, NightStatus.ABANDONED}
+        {
+            NightStatus.READY,
+            NightStatus.EMPTY,
+            NightStatus.HELD,
+            NightStatus.ABANDONED,
+            NightStatus.SAFE,  # of what came later, nothing could be used
+        }
     ),
     NightStatus.READY: frozenset(
         {
@@ -141,8 +186,15 @@ _NIGHT_MOVES: dict[NightStatus, frozenset[NightStatus]] = {
             NightStatus.COLLECTING,
         }
     ),
-    NightStatus.SAFE: frozenset({NightStatus.RECLAIMED, NightStatus.HELD, NightStatus.READY}),
-    NightStatus.RECLAIMED: frozenset({NightStatus.HELD}),
+    NightStatus.SAFE: frozenset(
+        {
+            NightStatus.RECLAIMED,
+            NightStatus.HELD,
+            NightStatus.READY,
+            NightStatus.COLLECTING,  # a supplement
+        }
+    ),
+    NightStatus.RECLAIMED: frozenset({NightStatus.HELD, NightStatus.SAFE, NightStatus.COLLECTING}),
     NightStatus.EMPTY: frozenset(
         {NightStatus.COLLECTING, NightStatus.READY, NightStatus.HELD, NightStatus.ABANDONED}
     ),

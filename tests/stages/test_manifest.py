@@ -41,7 +41,7 @@ def job(night: Path) -> ManifestJob:
         number(night, "VMPA00425190", b"later"),
         number(night, "VMPA00425189", b"early!"),
     ]
-    return {"folder": str(night), "date": DATE, "files": files, "digests": False}
+    return {"folder": str(night), "date": DATE, "files": files, "digests": False, "batch": 1}
 
 
 def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
@@ -169,6 +169,7 @@ def test_name_changes_are_in_the_order_of_the_frame_ids(night: Path) -> None:
                 {"name": "vcam1_05:12:00.000000", "frame_id": "VMPA00425190"},
                 {"name": "vsync_05:11:38.080947.cam1.A", "frame_id": "VMPA00425189"},
             ],
+            "batch": 1,
         }
     )
 
@@ -205,7 +206,7 @@ def test_what_a_killed_worker_left_is_cleared_away(night: Path, job: ManifestJob
 
 def test_lists_leave_no_scratch_files(night: Path, job: ManifestJob) -> None:
     manifest.write_checksums({"folder": str(night), "files": list(job["files"])})
-    manifest.write_name_changes({"folder": str(night), "changes": []})
+    manifest.write_name_changes({"folder": str(night), "changes": [], "batch": 1})
     manifest.work(job)
 
     found = sorted(str(path.relative_to(night)) for path in night.rglob("*") if path.is_file())

@@ -11,8 +11,8 @@ from vampd.ledger.connection import Ledger, Row
 def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: str) -> None:
     """List a file to be sent; a new digest voids what was known of an older one."""
     ledger.execute(
-        "insert into deliverable (night, path, size_bytes, sha256)"
-        " values (:night, :path, :size_bytes, :sha256)"
+        "insert into deliverable (night, batch, path, size_bytes, sha256)"
+        " values (:night, (select batch from night where id = :night), :path, :size_bytes, :sha256)"
         " on conflict (night, path) do update set size_bytes = :size_bytes, sha256 = :sha256,"
         " sent_us = null, verified_us = null, verdict = null, detail = null"
         " where sha256 != :sha256",

@@ -59,6 +59,7 @@ def add_file(
     ledger.insert(
         "raw_file",
         night=night,
+        batch=ledger.value("select batch from night where id = ?", [night]),
         path=path,
         role=role,
         camera=camera,
@@ -78,9 +79,15 @@ def renew_file(
 ) -> None:
     """Another file stands under a known name: what was known of the old one is void."""
     forget_cube(ledger, number)
+    batch = ledger.value(
+        "select night.batch from night join raw_file on raw_file.night = night.id"
+        " where raw_file.id = ?",
+        [number],
+    )
     ledger.update(
         "raw_file",
         number,
+        batch=batch,
         inode=who.inode,
         size_bytes=who.size_bytes,
         modified_ns=who.modified_ns,
@@ -120,11 +127,12 @@ def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> 
 
 
 def cubes_of(ledger: Ledger, night: int) -> list[Row]:
-    """The whole cubes of a night with their facts, in the order of their paths."""
+    """The whole cubes of a night's batch with their facts, in the order of their paths."""
     return ledger.rows(
         "select raw_file.path, raw_file.camera, raw_file.sha256, cube.* from cube"
         " join raw_file on raw_file.id = cube.raw_file"
-        " where raw_file.night = ? and raw_file.state = 'whole' order by raw_file.path",
+        " join night on night.id = raw_file.night and night.batch = raw_file.batch"
+        " where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
         [night],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from vampd.errors import IntegrityError, OperatorError
@@ -15,6 +16,12 @@ def frame_id_text(number: int) -> str:
     return f"VMPA{number:08d}"
 
 
+def frame_id_number(text: str) -> int | None:
+    """The number of `VMPAnnnnnnnn`, or of plain digits; None where *text* is neither."""
+    match = re.fullmatch(r"(?:VMPA(?=[0-9]{8}$))?([0-9]{1,8})", text)
+    return None if match is None or int(match[1]) == 0 else int(match[1])
+
+
 def bind(ledger: Ledger, night: int, content_keys: Sequence[str], *, first: int) -> dict[str, int]:
     """Give each content of a night a frame ID, in the order given; return number by content.
 
@@ -23,8 +30,11 @@ def bind(ledger: Ledger, night: int, content_keys: Sequence[str], *, first: int)
     transaction: a crash leaves all of it or nothing.
     """
     with ledger.transaction():
+        batch = ledger.value("select batch from night where id = ?", [night])
         rows = ledger.rows(
-            "select number, content_key from frame_id where night = ? and state = 'bound'", [night]
+            "select number, content_key from frame_id"
+            " where night = ? and batch = ? and state = 'bound'",
+            [night, batch],
         )
         bound = {row["content_key"]: row["number"] for row in rows}
         for key in bound.keys() - set(content_keys):
@@ -34,7 +44,7 @@ def bind(ledger: Ledger, night: int, content_keys: Sequence[str], *, first: int)
         for key in content_keys:
             if key not in bound:
                 bound[key] = following
-                _reserve(ledger, following, night, key)
+                _reserve(ledger, following, night, batch, key)
                 following += 1
         if len(set(bound.values())) != len(content_keys):
             msg = f"{len(content_keys)} outputs, {len(set(bound.values()))} frame IDs"
@@ -42,7 +52,7 @@ def bind(ledger: Ledger, night: int, content_keys: Sequence[str], *, first: int)
     return bound
 
 
-def _reserve(ledger: Ledger, number: int, night: int, content_key: str) -> None:
+def _reserve(ledger: Ledger, number: int, night: int, batch: int, content_key: str) -> None:
     if number > _LAST:
         msg = f"the frame IDs are used up: {number} has more than eight digits"
         raise OperatorError(msg)
@@ -50,6 +60,7 @@ def _reserve(ledger: Ledger, number: int, night: int, content_key: str) -> None:
         "frame_id",
         number=number,
         night=night,
+        batch=batch,
         content_key=content_key,
         state="bound",
         reserved_us=ledger.now_us(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,39 @@ from vampd.states import OutputState, Stage
 
 
 def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:
-    """Write a night's plan, in place of an older one that was forgotten before."""
+    """Write the plan of a night's batch, in place of an older one that was forgotten before.
+
+    The numbers of cubes and the order go on from where the earlier batches ended.
+    """
     digests = _digests(ledger, night)
     with ledger.transaction():
-        for ordinal, output in enumerate(plan.outputs):
+        ordinals, cubes = _used(ledger, night)
+        for ordinal, output in enumerate(plan.outputs, start=ordinals):
+            output = replace(output, cube=cubes + output.cube)  # noqa: PLW2901 - same output
             _store_output(ledger, night, ordinal, output, _content_key(output, digests))
         _store_rejected(ledger, night, plan)
         add_reports(ledger, night, Stage.SYNC, plan.reports)
 
 
+def _used(ledger: Ledger, night: int) -> tuple[int, int]:
+    """How many places in the order, and numbers of cubes, are taken."""
+    row = ledger.row(
+        "select coalesce(max(ordinal) + 1, 0), coalesce(max(cube) + 1, 0) from output"
+        " where night = ?",
+        [night],
+    )
+    assert row is not None
+    return row[0], row[1]
+
+
 def _store_output(
     ledger: Ledger, night: int, ordinal: int, output: PlannedOutput, content_key: str
 ) -> None:
+    batch = batch_of(ledger, night)
     number = ledger.insert(
         "output",
         night=night,
+        batch=batch,
         ordinal=ordinal,
         cube=output.cube,
         camera=output.camera,
@@ -52,11 +71,11 @@ def _store_output(
     position = 0
     rows = []
     for segment in output.segments:
-        rows.append((night, number, position, *_segment_columns(segment)))
+        rows.append((night, batch, number, position, *_segment_columns(segment)))
         position += segment.count
     ledger.connection.executemany(
-        "insert into segment (night, output, position, raw_file, first, step, count,"
-        " partner_file, partner_first, partner_step) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into segment (night, batch, output, position, raw_file, first, step, count,"
+        " partner_file, partner_first, partner_step) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 
@@ -69,21 +88,29 @@ def _segment_columns(segment: Segment) -> tuple[int | None, ...]:
 
 
 def _store_rejected(ledger: Ledger, night: int, plan: Plan) -> None:
+    batch = batch_of(ledger, night)
     ledger.connection.executemany(
-        "insert into segment (night, raw_file, first, step, count, reason)"
-        " values (?, ?, ?, ?, ?, ?)",
+        "insert into segment (night, batch, raw_file, first, step, count, reason)"
+        " values (?, ?, ?, ?, ?, ?, ?)",
         [
-            (night, row.raw_file, row.first, row.step, row.count, row.reason)
+            (night, batch, row.raw_file, row.first, row.step, row.count, row.reason)
             for row in plan.rejected
         ],
     )
+
+
+def batch_of(ledger: Ledger, night: int) -> int:
+    """The batch of a night that is being worked on."""
+    batch: int = ledger.value("select batch from night where id = ?", [night])
+    return batch
 
 
 def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Report]) -> None:
     """Keep what operators should know and what stops nothing; the same is said once."""
     for report in reports:
         ledger.execute(
-            "insert into report (night, stage, raw_file, text) select ?1, ?2, ?3, ?4"
+            "insert into report (night, batch, stage, raw_file, text)"
+            " select ?1, (select batch from night where id = ?1), ?2, ?3, ?4"
             " where not exists (select 1 from report where night = ?1 and stage = ?2"
             " and raw_file is ?3 and text = ?4)",
             [night, stage, report.raw_file, report.text],
@@ -120,8 +147,17 @@ def _content_key(output: PlannedOutput, digests: Mapping[int, str]) -> str:
 
 
 def outputs_of(ledger: Ledger, night: int) -> list[Row]:
-    """All outputs of a night, in the order of their frame IDs."""
+    """All outputs of a night, batch by batch, in the order of their frame IDs."""
     return ledger.rows("select * from output where night = ? order by ordinal", [night])
+
+
+def outputs_of_batch(ledger: Ledger, night: int) -> list[Row]:
+    """The outputs of the batch that is being worked on, in the order of their frame IDs."""
+    return ledger.rows(
+        "select output.* from output join night on night.id = output.night"
+        " and night.batch = output.batch where night.id = ? order by ordinal",
+        [night],
+    )
 
 
 def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[Row]:
@@ -170,8 +206,8 @@ def times_of(ledger: Ledger, raw_files: Iterable[int]) -> dict[int, NDArray[np.i
 
 
 def bind_frame_ids(ledger: Ledger, numbers: Mapping[str, int], night: int) -> None:
-    """Write each output's frame ID; *numbers* by content."""
-    for output in outputs_of(ledger, night):
+    """Write the frame ID of each output of the batch; *numbers* by content."""
+    for output in outputs_of_batch(ledger, night):
         ledger.update("output", output["id"], frame_id=numbers[output["content_key"]])
 
 
@@ -197,13 +233,30 @@ def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
 
 
 def forget_plan(ledger: Ledger, night: int, why: str) -> None:
-    """Forget a night's outputs; bound frame IDs stay with their contents."""
+    """Forget the outputs of a night's batch; bound frame IDs stay with their contents."""
+    batch = {"night": night, "batch": batch_of(ledger, night)}
     with ledger.transaction():
         for table in ("segment", "report", "deliverable"):
-            ledger.execute(f"delete from {table} where night = ?", [night])  # noqa: S608
+            ledger.execute(
+                f"delete from {table} where night = :night and batch = :batch",  # noqa: S608
+                batch,
+            )
         ledger.execute(
             "update output set changed_us = :changed_us, changed_by = :changed_by, why = :why"
-            " where night = :night",
-            {**ledger.stamp(why), "night": night},
+            " where night = :night and batch = :batch",
+            {**ledger.stamp(why), **batch},
         )
-        ledger.execute("delete from output where night = ?", [night])
+        ledger.execute("delete from output where night = :night and batch = :batch", batch)
+
+
+def forget_batches(ledger: Ledger, night: int, why: str) -> None:
+    """Forget the outputs of all batches: what is in the night's folder becomes the first again.
+
+    Frame IDs stay with the contents to which they were bound.
+    """
+    with ledger.transaction():
+        for batch in range(batch_of(ledger, night), 0, -1):
+            ledger.update("night", night, batch=batch)
+            forget_plan(ledger, night, why)
+        for table in ("raw_file", "frame_id"):
+            ledger.execute(f"update {table} set batch = 1 where night = ?", [night])  # noqa: S608

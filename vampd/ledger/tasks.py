@@ -9,10 +9,11 @@ from vampd.states import ErrorClass, Stage, TaskState
 
 
 def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
-    """Make a task to be done; one that exists stays as it is."""
+    """Make a task of the night's batch to be done; one that exists stays as it is."""
     ledger.execute(
-        "insert into task (night, stage, unit, state, changed_us, changed_by, why)"
-        " values (:night, :stage, :unit, 'pending', :changed_us, :changed_by, :why)"
+        "insert into task (night, batch, stage, unit, state, changed_us, changed_by, why)"
+        " values (:night, (select batch from night where id = :night), :stage, :unit, 'pending',"
+        " :changed_us, :changed_by, :why)"
         " on conflict do nothing",
         {"night": night, "stage": stage, "unit": unit, **ledger.stamp()},
     )
@@ -110,14 +111,15 @@ def _leave(
 
 
 def make_pending(ledger: Ledger, night: int, stages: Iterable[Stage], why: str) -> int:
-    """Make every task of *stages* that is not pending pending again; return how many."""
+    """Make every task of *stages* in the night's batch pending again; return how many were not."""
     count = 0
     for stage in stages:
         cursor = ledger.execute(
             "update task set state = 'pending', attempts = attempts + 1, crashes = 0,"
             " error_class = null, error = null, failing_since_us = null, due_us = 0,"
             " changed_us = :changed_us, changed_by = :changed_by, why = :why"
-            " where night = :night and stage = :stage and state != 'pending'",
+            " where night = :night and batch = (select batch from night where id = :night)"
+            " and stage = :stage and state != 'pending'",
             {**ledger.stamp(why), "night": night, "stage": stage},
         )
         count += cursor.rowcount

@@ -29,7 +29,7 @@ def _facts(ledger: Ledger, rounds: Rounds, full: dict[str, str], night: Row) -> 
         waits_for=watch.waits_for if watch else "",
         pause=rounds.pause_of_row(night) or full.get(night["folder"]),
         digests_missing=0 if at_rest else _digests_missing(ledger, night["id"]),
-        counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night["id"]),
+        counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night),
         troubles=() if at_rest else _troubles(ledger, night["id"]),
     )
 
@@ -42,10 +42,11 @@ def _digests_missing(ledger: Ledger, night: int) -> int:
     return count
 
 
-def _counts(ledger: Ledger, night: int) -> dict[tuple[Stage, TaskState], int]:
+def _counts(ledger: Ledger, night: Row) -> dict[tuple[Stage, TaskState], int]:
     rows = ledger.rows(
-        "select stage, state, count(*) as tasks from task where night = ? group by stage, state",
-        [night],
+        "select stage, state, count(*) as tasks from task where night = ? and batch = ?"
+        " group by stage, state",
+        [night["id"], night["batch"]],
     )
     return {(Stage(row["stage"]), TaskState(row["state"])): row["tasks"] for row in rows}
 

@@ -15,7 +15,7 @@ from vampd.schedule import restoring
 from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
 from vampd.sections import Config
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
-from vampd.watch.rounds import reopen
+from vampd.watch.batches import reopen
 
 RESTORED = "restored"
 _BEING_RESTORED = "being restored; `vampd restore` finishes it"
@@ -102,8 +102,8 @@ def _retry_from(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
             if Stage.TRANSFER in stages:
                 desk.ledger.execute(
                     "update deliverable set sent_us = null, verified_us = null, resends = 0"
-                    " where night = ?",
-                    [night["id"]],
+                    " where night = ? and batch = ?",
+                    [night["id"], night["batch"]],
                 )
             _release_hold(desk.ledger, night, "retry")
     return Answer(lines=[f"{', '.join(stages)} are done again"], changed=True)
@@ -128,7 +128,7 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     nights.hold(desk.ledger, night["id"], _BEING_RESTORED)
     restoring.delete_derived(plan)
     with desk.ledger.transaction():
-        outputs.forget_plan(desk.ledger, night["id"], RESTORED)
+        outputs.forget_batches(desk.ledger, night["id"], RESTORED)
         tasks.forget_tasks(desk.ledger, night["id"], RESTORED)
         desk.ledger.update("night", night["id"], safe_us=None)
         desk.ledger.update("night", night["id"], hold=RESTORED)
@@ -212,7 +212,8 @@ def _refuse_finished(night: Row, advice: str) -> None:
 
 
 def _refuse_safe(night: Row, *, force: bool) -> None:
-    if night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED} and not force:
+    is_safe = night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED} or night["batch"] > 1
+    if is_safe and not force:
         msg = (
             f"{nights.label(night)} is safe at the far end; restoring would undo that (use --force)"
         )

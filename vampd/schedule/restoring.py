@@ -15,8 +15,8 @@ from vampd.io.publish import rename_without_replacing, sync_folder
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.stages.manifest import CHECKSUMS, NAME_CHANGES, manifest_name
-from vampd.stages.papers import JOURNAL, NIGHT_LOG
+from vampd.stages.manifest import CHECKSUMS, manifest_name, name_changes_name
+from vampd.stages.papers import JOURNAL, night_log_name
 from vampd.watch.scan import identity_of
 
 _CAMERAS = ("vcam1", "vcam2")
@@ -56,7 +56,13 @@ def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
         for ending in (CUBE_ENDING, TIMING_ENDING)
     ]
     if planned:
-        names += [NAME_CHANGES, manifest_name(night["date"]), NIGHT_LOG, JOURNAL, CHECKSUMS]
+        names += [JOURNAL, CHECKSUMS]
+    for batch in range(1, night["batch"] + 1) if planned else ():
+        names += [
+            name_changes_name(batch),
+            manifest_name(night["date"], batch),
+            night_log_name(batch),
+        ]
     names += [row["path"] for row in deliveries.deliverables_of(ledger, night["id"])]
     there = [name for name in dict.fromkeys(names) if (folder / name).is_file()]
     return RestorePlan(

@@ -22,7 +22,7 @@ def prepare(ledger: Ledger, night: Row, first: int | None) -> dict[str, Any]:
     if first is None:
         msg = "frame_ids.first is not set: nobody knows where the numbers begin"
         raise OperatorError(msg)
-    planned = outputs.outputs_of(ledger, night["id"])
+    planned = outputs.outputs_of_batch(ledger, night["id"])
     with ledger.transaction():
         keys = [row["content_key"] for row in planned]
         bound = numbers.bind(ledger, night["id"], keys, first=first)
@@ -31,13 +31,17 @@ def prepare(ledger: Ledger, night: Row, first: int | None) -> dict[str, Any]:
         {"name": row["name"], "frame_id": numbers.frame_id_text(bound[row["content_key"]])}
         for row in planned
     ]
-    return {"folder": night["folder"], "changes": changes}
+    return {"folder": night["folder"], "changes": changes, "batch": night["batch"]}
 
 
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Write `name_changes.txt`."""
     create_folder(Path(job["folder"]) / OUTPUT_FOLDER)
-    return dict(write_name_changes({"folder": job["folder"], "changes": job["changes"]}))
+    return dict(
+        write_name_changes(
+            {"folder": job["folder"], "changes": job["changes"], "batch": job["batch"]}
+        )
+    )
 
 
 def record(ledger: Ledger, task: Row, listed: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.publish import create_folder, create_scratch, publish_bytes, sync_folder
@@ -18,7 +18,6 @@ from vampd.ledger.numbers import frame_id_text
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
 from vampd.stages.listed import ListedFile, check_sizes
 
-NAME_CHANGES = "vgen2/name_changes.txt"
 SCRATCH_FOLDER = ".vampd"  #: nothing in it counts as a change of the night
 CHECKSUMS = f"{SCRATCH_FOLDER}/SHA256SUMS"
 
@@ -39,7 +38,7 @@ class ManifestJob(TypedDict):
     date: str  #: YYYYMMDD
     files: list[NumberedFile]
     digests: bool  #: add a header line, and each file's SHA-256
-    batch: NotRequired[int]  #: 1, or 2 and so on for what came after the night was closed
+    batch: int  #: 1, or 2 and so on for what came after the night was closed
 
 
 class NameChange(TypedDict):
@@ -54,6 +53,7 @@ class NameChangesJob(TypedDict):
 
     folder: str  #: the night's folder, absolute
     changes: list[NameChange]
+    batch: int
 
 
 class ChecksumsJob(TypedDict):
@@ -72,9 +72,15 @@ def prepare(ledger: Ledger, night: Row) -> ManifestJob:
             "size_bytes": row["size_bytes"],
             "sha256": row["sha256"],
         }
-        for row in outputs.outputs_of(ledger, night["id"])
+        for row in outputs.outputs_of_batch(ledger, night["id"])
     ]
-    return {"folder": night["folder"], "date": night["date"], "files": files, "digests": False}
+    return {
+        "folder": night["folder"],
+        "date": night["date"],
+        "files": files,
+        "digests": False,
+        "batch": night["batch"],
+    }
 
 
 def record(ledger: Ledger, task: Row, listed: Mapping[str, Any]) -> None:
@@ -93,15 +99,15 @@ def work(job: ManifestJob) -> ListedFile:
     folder = Path(job["folder"])
     check_sizes(folder, job["files"])
     content = manifest_text(folder, job["files"], digests=job["digests"])
-    name = manifest_name(job["date"], job.get("batch", 1))
+    name = manifest_name(job["date"], job["batch"])
     publish_bytes(content, _scratch(folder, name), folder / name)
     return _listed(name, content)
 
 
 def write_name_changes(job: NameChangesJob) -> ListedFile:
-    """Write `vgen2/name_changes.txt`, in place of an older one."""
+    """Write the batch's `vgen2/name_changes.txt`, in place of an older one."""
     content = name_changes_text(job["changes"])
-    return replace_file(Path(job["folder"]), NAME_CHANGES, content)
+    return replace_file(Path(job["folder"]), name_changes_name(job["batch"]), content)
 
 
 def write_checksums(job: ChecksumsJob) -> ListedFile:
@@ -113,9 +119,20 @@ def write_checksums(job: ChecksumsJob) -> ListedFile:
     return replace_file(Path(job["folder"]), CHECKSUMS, content)
 
 
-def manifest_name(date: str, batch: int = 1) -> str:
-    """`manifest_VMP_20251106.csv`; a supplement's has its number: `..._20251106.2.csv`."""
-    return f"manifest_VMP_{date}.csv" if batch == 1 else f"manifest_VMP_{date}.{batch}.csv"
+def of_batch(name: str, batch: int) -> str:
+    """*name*, with the batch's number before its ending where it is not the first one."""
+    stem, ending = name.rsplit(".", 1)
+    return name if batch == 1 else f"{stem}.{batch}.{ending}"
+
+
+def manifest_name(date: str, batch: int) -> str:
+    """`manifest_VMP_20251106.csv`; that of the second batch: `manifest_VMP_20251106.2.csv`."""
+    return of_batch(f"manifest_VMP_{date}.csv", batch)
+
+
+def name_changes_name(batch: int) -> str:
+    """`vgen2/name_changes.txt`; that of the second batch: `vgen2/name_changes.2.txt`."""
+    return of_batch(f"{OUTPUT_FOLDER}/name_changes.txt", batch)
 
 
 def manifest_text(folder: Path, files: Sequence[NumberedFile], *, digests: bool) -> bytes:

@@ -17,18 +17,23 @@ from typing import Any
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
-from vampd.stages.manifest import SCRATCH_FOLDER, replace_file, write_checksums
+from vampd.stages.manifest import SCRATCH_FOLDER, of_batch, replace_file, write_checksums
 
-NIGHT_LOG = f"{SCRATCH_FOLDER}/night.log"
 JOURNAL = f"{SCRATCH_FOLDER}/journal.jsonl"
 
 
+def night_log_name(batch: int) -> str:
+    """`.vampd/night.log`; that of the second batch: `.vampd/night.2.log`."""
+    return of_batch(f"{SCRATCH_FOLDER}/night.log", batch)
+
+
 def list_night_log(ledger: Ledger, night: Row) -> str:
-    """The text of the night's log, listed for the other machine."""
+    """The text of the log of the night's batch, listed for the other machine."""
     text = "".join(f"{line}\n" for line in _night_log(ledger, night))
     content = text.encode()
     digest = hashlib.sha256(content).hexdigest()
-    deliveries.list_file(ledger, night["id"], NIGHT_LOG, len(content), digest)
+    name = night_log_name(night["batch"])
+    deliveries.list_file(ledger, night["id"], name, len(content), digest)
     return text
 
 
@@ -44,6 +49,7 @@ def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
     return {
         "folder": night["folder"],
         "night_log": night_log,
+        "night_log_name": night_log_name(night["batch"]),
         "checksums": [*listed, *deliveries.plain(raw)],
         "journal": "".join(_journal(ledger, night)),
     }
@@ -52,14 +58,16 @@ def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
 def work(job: dict[str, Any]) -> None:
     """Write the papers, each in place of an older one."""
     folder = Path(job["folder"])
-    replace_file(folder, NIGHT_LOG, job["night_log"].encode())
+    replace_file(folder, job["night_log_name"], job["night_log"].encode())
     replace_file(folder, JOURNAL, job["journal"].encode())
     write_checksums({"folder": job["folder"], "files": job["checksums"]})
 
 
 def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
-    yield f"{label(night)}: what the cameras wrote, and what vampd made of it"
-    files = ledger.rows("select * from raw_file where night = ? order by path", [night["id"]])
+    batch = [night["id"], night["batch"]]
+    supplement = f" (batch {night['batch']})" if night["batch"] > 1 else ""
+    yield f"{label(night)}{supplement}: what the cameras wrote, and what vampd made of it"
+    files = ledger.rows("select * from raw_file where night = ? and batch = ? order by path", batch)
     kinds = Counter((row["role"], row["state"]) for row in files if row["state"] != "gone")
     for (role, state), count in sorted(kinds.items()):
         yield f"{count} files: {role}, {state}"
@@ -68,11 +76,12 @@ def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
             yield f"{row['state']}: {row['path']}: {row['reason']}"
     yield from _rejected(ledger, night)
     for row in ledger.rows(
-        "select distinct stage, text from report where night = ? order by stage, text",
-        [night["id"]],
+        "select distinct stage, text from report where night = ? and batch = ?"
+        " order by stage, text",
+        batch,
     ):
         yield f"{row['stage']}: {row['text']}"
-    for row in outputs.outputs_of(ledger, night["id"]):
+    for row in outputs.outputs_of_batch(ledger, night["id"]):
         kind = "synchronised" if row["synchronised"] else "solo"
         state = f" {row['flc_state']}" if row["flc_state"] else ""
         yield (
@@ -84,9 +93,9 @@ def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
 def _rejected(ledger: Ledger, night: Row) -> Iterator[str]:
     for row in ledger.rows(
         "select segment.*, raw_file.path from segment join raw_file"
-        " on raw_file.id = segment.raw_file where segment.night = ? and output is null"
-        " order by raw_file.path, first",
-        [night["id"]],
+        " on raw_file.id = segment.raw_file where segment.night = ? and segment.batch = ?"
+        " and output is null order by raw_file.path, first",
+        [night["id"], night["batch"]],
     ):
         last = row["first"] + row["step"] * (row["count"] - 1)
         yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"

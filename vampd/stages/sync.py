@@ -24,12 +24,18 @@ def prepare(ledger: Ledger, night: Row, limits: CubeLimits) -> dict[str, Any]:
             "max_bytes": limits.max_bytes,
         },
         "cubes": [dict(row) for row in files.cubes_of(ledger, night["id"])],
+        "taken_names": [
+            row["name"]
+            for row in outputs.outputs_of(ledger, night["id"])
+            if row["batch"] < night["batch"]
+        ],
     }
 
 
 def work(job: Mapping[str, Any]) -> Plan:
     """Plan the night. The plan is a value, and goes back as it is."""
-    return plan_night([_raw_cube(row) for row in job["cubes"]], CubeLimits(**job["limits"]))
+    cubes = [_raw_cube(row) for row in job["cubes"]]
+    return plan_night(cubes, CubeLimits(**job["limits"]), taken_names=job["taken_names"])
 
 
 def record(ledger: Ledger, task: Row, plan: Plan) -> None:
@@ -39,7 +45,7 @@ def record(ledger: Ledger, task: Row, plan: Plan) -> None:
         outputs.forget_plan(ledger, night, "planned anew")
         outputs.store_plan(ledger, night, plan)
         outputs.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))
-        for output in outputs.outputs_of(ledger, night):
+        for output in outputs.outputs_of_batch(ledger, night):
             tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))
 
 

@@ -18,8 +18,10 @@ from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
 from vampd.states import FINAL, STAGES_OF, FileState, Kind, NightStatus, Stage
+from vampd.watch.batches import begin_supplement, reopen
 from vampd.watch.inspect import Inspection
 from vampd.watch.naming import CAMERA_FOLDERS, Role, night_date
+from vampd.watch.pairs import Pair, cube_facts, pairs_of
 from vampd.watch.scan import Look, find_nights, look
 from vampd.watch.settle import (
     Verdict,
@@ -55,19 +57,6 @@ class NightWatch:
     stamps: tuple[int, ...] = ()  #: when its folders changed, as last seen
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Pair:
-    """A cube and its timing file, one of which may be missing."""
-
-    stem: str
-    cube: Row | None
-    timing: Row | None
-
-    @property
-    def rows(self) -> list[Row]:
-        return [row for row in (self.cube, self.timing) if row is not None]
-
-
 class Rounds:
     """All nights of all roots, over successive looks."""
 
@@ -95,6 +84,7 @@ class Rounds:
                 self.absent[root.path] = why
                 self._tell(f"{root.path}: {why}; its nights are paused")
                 continue
+            self._begin_supplements(root)
             found = find_nights(root.path)
             for problem in found.problems:
                 self._tell(problem)
@@ -144,6 +134,17 @@ class Rounds:
         )
         return None
 
+    def _begin_supplements(self, root: Root) -> None:
+        """Let each safe night that has late files collect them as its next batch."""
+        for night in self._ledger.rows(
+            "select * from night where kind = ? and status in ('safe', 'reclaimed')"
+            " and hold is null and exists (select 1 from raw_file where night = night.id"
+            " and state = 'late' and role in ('cube', 'timing'))",
+            [root.kind],
+        ):
+            log.info("%s: late files become its next batch", nights.label(night))
+            begin_supplement(self._ledger, night)
+
     def _go_to(self, kind: Kind, folder: Path) -> None:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
         watch = self.nights.setdefault(night["id"], NightWatch(night=night["id"], folder=folder))
@@ -192,8 +193,8 @@ class Rounds:
             state, reason = FileState.LATE, "came after its night was closed"
         if row is None:
             self._add(night, path, seen, state, reason)
-        elif row["state"] == FileState.WHOLE and night["closed_us"] is not None:
-            self._hold_for(night, f"raw file changed after the night was closed: {path}")
+        elif row["state"] == FileState.WHOLE and _is_used(night, row):
+            self._hold_for(night, row, f"raw file changed after the night was closed: {path}")
             return
         else:
             files.renew_file(self._ledger, row["id"], file.identity, state, reason)
@@ -215,16 +216,17 @@ class Rounds:
         )
 
     def _record_gone(self, night: Row, row: Row) -> None:
-        needed = row["state"] == FileState.WHOLE and night["closed_us"] is not None
-        if needed and night["status"] not in FINAL:
-            self._hold_for(night, f"raw file gone after the night was closed: {row['path']}")
+        needed = row["state"] == FileState.WHOLE and _is_used(night, row)
+        if needed and night["status"] not in FINAL and row["batch"] == night["batch"]:
+            self._hold_for(night, row, f"raw file gone after the night was closed: {row['path']}")
             return
         if not needed:
             files.forget_cube(self._ledger, row["id"])
         files.set_state(self._ledger, row["id"], FileState.GONE, "no longer in its folder")
 
-    def _hold_for(self, night: Row, why: str) -> None:
-        if night["status"] in FINAL:
+    def _hold_for(self, night: Row, row: Row, why: str) -> None:
+        """Hold the night for what became of a file, unless its batch is safe already."""
+        if night["status"] in FINAL or row["batch"] < night["batch"]:
             self._tell(f"{nights.label(night)}: {why}")
         elif night["hold"] is None:
             nights.hold(self._ledger, night["id"], why)
@@ -235,9 +237,7 @@ class Rounds:
         watch.wanted = {}
         if night["closed_us"] is not None or night["status"] == NightStatus.ABANDONED:
             return
-        rows = files.files_of(self._ledger, night["id"])
-        pairs = _pairs(rows.values())
-        for pair in pairs:
+        for pair in pairs_of(self._files_of_batch(night)):
             self._judge_pair(night, watch, pair)
         date = night_date(night["date"])
         assert date is not None
@@ -254,13 +254,13 @@ class Rounds:
         if night["hold"] is None and (end.over or asked):
             watch.waits_for = self._close_if_read(night, watch)
 
-    def _judge_pair(self, night: Row, watch: NightWatch, pair: _Pair) -> None:
+    def _judge_pair(self, night: Row, watch: NightWatch, pair: Pair) -> None:
         if all(row["state"] in _KNOWN for row in pair.rows) and len(pair.rows) == 2:
             return  # a file that changes is renewed, and then is ARRIVING again
         verdict = self._verdict(watch, pair, at_close=False)
         self._apply(night, watch, pair, verdict)
 
-    def _verdict(self, watch: NightWatch, pair: _Pair, *, at_close: bool) -> Verdict:
+    def _verdict(self, watch: NightWatch, pair: Pair, *, at_close: bool) -> Verdict:
         now_ns = self._clock.monotonic_ns()
         settle_seconds = self.config.night.settle_seconds
         cube = watch.watched.get(pair.cube["path"]) if pair.cube is not None else None
@@ -282,11 +282,11 @@ class Rounds:
             settle_seconds=self.config.night.settle_seconds,
         )
 
-    def _apply(self, night: Row, watch: NightWatch, pair: _Pair, verdict: Verdict) -> None:
+    def _apply(self, night: Row, watch: NightWatch, pair: Pair, verdict: Verdict) -> None:
         if verdict.state is FileState.WHOLE:
             assert pair.cube is not None
             assert pair.timing is not None
-            facts = _facts(watch.inspections.pop(pair.stem))
+            facts = cube_facts(watch.inspections.pop(pair.stem))
             files.store_cube(self._ledger, pair.cube["id"], pair.timing["id"], facts)
         for row in pair.rows:
             if row["state"] != verdict.state or (row["reason"] or "") != verdict.reason:
@@ -296,15 +296,15 @@ class Rounds:
 
     def _close_if_read(self, night: Row, watch: NightWatch) -> str:
         """Close the night, unless something must settle or be read first; return what."""
-        rows = files.files_of(self._ledger, night["id"])
-        present = [row for row in rows.values() if row["state"] != FileState.GONE]
+        rows = self._files_of_batch(night)
+        present = [row for row in rows if row["state"] != FileState.GONE]
         for row in present:
             file = watch.watched.get(row["path"])
             if row["role"] != Role.OTHER and file is not None and not self._is_settled(file):
                 return f"{row['path']} to settle"
         undecided = [
             pair
-            for pair in _pairs(rows.values())
+            for pair in pairs_of(rows)
             if any(row["state"] not in _KNOWN for row in pair.rows) or len(pair.rows) < 2
         ]
         verdicts = [(pair, self._verdict(watch, pair, at_close=True)) for pair in undecided]
@@ -321,18 +321,31 @@ class Rounds:
         self._close(night)
         return ""
 
+    def _files_of_batch(self, night: Row) -> list[Row]:
+        rows = files.files_of(self._ledger, night["id"])
+        return [row for row in rows.values() if row["batch"] == night["batch"]]
+
     def _close(self, night: Row) -> None:
         by = night["close_asked_by"] or "vampd"
         self._ledger.update("night", night["id"], closed_us=self._ledger.now_us(), closed_by=by)
         night = nights.get_night(self._ledger, night["id"])
         if not files.cubes_of(self._ledger, night["id"]):
-            nights.set_status(self._ledger, night, NightStatus.EMPTY, "no cube that could be used")
+            self._close_empty(night)
             return
         for stage in STAGES_OF[Kind(night["kind"])]:
             if stage is not Stage.BUILD:
                 tasks.add_task(self._ledger, night["id"], stage)
         nights.set_status(self._ledger, night, NightStatus.READY, None, f"closed by {by}")
         log.info("%s is over", nights.label(night), extra={"NIGHT": night["date"]})
+
+    def _close_empty(self, night: Row) -> None:
+        """Nothing of the batch can be used: then there is none, and earlier ones stay safe."""
+        if night["batch"] == 1:
+            nights.set_status(self._ledger, night, NightStatus.EMPTY, "no cube that could be used")
+            return
+        self._ledger.update("night", night["id"], batch=night["batch"] - 1)
+        why = "of the late files, no cube could be used"
+        nights.set_status(self._ledger, night, NightStatus.SAFE, None, why)
 
     def _tell(self, text: str) -> None:
         """Log *text* the first time."""
@@ -341,42 +354,9 @@ class Rounds:
             log.warning("%s", text)
 
 
-def reopen(ledger: Ledger, night: int, why: str) -> None:
-    """Let a night collect again: what is in its folder now is looked at afresh."""
-    with ledger.transaction():
-        ledger.update("night", night, closed_us=None, closed_by=None, close_asked_by=None)
-        for row in ledger.rows(
-            "select id from raw_file where night = ? and state = 'late'", [night]
-        ):
-            files.set_state(ledger, row["id"], FileState.ARRIVING, why)
-        nights.set_status(
-            ledger, nights.get_night(ledger, night), NightStatus.COLLECTING, None, why
-        )
-
-
-def _pairs(rows: Iterable[Row]) -> list[_Pair]:
-    """The cubes and timing files that are there, by stem."""
-    by_stem: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        if row["role"] in {Role.CUBE, Role.TIMING} and row["state"] != FileState.GONE:
-            by_stem.setdefault(row["stem"], {})[row["role"]] = row
-    return [
-        _Pair(stem=stem, cube=pair.get(Role.CUBE), timing=pair.get(Role.TIMING))
-        for stem, pair in sorted(by_stem.items())
-    ]
-
-
-def _facts(inspection: Inspection) -> files.CubeFacts:
-    return files.CubeFacts(
-        frames=inspection.frames,
-        width=inspection.width,
-        height=inspection.height,
-        cards=inspection.cards,
-        has_acquisition=inspection.has_acquisition,
-        rejected=inspection.rejected,
-        reports=inspection.reports,
-        acquired_us=inspection.acquired_us,
-    )
+def _is_used(night: Row, row: Row) -> bool:
+    """Whether a file's batch is closed, so that a plan may be made of it."""
+    return night["closed_us"] is not None or row["batch"] < night["batch"]
 
 
 def _folder_stamps(folder: Path) -> tuple[int, ...]:

@@ -1,0 +1,52 @@
+"""A cube and its timing file: one is nothing without the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vampd.ledger import files
+from vampd.ledger.connection import Row
+from vampd.states import FileState
+from vampd.watch.inspect import Inspection
+from vampd.watch.naming import Role
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """A cube and its timing file, one of which may be missing."""
+
+    stem: str
+    cube: Row | None
+    timing: Row | None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of those that are there."""
+        return [row for row in (self.cube, self.timing) if row is not None]
+
+
+def pairs_of(rows: Iterable[Row]) -> list[Pair]:
+    """The cubes and timing files that are there, by stem."""
+    by_stem: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["role"] in {Role.CUBE, Role.TIMING} and row["state"] != FileState.GONE:
+            by_stem.setdefault(row["stem"], {})[row["role"]] = row
+    return [
+        Pair(stem=stem, cube=pair.get(Role.CUBE), timing=pair.get(Role.TIMING))
+        for stem, pair in sorted(by_stem.items())
+    ]
+
+
+def cube_facts(inspection: Inspection) -> files.CubeFacts:
+    """What the ledger keeps of a whole cube."""
+    return files.CubeFacts(
+        frames=inspection.frames,
+        width=inspection.width,
+        height=inspection.height,
+        cards=inspection.cards,
+        has_acquisition=inspection.has_acquisition,
+        rejected=inspection.rejected,
+        reports=inspection.reports,
+        acquired_us=inspection.acquired_us,
+    )
