@@ -24,6 +24,8 @@ PATH_VARIABLE = "VAMPD_CONFIG"
 # sun_path holds 108 bytes, the last of them NUL (unix(7)).
 _SOCKET_PATH_BYTES = 107
 
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
 _NIGHT_NAME = re.compile(r"[0-9]{8}")
 
 
@@ -157,6 +159,27 @@ def _retries_grow(config: Config) -> Iterator[str]:
         )
 
 
+def _mails_can_be_sent(config: Config) -> Iterator[str]:
+    mail = config.mail
+    needed: dict[str, str] = {}
+    if config.alerts.recipients:
+        needed |= dict.fromkeys(("host", "sender"), "alerts.recipients")
+    if mail.recipients:
+        needed |= dict.fromkeys(("host", "sender", "data_host"), "mail.recipients")
+    for key, why in needed.items():
+        if not getattr(mail, key):
+            yield f"mail.{key} is missing, but {why} is set"
+    if mail.mode == "auto" and not mail.recipients:
+        yield 'mail.mode is "auto", but mail.recipients is empty: who is to be told?'
+    if bool(mail.user) is not bool(mail.password_file):
+        yield "mail.user and mail.password_file belong together, and one of them is missing"
+    if mail.user and mail.security == "plain" and mail.host not in _THIS_MACHINE:
+        yield (
+            f"mail.password_file would go to {mail.host} for everybody to read: "
+            'set mail.security to "starttls" or "tls"'
+        )
+
+
 def _night_around(path: Path, config: Config) -> Path | None:
     """The night's folder in which *path* lies, or which it is."""
     for folder in (path, *path.parents):
@@ -175,6 +198,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("roots", "frame_ids"), _archive_has_numbers),
     (("roots", "delivery"), _deliveries_fit),
     (("retry",), _retries_grow),
+    (("mail", "alerts"), _mails_can_be_sent),
 )
 
 

@@ -21,6 +21,7 @@ from vampd.settings import (
     number,
     table,
     tables,
+    text,
     whole,
     words,
 )
@@ -31,6 +32,25 @@ _LAST_FRAME_NUMBER = 99_999_999
 
 #: Any date will do where a rule holds for all of them.
 ANY_NIGHT = "20000101"
+
+#: What the subject and the text of a mail to the archive team may name, in braces.
+MAIL_NAMES = frozenset(
+    {"nights", "files", "size", "first", "last", "manifest", "digest", "data_host", "list"}
+)
+
+_SUBJECT = "VAMPIRES {nights}: {files} files for the archive"
+_TEXT = (
+    "The files of {nights} are complete: {files} files of {size} in all, {first} to {last}.\n"
+    "They lie on {data_host}, at the paths that the attached {manifest} lists\n"
+    "(SHA-256 {digest}).\n\n"
+    "{list}\n\n"
+    "Please answer this mail when they are in the archive; they are kept until then.\n"
+)
+
+# Plain addresses: whatever RFC 5322 would also allow is a typing error more often than not.
+_ADDRESS = r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
+_ADDRESS_OR_NOTHING = rf"({_ADDRESS})?"
+_PATH_OR_NOTHING = r"(/[ -~]*)?"
 
 
 def _place(value: object) -> Place:
@@ -50,6 +70,27 @@ def _night_template(value: object) -> str:
         raise ValueError(msg)
     _place(value.replace("{night}", ANY_NIGHT))
     return value
+
+
+def _mail_text(value: object) -> str:
+    """A text in which each {name} will be replaced by what it stands for in a mail."""
+    if not isinstance(value, str) or not value.strip():
+        msg = f"must be a text, not {value!r}"
+        raise ValueError(msg)
+    strange = set(re.findall(r"[{]([^{}]*)[}]", value)) - MAIL_NAMES
+    if strange or re.search(r"[{}]", re.sub(r"[{][^{}]*[}]", "", value)):
+        known = ", ".join(f"{{{name}}}" for name in sorted(MAIL_NAMES))
+        msg = f"may have no braces but those of {known}"
+        raise ValueError(msg)
+    return value
+
+
+def _mail_line(value: object) -> str:
+    line = _mail_text(value)
+    if not line.isprintable():
+        msg = f"must be one printable line, not {value!r}"
+        raise ValueError(msg)
+    return line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +210,59 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """What an archive night's manifest says of each file."""
+
+    digests: bool = field(default=False, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mail:
+    """The server that takes mails, and the mail to the archive team."""
+
+    host: str = field(default="", metadata=text())
+    port: int = field(default=25, metadata=whole(at_least=1, at_most=65535))
+    security: Literal["plain", "starttls", "tls"] = field(
+        default="plain", metadata=choice("plain", "starttls", "tls")
+    )
+    user: str = field(default="", metadata=text())
+    password_file: str = field(default="", metadata=text(_PATH_OR_NOTHING, "an absolute path"))
+    ca_file: str = field(default="", metadata=text(_PATH_OR_NOTHING, "an absolute path"))
+    answer_seconds: float = field(default=300.0, metadata=number(above=0))
+    deadline_seconds: float = field(default=900.0, metadata=number(above=0))
+    sender: str = field(default="", metadata=text(_ADDRESS_OR_NOTHING, "a mail address"))
+    recipients: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
+    copies: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
+    reply_to: str = field(default="", metadata=text(_ADDRESS_OR_NOTHING, "a mail address"))
+    mode: Literal["ask", "auto"] = field(default="ask", metadata=choice("ask", "auto"))
+    together_hours: float = field(default=1.0, metadata=number(at_least=0))
+    within_days: float = field(default=7.0, metadata=number(above=0))
+    largest_mb: float = field(default=8.0, metadata=number(above=0))
+    ack_days: float = field(default=7.0, metadata=number(above=0))
+    data_host: str = field(default="", metadata=text())
+    subject: str = field(default=_SUBJECT, metadata=by(_mail_line))
+    text: str = field(default=_TEXT, metadata=by(_mail_text))
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the archive team is to be told."""
+        return bool(self.host and self.recipients)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alerts:
+    """What the operators are told by mail, and when; `vampd check` judges by the same limits."""
+
+    recipients: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
+    every_minutes: float = field(default=30.0, metadata=number(at_least=0))
+    again_hours: float = field(default=24.0, metadata=number(at_least=0))
+    look_seconds: float = field(default=60.0, metadata=number(above=0))
+    stalled_hours: float = field(default=12.0, metadata=number(above=0))
+    disk_free_gb: float = field(default=200.0, metadata=number(at_least=0))
+    silent_minutes: float = field(default=10.0, metadata=number(above=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Control:
     """Where the commands reach the running daemon."""
 
@@ -191,6 +285,9 @@ class Config:
     ssh: Ssh = field(default=Ssh(), metadata=table(Ssh))
     retry: Retry = field(default=Retry(), metadata=table(Retry))
     disk: Disk = field(default=Disk(), metadata=table(Disk))
+    manifest: Manifest = field(default=Manifest(), metadata=table(Manifest))
+    mail: Mail = field(default=Mail(), metadata=table(Mail))
+    alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
     control: Control = field(default=Control(), metadata=table(Control))
 
     @property

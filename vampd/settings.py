@@ -98,15 +98,34 @@ def flag() -> Metadata:
     return by(read)
 
 
-def words() -> Metadata:
-    """Metadata of a list of strings; it becomes a tuple."""
+def text(pattern: str = ".*", what: str = "one printable line") -> Metadata:
+    """Metadata of one printable line, all of it like *pattern*; *what* that is, in words."""
+
+    def read(value: object) -> str:
+        if (
+            not isinstance(value, str)
+            or not value.isprintable()
+            or re.fullmatch(pattern, value) is None
+        ):
+            _refuse(what, value)
+        return value
+
+    return by(read)
+
+
+def words(pattern: str = ".*", what: str = "printable strings") -> Metadata:
+    """Metadata of a list of strings, each like *pattern* (*what*); it becomes a tuple."""
 
     def read(value: object) -> tuple[str, ...]:
         if not isinstance(value, list):
             _refuse("a list of strings", value)
         for word in value:
-            if not isinstance(word, str) or not word.isprintable():
-                _refuse("a list of printable strings", value)
+            if (
+                not isinstance(word, str)
+                or not word.isprintable()
+                or re.fullmatch(pattern, word) is None
+            ):
+                _refuse(f"a list of {what}", value)
         return tuple(value)
 
     return by(read)
