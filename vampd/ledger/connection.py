@@ -116,7 +116,10 @@ def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
 
 
 def pending_migrations(path: Path) -> list[str]:
-    """Names of the migrations that *path* lacks; all of them where it does not exist yet."""
+    """Names of the migrations that *path* lacks; all of them where it does not exist yet.
+
+    OperatorError: it was written by a newer vampd.
+    """
     names = [file.stem for file in _migration_files()]
     if not path.exists():
         return names
@@ -125,7 +128,15 @@ def pending_migrations(path: Path) -> list[str]:
         applied = _applied(connection)
     finally:
         connection.close()
+    _refuse_newer(path, applied, names)
     return [name for name in names if name not in applied]
+
+
+def _refuse_newer(path: Path, applied: set[str], names: list[str]) -> None:
+    unknown = applied - set(names)
+    if unknown:
+        msg = f"{path}: written by a newer vampd (it has {', '.join(sorted(unknown))})"
+        raise OperatorError(msg)
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
@@ -143,10 +154,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
     files = _migration_files()
     applied = _applied(connection)
-    unknown = applied - {file.stem for file in files}
-    if unknown:
-        msg = f"{path}: written by a newer vampd (it has {', '.join(sorted(unknown))})"
-        raise OperatorError(msg)
+    _refuse_newer(path, applied, [file.stem for file in files])
     pending = [file.stem for file in files if file.stem not in applied]
     if applied and pending:
         copy_before(connection, path, pending[0])
