@@ -212,7 +212,7 @@ def test_others_are_heard_only_when_something_is_wrong(
 def _installed(folder: Path, text: str) -> Path:
     """The unit, with a programme that exists."""
     path = folder / "vampd.service"
-    path.write_text(text.replace("/opt/vampd/bin/vampd", "/bin/true"))
+    path.write_text(text.replace("/opt/vampd/current/bin/vampd", "/bin/true"))
     return path
 
 
