@@ -99,7 +99,9 @@ def _files_off(folder: Path, built: list[OutputRow], *, digests: bool) -> Iterat
 def _unlisted(folder: Path, outputs: list[OutputRow]) -> Iterator[str]:
     """Files beside the outputs that no row explains."""
     listed = {path for row in outputs for path in (row.cube_path, row.timing_path)}
-    listed.add(f"{details.OUTPUT_FOLDER}/name_changes.txt")
+    for batch in {row.batch for row in outputs}:
+        suffix = "" if batch == 1 else f".{batch}"
+        listed.add(f"{details.OUTPUT_FOLDER}/name_changes{suffix}.txt")
     place = folder / details.OUTPUT_FOLDER
     for path in sorted(place.iterdir()) if place.is_dir() else ():
         if f"{details.OUTPUT_FOLDER}/{path.name}" not in listed:

@@ -59,7 +59,7 @@ class OutputRow:
     number: int
     batch: int
     ordinal: int
-    cube: int  #: the cube before deinterleaving, within the batch
+    cube: int  #: the cube before deinterleaving, within the night
     name: str
     state: OutputState
     frame_id: int | None

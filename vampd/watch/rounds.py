@@ -14,12 +14,13 @@ from pathlib import Path
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.io.disk import MarkerState, check_marker, claim_root
-from vampd.ledger import files, nights, tasks
+from vampd.ledger import files, legacy, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
 from vampd.states import FINAL, STAGES_OF, FileState, Kind, NightStatus, Stage
 from vampd.watch.batches import begin_supplement, reopen
 from vampd.watch.inspect import Inspection
+from vampd.watch.legacy import signs_of
 from vampd.watch.naming import CAMERA_FOLDERS, Role, night_date
 from vampd.watch.pairs import Pair, cube_facts, pairs_of
 from vampd.watch.scan import Look, find_nights, look
@@ -84,12 +85,12 @@ class Rounds:
                 self.absent[root.path] = why
                 self._tell(f"{root.path}: {why}; its nights are paused")
                 continue
-            self._begin_supplements(root)
             found = find_nights(root.path)
             for problem in found.problems:
                 self._tell(problem)
             for folder in found.folders:
                 self._go_to(root.kind, folder)
+            self._begin_supplements(root)
 
     def pause_of_row(self, night: Row) -> str | None:
         """Why a night must not be touched now."""
@@ -155,11 +156,18 @@ class Rounds:
         for problem in seen.problems:
             self._tell(problem)
         watch.watched = follow(watch.watched, seen, now_ns=self._clock.monotonic_ns())
+        self._notice_others(night, folder, seen)
         with self._ledger.transaction():
             changed = self._record(night, seen)
             watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
         watch.stamps = stamps
+
+    def _notice_others(self, night: Row, folder: Path, seen: Look) -> None:
+        """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""
+        signs = signs_of(folder, [path for path in seen.files if "/" not in path])
+        if signs and legacy.notice(self._ledger, night, signs):
+            log.error("%s: %s: %s", nights.label(night), legacy.NOTICED, ", ".join(signs))
 
     def _record(self, night: Row, seen: Look) -> bool:
         """Write what one look found other than it was known; return whether it counts."""
