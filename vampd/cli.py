@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "release": "Let a held night go on.",
     "quarantine": "List a night's bad files, and decide about them.",
     "abandon": "Give a night up; keep its raw files.",
+    "import-legacy": "Take over what the earlier pipeline left.",
     "run": "The daemon.",
     "demo": "See a whole simulated night go through.",
     "simulate": "Write a night as the cameras do.",
@@ -80,7 +81,7 @@ class LazyGroup(click.Group):
         """Import and return the command; None when there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"vampd.commands.{cmd_name}")
+        module = importlib.import_module(f"vampd.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -145,7 +145,8 @@ class Daemon:
         finally:
             self._end()
         troubled = {NightStatus.FAILED, NightStatus.HELD}
-        return 1 if until_idle and any(n.status in troubled for n in self._engine.facts) else 0
+        own = [night for night in self._engine.facts if not night.is_foreign]
+        return 1 if until_idle and any(night.status in troubled for night in own) else 0
 
     def _begin(self) -> None:
         reaped = tasks.reap(self._ledger, "its worker died with the daemon")

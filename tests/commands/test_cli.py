@@ -38,7 +38,7 @@ def test_the_version_is_told() -> None:
 def test_each_command_has_help_and_is_listed_by_its_own_words(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if importlib.util.find_spec(f"vampd.commands.{name}") is None:
+    if importlib.util.find_spec(f"vampd.commands.{name.replace('-', '_')}") is None:
         pytest.skip("not part of this installation")
 
     assert exit_code(name, "-h") == 0

@@ -50,6 +50,7 @@ class NightFacts:
     digests_missing: int  #: whole raw files not read through yet
     counts: Mapping[tuple[Stage, TaskState], int]
     troubles: Sequence[Trouble]
+    is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +83,7 @@ def gate(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
     IDs are chronological across nights: an older night that may still need some goes first.
     """
     for other in sorted(all_nights, key=lambda other: other.date):
-        older = other.kind is Kind.ARCHIVE and other.date < night.date
+        older = other.kind is Kind.ARCHIVE and other.date < night.date and not other.is_foreign
         if older and other.status not in _NEEDS_NO_IDS and not is_done(other, Stage.FRAME_IDS):
             return f"frame IDs of archive {other.date}, which is older and {other.status}"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vampd.ledger import legacy
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightFacts, Trouble
 from vampd.states import FINAL, ErrorClass, Kind, NightStatus, Stage, TaskState
@@ -12,10 +13,16 @@ _MOST_TROUBLES = 200  # a night with more of them is not understood better by re
 
 def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[NightFacts]:
     """Facts of every night; *full* says by folder why nothing may be written there."""
-    return [_facts(ledger, rounds, full, row) for row in ledger.rows("select * from night")]
+    foreign = legacy.foreign_nights(ledger)
+    return [
+        _facts(ledger, rounds, full, row, is_foreign=row["id"] in foreign)
+        for row in ledger.rows("select * from night")
+    ]
 
 
-def _facts(ledger: Ledger, rounds: Rounds, full: dict[str, str], night: Row) -> NightFacts:
+def _facts(
+    ledger: Ledger, rounds: Rounds, full: dict[str, str], night: Row, *, is_foreign: bool
+) -> NightFacts:
     status = NightStatus(night["status"])
     watch = rounds.nights.get(night["id"])
     at_rest = status in FINAL
@@ -31,6 +38,7 @@ def _facts(ledger: Ledger, rounds: Rounds, full: dict[str, str], night: Row) -> 
         digests_missing=0 if at_rest else _digests_missing(ledger, night["id"]),
         counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night),
         troubles=() if at_rest else _troubles(ledger, night["id"]),
+        is_foreign=is_foreign,
     )
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import files, nights, outputs, tasks
+from vampd.ledger import files, legacy, nights, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import restoring
+from vampd.schedule import orders_legacy, restoring
 from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
 from vampd.sections import Config
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
@@ -156,7 +156,9 @@ def _release(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
 
 def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
     """Let a night go on; after a restore it collects again, for its folder may have changed."""
+    orders_legacy.refuse_unrestored(ledger, night)
     with ledger.transaction():
+        legacy.release(ledger, night["id"], why)
         ledger.update("night", night["id"], hold=None, **ledger.stamp(why))
         night = nights.get_night(ledger, night["id"])
         has_tasks = ledger.value("select count(*) from task where night = ?", [night["id"]])
@@ -235,4 +237,4 @@ ORDERS: dict[str, Order] = {
     "abandon": _abandon,
 }
 
-ORDERS_OF_ALL: dict[str, OrderOfAll] = {}
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {**orders_legacy.ORDERS_OF_ALL}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.publish import rename_without_replacing, sync_folder
-from vampd.ledger import deliveries, files, outputs
+from vampd.ledger import deliveries, files, legacy, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.manifest import CHECKSUMS, manifest_name, name_changes_name
@@ -49,7 +49,7 @@ def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
     """Decide everything before touching any file."""
     folder = Path(night["folder"])
     planned = outputs.outputs_of(ledger, night["id"])
-    renames = _incumbent_renames(folder)
+    renames = _incumbent_renames(folder, foreign=legacy.is_foreign(ledger, night["id"]))
     names = [
         f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{ending}"
         for row in planned
@@ -105,9 +105,9 @@ def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     return [f"{len(rows)} raw files proved by {how}"]
 
 
-def _incumbent_renames(folder: Path) -> tuple[tuple[str, str], ...]:
+def _incumbent_renames(folder: Path, *, foreign: bool) -> tuple[tuple[str, str], ...]:
     backups = [name for name in _CAMERAS if (folder / f"{name}{_BACKUP}").is_dir()]
-    if not backups:
+    if not backups and not foreign:
         return ()
     for name in backups:
         present = folder / name
