@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vampd.errors import OperatorError
@@ -180,7 +180,12 @@ class Rounds:
             return False
         roles = {path: Role(row["role"]) for path, row in rows.items()}
         roles |= {path: file.role for path, file in seen.files.items()}
-        counts = counts_as_change(differences, roles)
+        # One that no look can mend would keep a later batch from ever being quiet.
+        moving = replace(
+            differences,
+            changed=tuple(path for path in differences.changed if not _is_used(night, there[path])),
+        )
+        counts = counts_as_change(moving, roles)
         if counts and night["status"] == NightStatus.EMPTY:
             reopen(self._ledger, night["id"], "files came into an empty night")
             night = nights.get_night(self._ledger, night["id"])
@@ -201,7 +206,7 @@ class Rounds:
             state, reason = FileState.LATE, "came after its night was closed"
         if row is None:
             self._add(night, path, seen, state, reason)
-        elif row["state"] == FileState.WHOLE and _is_used(night, row):
+        elif _is_used(night, row):
             self._hold_for(night, row, f"raw file changed after the night was closed: {path}")
             return
         else:
@@ -224,7 +229,7 @@ class Rounds:
         )
 
     def _record_gone(self, night: Row, row: Row) -> None:
-        needed = row["state"] == FileState.WHOLE and _is_used(night, row)
+        needed = _is_used(night, row)
         if needed and night["status"] not in FINAL and row["batch"] == night["batch"]:
             self._hold_for(night, row, f"raw file gone after the night was closed: {row['path']}")
             return
@@ -363,8 +368,9 @@ class Rounds:
 
 
 def _is_used(night: Row, row: Row) -> bool:
-    """Whether a file's batch is closed, so that a plan may be made of it."""
-    return night["closed_us"] is not None or row["batch"] < night["batch"]
+    """Whether a plan may have been made of a file: it was whole when its batch was closed."""
+    is_closed = night["closed_us"] is not None or row["batch"] < night["batch"]
+    return is_closed and row["state"] == FileState.WHOLE
 
 
 def _folder_stamps(folder: Path) -> tuple[int, ...]:
