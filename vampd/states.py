@@ -62,7 +62,7 @@ class FileState(StrEnum):
     ARRIVING = "arriving"  #: still changing, or its partner is missing
     WHOLE = "whole"  #: complete and unchanged over two looks
     QUARANTINED = "quarantined"  #: bad: reported, never processed, never deleted
-    LATE = "late"  #: came after its night was closed; left untouched
+    LATE = "late"  #: came after its night was closed; taken up once the night is safe
     IGNORED = "ignored"  #: not ours: listed once, never opened
     GONE = "gone"  #: was here, is no longer
 
@@ -129,6 +129,15 @@ class RequestState(StrEnum):
     UNCLEAR = "unclear"  #: it may have been dealt, and nobody can tell what
     ADOPTED = "adopted"  #: an operator said which numbers were dealt
     VOID = "void"  #: nothing was dealt, or an operator wrote it off
+
+
+class HookState(StrEnum):
+    """How far a command of the site's own is, which runs once a night is safe."""
+
+    PENDING = "pending"  #: to be run again, on an operator's word
+    RUNNING = "running"  #: under way; or it died with the daemon, and is begun again
+    DONE = "done"  #: it exited 0
+    FAILED = "failed"  #: it did not, or not in time
 
 
 class ErrorClass(StrEnum):
