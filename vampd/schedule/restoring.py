@@ -14,6 +14,7 @@ from vampd.errors import IntegrityError, OperatorError
 from vampd.io.publish import rename_without_replacing, sync_folder
 from vampd.ledger import deliveries, files, legacy, outputs
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.proofs import sidecar_path
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.manifest import CHECKSUMS, manifest_name, name_changes_name
 from vampd.stages.papers import JOURNAL, night_log_name
@@ -62,6 +63,7 @@ def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
             name_changes_name(batch),
             manifest_name(night["date"], batch),
             night_log_name(batch),
+            sidecar_path(batch),
         ]
     names += [row["path"] for row in deliveries.deliverables_of(ledger, night["id"])]
     there = [name for name in dict.fromkeys(names) if (folder / name).is_file()]

@@ -12,7 +12,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
 from vampd.ledger.numbers import frame_id_text
 from vampd.records import Report
-from vampd.stages import build
+from vampd.stages import build, sidecar, sidecar_jobs
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.states import Stage
 
@@ -20,7 +20,9 @@ SCRATCH_FOLDER = ".vampd/scratch"
 
 
 def prepare(ledger: Ledger, night: Row, unit: str, tiles: str) -> dict[str, Any]:
-    """The job of one cube and camera, as `build.work` takes it."""
+    """The job of one cube and camera, as `build.work` takes it, or of the night's sidecar."""
+    if unit == sidecar_jobs.UNIT:
+        return sidecar_jobs.prepare(ledger, night, Path(night["folder"]) / SCRATCH_FOLDER)
     rows = outputs.outputs_of_unit(ledger, night["id"], unit)
     segments = {row["id"]: outputs.segments_of(ledger, row["id"]) for row in rows}
     every = [segment for of_output in segments.values() for segment in of_output]
@@ -59,12 +61,15 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     scratch = Path(job["scratch"])
     create_folder(scratch.parent)
     create_folder(scratch)
-    return build.work(job)
+    return sidecar.work(job) if job.get("unit") == sidecar_jobs.UNIT else build.work(job)
 
 
 def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
     """Keep sizes and digests, and list the files for the other machine."""
     night = get_night(ledger, task["night"])
+    if task["unit"] == sidecar_jobs.UNIT:
+        sidecar_jobs.record(ledger, night, result)
+        return
     names = {
         row["id"]: outputs.file_name(row)
         for row in outputs.outputs_of_unit(ledger, night["id"], task["unit"])

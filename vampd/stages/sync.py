@@ -12,6 +12,7 @@ from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RawCube, Report
 from vampd.science.cubes import CubeLimits, plan_night
+from vampd.stages import sidecar_jobs
 from vampd.states import Stage
 
 
@@ -47,6 +48,7 @@ def record(ledger: Ledger, task: Row, plan: Plan) -> None:
         outputs.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))
         for output in outputs.outputs_of_batch(ledger, night):
             tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))
+        tasks.add_task(ledger, night, Stage.BUILD, sidecar_jobs.UNIT)
 
 
 def _raw_cube(row: Mapping[str, Any]) -> RawCube:

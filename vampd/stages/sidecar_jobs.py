@@ -1,0 +1,85 @@
+"""The sidecar, seen from the ledger: which raw files it holds, and where their frames went."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vampd.ledger import deliveries, files, outputs
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.proofs import sidecar_path
+from vampd.records import FileIdentity, Report
+from vampd.states import FileState, Stage
+
+#: The unit of the stage build that makes it; others are named after their cube and camera.
+UNIT = "sidecar"
+
+_STORED = {"cube": "cube", "timing": "text"}
+
+
+def prepare(ledger: Ledger, night: Row, scratch: Path) -> dict[str, Any]:
+    """The job of a night's batch, as `sidecar.work` takes it."""
+    rows = ledger.rows(
+        "select * from raw_file where night = ? and batch = ? and role != 'other'"
+        " and state in ('whole', 'quarantined') order by path",
+        [night["id"], night["batch"]],
+    )
+    ranges = _ranges(ledger, night)
+    listed = ledger.value(
+        "select sha256 from deliverable where night = ? and path = ?",
+        [night["id"], sidecar_path(night["batch"])],
+    )
+    return {
+        "unit": UNIT,
+        "night": night["folder"],
+        "scratch": str(scratch),
+        "kind": night["kind"],
+        "date": night["date"],
+        "batch": night["batch"],
+        "listed": listed,
+        "files": [_file(row, ranges) for row in rows],
+    }
+
+
+def record(ledger: Ledger, night: Row, result: Mapping[str, Any]) -> None:
+    """List the sidecar for the other machine; keep the digests of the files in it."""
+    made = result["sidecar"]
+    deliveries.list_file(ledger, night["id"], made["path"], made["size_bytes"], made["sha256"])
+    for file in result["digests"]:
+        who = FileIdentity(
+            inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
+        )
+        files.record_digest(ledger, night["id"], file["path"], file["sha256"], who)
+    reports = [Report(raw_file=None, text=text) for text in result["reports"]]
+    outputs.add_reports(ledger, night["id"], Stage.BUILD, reports)
+
+
+def _file(row: Row, ranges: Mapping[int, Mapping[str, list[list[Any]]]]) -> dict[str, Any]:
+    names = ("path", "state", "inode", "size_bytes", "modified_ns", "sha256")
+    file: dict[str, Any] = {name: row[name] for name in names}
+    if row["state"] == FileState.QUARANTINED:
+        return {**file, "stored": "whole"}
+    file["stored"] = _STORED[row["role"]]
+    return {**file, **ranges[row["id"]]} if row["role"] == "cube" else file
+
+
+def _ranges(ledger: Ledger, night: Row) -> Mapping[int, dict[str, list[list[Any]]]]:
+    """By raw cube: its "segments" in outputs, and those "kept" because they are in none."""
+    found: dict[int, dict[str, list[list[Any]]]] = defaultdict(lambda: {"segments": [], "kept": []})
+    names = {
+        row["id"]: outputs.file_name(row) for row in outputs.outputs_of_batch(ledger, night["id"])
+    }
+    for row in ledger.rows(
+        "select raw_file, output, position, first, step, count from segment"
+        " where night = ? and batch = ? order by raw_file, first, step",
+        [night["id"], night["batch"]],
+    ):
+        extent = [row["first"], row["step"], row["count"]]
+        if row["output"] is None:
+            found[row["raw_file"]]["kept"].append(extent)
+        else:
+            place = [names[row["output"]], row["position"]]
+            found[row["raw_file"]]["segments"].append([*place, *extent])
+    return found
