@@ -67,7 +67,7 @@ def test_show_tells_stages_trouble_files_and_deliveries(site: Site) -> None:
         "archive 20251106, ",
         "status failed",
         "closed 2025-11-06 13:00:00 UT (2025-11-06 03:00 HST), by daemon",
-        "next mend that, then: vampd retry 20251106",
+        "then: vampd retry 20251106",
         "verify failed 2.5 s, 3 attempts",
         "night: Permission denied",
         "2 raw cubes, 2 kB, 10 frames in whole ones; 1 quarantined, 1 late",

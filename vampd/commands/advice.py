@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vampd.commands.screen import count_text, time_text
+from vampd.commands import causes
+from vampd.commands.explanations import NOBODY
+from vampd.commands.screen import count_text
 from vampd.ledger.summaries import Summary
 from vampd.states import Kind, NightStatus
 
@@ -28,19 +30,22 @@ def cause_of(summary: Summary) -> str | None:
 def what(summary: Summary) -> str:
     """What is wrong: the stage, and the tool's own words."""
     night, trouble = summary.night, summary.trouble
+    if night.status is NightStatus.HELD and night.hold is not None:
+        return _shortened(f"{night.status}: {night.hold}")
     cause = cause_of(summary) or "no reason was recorded"
-    if trouble is None:
+    if trouble is None or not (trouble.error in cause or cause in trouble.error):
+        # What stops any work of the night; that some of it went wrong before is not the cause.
         return _shortened(f"{night.status}: {cause}")
     unit = f" of {trouble.unit}" if trouble.unit else ""
     times = f", {trouble.attempts} times" if trouble.attempts > 1 else ""
-    first = f"{night.status}: {trouble.stage}{unit}{times}: "
-    text = trouble.error if trouble.error in cause or cause in trouble.error else cause
-    return _shortened(first + text)
+    return _shortened(f"{night.status}: {trouble.stage}{unit}{times}: {trouble.error}")
 
 
-def what_is_safe(summary: Summary) -> str:
+def what_is_safe(summary: Summary, *, both_kinds: bool = False) -> str:
     """What cannot be lost by what happened."""
     raw = f"vampd changed no raw file ({count_text(summary.raw_files, 'cube')})"
+    if special := causes.cause(summary, both_kinds=both_kinds).safe:
+        raw = special
     if not summary.outputs:
         return raw
     built = f"{summary.built} of {count_text(summary.outputs, 'output')} built"
@@ -49,16 +54,14 @@ def what_is_safe(summary: Summary) -> str:
 
 def next_step(summary: Summary, *, both_kinds: bool) -> str:
     """What to type. *both_kinds*: the date has a night of each kind."""
-    night, trouble = summary.night, summary.trouble
-    name = f"{night.date} --kind {night.kind}" if both_kinds else night.date
-    if night.status is NightStatus.WAITING:
-        due = trouble.due_us if trouble is not None else 0
-        when = f"it goes on by itself at {time_text(due)}" if due else "it goes on by itself"
-        return f"{when}; at once: vampd retry {name}"
-    if night.status is NightStatus.HELD:
-        verb = "release" if trouble is None else "retry"
-        return f"decide (vampd show {name}), then: vampd {verb} {name}"
-    return f"mend that, then: vampd retry {name}"
+    return causes.cause(summary, both_kinds=both_kinds).next_step
+
+
+def needs_somebody(summary: Summary) -> bool:
+    """Whether the night does not go on by itself."""
+    if summary.night.status in {NightStatus.FAILED, NightStatus.HELD}:
+        return True
+    return causes.cause(summary, both_kinds=False).who != NOBODY
 
 
 def both_kinds(summaries: list[Summary]) -> set[str]:

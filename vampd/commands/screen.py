@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -20,6 +21,9 @@ _HST = timezone(timedelta(hours=-10))
 #: Text is broken so as to fit the narrowest terminal in use.
 WIDTH = 80
 
+#: Wider lines are hard to follow with the eye.
+_WIDEST = 160
+
 _COLOURS: Mapping[str, str] = {
     TaskState.RUNNING: "cyan",
     TaskState.DONE: "green",
@@ -33,6 +37,8 @@ _COLOURS: Mapping[str, str] = {
 }
 
 _GLYPHS: Mapping[str, tuple[str, str]] = {
+    NightStatus.WAITING: ("◔", "wait"),
+    NightStatus.HELD: ("■", "HELD"),
     TaskState.PENDING: ("·", "-"),
     TaskState.RUNNING: ("●", "run"),
     TaskState.DONE: ("✓", "done"),
@@ -46,13 +52,18 @@ class Screen:
 
     colours: bool
     glyphs: bool
+    width: int = WIDTH
 
     @classmethod
     def of_stdout(cls) -> Screen:
         """Plain ASCII unless a person looks; https://no-color.org is obeyed."""
         terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         unicode = (getattr(sys.stdout, "encoding", "") or "").lower().startswith("utf")
-        return cls(colours=terminal and not os.environ.get("NO_COLOR"), glyphs=terminal and unicode)
+        return cls(
+            colours=terminal and not os.environ.get("NO_COLOR"),
+            glyphs=terminal and unicode,
+            width=_width(terminal=terminal),
+        )
 
     def word(self, word: str, width: int = 0, text: str | None = None) -> str:
         """*text*, or *word* itself, in the colour of *word*, filled up to *width*."""
@@ -62,11 +73,26 @@ class Screen:
 
     def glyph(self, state: TaskState, width: int) -> str:
         """A sign for *state*, or a short word where signs cannot be shown."""
-        return self.word(state, width, _GLYPHS[state][0 if self.glyphs else 1])
+        return self.word(state, width, self.sign(state))
+
+    def sign(self, word: str) -> str:
+        """The sign for *word*, or what stands for it where signs cannot be shown."""
+        return _GLYPHS[word][0 if self.glyphs else 1]
+
+    def length(self, text: str) -> int:
+        """How many columns *text* takes, its colours apart."""
+        return len(click.unstyle(text))
 
     def title(self, text: str) -> str:
         """A heading."""
         return click.style(text, bold=True) if self.colours else text
+
+
+def _width(*, terminal: bool) -> int:
+    """Columns to be filled: the terminal's; a pipe's are COLUMNS, or those of a printed page."""
+    if not terminal and "COLUMNS" not in os.environ:
+        return WIDTH
+    return max(WIDTH, min(_WIDEST, shutil.get_terminal_size((WIDTH, 24)).columns))
 
 
 def time_text(us: int) -> str:
@@ -74,6 +100,11 @@ def time_text(us: int) -> str:
     moment = datetime.fromtimestamp(us // 1_000_000, UTC)
     there = moment.astimezone(_HST)
     return f"{moment:%Y-%m-%d %H:%M:%S} UT ({there:%Y-%m-%d %H:%M} HST)"
+
+
+def clock_text(us: int) -> str:
+    """A time of about now: `05:10 UT`."""
+    return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%H:%M} UT"
 
 
 def time_json(us: int | None) -> str | None:
@@ -113,14 +144,14 @@ def count_text(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def paragraph(label: str, text: str) -> str:
-    """*text*, perhaps of several lines, behind *label*, within the screen's width."""
+def paragraph(label: str, text: str, width: int = WIDTH) -> str:
+    """*text*, perhaps of several lines, behind *label*, within *width*."""
     indent = " " * len(label)
     lines = [
         line
         for part in text.splitlines() or [""]
         for line in textwrap.wrap(
-            part, WIDTH - len(label), break_long_words=False, break_on_hyphens=False
+            part, width - len(label), break_long_words=False, break_on_hyphens=False
         )
         or [""]
     ]

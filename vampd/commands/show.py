@@ -19,7 +19,7 @@ from vampd.commands.screen import (
     time_json,
     time_text,
 )
-from vampd.commands.status import summary_json
+from vampd.commands.status_json import summary_json
 from vampd.ledger import details
 from vampd.ledger.details import DeliverableRow, OutputRow, RawRow, ReportRow, TaskRow
 from vampd.ledger.reading import Reader, reading

@@ -27,8 +27,6 @@ from vampd.states import (
 #: Of the nights that need nothing more, this many are told unless all are asked for.
 RECENT = 20
 
-_PLANNED_BATCH = 1
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Night:
@@ -48,6 +46,7 @@ class Night:
     safe_us: int | None
     changed_us: int
     changed_by: str
+    batch: int = 1  #: the one that is worked on: 1, then one for each supplement
 
     def __str__(self) -> str:
         """As messages and the log name it."""
@@ -84,7 +83,7 @@ class Amounts:
 
     raw: int = 0  #: raw files that are there
     outputs: int = 0  #: outputs on the disk, compressed
-    pixels: int = 0  #: of all outputs that are planned, not compressed
+    pixels: int = 0  #: of all outputs that are planned for this batch, not compressed
     pixels_built: int = 0  #: of *pixels*
 
 
@@ -148,6 +147,7 @@ def nights(ledger: Reader) -> list[Night]:
             safe_us=row["safe_us"],
             changed_us=row["changed_us"],
             changed_by=row["changed_by"],
+            batch=row["batch"],
         )
         for row in ledger.execute("select * from night order by date, kind")
     ]
@@ -197,7 +197,6 @@ def _summary(night: Night, tallies: list[_Tally], rows: list[Row], elsewhere: in
     gone = cubes.get(FileState.GONE, 0)
     late = cubes.get(FileState.LATE, 0)
     verified = outputs.get(OutputState.VERIFIED, 0)
-    batches = [tally.batch for tally in tallies if tally.subject == "task" and tally.items]
     return Summary(
         night=night,
         stages=_stage_states(night, tallies),
@@ -208,28 +207,32 @@ def _summary(night: Night, tallies: list[_Tally], rows: list[Row], elsewhere: in
         outputs=sum(outputs.values()),
         built=outputs.get(OutputState.BUILT, 0) + verified,
         verified=verified,
-        batches=max(batches, default=_PLANNED_BATCH),
+        batches=night.batch,
         elsewhere=elsewhere,
-        amounts=_amounts(tallies),
+        amounts=_amounts(night, tallies),
     )
 
 
-def _amounts(tallies: list[_Tally]) -> Amounts:
+def _amounts(night: Night, tallies: list[_Tally]) -> Amounts:
     raw = [tally for tally in tallies if tally.subject == "raw_file"]
     made = [tally for tally in tallies if tally.subject == "output"]
     return Amounts(
         raw=sum(tally.size_bytes for tally in raw if tally.state != FileState.GONE),
         outputs=sum(tally.size_bytes for tally in made if tally.state != OutputState.PLANNED),
-        pixels=sum(tally.pixel_bytes for tally in made),
-        pixels_built=sum(t.pixel_bytes for t in made if t.state != OutputState.PLANNED),
+        pixels=sum(tally.pixel_bytes for tally in made if tally.batch == night.batch),
+        pixels_built=sum(
+            tally.pixel_bytes
+            for tally in made
+            if tally.batch == night.batch and tally.state != OutputState.PLANNED
+        ),
     )
 
 
 def _stage_states(night: Night, tallies: list[_Tally]) -> dict[Stage, StageState]:
-    """How far each stage is that a night of this kind has. A safe night has them all done."""
+    """How far each stage of the batch at work is. A safe night has them all done."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for tally in tallies:
-        if tally.subject == "task" and tally.batch == _shown_batch(tallies):
+        if tally.subject == "task" and tally.batch == night.batch:
             counts[tally.part, tally.state] += tally.items
     found = {
         stage: stage_state({state: counts[stage, state] for state in TaskState})
@@ -241,12 +244,6 @@ def _stage_states(night: Night, tallies: list[_Tally]) -> dict[Stage, StageState
             for stage, state in found.items()
         }
     return found
-
-
-def _shown_batch(tallies: list[_Tally]) -> int:
-    """The batch that is worked on: the newest that has work."""
-    batches = [tally.batch for tally in tallies if tally.subject == "task" and tally.items]
-    return max(batches, default=_PLANNED_BATCH)
 
 
 def stage_state(count_of: Mapping[TaskState, int]) -> StageState:

@@ -1,0 +1,353 @@
+"""Every state of a night and every cause of it: why, what is awaited, who must act, what to type.
+
+A table, so that what is missing in it can be counted. In its texts stand `{name}` for the night
+as a command takes it, `{stage}`, `{unit}`, `{due}`, `{path}`, `{older}` and `{root}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vampd.states import ErrorClass, NightStatus, Stage
+
+NOBODY = "nobody"
+OPERATOR = "an operator"
+SITE = "whoever looks after the disks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What is to be said of one rule. *safe*: what cannot be lost, where that is special."""
+
+    because: str
+    awaits: str
+    who: str
+    next_step: str  #: one line for a screen that is read at night
+    command: str | None = None  #: exactly what to type, where something is
+    safe: str | None = None
+
+
+_RETRY = "vampd retry {name}"
+_SHOW = "vampd show {name}"
+_RELEASE = "vampd release {name}"
+_BY_ITSELF = "Nothing else: it goes on by itself."
+
+
+def _failed(because: str, mend: str) -> Explanation:
+    return Explanation(
+        because=because,
+        awaits=f"The same work would fail again until somebody acts: {mend}.",
+        who=OPERATOR,
+        next_step=f"{mend}; then: {_RETRY}",
+        command=_RETRY,
+    )
+
+
+def _waiting(because: str, awaits: str, mend: str | None = None) -> Explanation:
+    return Explanation(
+        because=because,
+        awaits=f"It waits for {awaits}. {_BY_ITSELF}",
+        who=NOBODY if mend is None else SITE,
+        next_step=mend or f"nothing: it waits for {awaits}",
+    )
+
+
+def _tried_again(because: str) -> Explanation:
+    return Explanation(
+        because=because,
+        awaits="It is tried again{due}, for ever, ever more rarely up to an hour apart.",
+        who=NOBODY,
+        next_step=f"nothing: it is tried again{{due}}; at once: {_RETRY}",
+        command=_RETRY,
+    )
+
+
+def _held(because: str, decide: str, command: str) -> Explanation:
+    return Explanation(
+        because=because,
+        awaits=f"It waits for a decision: {decide}.",
+        who=OPERATOR,
+        next_step=f"{decide}; then: {command}",
+        command=command,
+    )
+
+
+#: What a failing stage was about, and what mends it, where the same failure came twice.
+MENDING: Mapping[Stage, tuple[str, str]] = {
+    Stage.SYNC: (
+        "the plan of its output cubes could not be made from timing files and headers",
+        "see `vampd show {name}`; if one cube is to blame: vampd quarantine {name} FILE --add",
+    ),
+    Stage.FRAME_IDS: (
+        "its frame IDs could not be reserved",
+        "mend the settings or the issuer of frame IDs that the words name",
+    ),
+    Stage.BUILD: (
+        "an output could not be made, or did not read back as its raw frames",
+        "mend what the words name: a folder's rights, a program, a raw disk",
+    ),
+    Stage.MANIFEST: (
+        "its manifest or its papers could not be written",
+        "mend what the words name: a folder's rights, a name that cannot stand in a list",
+    ),
+    Stage.TRANSFER: (
+        "the other machine refused its files",
+        "make the folder, or mend rights, key, host or settings there (vampd doctor)",
+    ),
+    Stage.VERIFY: (
+        "the other machine refused to be asked, or what lies there stays wrong",
+        "look at the files there that the words name (vampd verify {name})",
+    ),
+}
+
+_AT_REST: dict[str, Explanation] = {
+    NightStatus.COLLECTING: Explanation(
+        because="Files of the cameras are arriving, or may still come.",
+        awaits="It is closed when nothing changed for a while and its UTC date is over.",
+        who=NOBODY,
+        next_step="nothing; to close it now: vampd close {name}",
+        command="vampd close {name}",
+    ),
+    NightStatus.READY: _waiting(
+        "It is closed, and its first work is due.", "a worker that has time for it"
+    ),
+    NightStatus.RUNNING: _waiting("Work on it goes on, stage by stage.", "the end of that work"),
+    NightStatus.SAFE: Explanation(
+        because="Every file that vampd sends was found at the far end, by a digest recomputed over"
+        " the bytes that lie there.",
+        awaits="Nothing is left to do for it.",
+        who=NOBODY,
+        next_step="nothing",
+        safe="all that is sent was verified at the far end",
+    ),
+    NightStatus.RECLAIMED: Explanation(
+        because="It was safe at the far end, and its space here was given back.",
+        awaits="Nothing is left to do for it.",
+        who=NOBODY,
+        next_step="nothing",
+        safe="the copies that were verified at the far end",
+    ),
+    NightStatus.EMPTY: Explanation(
+        because="It was closed without one cube that could be used; quarantined ones, if any, lie"
+        " where the cameras wrote them.",
+        awaits="If files come it collects again, by itself.",
+        who=NOBODY,
+        next_step="nothing, unless it should not be empty: vampd show {name}",
+        command=_SHOW,
+    ),
+    NightStatus.ABANDONED: Explanation(
+        because="An operator gave it up; its raw files lie where the cameras wrote them, and later"
+        " nights do not wait for it.",
+        awaits="Nothing: no more work is done for it.",
+        who=NOBODY,
+        next_step="nothing; if it shall be done after all: vampd restore {name}",
+        command="vampd restore {name}",
+    ),
+}
+
+_COLLECTING: dict[str, Explanation] = {
+    "collecting: date": Explanation(
+        because="Its UTC date is not over, and the cameras may write until then and after.",
+        awaits="It waits for the end of that date, a grace, and quiet.",
+        who=NOBODY,
+        next_step="nothing; to close it now: vampd close {name}",
+        command="vampd close {name}",
+    ),
+    "collecting: quiet": Explanation(
+        because="Something in its folder changed a short while ago.",
+        awaits="It waits until nothing changes any more for as long as `night.quiet_minutes` says.",
+        who=NOBODY,
+        next_step="nothing; to close it now: vampd close {name}",
+        command="vampd close {name}",
+    ),
+    "collecting: look": _waiting(
+        "It looks finished.", "one more look that finds the same, within a scan's time"
+    ),
+    "collecting: settle": _waiting(
+        "It is over but for a file that was still changing when last looked at.",
+        "that file to stay as it is for `night.settle_seconds`",
+    ),
+    "collecting: unread": _waiting(
+        "It is over, and the headers and timing files of its last cubes are being read.",
+        "the end of that reading",
+    ),
+}
+
+_STOPPED: dict[str, Explanation] = {
+    "root absent": Explanation(
+        because="The disk that bears it is not there, or is another one than it was: vampd reads,"
+        " writes and takes for empty nothing of it.",
+        awaits=f"It waits for the disk. {_BY_ITSELF}",
+        who=SITE,
+        next_step="mount the disk; it goes on by itself. Never copy the marker onto another one",
+        safe="vampd touches nothing below that root",
+    ),
+    "disk low": Explanation(
+        because="The disk has less free space than is kept for the cameras (`disk.keep_free_gb`),"
+        " and nothing of its closed nights is begun.",
+        awaits=f"It waits for room. {_BY_ITSELF}",
+        who=SITE,
+        next_step="make room on that disk; it goes on by itself (a retry would wait as well)",
+    ),
+    "raw unread": _waiting(
+        "Every raw file is read through once, for its digest, before anything is planned.",
+        "the end of that reading",
+    ),
+    "older night": Explanation(
+        because="Frame IDs are dealt in the order of the dates, and archive {older} stands before"
+        " it.",
+        awaits="It waits until that night has its IDs, or is empty or abandoned.",
+        who=OPERATOR,
+        next_step="finish the older night: vampd explain {older} --kind archive",
+        command="vampd explain {older} --kind archive",
+    ),
+}
+
+_HOLDS: dict[str, Explanation] = {
+    "hold: restored": _held(
+        "It was restored: what vampd had made of it is deleted; its raw files are as they were.",
+        "whether it shall be collected and processed anew",
+        _RELEASE,
+    ),
+    "hold: being restored": _held(
+        "A restore of it was begun and did not come to its end.",
+        "finish the restore",
+        "vampd restore {name}",
+    ),
+    "hold: raw changed": Explanation(
+        because="A raw file is not the one that it was when the night was closed: {path}. While it"
+        " is another file vampd neither goes on nor restores: the plan was made of the old one.",
+        awaits="It waits until the very file is back, unchanged and with its times; a retry before"
+        " that is held again. If it cannot be had any more, what is left is to abandon the night.",
+        who=OPERATOR,
+        next_step=f"put the old file back, then: {_RETRY}; or give up: vampd abandon {{name}}"
+        " --why TEXT",
+        command=_RETRY,
+        safe="vampd never writes raw files; what was built of the old one is kept",
+    ),
+    "hold: raw gone": Explanation(
+        because="A raw file that the plan needs is gone: {path}. Without it vampd neither goes on"
+        " nor restores.",
+        awaits="It waits until the very file is back, with its times; a retry before that is held"
+        " again. If it cannot be had any more, what is left is to abandon the night.",
+        who=OPERATOR,
+        next_step=f"put the file back, then: {_RETRY}; or give up: vampd abandon {{name}}"
+        " --why TEXT",
+        command=_RETRY,
+        safe="vampd never deletes raw files; what was built of it is kept",
+    ),
+    "hold: order": _held(
+        "Somebody ordered that no more work of it be begun.",
+        "whether the reason for the hold still stands",
+        _RELEASE,
+    ),
+}
+
+_OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
+    (NightStatus.WAITING, ErrorClass.TRANSIENT): _tried_again(
+        "Its {stage} met a fault of the network or of the other machine, which passes."
+    ),
+    (NightStatus.WAITING, ErrorClass.RESOURCE): Explanation(
+        because="Space, memory or file descriptors were short on this machine during its {stage}.",
+        awaits="It is tried again{due}; nothing partial was left under a final name.",
+        who=SITE,
+        next_step=f"make room on this machine; it is tried again{{due}}; at once: {_RETRY}",
+        command=_RETRY,
+    ),
+    (NightStatus.WAITING, ErrorClass.DETERMINISTIC): Explanation(
+        because="Its {stage} failed once; if the same failure comes again it is given up.",
+        awaits="It is tried a second time{due}.",
+        who=NOBODY,
+        next_step=f"nothing yet: it is tried a second time{{due}}; at once: {_RETRY}",
+        command=_RETRY,
+    ),
+    (NightStatus.WAITING, ErrorClass.INPUT): _tried_again(
+        "A raw file was bad in its {stage}; it is set aside, and the work begun anew."
+    ),
+    (NightStatus.WAITING, ErrorClass.AMBIGUOUS): _tried_again(
+        "It cannot be told what became of its {stage}; what can be found out is asked again."
+    ),
+    (NightStatus.WAITING, ErrorClass.INTEGRITY): _tried_again(
+        "Bytes were not what they were recorded to be in its {stage}; it is looked at again."
+    ),
+    (NightStatus.WAITING, None): _tried_again("Its {stage} was interrupted."),
+    (NightStatus.FAILED, ErrorClass.TRANSIENT): _failed(
+        "Its {stage} was given up after a fault of the network or of the other machine.",
+        "see that the other machine answers (vampd doctor)",
+    ),
+    (NightStatus.FAILED, ErrorClass.RESOURCE): _failed(
+        "Its {stage} was given up because this machine is short of something.",
+        "make room on this machine (vampd doctor)",
+    ),
+    (NightStatus.FAILED, ErrorClass.INPUT): _failed(
+        "Its {stage} was given up because of a raw file that is bad.",
+        "see `vampd quarantine {name}` for the file",
+    ),
+    (NightStatus.FAILED, ErrorClass.AMBIGUOUS): _failed(
+        "Its {stage} was given up: nobody can tell what happened.",
+        "find out what happened, see `vampd show {name}`",
+    ),
+    (NightStatus.FAILED, ErrorClass.INTEGRITY): _failed(
+        "Its {stage} was given up: bytes are not what they were recorded to be.",
+        "find out who changed them, see `vampd audit {name} --digests`",
+    ),
+    (NightStatus.FAILED, None): _failed(
+        "Its {stage} was given up.", "see `vampd show {name}` and the journal"
+    ),
+    (NightStatus.HELD, ErrorClass.TRANSIENT): _held(
+        "Its {stage} was stopped by a passing fault.", "see that the fault has passed", _RETRY
+    ),
+    (NightStatus.HELD, ErrorClass.RESOURCE): _held(
+        "Its {stage} was stopped because this machine is short of something.",
+        "make room on this machine",
+        _RETRY,
+    ),
+    (NightStatus.HELD, ErrorClass.INPUT): _held(
+        "A raw file can no longer be read, though outputs of it are planned. The outputs that do"
+        " not need it were made; the others wait.",
+        "mend the disk or bring the file back unchanged; else plan the night without it:"
+        " vampd restore {name}, then vampd quarantine {name} FILE --add, then vampd release {name}",
+        _RETRY,
+    ),
+    (NightStatus.HELD, ErrorClass.DETERMINISTIC): _held(
+        "Its {stage} was stopped by a fault that stays.", "mend what the words name", _RETRY
+    ),
+    (NightStatus.HELD, ErrorClass.AMBIGUOUS): _held(
+        "Something that cannot be undone may or may not have happened in its {stage}, and vampd"
+        " does not repeat it without a person's word.",
+        "find out what happened (vampd show {name})",
+        _RETRY,
+    ),
+    (NightStatus.HELD, ErrorClass.INTEGRITY): _held(
+        "Bytes are not what they were recorded to be in its {stage}. What is wrong is kept as it"
+        " is, and nothing was written over it.",
+        "find out who changed the file that the words name, and put the old one back",
+        _RETRY,
+    ),
+    (NightStatus.HELD, None): _held(
+        "Its {stage} was stopped.", "see why (vampd show {name})", _RETRY
+    ),
+}
+
+#: Where neither the status nor the cause is one that this version knows: nothing is guessed.
+UNKNOWN = "unknown"
+
+EXPLANATIONS: Mapping[str, Explanation] = {
+    **{str(status): found for status, found in _AT_REST.items()},
+    **_COLLECTING,
+    **_STOPPED,
+    **_HOLDS,
+    **{f"{status}: {of or 'no class'}": found for (status, of), found in _OF_CLASS.items()},
+    **{
+        f"failed: {stage}": _failed(f"Twice the same: {what}.", mend)
+        for stage, (what, mend) in MENDING.items()
+    },
+    UNKNOWN: Explanation(
+        because="Its cause is none that this version has words for.",
+        awaits="Whether it goes on by itself cannot be told from here.",
+        who=OPERATOR,
+        next_step="look at it: vampd show {name}",
+        command=_SHOW,
+    ),
+}

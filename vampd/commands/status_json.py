@@ -1,0 +1,146 @@
+"""`vampd status --json`: all that the screen shows, and more, for programs. Schema 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vampd import __version__
+from vampd.commands import advice, causes
+from vampd.commands.screen import time_json
+from vampd.commands.status_picture import DiskView, Picture, RootView
+from vampd.ledger.activity import Progress
+from vampd.ledger.summaries import Summary
+from vampd.states import NightStatus
+
+
+def picture_json(picture: Picture) -> dict[str, Any]:
+    """The whole picture. What is not known is null; keys are never left out."""
+    return {
+        "version": __version__,
+        "host": picture.host,
+        "now": time_json(picture.now_us),
+        "at": time_json(picture.at_us),
+        "daemon": _daemon(picture),
+        "roots": [_root(root) for root in picture.roots],
+        "disks": [_disk(disk) for disk in picture.disks],
+        "far_side": {
+            "verified": time_json(picture.far.verified_us),
+            "failing_since": time_json(picture.far.failing_since_us),
+            "error": picture.far.error,
+        },
+        "mail": picture.mail,
+        "queue": {"running": picture.queue.running, "pending": picture.queue.pending},
+        "running": [_progress(progress) for progress in picture.running],
+        "needs_somebody": needing(picture),
+        "nights": _nights(picture),
+        "left_out": picture.left_out,
+    }
+
+
+def needing(picture: Picture) -> list[str]:
+    """What does not go on without a person, in words: `daemon`, `root PATH`, `archive 20251106`."""
+    found = [] if picture.daemon_runs or picture.at_us is not None else ["daemon"]
+    found += [f"root {root.path}" for root in picture.roots if not root.present]
+    return found + [
+        str(summary.night)
+        for summary in picture.summaries
+        if summary.night.status in advice.TOLD and advice.needs_somebody(summary)
+    ]
+
+
+def _daemon(picture: Picture) -> dict[str, Any]:
+    daemon, running = picture.daemon, picture.daemon_runs
+    return {
+        "running": running,
+        "pid": daemon.pid if daemon is not None and running else None,
+        "lock": picture.lock,
+        "since": time_json(daemon.started_us) if daemon is not None else None,
+        "stopped": time_json(daemon.stopped_us) if daemon is not None else None,
+        "heard": time_json(daemon.heard_us) if daemon is not None else None,
+    }
+
+
+def _root(root: RootView) -> dict[str, Any]:
+    return {
+        "path": str(root.path),
+        "kind": root.kind,
+        "present": root.present,
+        "answers": root.answers,
+        "free_bytes": root.free_bytes,
+        "total_bytes": root.total_bytes,
+    }
+
+
+def _disk(disk: DiskView) -> dict[str, Any]:
+    return {
+        "path": str(disk.path),
+        "free_bytes": disk.free_bytes,
+        "total_bytes": disk.total_bytes,
+        "spare_bytes": disk.spare_bytes,
+        "night_bytes": disk.night_bytes,
+        "nights_left": disk.nights_left,
+    }
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "kind": progress.night.kind,
+        "date": progress.night.date,
+        "stage": progress.stage,
+        "units": progress.units,
+        "units_done": progress.units_done,
+        "units_running": progress.units_running,
+        "total_bytes": progress.total_bytes,
+        "done_bytes": progress.done_bytes,
+        "bytes_per_second": progress.bytes_per_second,
+        "seconds_left": progress.seconds_left,
+        "since": time_json(progress.since_us),
+    }
+
+
+def _nights(picture: Picture) -> list[dict[str, Any]]:
+    both = advice.both_kinds(picture.summaries)
+    return [
+        summary_json(summary, both_kinds=summary.night.date in both)
+        for summary in picture.summaries
+    ]
+
+
+def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any]:
+    """A night in short."""
+    night = summary.night
+    return {
+        "kind": night.kind,
+        "date": night.date,
+        "folder": night.folder,
+        "status": night.status,
+        "since": time_json(night.changed_us),
+        "stages": {stage: state.state for stage, state in summary.stages.items()},
+        "progress": {
+            stage: {"done": state.done, "total": state.total, "running": state.running}
+            for stage, state in summary.stages.items()
+        },
+        "cause": advice.cause_of(summary),
+        "rule": causes.rule_of(summary)[0],
+        "next": _next(summary, both_kinds=both_kinds),
+        "hold": night.hold,
+        "raw_files": summary.raw_files,
+        "raw_bytes": summary.amounts.raw,
+        "quarantined": summary.quarantined,
+        "late": summary.late,
+        "outputs": summary.outputs,
+        "output_bytes": summary.amounts.outputs,
+        "built": summary.built,
+        "verified": summary.verified,
+        "elsewhere": summary.elsewhere,
+        "batches": summary.batches,
+        "last_change": time_json(night.last_change_us),
+        "closed_at": time_json(night.closed_us),
+        "closed_by": night.closed_by,
+        "safe_since": time_json(night.safe_us),
+    }
+
+
+def _next(summary: Summary, *, both_kinds: bool) -> str | None:
+    told = summary.night.status in advice.TOLD or summary.night.status is NightStatus.COLLECTING
+    return advice.next_step(summary, both_kinds=both_kinds) if told else None

@@ -1,0 +1,316 @@
+"""What `vampd status` shows, gathered at one moment; nothing here is printed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vampd.commands import dates
+from vampd.errors import OperatorError
+from vampd.io.disk import read_marker
+from vampd.io.lock import holder
+from vampd.io.patience import Inquiry
+from vampd.ledger.activity import (
+    Progress,
+    Queue,
+    bytes_of_nights,
+    far_verified_us,
+    progress,
+    queue,
+)
+from vampd.ledger.mails import tracks
+from vampd.ledger.past import daemon_at, nights_at, summarise_at
+from vampd.ledger.reading import Reader, has_ledger, reading
+from vampd.ledger.summaries import (
+    DaemonRow,
+    Night,
+    Summary,
+    last_daemon,
+    nights,
+    recent,
+    root_markers,
+    summarise,
+)
+from vampd.sections import Config
+from vampd.states import ErrorClass, Kind, Stage
+
+#: A disk that does not answer for this long is taken as hanging; a mounted one takes 1 ms.
+ROOT_SECONDS = 1.0
+
+_DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RootView:
+    """A root of the settings. *present*: the disk that bears its marker is there."""
+
+    path: Path
+    kind: Kind
+    present: bool
+    answers: bool = True  #: whether the system said anything of it within `ROOT_SECONDS`
+    device: int | None = None
+    free_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskView:
+    """A disk that bears one or more roots, under the shortest of their paths."""
+
+    path: Path
+    free_bytes: int
+    total_bytes: int
+    spare_bytes: int  #: free, beyond what is kept for the cameras
+    night_bytes: int | None  #: what a night put onto it lately, in the mean
+
+    @property
+    def nights_left(self) -> float | None:
+        """For how many more such nights there is room; None: no night to judge by."""
+        return max(0, self.spare_bytes) / self.night_bytes if self.night_bytes else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FarView:
+    """The other machines, as far as the ledger knows."""
+
+    verified_us: int | None  #: when a night was last found whole over there
+    failing_since_us: int | None  #: since when work fails for the network's sake
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """All that the screen shows, at one moment."""
+
+    now_us: int
+    at_us: int | None = None  #: the past that is shown; None: the present
+    host: str
+    lock: str | None  #: who holds the daemon's lock
+    daemon: DaemonRow | None
+    roots: tuple[RootView, ...]
+    disks: tuple[DiskView, ...]
+    far: FarView
+    mail: dict[str, int] | None  #: how many archive nights' mails are how far; None: nobody asks
+    queue: Queue
+    running: tuple[Progress, ...]
+    summaries: list[Summary]
+    left_out: int
+    full: bool  #: the grid is asked for, whether all is well or not
+
+    @property
+    def daemon_runs(self) -> bool:
+        """Whether somebody holds the lock."""
+        return self.lock is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """Which nights are asked for."""
+
+    texts: tuple[str, ...] = ()
+    kind: str | None = None
+    everything: bool = False
+    at_us: int | None = None
+
+
+def take(config: Config, wish: Wish, *, now_us: int) -> Picture:
+    """Gather everything. A disk that hangs costs `ROOT_SECONDS`, and is told.
+
+    OperatorError: the ledger cannot be read, or knows no such night.
+    """
+    inquiries = [Inquiry(partial(_look_at, root.path)) for root in config.roots]
+    until_ns = time.monotonic_ns() + round(ROOT_SECONDS * 1e9)
+    try:
+        lock = holder(config.state_dir) if has_ledger(config.state_dir) else None
+        if not has_ledger(config.state_dir) and not wish.texts:
+            answers = [inquiry.answer(until_ns=until_ns) for inquiry in inquiries]
+            return _fresh(_roots(config, {}, answers), now_us)
+        with reading(config.state_dir) as ledger:
+            answers = [inquiry.answer(until_ns=until_ns) for inquiry in inquiries]
+            inquiries = []
+            roots = _roots(config, root_markers(ledger), answers)
+            if wish.at_us is not None:
+                return _past(ledger, wish, wish.at_us, now_us)
+            return _present(ledger, config, wish, roots, lock, now_us)
+    finally:
+        for inquiry in inquiries:
+            inquiry.answer(until_ns=0)
+
+
+def host_name() -> str:
+    """The name of the machine that this runs on, without its domain."""
+    return socket.gethostname().partition(".")[0]
+
+
+def _fresh(roots: tuple[RootView, ...], now_us: int) -> Picture:
+    return Picture(
+        now_us=now_us,
+        host=host_name(),
+        lock=None,
+        daemon=None,
+        roots=roots,
+        disks=(),
+        far=FarView(verified_us=None, failing_since_us=None, error=None),
+        mail=None,
+        queue=Queue(running=0, pending=0),
+        running=(),
+        summaries=[],
+        left_out=0,
+        full=False,
+    )
+
+
+def _present(  # noqa: PLR0917 - what was gathered, once
+    ledger: Reader,
+    config: Config,
+    wish: Wish,
+    roots: tuple[RootView, ...],
+    lock: str | None,
+    now_us: int,
+) -> Picture:
+    every = nights(ledger)
+    chosen = _chosen(every, wish)
+    summaries = summarise(ledger, chosen)
+    return Picture(
+        now_us=now_us,
+        host=host_name(),
+        lock=lock,
+        daemon=last_daemon(ledger),
+        roots=roots,
+        disks=_disks(ledger, config, roots, every),
+        far=_far(ledger, summaries),
+        mail=_mail(ledger, config),
+        queue=queue(summaries),
+        running=tuple(progress(ledger, summaries, now_us=now_us)) if lock is not None else (),
+        summaries=summaries,
+        left_out=0 if wish.texts else len(every) - len(chosen),
+        full=bool(wish.texts) or wish.everything,
+    )
+
+
+def _past(ledger: Reader, wish: Wish, at_us: int, now_us: int) -> Picture:
+    """What the events say of that time; disks, mail and rates are in no event."""
+    every = nights_at(ledger, at_us)
+    if not every:
+        msg = "the ledger's events begin later than that"
+        raise OperatorError(msg)
+    chosen = _chosen(every, wish)
+    return Picture(
+        now_us=now_us,
+        at_us=at_us,
+        host=host_name(),
+        lock=None,
+        daemon=daemon_at(ledger, at_us),
+        roots=(),
+        disks=(),
+        far=FarView(verified_us=None, failing_since_us=None, error=None),
+        mail=None,
+        queue=Queue(running=0, pending=0),
+        running=(),
+        summaries=summarise_at(ledger, chosen, at_us),
+        left_out=0 if wish.texts else len(every) - len(chosen),
+        full=True,
+    )
+
+
+def _chosen(every: Sequence[Night], wish: Wish) -> list[Night]:
+    if wish.texts:
+        return dates.chosen(every, wish.texts, wish.kind)
+    of_kind = [night for night in every if wish.kind is None or night.kind == wish.kind]
+    return of_kind if wish.everything else recent(of_kind)
+
+
+def _look_at(path: Path) -> dict[str, Any]:
+    """What the system says of a root; for a process of its own, since a dead disk never answers."""
+    try:
+        status, device = os.statvfs(path), path.stat().st_dev
+    except OSError:
+        return {"is_there": False}
+    try:
+        marker = read_marker(path)
+    except OSError:
+        marker = None
+    return {
+        "is_there": True,
+        "marker": marker,
+        "device": device,
+        "free_bytes": status.f_bavail * status.f_frsize,
+        "total_bytes": status.f_blocks * status.f_frsize,
+    }
+
+
+def _roots(
+    config: Config, markers: dict[str, str], answers: Sequence[dict[str, Any] | None]
+) -> tuple[RootView, ...]:
+    found = []
+    for root, answer in zip(config.roots, answers, strict=True):
+        expected = markers.get(str(root.path))
+        said = answer or {"is_there": False}
+        right = expected is None or said.get("marker") == expected
+        present = said["is_there"] and right
+        found.append(
+            RootView(
+                path=root.path,
+                kind=root.kind,
+                present=present,
+                answers=answer is not None,
+                device=said.get("device") if present else None,
+                free_bytes=said.get("free_bytes") if present else None,
+                total_bytes=said.get("total_bytes") if present else None,
+            )
+        )
+    return tuple(found)
+
+
+def _disks(
+    ledger: Reader, config: Config, roots: Sequence[RootView], every: Sequence[Night]
+) -> tuple[DiskView, ...]:
+    devices: dict[int, list[RootView]] = {}
+    for root in roots:
+        if root.device is not None:
+            devices.setdefault(root.device, []).append(root)
+    kept = round(config.disk.keep_free_gb * 1e9)
+    found = []
+    for sharing in devices.values():
+        first = min(sharing, key=lambda root: len(str(root.path)))
+        weights = bytes_of_nights(ledger, every, {str(root.path) for root in sharing})
+        free = first.free_bytes or 0
+        found.append(
+            DiskView(
+                path=first.path,
+                free_bytes=free,
+                total_bytes=first.total_bytes or 0,
+                spare_bytes=free - kept,
+                night_bytes=sum(weights) // len(weights) if weights else None,
+            )
+        )
+    return tuple(found)
+
+
+def _mail(ledger: Reader, config: Config) -> dict[str, int] | None:
+    if not config.mail.is_configured:
+        return None
+    counts: dict[str, int] = {}
+    for track in tracks(ledger, configured=True).values():
+        counts[track.state] = counts.get(track.state, 0) + 1
+    return counts
+
+
+def _far(ledger: Reader, summaries: Sequence[Summary]) -> FarView:
+    """Reachable or not, as the last attempts found it: nobody is asked now."""
+    failing = [
+        (trouble.failing_since_us or summary.night.changed_us, trouble.error)
+        for summary in summaries
+        if (trouble := summary.trouble) is not None
+        and trouble.stage in _DELIVERY
+        and trouble.error_class is ErrorClass.TRANSIENT
+        and not summary.elsewhere
+    ]
+    since_us, error = min(failing, default=(None, None))
+    return FarView(verified_us=far_verified_us(ledger), failing_since_us=since_us, error=error)
