@@ -165,7 +165,10 @@ def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
             "frame_ids.first = 100000000",
             "frame_ids.first must be between 1 and 99999999, not 100000000",
         ),
-        ("frame_ids.issuer = 'me'", 'frame_ids.issuer must be "local", not "me"'),
+        (
+            "frame_ids.issuer = 'me'",
+            'frame_ids.issuer must be "local" or "command" or "gen2", not "me"',
+        ),
         ("compress.tiles = 'column'", 'compress.tiles must be "frame" or "row", not "column"'),
         (
             "compress.tiles = 1979-05-27",
@@ -346,7 +349,7 @@ def test_the_file_is_the_one_named_then_the_environments_then_the_systems(
 
 def _all_keys_on(text: str) -> str:
     """Take the '#' away from every key; sentences have a blank after theirs."""
-    return re.sub(r"^#(?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    return re.sub(r"^#(?=[a-z0-9_]+ = )", "", text, flags=re.MULTILINE)
 
 
 def test_the_shipped_file_has_every_key_and_no_other() -> None:
@@ -368,7 +371,9 @@ def _dotted(table: dict[str, object], where: str = "") -> set[str]:
 def test_the_shipped_file_shows_the_defaults(tmp_path: Path) -> None:
     text = default_config().read_text().replace("#first = 1\n", "first = 1\n")
     # An example stands for a default that only words can say: destination/{night}.
-    uncommented = _all_keys_on(re.sub(r"^#verify_at = .*$", "", text, flags=re.MULTILINE))
+    uncommented = _all_keys_on(
+        re.sub(r"^#(verify_at|gen2_name_service) = .*$", "", text, flags=re.MULTILINE)
+    )
 
     by_default, shown = load(written(tmp_path, text)), load(written(tmp_path, uncommented))
 

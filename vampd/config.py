@@ -112,11 +112,21 @@ def _state_is_apart(config: Config) -> Iterator[str]:
 
 
 def _archive_has_numbers(config: Config) -> Iterator[str]:
-    if config.root_of(Kind.ARCHIVE) and config.frame_ids.first is None:
+    numbers = config.frame_ids
+    if config.root_of(Kind.ARCHIVE) is None:
+        return
+    if numbers.issuer == "local" and numbers.first is None:
         yield (
             "frame_ids.first is missing: set it to a number above "
             "every VMPA number that was ever used"
         )
+    if numbers.issuer == "command" and not any("{count}" in word for word in numbers.command):
+        yield (
+            "frame_ids.command must be a program and its words, one of them with {count}, "
+            f"because frame_ids.issuer is command; it is {list(numbers.command)}"
+        )
+    if numbers.issuer == "gen2" and numbers.gen2_name_service is None:
+        yield "frame_ids.gen2_name_service is missing, and frame_ids.issuer is gen2"
 
 
 def _deliveries_fit(config: Config) -> Iterator[str]:

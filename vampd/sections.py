@@ -64,6 +64,22 @@ def _place(value: object) -> Place:
 def _night_template(value: object) -> str:
     if not isinstance(value, str) or value.count("{night}") < 1:
         msg = f"must contain {{night}}, which becomes the date, not {value!r}"
+def _host_and_port(value: object) -> str:
+    match = re.fullmatch(r"[0-9A-Za-z.-]+:([0-9]{1,5})", value if isinstance(value, str) else "")
+    if match is None or not 0 < int(match[1]) < 65536:
+        msg = f"must be host:port, not {value!r}"
+        raise ValueError(msg)
+    return match[0]
+
+
+def _program_there(value: object) -> str:
+    text = value if isinstance(value, str) else "?"
+    if not re.fullmatch(r"(?:[0-9A-Za-z/._+-]*/)?vampd-remote|", text):
+        msg = f"must be vampd-remote, perhaps with its folder, or empty, not {value!r}"
+        raise ValueError(msg)
+    return text
+
+
         raise ValueError(msg)
     if re.search(r"[{}]", value.replace("{night}", "")):
         msg = f"may have no braces but those of {{night}}, not {value!r}"
@@ -146,7 +162,9 @@ class Compress:
 class FrameIds:
     """Who deals the numbers of archive nights. *first* has no default: a wrong one clashes."""
 
-    issuer: Literal["local"] = field(default="local", metadata=choice("local"))
+    issuer: Literal["local", "command", "gen2"] = field(
+        default="local", metadata=choice("local", "command", "gen2")
+    )
     first: int | None = field(default=None, metadata=whole(at_least=1, at_most=_LAST_FRAME_NUMBER))
 
 
@@ -171,6 +189,13 @@ class Delivery:
         if self.verify_at is None:
             return self.sent_to(night)
         place = Place.parse(self.verify_at.replace("{night}", night))
+    deadline_seconds: float = field(default=60.0, metadata=number(above=0))
+    command: tuple[str, ...] = field(default=(), metadata=words())
+    gen2_route: Literal["frames", "instrument"] = field(
+        default="frames", metadata=choice("frames", "instrument")
+    )
+    gen2_name_service: str | None = field(default=None, metadata=by(_host_and_port))
+    gen2_file: Path = field(default=Path("/tmp/frames_VMPA.txt"), metadata=absolute_path())  # noqa: S108 - the instrument's
         return place if place.host else Place(path=place.path, host=self.destination.host)
 
 

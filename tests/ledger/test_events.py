@@ -96,7 +96,9 @@ def a_plan(raw_file: int, *names: str) -> Plan:
 
 def bind_all(ledger: Ledger, night: int) -> None:
     keys = [row["content_key"] for row in outputs.outputs_of(ledger, night)]
-    bound = numbers.bind(ledger, night, keys, first=1)
+    row = nights.get_night(ledger, night)
+    numbers.reserve_following(ledger, row, len(numbers.unnumbered(ledger, row, keys)), 1)
+    bound = numbers.bind(ledger, row, keys)
     outputs.bind_frame_ids(ledger, bound, night)
 
 

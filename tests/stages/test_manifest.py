@@ -41,7 +41,14 @@ def job(night: Path) -> ManifestJob:
         number(night, "VMPA00425190", b"later"),
         number(night, "VMPA00425189", b"early!"),
     ]
-    return {"folder": str(night), "date": DATE, "files": files, "digests": False, "batch": 1}
+    return {
+        "folder": str(night),
+        "date": DATE,
+        "files": files,
+        "digests": False,
+        "changes": [],
+        "batch": 1,
+    }
 
 
 def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
@@ -54,7 +61,7 @@ def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
         f"VMPA00425189|{night}/vgen2/VMPA00425189.fits.fz|6\n"
         f"VMPA00425190|{night}/vgen2/VMPA00425190.fits.fz|5\n"
     )
-    assert result == {
+    assert result[1] == {
         "path": f"manifest_VMP_{DATE}.csv",
         "size_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -96,10 +103,14 @@ def test_a_supplement_has_a_manifest_of_its_own(night: Path, job: ManifestJob) -
         "date": DATE,
         "files": [number(night, "VMPA00425200", b"late")],
         "digests": False,
+        "changes": [],
         "batch": 2,
     }
 
-    assert manifest.work(late)["path"] == f"manifest_VMP_{DATE}.2.csv"
+    assert [listed["path"] for listed in manifest.work(late)] == [
+        "vgen2/name_changes.2.txt",
+        f"manifest_VMP_{DATE}.2.csv",
+    ]
 
 
 def test_a_manifest_never_lists_a_file_of_another_size(night: Path, job: ManifestJob) -> None:

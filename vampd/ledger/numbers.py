@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vampd.errors import IntegrityError, OperatorError
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 
-_LAST = 99_999_999
+LAST = 99_999_999
+
+_FRAME_ID = re.compile(r"VMPA([0-9]{8})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """The highest number that is known to be used, and where that is said."""
+
+    number: int
+    place: str
 
 
 def frame_id_text(number: int) -> str:
@@ -18,59 +29,121 @@ def frame_id_text(number: int) -> str:
 
 def frame_id_number(text: str) -> int | None:
     """The number of `VMPAnnnnnnnn`, or of plain digits; None where *text* is neither."""
-    match = re.fullmatch(r"(?:VMPA(?=[0-9]{8}$))?([0-9]{1,8})", text)
+    match = _FRAME_ID.fullmatch(text) or re.fullmatch(r"([0-9]{1,8})", text)
     return None if match is None or int(match[1]) == 0 else int(match[1])
 
 
-def bind(ledger: Ledger, night: int, content_keys: Sequence[str], *, first: int) -> dict[str, int]:
-    """Give each content of a night a frame ID, in the order given; return number by content.
+def unnumbered(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> list[str]:
+    """Those contents of the night's batch that have no frame ID yet, in the order given.
 
-    A content that has one keeps it. Numbers bound to contents that are no more become void.
-    New ones follow the highest ever dealt, and are never below *first*. All in one
-    transaction: a crash leaves all of it or nothing.
+    IntegrityError: two contents are the same.
+    """
+    if len(set(content_keys)) != len(content_keys):
+        msg = f"{len(content_keys)} outputs, {len(set(content_keys))} frame IDs: some are the same"
+        raise IntegrityError(msg)
+    bound = bound_of(ledger, night)
+    return [key for key in content_keys if key not in bound]
+
+
+def bound_of(ledger: Ledger, night: Row) -> dict[str, int]:
+    """The numbers bound to contents of the night's batch."""
+    rows = ledger.rows(
+        "select number, content_key from frame_id"
+        " where night = ? and batch = ? and state = 'bound'",
+        [night["id"], night["batch"]],
+    )
+    return {row["content_key"]: row["number"] for row in rows}
+
+
+def reserved_of(ledger: Ledger, night: Row) -> list[int]:
+    """Numbers that were dealt to the night's batch, and belong to no content yet; ascending."""
+    rows = ledger.rows(
+        "select number from frame_id where night = ? and batch = ? and state = 'reserved'"
+        " order by number",
+        [night["id"], night["batch"]],
+    )
+    return [row["number"] for row in rows]
+
+
+def highest(ledger: Ledger, first: int | None) -> Seen:
+    """The highest number known: in the ledger, on the disks as last looked at, and below *first*.
+
+    A number to be dealt must be above it.
+    """
+    known = [Seen(number=(first or 1) - 1, place="frame_ids.first of the settings")]
+    dealt = ledger.value("select max(number) from frame_id")
+    if dealt is not None:
+        known.append(Seen(number=dealt, place="the ledger"))
+    row = ledger.row("select highest, place from number_seen order by highest desc limit 1")
+    if row is not None:
+        known.append(Seen(number=row["highest"], place=row["place"]))
+    return max(known, key=lambda seen: seen.number)
+
+
+def reserve(ledger: Ledger, night: Row, numbers: Sequence[int], why: str) -> None:
+    """Write *numbers* down as the night's, durably, before anything may bear them.
+
+    OperatorError: there is no such number. sqlite3.IntegrityError: one was dealt before.
     """
     with ledger.transaction():
-        batch = ledger.value("select batch from night where id = ?", [night])
-        rows = ledger.rows(
-            "select number, content_key from frame_id"
-            " where night = ? and batch = ? and state = 'bound'",
-            [night, batch],
+        for number in numbers:
+            if number > LAST:
+                msg = f"the frame IDs are used up: {number} has more than eight digits"
+                raise OperatorError(msg)
+            ledger.insert(
+                "frame_id",
+                number=number,
+                night=night["id"],
+                batch=night["batch"],
+                state="reserved",
+                reserved_us=ledger.now_us(),
+                **ledger.stamp(why),
+            )
+
+
+def reserve_following(ledger: Ledger, night: Row, count: int, first: int | None) -> None:
+    """Reserve *count* numbers of our own, above everything known.
+
+    OperatorError: they are used up; the message says what used the last.
+    """
+    seen = highest(ledger, first)
+    if seen.number + count > LAST:
+        msg = (
+            f"the frame IDs are used up: {count} are needed above {frame_id_text(seen.number)},"
+            f" which stands in {seen.place}"
         )
-        bound = {row["content_key"]: row["number"] for row in rows}
-        for key in bound.keys() - set(content_keys):
-            _void(ledger, bound.pop(key), "its output is no longer part of the night")
-        highest = ledger.value("select max(number) from frame_id") or 0
-        following = max(first, highest + 1)
-        for key in content_keys:
-            if key not in bound:
-                bound[key] = following
-                _reserve(ledger, following, night, batch, key)
-                following += 1
-        if len(set(bound.values())) != len(content_keys):
-            msg = f"{len(content_keys)} outputs, {len(set(bound.values()))} frame IDs"
-            raise IntegrityError(msg)
-    return bound
-
-
-def _reserve(ledger: Ledger, number: int, night: int, batch: int, content_key: str) -> None:
-    if number > _LAST:
-        msg = f"the frame IDs are used up: {number} has more than eight digits"
         raise OperatorError(msg)
-    ledger.insert(
-        "frame_id",
-        number=number,
-        night=night,
-        batch=batch,
-        content_key=content_key,
-        state="bound",
-        reserved_us=ledger.now_us(),
-        **ledger.stamp("reserved and bound"),
-    )
+    numbers = range(seen.number + 1, seen.number + 1 + count)
+    why = f"dealt by vampd's own counter: above {frame_id_text(seen.number)} in {seen.place}"
+    reserve(ledger, night, numbers, why)
 
 
-def _void(ledger: Ledger, number: int, why: str) -> None:
+def bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[str, int]:
+    """Bind reserved numbers to the contents of a night that have none; return all, by content.
+
+    A content that has a number keeps it; the others get theirs in the order given. Numbers of
+    contents that are no more, and what is left of the reserved ones, become void. All in one
+    transaction. IntegrityError: fewer numbers are reserved than are needed.
+    """
+    with ledger.transaction():
+        wanting = unnumbered(ledger, night, content_keys)
+        reserved = reserved_of(ledger, night)
+        if len(reserved) < len(wanting):
+            msg = f"{len(wanting)} frame IDs are needed, and {len(reserved)} are reserved"
+            raise IntegrityError(msg)
+        for key, number in bound_of(ledger, night).items():
+            if key not in content_keys:
+                _move(ledger, number, "void", None, "its output is no longer part of the night")
+        for key, number in zip(wanting, reserved, strict=False):
+            _move(ledger, number, "bound", key, "bound to its output")
+        for number in reserved[len(wanting) :]:
+            _move(ledger, number, "void", None, "dealt, but no output needs it any more")
+        return bound_of(ledger, night)
+
+
+def _move(ledger: Ledger, number: int, state: str, content_key: str | None, why: str) -> None:
     ledger.execute(
-        "update frame_id set state = 'void', changed_us = :changed_us, changed_by = :changed_by,"
-        " why = :why where number = :number",
-        {**ledger.stamp(why), "number": number},
+        "update frame_id set state = :state, content_key = coalesce(:content_key, content_key),"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why where number = :number",
+        {**ledger.stamp(why), "state": state, "content_key": content_key, "number": number},
     )

@@ -50,7 +50,8 @@ def _prepare_sync(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any
 
 
 def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
-    return frame_ids.prepare(ledger, night, config.frame_ids.first)
+    root = config.root_of(Kind.ARCHIVE)
+    return frame_ids.prepare(ledger, night, config.frame_ids, root)
 
 
 def _prepare_build(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:

@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.publish import create_folder, create_scratch, publish_bytes, sync_folder
@@ -31,21 +31,22 @@ class NumberedFile(ListedFile):
     frame_id: str
 
 
+class NameChange(TypedDict):
+    """An output's name by its time, and its frame ID; both without ending."""
+
+    name: str  #: e.g. vsync_05:11:38.080947.cam1.A
+    frame_id: str
+
+
 class ManifestJob(TypedDict):
     """What a manifest needs to know."""
 
     folder: str  #: the night's folder, absolute
     date: str  #: YYYYMMDD
     files: list[NumberedFile]
+    changes: list[NameChange]
     digests: bool  #: add a header line, and each file's SHA-256
     batch: int  #: 1, or 2 and so on for what came after the night was closed
-
-
-class NameChange(TypedDict):
-    """An output's name by its time, and its frame ID; both without ending."""
-
-    name: str  #: e.g. vsync_05:11:38.080947.cam1.A
-    frame_id: str
 
 
 class NameChangesJob(TypedDict):
@@ -64,7 +65,8 @@ class ChecksumsJob(TypedDict):
 
 
 def prepare(ledger: Ledger, night: Row) -> ManifestJob:
-    """The manifest of a night whose outputs are all built."""
+    """The lists of a night's batch of which all outputs are built."""
+    planned = outputs.outputs_of_batch(ledger, night["id"])
     files: list[NumberedFile] = [
         {
             "frame_id": frame_id_text(row["frame_id"]),
@@ -72,36 +74,44 @@ def prepare(ledger: Ledger, night: Row) -> ManifestJob:
             "size_bytes": row["size_bytes"],
             "sha256": row["sha256"],
         }
-        for row in outputs.outputs_of_batch(ledger, night["id"])
+        for row in planned
     ]
     return {
         "folder": night["folder"],
         "date": night["date"],
         "files": files,
+        "changes": [
+            {"name": row["name"], "frame_id": frame_id_text(row["frame_id"])} for row in planned
+        ],
         "digests": False,
         "batch": night["batch"],
     }
 
 
-def record(ledger: Ledger, task: Row, listed: Mapping[str, Any]) -> None:
-    """List the manifest for the other machine."""
-    deliveries.list_file(
-        ledger, task["night"], listed["path"], listed["size_bytes"], listed["sha256"]
-    )
+def record(ledger: Ledger, task: Row, written: Sequence[ListedFile]) -> None:
+    """List both for the other machine."""
+    for listed in written:
+        deliveries.list_file(
+            ledger, task["night"], listed["path"], listed["size_bytes"], listed["sha256"]
+        )
 
 
-def work(job: ManifestJob) -> ListedFile:
-    """Publish the manifest beside `vgen2/`, once and for ever.
+def work(job: ManifestJob) -> list[ListedFile]:
+    """Write the name changes, then publish the manifest beside `vgen2/`, once and for ever.
 
     IntegrityError: a listed file is not there with its size, a frame ID names two
     files, or another manifest lies there.
     """
     folder = Path(job["folder"])
     check_sizes(folder, job["files"])
+    create_folder(folder / OUTPUT_FOLDER)
+    changes = write_name_changes(
+        {"folder": job["folder"], "changes": job["changes"], "batch": job["batch"]}
+    )
     content = manifest_text(folder, job["files"], digests=job["digests"])
     name = manifest_name(job["date"], job["batch"])
     publish_bytes(content, _scratch(folder, name), folder / name)
-    return _listed(name, content)
+    return [changes, _listed(name, content)]
 
 
 def write_name_changes(job: NameChangesJob) -> ListedFile:

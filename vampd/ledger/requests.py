@@ -1,0 +1,81 @@
+"""Frame IDs that were asked of somebody else: every request, and what became of it.
+
+A request is written down before the issuer is asked. From then on it is open until its answer
+is recorded; when that never happens, nobody but an operator can say what was dealt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.numbers import frame_id_number
+from vampd.states import RequestState
+
+
+def ask(ledger: Ledger, night: Row, count: int, issuer: str) -> int:
+    """Write down that *count* numbers are going to be asked for; return the request's number."""
+    return ledger.insert(
+        "frame_request",
+        night=night["id"],
+        batch=night["batch"],
+        count=count,
+        issuer=issuer,
+        state=RequestState.ASKED,
+        asked_us=ledger.now_us(),
+        **ledger.stamp(f"{count} frame IDs are asked for"),
+    )
+
+
+def open_request(ledger: Ledger, night: int) -> Row | None:
+    """The request of a night of which nobody knows what became, if there is one."""
+    return ledger.row(
+        "select * from frame_request where night = ? and state in ('asked', 'unclear')", [night]
+    )
+
+
+def decide(
+    ledger: Ledger,
+    request: int,
+    state: RequestState,
+    why: str,
+    *,
+    reply: Sequence[str] | None = None,
+    error: str | None = None,
+) -> bool:
+    """Say what became of an open request; False when that was said before.
+
+    Without *reply* and *error*, what is kept of them stays.
+    """
+    cursor = ledger.execute(
+        "update frame_request set state = :state, reply = coalesce(:reply, reply),"
+        " error = coalesce(:error, error), changed_us = :changed_us, changed_by = :changed_by,"
+        " why = :why where id = :id and state in ('asked', 'unclear') and state != :state",
+        {
+            **ledger.stamp(why),
+            "state": state,
+            "reply": None if reply is None else "\n".join(reply),
+            "error": error,
+            "id": request,
+        },
+    )
+    return cursor.rowcount == 1
+
+
+def written_off(ledger: Ledger) -> set[int]:
+    """Numbers that stand in replies of which an operator said that they are not to be used."""
+    rows = ledger.rows("select reply from frame_request where state = 'void' and reply is not null")
+    numbers = {frame_id_number(line.strip()) for row in rows for line in row["reply"].splitlines()}
+    return {number for number in numbers if number is not None}
+
+
+def choices(night: Row, request: Row) -> str:
+    """What is unclear of an open request, and what an operator may type."""
+    became = request["error"] or "whoever asked for them died before the answer was recorded"
+    date = night["date"]
+    return (
+        f"{request['count']} frame IDs were asked for ({request['issuer']}), and it is unclear"
+        f" which were dealt: {became}\n"
+        f"look: vampd ids show {date}; then either: vampd ids adopt {date} FIRST..LAST --why TEXT"
+        f" (these were dealt), or: vampd ids void {date} --why TEXT (they are written off)"
+    )
