@@ -40,6 +40,10 @@ COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("task", "stage"): states.Stage,
     ("task", "state"): states.TaskState,
     ("task", "error_class"): states.ErrorClass,
+    ("reclaim", "space"): states.Space,
+    ("reclaim", "state"): states.ReclaimState,
+    ("trash", "space"): states.Space,
+    ("trash", "state"): states.TrashState,
     ("frame_request", "state"): states.RequestState,
 }
 
@@ -97,6 +101,8 @@ TYPED = [words for text in QUOTED if text.startswith("vampd ") for words in comm
         ("| an output is |", states.OutputState),
         ("| a mail is |", states.MailState),
         ("| an error is |", states.ErrorClass),
+        ("| a night's space, `outputs` or `raw`, is |", states.ReclaimState),
+        ("| a file that gives its space back is |", states.TrashState),
     ],
 )
 def test_readme_explains_every_state_and_no_other(header: str, enum: type[StrEnum]) -> None:

@@ -288,6 +288,20 @@ class Alerts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reclaim:
+    """When space is given back. Days count from when the night was safe."""
+
+    enabled: bool = field(default=False, metadata=flag())
+    outputs_after_days: float = field(default=1.0, metadata=number(at_least=0))
+    raw_after_days: float = field(default=30.0, metadata=number(at_least=0))
+    trash_days: float = field(default=1.0, metadata=number(at_least=0))
+    every_hours: float = field(default=24.0, metadata=number(above=0))
+    max_gb_per_run: float = field(default=20_000.0, metadata=number(above=0))
+    max_nights_per_run: int = field(default=5, metadata=whole(at_least=1))
+    prove: bool = field(default=True, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Control:
     """Where the commands reach the running daemon."""
 
@@ -313,6 +327,7 @@ class Config:
     manifest: Manifest = field(default=Manifest(), metadata=table(Manifest))
     mail: Mail = field(default=Mail(), metadata=table(Mail))
     alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
+    reclaim: Reclaim = field(default=Reclaim(), metadata=table(Reclaim))
     control: Control = field(default=Control(), metadata=table(Control))
 
     @property

@@ -130,10 +130,15 @@ def publish_bytes(content: bytes, scratch: Path, final: Path) -> Published:
     return published
 
 
-def rename_without_replacing(old: Path, new: Path) -> None:
-    """Rename in one step; FileExistsError where *new* exists, even as a dangling link."""
+def rename_without_replacing(
+    old: Path, new: Path, *, old_folder: int = _AT_FDCWD, new_folder: int = _AT_FDCWD
+) -> None:
+    """Rename in one step; FileExistsError where *new* exists, even as a dangling link.
+
+    A relative path counts from the folder whose descriptor is given.
+    """
     result = _libc.renameat2(
-        _AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE
+        old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE
     )
     if result == 0:
         return
@@ -141,8 +146,8 @@ def rename_without_replacing(old: Path, new: Path) -> None:
     if number not in _NOT_SUPPORTED:
         raise OSError(number, os.strerror(number), os.fspath(old), None, os.fspath(new))
     # Killed in between, the file has both names; the scratch name is cleared at the next try.
-    os.link(old, new, follow_symlinks=False)
-    old.unlink()
+    os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
+    os.unlink(old, dir_fd=old_folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,147 @@
+"""Runs that give space back: one row a night and a kind of space, and the files it listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vampd.ledger import witness
+from vampd.ledger.connection import Ledger, Row
+from vampd.states import ReclaimState, Space
+
+_OPEN = "state in ('verifying', 'moving')"
+
+
+def begin(ledger: Ledger, run: int, night: int, space: Space, *, final: bool, why: str) -> int:
+    """Begin to give back one night's *space*; *final*: out of the trash for ever."""
+    return ledger.insert(
+        "reclaim",
+        run=run,
+        night=night,
+        space=space,
+        final=int(final),
+        state=ReclaimState.VERIFYING,
+        begun_us=ledger.now_us(),
+        begun_passed_us=witness.passed_us(ledger),
+        **ledger.stamp(why),
+    )
+
+
+def life(ledger: Ledger) -> int:
+    """The daemon that lives now, or lived last; 0 before the first."""
+    number: int = ledger.value("select coalesce(max(id), 0) from daemon")
+    return number
+
+
+def next_run(ledger: Ledger) -> int:
+    """The number of a new run."""
+    number: int = ledger.value("select coalesce(max(run), 0) + 1 from reclaim")
+    return number
+
+
+def get(ledger: Ledger, number: int) -> Row:
+    """The row of a reclaim that exists."""
+    row = ledger.row("select * from reclaim where id = ?", [number])
+    assert row is not None, number
+    return row
+
+
+def open_ones(ledger: Ledger) -> list[Row]:
+    """What is under way, in the order in which it was begun."""
+    return ledger.rows(f"select * from reclaim where {_OPEN} order by id")  # noqa: S608
+
+
+def open_of(ledger: Ledger, night: int) -> Row | None:
+    """What is under way with a night."""
+    return ledger.row(f"select * from reclaim where night = ? and {_OPEN}", [night])  # noqa: S608
+
+
+def record_verified(ledger: Ledger, number: int, *, us: int, passed_us: int) -> None:
+    """Every far copy was read through and found right; that began at *us*, by both clocks."""
+    ledger.update(
+        "reclaim",
+        number,
+        state=ReclaimState.MOVING,
+        life=life(ledger),
+        verified_us=us,
+        verified_passed_us=passed_us,
+        **ledger.stamp("every copy at the far end is right"),
+    )
+
+
+def verify_again(ledger: Ledger, number: int, why: str) -> None:
+    """What was found at the far end counts no more."""
+    with ledger.transaction():
+        _forget_listed(ledger, number)
+        ledger.update(
+            "reclaim",
+            number,
+            state=ReclaimState.VERIFYING,
+            verified_us=None,
+            verified_passed_us=None,
+            **ledger.stamp(why),
+        )
+
+
+def rest(ledger: Ledger, number: int, until_passed_us: int, why: str) -> None:
+    """Try again later."""
+    ledger.update("reclaim", number, due_passed_us=until_passed_us, **ledger.stamp(why))
+
+
+def end(ledger: Ledger, number: int, state: ReclaimState, why: str) -> None:
+    """Nothing more is done under this row; what it listed and did not touch is forgotten."""
+    with ledger.transaction():
+        _forget_listed(ledger, number)
+        ledger.execute(
+            f"update reclaim set state = :state, changed_us = :changed_us,"  # noqa: S608
+            f" changed_by = :changed_by, why = :why where id = :id and {_OPEN}",
+            {**ledger.stamp(why), "state": state, "id": number},
+        )
+
+
+def _forget_listed(ledger: Ledger, number: int) -> None:
+    ledger.execute("delete from trash where reclaim = ? and state = 'listed'", [number])
+
+
+def list_files(ledger: Ledger, row: Row, chosen: Iterable[Mapping[str, Any]], place: str) -> None:
+    """List the files that go under *row*; *place* is their folder in the trash."""
+    ledger.connection.executemany(
+        "insert into trash (reclaim, night, space, path, place, raw_file, inode, size_bytes,"
+        " modified_ns, was, was_reason, state, changed_us, changed_by) values (:reclaim, :night,"
+        " :space, :path, :place, :raw_file, :inode, :size_bytes, :modified_ns, :was,"
+        " :was_reason, 'listed', :changed_us, :changed_by)",
+        [
+            {
+                **ledger.stamp(),
+                "reclaim": row["id"],
+                "night": row["night"],
+                "space": row["space"],
+                "place": f"{place}/{file['path']}",
+                **file,
+            }
+            for file in chosen
+        ],
+    )
+
+
+def next_files(ledger: Ledger, row: Row, most: int) -> list[Row]:
+    """The next files to go under *row*: out of their places, or, if final, out of the trash."""
+    if row["final"]:
+        return ledger.rows(
+            "select * from trash where night = ? and space = ? and state = 'trashed'"
+            " order by id limit ?",
+            [row["night"], row["space"], most],
+        )
+    return ledger.rows(
+        "select * from trash where reclaim = ? and state = 'listed' order by id limit ?",
+        [row["id"], most],
+    )
+
+
+def count_gone(ledger: Ledger, number: int, gone: Iterable[Row]) -> None:
+    """Add what went to the sums of a run."""
+    sizes = [row["size_bytes"] for row in gone]
+    ledger.execute(
+        "update reclaim set files = files + ?, size_bytes = size_bytes + ? where id = ?",
+        [len(sizes), sum(sizes), number],
+    )

@@ -1,0 +1,240 @@
+"""What gives its space back: pins, an operator's word, and every file on its way.
+
+The row is there before its file is touched; what a row says of a file that is on its way is
+an intention, and only a look at the disk tells what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vampd.ledger import files
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.witness import passed_us
+from vampd.states import FileState, Space, TrashState
+
+#: A row in one of these says what was intended, not what came of it.
+UNSETTLED = frozenset({TrashState.LEAVING, TrashState.RETURNING, TrashState.UNLINKING})
+
+_UNSETTLED = "state in ('leaving', 'returning', 'unlinking')"
+
+
+def pinned(ledger: Ledger, night: int) -> Row | None:
+    """Who wants everything of a night kept, and why; None: nobody."""
+    return ledger.row("select * from pin where night = ?", [night])
+
+
+def pin(ledger: Ledger, night: int, why: str) -> None:
+    """Keep everything of a night, until `unpin`. The first reason stays."""
+    ledger.execute(
+        "insert into pin (night, changed_us, changed_by, why)"
+        " values (:night, :changed_us, :changed_by, :why) on conflict do nothing",
+        {"night": night, **ledger.stamp(why)},
+    )
+
+
+def unpin(ledger: Ledger, night: int, why: str | None) -> None:
+    """Nobody wants the night kept any more."""
+    with ledger.transaction():
+        ledger.execute(
+            "update pin set changed_us = :changed_us, changed_by = :changed_by,"
+            " why = coalesce(:why, why) where night = :night",
+            {"night": night, **ledger.stamp(why)},
+        )
+        ledger.execute("delete from pin where night = ?", [night])
+
+
+def let_go(ledger: Ledger, night: int, why: str) -> int:
+    """An operator's word that the night's quarantined cubes may go; return how many files."""
+    cursor = ledger.execute(
+        "insert into let_go (raw_file, night, changed_us, changed_by, why)"
+        " select id, night, :changed_us, :changed_by, :why from raw_file where night = :night"
+        " and state = 'quarantined' on conflict do nothing",
+        {"night": night, **ledger.stamp(why)},
+    )
+    return cursor.rowcount
+
+
+def undecided(ledger: Ledger, night: int) -> list[str]:
+    """Quarantined files of which no operator said that they may go."""
+    rows = ledger.rows(
+        "select path from raw_file where night = ? and state = 'quarantined'"
+        " and id not in (select raw_file from let_go) order by path",
+        [night],
+    )
+    return [str(row["path"]) for row in rows]
+
+
+def candidates(ledger: Ledger, night: int, space: Space) -> list[Row]:
+    """Every file that may go if the night's *space* may: its ledger row, with `path`.
+
+    Raw: cubes and their timing files, whole or let go. Outputs: what was delivered of
+    `vgen2/`, unless it went already. Late files and other people's files are in neither.
+    """
+    if space is Space.OUTPUTS:
+        return ledger.rows(
+            "select path, size_bytes, sha256 from deliverable where night = ?1"
+            " and path like 'vgen2/%' and path not in (select path from trash where night = ?1"
+            " and state not in ('listed', 'returned') and not (state = 'unlinked' and made_anew))"
+            " order by path",
+            [night],
+        )
+    return ledger.rows(
+        "select id, path, inode, size_bytes, modified_ns, state, reason from raw_file"
+        " where night = ? and role in ('cube', 'timing') and (state = 'whole'"
+        " or (state = 'quarantined' and id in (select raw_file from let_go))) order by path",
+        [night],
+    )
+
+
+def in_trash(ledger: Ledger, night: int, space: Space | None = None) -> list[Row]:
+    """Every file of a night that lies in the trash."""
+    return ledger.rows(
+        "select * from trash where night = ?1 and state = 'trashed'"
+        " and (?2 is null or space = ?2) order by id",
+        [night, space],
+    )
+
+
+def unsettled(ledger: Ledger, most: int, now_passed_us: int) -> list[Row]:
+    """Files of one night that were on their way when their worker ended; due ones only."""
+    first = ledger.row(
+        f"select night from trash where {_UNSETTLED} and due_passed_us <= ? limit 1",  # noqa: S608
+        [now_passed_us],
+    )
+    if first is None:
+        return []
+    return ledger.rows(
+        f"select * from trash where {_UNSETTLED} and night = ? order by id limit ?",  # noqa: S608
+        [first["night"], most],
+    )
+
+
+def on_their_way(ledger: Ledger, night: int) -> int:
+    """How many files of a night are being moved, or were when a worker ended."""
+    count: int = ledger.value(
+        f"select count(*) from trash where night = ? and {_UNSETTLED}",  # noqa: S608
+        [night],
+    )
+    return count
+
+
+def get(ledger: Ledger, number: int) -> Row:
+    """The row of a file that exists."""
+    row = ledger.row("select * from trash where id = ?", [number])
+    assert row is not None, number
+    return row
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """A file's row as plain values, for a worker."""
+    columns = ("id", "path", "place", "inode", "size_bytes", "modified_ns", "state")
+    return {column: row[column] for column in columns}
+
+
+def rest(ledger: Ledger, numbers: Sequence[int], until_passed_us: int) -> None:
+    """Nobody looks for these files before that time, by the witness's clock."""
+    ledger.connection.executemany(
+        "update trash set due_passed_us = ? where id = ?",
+        [(until_passed_us, number) for number in numbers],
+    )
+
+
+def set_states(
+    ledger: Ledger, numbers: Sequence[int], state: TrashState, why: str | None = None
+) -> None:
+    """Say of files what is intended with them, or what became of them."""
+    ledger.connection.executemany(
+        "update trash set state = :state, due_passed_us = 0, changed_us = :changed_us,"
+        " changed_by = :changed_by, why = :why where id = :id",
+        [{"id": number, "state": state, **ledger.stamp(why)} for number in numbers],
+    )
+
+
+def settle(ledger: Ledger, row: Row, state: TrashState, why: str | None) -> None:
+    """Keep what a look at the disk told of one file; its raw file's row follows."""
+    moved = {}
+    if state is TrashState.TRASHED and row["moved_us"] is None:
+        moved = {"moved_us": ledger.now_us(), "moved_passed_us": passed_us(ledger)}
+    ledger.update("trash", row["id"], state=state, **moved, **ledger.stamp(why))
+    if row["raw_file"] is None:
+        return
+    if state is TrashState.RETURNED:
+        files.set_state(ledger, row["raw_file"], FileState(row["was"]), row["was_reason"])
+    else:
+        files.set_state(ledger, row["raw_file"], FileState.GONE, gone_reason(state))
+
+
+def gone_reason(state: TrashState) -> str:
+    """Why a raw file is not in its place."""
+    return {
+        TrashState.TRASHED: "in the trash; `vampd undelete` puts it back",
+        TrashState.UNLINKED: "its space was given back",
+        TrashState.LOST: "neither in its place nor in the trash, and not by vampd's doing",
+    }.get(state, "on its way into or out of the trash")
+
+
+def why_gone(ledger: Ledger, raw_file: int) -> str | None:
+    """Why a raw file is not in its place, if that is vampd's own doing."""
+    row = ledger.row(
+        "select state from trash where raw_file = ? and state not in ('listed', 'returned')"
+        " order by id desc limit 1",
+        [raw_file],
+    )
+    return None if row is None else gone_reason(TrashState(row["state"]))
+
+
+def why_incomplete(ledger: Ledger, night: int) -> str | None:
+    """Why the raw files of a night cannot be worked on: some are on their way, or gone for ever."""
+    counts = {
+        row["state"]: row["files"]
+        for row in ledger.rows(
+            "select trash.state, count(*) as files from trash join raw_file"
+            " on raw_file.id = trash.raw_file where trash.night = ? and raw_file.state = 'gone'"
+            " and trash.state not in ('listed', 'returned') group by trash.state",
+            [night],
+        )
+    }
+    if counts.keys() - {TrashState.UNLINKED, TrashState.LOST}:
+        return f"{sum(counts.values())} raw files are not in their place: `vampd undelete` first"
+    if counts:
+        return f"{sum(counts.values())} raw files are gone: their space was given back"
+    return None
+
+
+def unproved(ledger: Ledger, night: int) -> list[str]:
+    """Raw files in the trash that no proof covers: from a sidecar that is still the listed one."""
+    rows = ledger.rows(
+        "select trash.path from trash join raw_file on raw_file.id = trash.raw_file"
+        " where trash.night = ? and trash.state = 'trashed' and not exists (select 1"
+        " from rebuild_proof join deliverable on deliverable.night = rebuild_proof.night"
+        " and deliverable.sha256 = rebuild_proof.sidecar_sha256"
+        " where rebuild_proof.id = raw_file.rebuilt_by and rebuild_proof.proved_us is not null)"
+        " order by trash.path",
+        [night],
+    )
+    return [str(row["path"]) for row in rows]
+
+
+def removed(ledger: Ledger, night: int) -> int:
+    """How many files of a night were removed for ever."""
+    number: int = ledger.value(
+        "select count(*) from trash where night = ? and state = 'unlinked'", [night]
+    )
+    return number
+
+
+def raw_is_gone(ledger: Ledger, night: int) -> bool:
+    """Whether vampd removed raw files of a night for ever, and none is left."""
+    removed = ledger.value(
+        "select 1 from trash where night = ? and space = 'raw' and state = 'unlinked' limit 1",
+        [night],
+    )
+    left = ledger.value(
+        "select 1 from raw_file where night = ?1 and role in ('cube', 'timing')"
+        " and state != 'gone' union all select 1 from trash where night = ?1 and space = 'raw'"
+        " and state not in ('listed', 'returned', 'unlinked') limit 1",
+        [night],
+    )
+    return removed is not None and left is None

@@ -1,0 +1,197 @@
+"""Giving space back, step by step: verify afresh, decide again, move, a day later unlink.
+
+Every step is decided anew from the ledger, and its files are written down as leaving before they
+are touched. A step whose worker ended in between is looked after first: by looking where
+its files are. Nothing of this begins by itself unless `reclaim.enabled`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vampd.ledger import deliveries, nights, reclaims, trash, witness
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule.chores import Chore
+from vampd.schedule.reclaim_outcome import (
+    end_refused,
+    log_run,
+    mark_reclaimed,
+    record,
+)
+from vampd.schedule.retention import Moment, fit, gigabytes, why_stale
+from vampd.schedule.rooms import far_words
+from vampd.schedule.space import Proposal, now, proposals, propose
+from vampd.sections import Config
+from vampd.stages import reclaim as stage
+from vampd.states import Kind, ReclaimState, Space, TrashState
+
+log = logging.getLogger(__name__)
+
+_BATCH = 200  # files: a hold or a `vampd keep` stops a run after so many at the latest
+_HOUR_US = 3_600_000_000
+
+#: Why a run of vampd's own choice began.
+CHOSEN = "its time has come"
+
+
+def due(ledger: Ledger, config: Config) -> Any | None:
+    """The next step, if there is one.
+
+    1. Time is witnessed, whether anything is to be given back or not.
+    2. Files whose worker ended in between are looked for.
+    3. If it is enabled and time, a new run is chosen.
+    4. What was begun goes on, as long as nothing speaks against it.
+    """
+    passed_us = witness.bear_witness(ledger)
+    unsettled = trash.unsettled(ledger, _BATCH, passed_us)
+    if unsettled:
+        return move_job(ledger, unsettled, "settle", row=None)
+    if config.reclaim.enabled and _is_time(ledger, config, passed_us):
+        begin_run(ledger, config, CHOSEN)
+    for row in reclaims.open_ones(ledger):
+        if row["due_passed_us"] <= passed_us:
+            job = _next_step(ledger, config, row)
+            if job is not None:
+                return job
+    return None
+
+
+def begin_run(ledger: Ledger, config: Config, why: str) -> list[Proposal]:
+    """Begin a run over all nights, within the limits of one run; return what was begun."""
+    with ledger.transaction():
+        witness.note_run(ledger)
+        for night in ledger.rows("select * from night where status = 'safe'"):
+            mark_reclaimed(ledger, night)
+        run = reclaims.next_run(ledger)
+        begun = [each for each, answer in chosen(ledger, config) if answer is None]
+        for each in begun:
+            begin_one(ledger, run, each, why)
+    return begun
+
+
+def chosen(ledger: Ledger, config: Config) -> list[tuple[Proposal, str | None]]:
+    """What could go of every night, the longest safe first, and why it does not go in this run.
+
+    Of each night one thing at a time: what lies in the trash, then outputs, then raw files.
+    """
+    found = []
+    for night in ledger.rows(
+        "select night.* from night join safe_since on safe_since.night = night.id"
+        " where night.id not in (select night from reclaim where state in ('verifying', 'moving'))"
+        " and night.status in ('safe', 'reclaimed') order by safe_since.since_us, night.date"
+    ):
+        allowed = [each for each in proposals(ledger, config, night) if not each.refusals]
+        found += allowed[:1]
+    answers = fit(
+        [each.facts.size_bytes for each in found],
+        max_bytes=config.reclaim.max_gb_per_run * 1e9,
+        max_nights=config.reclaim.max_nights_per_run,
+    )
+    return list(zip(found, answers, strict=True))
+
+
+def begin_one(ledger: Ledger, run: int, proposal: Proposal, why: str) -> None:
+    """Begin to give back what *proposal* names."""
+    facts, night = proposal.facts, proposal.night
+    number = reclaims.begin(ledger, run, night["id"], facts.space, final=facts.final, why=why)
+    size = f"{facts.files} files, {gigabytes(facts.size_bytes)} GB"
+    log_run(reclaims.get(ledger, number), night, f"begins, {size}: {why}")
+
+
+def _is_time(ledger: Ledger, config: Config, passed_us: int) -> bool:
+    last_us = witness.last_run_us(ledger)
+    return last_us is None or passed_us - last_us >= config.reclaim.every_hours * _HOUR_US
+
+
+def _next_step(ledger: Ledger, config: Config, row: Row) -> Any | None:
+    """The job with which *row* goes on; None: it ended."""
+    night = nights.get_night(ledger, row["night"])
+    if row["state"] == ReclaimState.MOVING and row["life"] != reclaims.life(ledger):
+        reclaims.verify_again(ledger, row["id"], "another daemon goes on: it verifies anew")
+        row = reclaims.get(ledger, row["id"])
+    if row["state"] == ReclaimState.VERIFYING:
+        return _verify_job(ledger, config, row, night)
+    going = reclaims.next_files(ledger, row, _BATCH)
+    if not going:
+        size = f"{row['files']} files, {gigabytes(row['size_bytes'])} GB"
+        reclaims.end(ledger, row["id"], ReclaimState.DONE, size)
+        log_run(row, night, f"done, {size}")
+        return None
+    against = _against(ledger, config, row, night)
+    if against:
+        end_refused(ledger, row, night, against)
+        return None
+    intended = TrashState.UNLINKING if row["final"] else TrashState.LEAVING
+    with ledger.transaction():
+        trash.set_states(ledger, [each["id"] for each in going], intended)
+    going = [trash.get(ledger, each["id"]) for each in going]
+    return move_job(ledger, going, "unlink" if row["final"] else "move", row=row)
+
+
+def _against(ledger: Ledger, config: Config, row: Row, night: Row) -> str:
+    """What speaks, at this moment, against the next files of *row*; "" where nothing does."""
+    verified = Moment(now_us=row["verified_us"], passed_us=row["verified_passed_us"])
+    space, final = Space(row["space"]), bool(row["final"])
+    proposal = propose(ledger, config, night, space, final=final, verified=verified)
+    stale = why_stale(proposal.facts, now(ledger))
+    return "; ".join((*proposal.refusals, stale) if stale else proposal.refusals)
+
+
+def _verify_job(ledger: Ledger, config: Config, row: Row, night: Row) -> dict[str, Any] | None:
+    """Have every file that was delivered read through, and look at what could go."""
+    space = Space(row["space"])
+    proposal = propose(ledger, config, night, space, final=bool(row["final"]))
+    against = list(proposal.refusals)
+    delivery = config.delivery.of(Kind(night["kind"]))
+    if delivery is None:
+        against.append(f"delivery.{night['kind']} is not set, so no far copy can be verified")
+    if against or delivery is None:
+        end_refused(ledger, row, night, "; ".join(against))
+        return None
+    moment = now(ledger)
+    paths = [] if row["final"] else trash.candidates(ledger, night["id"], space)
+    return {
+        **_place(ledger, night),
+        "step": "verify",
+        "reclaim": row["id"],
+        "us": moment.now_us,
+        "passed_us": moment.passed_us,
+        "paths": [each["path"] for each in paths],
+        "copies": {
+            "night": nights.label(night),
+            "verify_at": str(delivery.safe_at(night["date"])),
+            "destination": str(delivery.sent_to(night["date"])),
+            "files": deliveries.plain(deliveries.deliverables_of(ledger, night["id"])),
+            **far_words(config, delivery),
+        },
+    }
+
+
+def _place(ledger: Ledger, night: Row) -> dict[str, Any]:
+    """Where a night lies, and by what its disk is known."""
+    root = Path(night["folder"]).parent
+    marker = ledger.value("select marker from root where path = ?", [str(root)])
+    return {
+        "label": nights.label(night),
+        "root": str(root),
+        "marker": marker or "",
+        "date": Path(night["folder"]).name,
+    }
+
+
+def move_job(
+    ledger: Ledger, rows: Sequence[Row], step: stage.Step, *, row: Row | None
+) -> Any:
+    """A step for files of one night, whose rows say what is intended with them."""
+    return {
+        **_place(ledger, nights.get_night(ledger, rows[0]["night"])),
+        "step": step,
+        "reclaim": None if row is None else row["id"],
+        "files": [trash.plain(each) for each in rows],
+    }
+
+
+CHORE = Chore(name="reclaim", uses_network=True, due=due, body=stage.work, record=record)

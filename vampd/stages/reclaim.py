@@ -1,0 +1,351 @@
+"""Give space back. The only module that takes raw files out of their place.
+
+Into the trash by rename, on the same disk, never by copy; out of it by unlink; back by rename. Each
+file is compared with the ledger's row (inode, size, time of change) right before, in a folder
+that is held open, below a root whose marker was read through the same descriptor. What is
+another file than was listed is left where it is, and told.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypedDict
+
+from vampd.errors import IntegrityError, RetryableError
+from vampd.io.disk import MarkerState, check_marker
+from vampd.io.publish import rename_without_replacing
+from vampd.records import FileIdentity
+from vampd.stages import verify
+from vampd.stages.verify import VerifiedFile, VerifyJob
+from vampd.states import TrashState
+
+#: Below each root, beside its nights; nothing that looks for nights takes it for one.
+TRASH_FOLDER = ".vampd-trash"
+
+#: The folders of a night out of which files may go.
+FOLDERS = frozenset({"vcam1", "vcam2", "vgen2"})
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Step = Literal["verify", "move", "unlink", "settle", "return"]
+
+
+class LeavingFile(TypedDict):
+    """One file, in its place and in the trash."""
+
+    id: int
+    path: str  #: relative to the night's folder
+    place: str  #: relative to the root's trash
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    state: str  #: a TrashState: what is intended, or was when a worker ended
+
+
+class MoveJob(TypedDict):
+    """Files of one night that are to go, or to be looked for."""
+
+    step: Step
+    label: str  #: for messages, e.g. "archive 20251106"
+    root: str
+    marker: str  #: by which the root's disk is known
+    date: str  #: the night's folder in the root
+    files: list[LeavingFile]
+
+
+class MovedFile(TypedDict):
+    """What became of one file; *why* where it is not what was intended."""
+
+    id: int
+    became: str  #: a TrashState
+    why: str | None
+
+
+class Surveyed(TypedDict):
+    """One file that may go, as it lies there now."""
+
+    path: str
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
+def work(job: Any) -> dict[str, Any]:
+    """Do one step of giving space back. See `verify_copies` and `move`."""
+    if job["step"] == "verify":
+        return verify_copies(job)
+    return {"results": move(job)}
+
+
+def verify_copies(job: Any) -> dict[str, Any]:
+    """Have every far copy read through, then look at what could go here.
+
+    RetryableError: the far side is not reachable, or the disk is not there. OperatorError: the far
+    side refuses.
+    """
+    copies: VerifyJob = job["copies"]
+    results: list[VerifiedFile] = verify.work(copies)["results"]
+    return {"results": results, "found": survey(job, job["paths"])}
+
+
+def survey(job: Any, paths: Sequence[str]) -> list[Surveyed]:
+    """The regular files of *paths* that lie in the night's folder."""
+    found: list[Surveyed] = []
+    with _night(job) as night:
+        for path in paths:
+            who = night.identity(path)
+            if who is not None:
+                found.append(_surveyed(path, who))
+    return found
+
+
+def move(job: MoveJob) -> list[MovedFile]:
+    """Do one step with each file, then make the folders' new names durable.
+
+    move: into the trash. unlink: out of it for ever. return: out of it into its place.
+    settle: look where it is, after a worker ended in between; a return is finished.
+    RetryableError: the root's disk is not there; nothing was touched. OSError: the system
+    refused; what came before it was done, and is found by `settle`.
+    """
+    step = _STEPS[job["step"]]
+    results: list[MovedFile] = []
+    with _night(job) as night:
+        for file in job["files"]:
+            became, why = step(night, file)
+            results.append({"id": file["id"], "became": became, "why": why})
+        night.sync()
+        if job["step"] in {"unlink", "return"}:
+            night.tidy({file["path"] for file in job["files"]})
+    return results
+
+
+class _Night:
+    """A night's folders and its trash, held open."""
+
+    def __init__(self, root: int, date: str, stack: ExitStack) -> None:
+        self._root = root
+        self._date = date
+        self._stack = stack
+        self._open: dict[str, int | None] = {}
+
+    def identity(self, path: str) -> FileIdentity | None:
+        """Who the regular file at *path* of the night is; None: there is none."""
+        return self._identity(self.folder_of(path), path)
+
+    def identity_in_trash(self, place: str) -> FileIdentity | None:
+        """Who the regular file at *place* of the trash is; None: there is none."""
+        return self._identity(self.trash_folder_of(place), place)
+
+    def folder_of(self, path: str, *, make: bool = False) -> int | None:
+        """The night's folder in which *path* lies; None: there is none."""
+        folder = PurePosixPath(path).parent
+        if str(folder) not in FOLDERS:
+            msg = f"{path}: nothing of a night but what lies in its {sorted(FOLDERS)} may go"
+            raise IntegrityError(msg)
+        return self._folder(PurePosixPath(self._date) / folder, make=make)
+
+    def trash_folder_of(self, place: str, *, make: bool = False) -> int | None:
+        """The folder of the trash in which *place* lies; None: there is none."""
+        if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+            msg = f"{place}: not a place in the trash"
+            raise IntegrityError(msg)
+        return self._folder(PurePosixPath(TRASH_FOLDER) / PurePosixPath(place).parent, make=make)
+
+    def sync(self) -> None:
+        """Make every name that was given or taken durable."""
+        for descriptor in self._open.values():
+            if descriptor is not None:
+                os.fsync(descriptor)
+
+    def tidy(self, paths: Iterable[str]) -> None:
+        """Remove the folders out of which *paths* went, if they hold nothing any more."""
+        for path in paths:
+            self.folder_of(path)
+        for name in sorted(self._open, key=len, reverse=True):
+            if name not in {self._date, TRASH_FOLDER}:
+                self._remove_if_empty(name)
+
+    def _remove_if_empty(self, name: str) -> None:
+        try:
+            os.rmdir(name, dir_fd=self._root)
+        except OSError:  # not empty, or gone
+            return
+        os.fsync(self._root)
+
+    def _folder(self, path: PurePosixPath, *, make: bool) -> int | None:
+        """Open *path* below the root, folder by folder; nothing is followed through a link."""
+        above, name = self._root, ""
+        for part in path.parts:
+            name = f"{name}/{part}" if name else part
+            if self._open.get(name) is None:
+                self._open[name] = self._open_below(above, part, make=make)
+            descriptor = self._open[name]
+            if descriptor is None:
+                return None
+            above = descriptor
+        return above
+
+    def _open_below(self, above: int, name: str, *, make: bool) -> int | None:
+        if make:
+            try:
+                os.mkdir(name, dir_fd=above)
+                os.fsync(above)
+            except FileExistsError:
+                pass
+        try:
+            descriptor = os.open(name, _OPEN_FOLDER, dir_fd=above)
+        except FileNotFoundError:
+            return None
+        self._stack.callback(os.close, descriptor)
+        return descriptor
+
+    @staticmethod
+    def _identity(folder: int | None, path: str) -> FileIdentity | None:
+        if folder is None:
+            return None
+        try:
+            found = os.stat(PurePosixPath(path).name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return FileIdentity(
+            inode=found.st_ino, size_bytes=found.st_size, modified_ns=found.st_mtime_ns
+        )
+
+
+@contextmanager
+def _night(job: Any) -> Iterator[_Night]:
+    """Open the root and make sure that it is the disk that it was."""
+    root = Path(job["root"])
+    with ExitStack() as stack:
+        try:
+            descriptor = os.open(root, _OPEN_FOLDER)
+        except OSError as error:
+            msg = f"{root}: {error.strerror}; nothing of {job['label']} was touched"
+            raise RetryableError(msg) from error
+        stack.callback(os.close, descriptor)
+        # Through the descriptor: what is read here and what is moved below is one disk.
+        state = check_marker(Path(f"/proc/self/fd/{descriptor}"), job["marker"])
+        if state is not MarkerState.OK:
+            msg = f"{root}: its marker is {state}; nothing of {job['label']} was touched"
+            raise RetryableError(msg)
+        yield _Night(descriptor, job["date"], stack)
+
+
+def _to_trash(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
+    who = _who(file)
+    found = night.identity(file["path"])
+    if found != who:
+        if found is None and night.identity_in_trash(file["place"]) == who:
+            return TrashState.TRASHED, None
+        return TrashState.RETURNED, f"{file['path']} is {_told(found)}, not the listed file"
+    source = night.folder_of(file["path"])
+    target = night.trash_folder_of(file["place"], make=True)
+    assert source is not None
+    assert target is not None
+    name = PurePosixPath(file["path"]).name
+    _rename(name, source, target)
+    if night.identity_in_trash(file["place"]) != who:
+        # Replaced between the look and the rename: whatever it is, it is not ours to move.
+        _rename(name, target, source)
+        return TrashState.RETURNED, f"{file['path']} became another file while it was moved"
+    return TrashState.TRASHED, None
+
+
+def _from_trash(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
+    who = _who(file)
+    found = night.identity_in_trash(file["place"])
+    if found != who:
+        if found is None and night.identity(file["path"]) == who:
+            return TrashState.RETURNED, None
+        return _missing(night, file, found)
+    source = night.trash_folder_of(file["place"])
+    target = night.folder_of(file["path"], make=True)
+    assert source is not None
+    assert target is not None
+    try:
+        _rename(PurePosixPath(file["path"]).name, source, target)
+    except FileExistsError:
+        return TrashState.TRASHED, f"{file['path']}: another file lies in its place"
+    return TrashState.RETURNED, None
+
+
+def _unlink(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
+    found = night.identity_in_trash(file["place"])
+    if found != _who(file):
+        return _missing(night, file, found)
+    folder = night.trash_folder_of(file["place"])
+    assert folder is not None
+    os.unlink(PurePosixPath(file["place"]).name, dir_fd=folder)
+    return TrashState.UNLINKED, None
+
+
+def _missing(
+    night: _Night, file: LeavingFile, found: FileIdentity | None
+) -> tuple[TrashState, str | None]:
+    """A file that is not in the trash as its row says."""
+    if found is not None:
+        return TrashState.TRASHED, f"{file['place']} is {_told(found)}, not the listed file"
+    if night.identity(file["path"]) == _who(file):
+        return TrashState.RETURNED, "somebody put it back"
+    return TrashState.LOST, f"{file['place']} is not in the trash, nor in its place"
+
+
+def _look(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
+    """Where a file is whose worker ended in between. The row says what was intended."""
+    who, intended = _who(file), TrashState(file["state"])
+    in_place = night.identity(file["path"]) == who
+    in_trash = night.identity_in_trash(file["place"]) == who
+    if in_place and in_trash:
+        # One file, two names: a rename without replacing, made of a link and half of an unlink.
+        folder = night.trash_folder_of(file["place"])
+        os.unlink(PurePosixPath(file["place"]).name, dir_fd=folder)
+        return TrashState.RETURNED, "its move was not finished"
+    if in_place:
+        return TrashState.RETURNED, "its move was not finished"
+    if in_trash and intended is TrashState.RETURNING:
+        return _from_trash(night, file)
+    if in_trash:
+        return TrashState.TRASHED, None
+    if intended is TrashState.UNLINKING:
+        return TrashState.UNLINKED, None
+    return TrashState.LOST, f"{file['path']} is neither in its place nor in the trash"
+
+
+_STEPS: dict[Step, Callable[[_Night, LeavingFile], tuple[TrashState, str | None]]] = {
+    "move": _to_trash,
+    "return": _from_trash,
+    "unlink": _unlink,
+    "settle": _look,
+}
+
+
+def _rename(name: str, source: int, target: int) -> None:
+    path = Path(name)
+    rename_without_replacing(path, path, old_folder=source, new_folder=target)
+
+
+def _who(file: LeavingFile) -> FileIdentity:
+    return FileIdentity(
+        inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
+    )
+
+
+def _surveyed(path: str, who: FileIdentity) -> Surveyed:
+    return {
+        "path": path,
+        "inode": who.inode,
+        "size_bytes": who.size_bytes,
+        "modified_ns": who.modified_ns,
+    }
+
+
+def _told(found: FileIdentity | None) -> str:
+    if found is None:
+        return "not there"
+    return f"file {found.inode} of {found.size_bytes} bytes, changed at {found.modified_ns} ns"
