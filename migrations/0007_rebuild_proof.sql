@@ -11,6 +11,8 @@ create table rebuild_proof (
     frames integer not null default 0,  -- frames in them
     proved_us integer,                  -- when the last one came back
     problem text,                       -- what did not; nothing more is tried until somebody asks
+    failures integer not null default 0,-- in succession, of attempts that told nothing
+    due_us integer not null default 0,  -- no attempt before this time
     changed_us integer not null,
     changed_by text not null,
     why text,

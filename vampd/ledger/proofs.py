@@ -62,7 +62,10 @@ def proved_files(ledger: Ledger, night: int) -> set[int]:
 
 
 def sidecar_to_prove(ledger: Ledger) -> Row | None:
-    """The sidecar of the longest safe night of which something is not proved yet."""
+    """The sidecar of the longest safe night of which something is not proved yet.
+
+    None while a cube is built: that has the first claim to the disks.
+    """
     # A range, not LIKE: it uses the index of paths, and this is asked every second.
     return ledger.row(
         "select deliverable.night, deliverable.batch, deliverable.path, deliverable.sha256"
@@ -72,8 +75,10 @@ def sidecar_to_prove(ledger: Ledger) -> Row | None:
         " and rebuild_proof.batch = deliverable.batch"
         " where night.status = 'safe' and night.hold is null"
         " and rebuild_proof.proved_us is null and rebuild_proof.problem is null"
+        " and coalesce(rebuild_proof.due_us, 0) <= ?3"
+        " and not exists (select 1 from task where state = 'running' and stage = 'build')"
         " order by night.safe_us limit 1",
-        [f"{_SIDECAR}.", f"{_SIDECAR}/"],
+        [f"{_SIDECAR}.", f"{_SIDECAR}/", ledger.now_us()],
     )
 
 
@@ -96,10 +101,14 @@ def proof_of(ledger: Ledger, night: int, batch: int) -> Row | None:
 
 
 def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) -> list[Row]:
-    """Raw files of a batch that no proof covers yet, by path; some of *most_bytes* together."""
+    """Raw files of a batch that no proof covers yet, by path; some of *most_bytes* together.
+
+    Without a digest there is nothing to compare with: such a file is never covered.
+    """
     rows = ledger.rows(
         "select path, size_bytes, sha256 from raw_file where night = ? and batch = ?"
         " and role != 'other' and state in ('whole', 'quarantined') and rebuilt_by is null"
+        " and sha256 is not null"
         " order by path",
         [night, batch],
     )
@@ -128,11 +137,23 @@ def record_rebuilt(ledger: Ledger, proof: Row, rebuilt: Iterable[Mapping[str, An
                 "update rebuild_proof set files = files + ?, frames = frames + ? where id = ?",
                 [cursor.rowcount, cursor.rowcount * file["frames"], proof["id"]],
             )
+        ledger.update("rebuild_proof", proof["id"], failures=0)
         if not files_to_rebuild(ledger, proof["night"], proof["batch"], 0):
             why = "every raw file came back bit for bit"
             ledger.update(
                 "rebuild_proof", proof["id"], proved_us=ledger.now_us(), **ledger.stamp(why)
             )
+
+
+def put_off(ledger: Ledger, proof: Row, why: str, *, due_us: int) -> None:
+    """An attempt told nothing of the files; the next one is due later."""
+    ledger.update(
+        "rebuild_proof",
+        proof["id"],
+        failures=proof["failures"] + 1,
+        due_us=due_us,
+        **ledger.stamp(why),
+    )
 
 
 def record_problem(ledger: Ledger, proof: Row, problem: str) -> None:

@@ -24,7 +24,7 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.errors import IntegrityError, OperatorError
+from vampd.errors import IntegrityError, OperatorError, RetryableError
 from vampd.io.publish import digest_file
 from vampd.io.stream import ScratchStream
 from vampd.io.tiles import TileReader, to_file_order
@@ -270,10 +270,15 @@ def prove(job: Mapping[str, Any]) -> dict[str, Any]:
         {"night": folder, "sidecar": path, "sha256": of the sidecar,
          "files": {path: SHA-256 as recorded}, "outputs": {path: SHA-256 as recorded}}
 
-    Returns ``{"rebuilt": [{"path", "sha256", "frames"}, ...], "problems": [text, ...]}``.
-    IntegrityError: the sidecar is not the one that is meant.
+    Returns ``{"rebuilt": [{"path", "sha256", "frames"}, ...], "problems": [text, ...],
+    "unknown": [files that are not in the sidecar]}``.
+    IntegrityError: the sidecar is not the one that is meant. RetryableError: the night's folder is
+    not there, which tells nothing of what lies in it.
     """
     path = Path(job["night"]) / job["sidecar"]
+    if not path.parent.is_dir():
+        msg = f"{path.parent}: not there; is its disk?"
+        raise RetryableError(msg)
     _check_sidecar(path, job["sha256"])
     rebuilt: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -281,15 +286,18 @@ def prove(job: Mapping[str, Any]) -> dict[str, Any]:
         closing(Sidecar(path)) as sidecar,
         Rebuilder(Path(job["night"]), sidecar, job["outputs"]) as rebuilder,
     ):
+        unknown = sorted(job["files"].keys() - set(sidecar.paths))
         for name, recorded in job["files"].items():
+            if name in unknown:
+                continue
             try:
                 entry = replace(sidecar.entry(name), sha256=recorded)
                 rebuilder.check(entry)
-            except (IntegrityError, OperatorError) as error:
+            except IntegrityError as error:
                 problems.append(str(error))
                 continue
             rebuilt.append({"path": name, "sha256": entry.sha256, "frames": entry.frames})
-    return {"rebuilt": rebuilt, "problems": problems}
+    return {"rebuilt": rebuilt, "problems": problems, "unknown": unknown}
 
 
 def _check_sidecar(path: Path, sha256: str) -> None:
