@@ -44,6 +44,8 @@ def main() -> int:
 
 
 def _commands_page() -> str:
+    # With its settings: a command remembers the help option of the first context that it meets.
+    context = click.Context(group, info_name="vampd", **group.context_settings)
     lines = [
         _title("VAMPD", 1, "General Commands Manual"),
         *_name("vampd", "carries nights of the VAMPIRES cameras to verified copies"),
@@ -53,10 +55,9 @@ def _commands_page() -> str:
         *_paragraphs(group.help or ""),
         ".PP",
         "The daemon itself, what its words mean, and what to do in trouble: " + _see("vampd", 8),
-        *_options(group),
+        *_options(group, context),
         ".SH COMMANDS",
     ]
-    context = click.Context(group, info_name="vampd")
     for name in COMMANDS:
         command = group.get_command(context, name)
         assert command is not None, name
@@ -72,7 +73,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     if command.epilog:
         yield from (".PP", ".nf", *map(_plain, command.epilog.replace("\b\n", "").splitlines()))
         yield ".fi"
-    yield from _options(command)
+    yield from _options(command, context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
@@ -80,9 +81,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
             yield from _command(inner, click.Context(inner, info_name=name, parent=context))
 
 
-def _options(command: click.Command) -> Iterator[str]:
+def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     """Each option with its explanation; -h is the same everywhere."""
-    context = click.Context(command)
     for parameter in command.params:
         record = parameter.get_help_record(context)
         if record is not None and isinstance(parameter, click.Option):

@@ -45,6 +45,7 @@ COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("trash", "space"): states.Space,
     ("trash", "state"): states.TrashState,
     ("frame_request", "state"): states.RequestState,
+    ("hook_run", "state"): states.HookState,
 }
 
 #: Words that only the ledger's own modules use; they are in no enum.

@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, str] = {
     "simulate": "Write a night as the cameras do.",
     "doctor": "Check everything that vampd needs.",
     "config": "Check or show the settings.",
+    "hooks": "How the site's own commands ended, which run once a night is safe.",
     "completion": "Print the script for a shell's completion.",
     "migrate": "Bring the ledger to this version's schema.",
 }

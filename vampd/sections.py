@@ -38,6 +38,9 @@ MAIL_NAMES = frozenset(
     {"nights", "files", "size", "first", "last", "manifest", "digest", "data_host", "list"}
 )
 
+#: What a word of a command in [hooks] may name, in braces.
+HOOK_NAMES = frozenset({"night", "kind", "folder", "batch"})
+
 _SUBJECT = "VAMPIRES {nights}: {files} files for the archive"
 _TEXT = (
     "The files of {nights} are complete: {files} files of {size} in all, {first} to {last}.\n"
@@ -61,9 +64,6 @@ def _place(value: object) -> Place:
         raise ValueError(msg) from None
 
 
-def _night_template(value: object) -> str:
-    if not isinstance(value, str) or value.count("{night}") < 1:
-        msg = f"must contain {{night}}, which becomes the date, not {value!r}"
 def _host_and_port(value: object) -> str:
     match = re.fullmatch(r"[0-9A-Za-z.-]+:([0-9]{1,5})", value if isinstance(value, str) else "")
     if match is None or not 0 < int(match[1]) < 65536:
@@ -80,12 +80,35 @@ def _program_there(value: object) -> str:
     return text
 
 
+def _night_template(value: object) -> str:
+    if not isinstance(value, str) or value.count("{night}") < 1:
+        msg = f"must contain {{night}}, which becomes the date, not {value!r}"
         raise ValueError(msg)
     if re.search(r"[{}]", value.replace("{night}", "")):
         msg = f"may have no braces but those of {{night}}, not {value!r}"
         raise ValueError(msg)
     _place(value.replace("{night}", ANY_NIGHT))
     return value
+
+
+def _commands(value: object) -> tuple[tuple[str, ...], ...]:
+    """Commands as lists of words, each with a program, and no braces but those that are known."""
+    if isinstance(value, list) and all(isinstance(each, list) and each for each in value):
+        return tuple(tuple(_command_word(word) for word in command) for command in value)
+    msg = f"must be a list of commands, each a list of words, not {value!r}"
+    raise ValueError(msg)
+
+
+def _command_word(word: object) -> str:
+    if not isinstance(word, str) or not word or not word.isprintable():
+        msg = f"must hold printable words, not {word!r}"
+        raise ValueError(msg)
+    strange = set(re.findall(r"[{]([a-z_]+)[}]", word)) - HOOK_NAMES
+    if strange:
+        known = ", ".join(f"{{{name}}}" for name in sorted(HOOK_NAMES))
+        msg = f"knows {known}, not {{{min(strange)}}}"
+        raise ValueError(msg)
+    return word
 
 
 def _mail_text(value: object) -> str:
@@ -166,6 +189,13 @@ class FrameIds:
         default="local", metadata=choice("local", "command", "gen2")
     )
     first: int | None = field(default=None, metadata=whole(at_least=1, at_most=_LAST_FRAME_NUMBER))
+    deadline_seconds: float = field(default=60.0, metadata=number(above=0))
+    command: tuple[str, ...] = field(default=(), metadata=words())
+    gen2_route: Literal["frames", "instrument"] = field(
+        default="frames", metadata=choice("frames", "instrument")
+    )
+    gen2_name_service: str | None = field(default=None, metadata=by(_host_and_port))
+    gen2_file: Path = field(default=Path("/tmp/frames_VMPA.txt"), metadata=absolute_path())  # noqa: S108 - the instrument's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +205,9 @@ class Delivery:
     destination: Place = field(metadata=by(_place))
     verify_at: str | None = field(default=None, metadata=by(_night_template))
     verify_after_hours: float = field(default=24.0, metadata=number(at_least=0))
+    reverify_days: float = field(default=0.0, metadata=number(at_least=0))
+    far_helper: str = field(default="", metadata=by(_program_there))
+    bandwidth_kib_per_second: int = field(default=0, metadata=whole(at_least=0, at_most=10**9))
 
     def sent_to(self, night: str) -> Place:
         """The folder to which the night's files are sent. *night* is YYYYMMDD."""
@@ -189,13 +222,6 @@ class Delivery:
         if self.verify_at is None:
             return self.sent_to(night)
         place = Place.parse(self.verify_at.replace("{night}", night))
-    deadline_seconds: float = field(default=60.0, metadata=number(above=0))
-    command: tuple[str, ...] = field(default=(), metadata=words())
-    gen2_route: Literal["frames", "instrument"] = field(
-        default="frames", metadata=choice("frames", "instrument")
-    )
-    gen2_name_service: str | None = field(default=None, metadata=by(_host_and_port))
-    gen2_file: Path = field(default=Path("/tmp/frames_VMPA.txt"), metadata=absolute_path())  # noqa: S108 - the instrument's
         return place if place.host else Place(path=place.path, host=self.destination.host)
 
 
@@ -232,6 +258,20 @@ class Disk:
     """Space that the cameras must keep."""
 
     keep_free_gb: float = field(default=0.0, metadata=number(at_least=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reclaim:
+    """When space is given back. Days count from when the night was safe."""
+
+    enabled: bool = field(default=False, metadata=flag())
+    outputs_after_days: float = field(default=1.0, metadata=number(at_least=0))
+    raw_after_days: float = field(default=30.0, metadata=number(at_least=0))
+    trash_days: float = field(default=1.0, metadata=number(at_least=0))
+    every_hours: float = field(default=24.0, metadata=number(above=0))
+    max_gb_per_run: float = field(default=20_000.0, metadata=number(above=0))
+    max_nights_per_run: int = field(default=5, metadata=whole(at_least=1))
+    prove: bool = field(default=True, metadata=flag())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -288,17 +328,11 @@ class Alerts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reclaim:
-    """When space is given back. Days count from when the night was safe."""
+class Hooks:
+    """Commands of the site's own, as lists of words."""
 
-    enabled: bool = field(default=False, metadata=flag())
-    outputs_after_days: float = field(default=1.0, metadata=number(at_least=0))
-    raw_after_days: float = field(default=30.0, metadata=number(at_least=0))
-    trash_days: float = field(default=1.0, metadata=number(at_least=0))
-    every_hours: float = field(default=24.0, metadata=number(above=0))
-    max_gb_per_run: float = field(default=20_000.0, metadata=number(above=0))
-    max_nights_per_run: int = field(default=5, metadata=whole(at_least=1))
-    prove: bool = field(default=True, metadata=flag())
+    after_safe: tuple[tuple[str, ...], ...] = field(default=(), metadata=by(_commands))
+    deadline_minutes: float = field(default=60.0, metadata=number(above=0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,6 +362,7 @@ class Config:
     mail: Mail = field(default=Mail(), metadata=table(Mail))
     alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
     reclaim: Reclaim = field(default=Reclaim(), metadata=table(Reclaim))
+    hooks: Hooks = field(default=Hooks(), metadata=table(Hooks))
     control: Control = field(default=Control(), metadata=table(Control))
 
     @property

@@ -21,7 +21,3 @@ class Chore:
     body: Body  #: done in a worker
     record: Callable[[Ledger, Config, Any, Outcome], None]  #: the job, and how it ended
     is_light: bool = False  #: hardly any work: it takes no seat, and waits for none
-
-
-#: In the order in which they are asked.
-CHORES: tuple[Chore, ...] = ()

@@ -14,10 +14,11 @@ from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import aftermath
-from vampd.schedule.chores import CHORES, Chore
+from vampd.schedule.chores import Chore
 from vampd.schedule.dispatch import DELIVERY, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.rooms import ROOMS
+from vampd.schedule.roster import CHORES
 from vampd.schedule.workers import Outcome, Workers
 from vampd.sections import Config
 from vampd.states import FINAL, ErrorClass, FileState, NightStatus, Stage

@@ -11,7 +11,7 @@ from typing import Any
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import files, legacy, nights, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import orders_legacy, restoring
+from vampd.schedule import orders_hooks, orders_legacy, orders_mail, proofs, restoring
 from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
 from vampd.sections import Config
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
@@ -235,6 +235,12 @@ ORDERS: dict[str, Order] = {
     "release": _release,
     "quarantine": _quarantine,
     "abandon": _abandon,
+    **orders_mail.ORDERS,
+    **orders_hooks.ORDERS,
+    **proofs.ORDERS,
 }
 
-ORDERS_OF_ALL: dict[str, OrderOfAll] = {**orders_legacy.ORDERS_OF_ALL}
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {
+    **orders_legacy.ORDERS_OF_ALL,
+    **orders_mail.ORDERS_OF_ALL,
+}
