@@ -13,7 +13,7 @@ from vampd.sections import Config
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chore:
-    """One kind of such work. Whether and when it is due is read from the ledger alone."""
+    """One kind of such work; `vampd.schedule.roster` lists all. The ledger tells when it is due."""
 
     name: str
     uses_network: bool  #: it takes the seat of transfers, not one of the builders'
