@@ -53,6 +53,7 @@ def facts(
         waits_for="",
         pause=None,
         digests_missing=0,
+        ids_skipped=False,
         counts=counts | dict(changed or {}),
         troubles=troubles,
     )
@@ -181,6 +182,17 @@ def test_the_oldest_night_in_the_way_is_named() -> None:
 
     assert stopped is not None
     assert "20251101" in stopped
+
+
+def test_an_older_night_that_was_skipped_is_not_waited_for() -> None:
+    night = facts(Stage.FRAME_IDS, date="20251108")
+    skipped = replace(facts(date="20251101", status=NightStatus.HELD), ids_skipped=True)
+    between = facts(date="20251107")
+
+    assert gate(night, [skipped, night]) is None
+    stopped = gate(night, [skipped, between, night])
+    assert stopped is not None
+    assert "20251107" in stopped
 
 
 def test_a_night_waits_at_the_gate_with_its_numbers_only() -> None:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vampd.errors import IntegrityError, OperatorError
+from vampd.errors import IntegrityError, OperatorError, UsageError
 from vampd.ledger.connection import Ledger, Row
 
 LAST = 99_999_999
 
+_MOST_IN_RANGE = 1_000_000
 _FRAME_ID = re.compile(r"VMPA([0-9]{8})")
 
 
@@ -31,6 +32,19 @@ def frame_id_number(text: str) -> int | None:
     """The number of `VMPAnnnnnnnn`, or of plain digits; None where *text* is neither."""
     match = _FRAME_ID.fullmatch(text) or re.fullmatch(r"([0-9]{1,8})", text)
     return None if match is None or int(match[1]) == 0 else int(match[1])
+
+
+def parse_range(text: str) -> list[int]:
+    """The numbers of `FIRST..LAST`, of `ID,ID`, or of both, ascending. UsageError: it is neither."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, sign, last = (word.strip() for word in part.partition(".."))
+        low, high = frame_id_number(first), frame_id_number(last if sign else first)
+        if low is None or high is None or high < low or high - low >= _MOST_IN_RANGE:
+            msg = f"{part!r} is no frame ID, and no range VMPA00425189..VMPA00425200"
+            raise UsageError(msg)
+        found |= set(range(low, high + 1))
+    return sorted(found)
 
 
 def unnumbered(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> list[str]:

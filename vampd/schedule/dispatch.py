@@ -51,6 +51,7 @@ class NightFacts:
     counts: Mapping[tuple[Stage, TaskState], int]
     troubles: Sequence[Trouble]
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
+    ids_skipped: bool  #: younger nights do not wait for its frame IDs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,11 +81,13 @@ def is_done(night: NightFacts, stage: Stage) -> bool:
 def gate(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
     """The older archive night for which the frame IDs of *night* must wait, if any.
 
-    IDs are chronological across nights: an older night that may still need some goes first.
+    IDs are chronological across nights: an older night that may still need some goes first,
+    unless an operator said that it is not waited for.
     """
     for other in sorted(all_nights, key=lambda other: other.date):
         older = other.kind is Kind.ARCHIVE and other.date < night.date and not other.is_foreign
-        if older and other.status not in _NEEDS_NO_IDS and not is_done(other, Stage.FRAME_IDS):
+        may_need_some = not other.ids_skipped and other.status not in _NEEDS_NO_IDS
+        if older and may_need_some and not is_done(other, Stage.FRAME_IDS):
             return f"frame IDs of archive {other.date}, which is older and {other.status}"
     return None
 

@@ -11,7 +11,7 @@ from typing import Any
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import files, legacy, nights, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import orders_hooks, orders_legacy, orders_mail, proofs, restoring
+from vampd.schedule import orders_hooks, orders_ids, orders_legacy, orders_mail, proofs, restoring
 from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
 from vampd.sections import Config
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
@@ -244,3 +244,4 @@ ORDERS_OF_ALL: dict[str, OrderOfAll] = {
     **orders_legacy.ORDERS_OF_ALL,
     **orders_mail.ORDERS_OF_ALL,
 }
+    **orders_ids.ORDERS,

@@ -1,0 +1,143 @@
+"""Orders about frame IDs: what an operator knows of them, and no program can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import OperatorError, RetryableError
+from vampd.io.numbers_seen import numbers_of_night
+from vampd.ledger import numbers, requests, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.nights import label
+from vampd.ledger.numbers import frame_id_text
+from vampd.schedule.answers import Answer, Desk, Order
+from vampd.states import STAGES_OF, Kind, RequestState, Stage, TaskState
+
+
+def _adopt(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
+    """These numbers were dealt in answer to the request of which nobody knows."""
+    ledger = desk.ledger
+    dealt = numbers.parse_range(arguments["ids"])
+    request = requests.open_request(ledger, night["id"])
+    if request is None:
+        if set(dealt) <= _numbers_of(ledger, night):
+            return Answer(lines=["these frame IDs are the night's already"], changed=False)
+        raise OperatorError(_nothing_open(night))
+    _refuse_impossible(ledger, night, request, dealt)
+    lines = [
+        f"{len(dealt)} frame IDs, {frame_id_text(dealt[0])} to {frame_id_text(dealt[-1])},"
+        f" are taken as dealt; {request['count']} were asked for",
+        "it goes on with them",
+    ]
+    if not arguments["dry_run"]:
+        with ledger.transaction():
+            numbers.reserve(ledger, night, dealt, f"adopted: {arguments['why']}")
+            requests.decide(ledger, request["id"], RequestState.ADOPTED, arguments["why"])
+            _go_on(ledger, night, "ids adopt")
+    return Answer(lines=lines, changed=True)
+
+
+def _void(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
+    """Whatever was dealt in answer to the open request is never used."""
+    request = requests.open_request(desk.ledger, night["id"])
+    if request is None:
+        last = desk.ledger.value(
+            "select state from frame_request where night = ? order by id desc limit 1",
+            [night["id"]],
+        )
+        if last == RequestState.VOID:
+            return Answer(lines=["its last request is void already"], changed=False)
+        raise OperatorError(_nothing_open(night))
+    lines = [
+        f"what was dealt in answer to the request of {request['count']} frame IDs is written off",
+        "it goes on, and asks anew",
+    ]
+    if not arguments["dry_run"]:
+        with desk.ledger.transaction():
+            requests.decide(desk.ledger, request["id"], RequestState.VOID, arguments["why"])
+            _go_on(desk.ledger, night, "ids void")
+    return Answer(lines=lines, changed=True)
+
+
+def _skip(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
+    """Younger nights do not wait for the numbers of this one."""
+    if Stage.FRAME_IDS not in STAGES_OF[Kind(night["kind"])]:
+        msg = f"{label(night)} gets no frame IDs, so no night waits for it"
+        raise OperatorError(msg)
+    if night["ids_skip_why"] is not None:
+        return Answer(lines=[f"it is skipped already: {night['ids_skip_why']}"], changed=False)
+    if _has_numbers(desk.ledger, night):
+        return Answer(lines=["it has its frame IDs: no night waits for it"], changed=False)
+    lines = [
+        "younger nights no longer wait for its frame IDs",
+        "when it gets its own they may come after theirs: an exception, which `vampd ids audit`"
+        " lists with its reason",
+    ]
+    if not arguments["dry_run"]:
+        why = arguments["why"]
+        stamp = desk.ledger.stamp(f"ids skip: {why}")
+        desk.ledger.update("night", night["id"], ids_skip_why=why, **stamp)
+    return Answer(lines=lines, changed=True)
+
+
+def _refuse_impossible(ledger: Ledger, night: Row, request: Row, dealt: list[int]) -> None:
+    if len(dealt) > request["count"]:
+        msg = f"{len(dealt)} frame IDs are more than the {request['count']} that were asked for"
+        raise OperatorError(msg)
+    for number in dealt:
+        row = ledger.row(
+            "select night.* from frame_id join night on night.id = frame_id.night where number = ?",
+            [number],
+        )
+        if row is not None:
+            msg = f"{frame_id_text(number)} was dealt before, to {label(row)}"
+            raise OperatorError(msg)
+        if number in requests.written_off(ledger):
+            msg = f"{frame_id_text(number)} was written off before, and is never used"
+            raise OperatorError(msg)
+    for number, place in _on_disk(ledger, lowest=dealt[0]):
+        if number in dealt:
+            msg = f"{frame_id_text(number)} is used already: {place}"
+            raise OperatorError(msg)
+
+
+def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
+    """The numbers in those nights' folders that may show *lowest* or a higher one."""
+    folders = ledger.rows("select folder from number_seen where highest >= ?", [lowest])
+    try:
+        return [seen for row in folders for seen in numbers_of_night(Path(row["folder"]))]
+    except OSError as error:
+        msg = f"{error.filename}: {error.strerror}; nobody can tell which frame IDs it bears"
+        raise RetryableError(msg) from error
+
+
+def _numbers_of(ledger: Ledger, night: Row) -> set[int]:
+    rows = ledger.rows("select number from frame_id where night = ?", [night["id"]])
+    return {row["number"] for row in rows}
+
+
+def _has_numbers(ledger: Ledger, night: Row) -> bool:
+    states = {
+        row["state"]
+        for row in ledger.rows(
+            "select state from task where night = ? and batch = ? and stage = ?",
+            [night["id"], night["batch"], Stage.FRAME_IDS],
+        )
+    }
+    return states == {TaskState.DONE}
+
+
+def _nothing_open(night: Row) -> str:
+    return (
+        f"{label(night)}: no request for frame IDs is unclear, so there is nothing to decide;"
+        f" see `vampd ids show {night['date']}`"
+    )
+
+
+def _go_on(ledger: Ledger, night: Row, why: str) -> None:
+    tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
+
+
+ORDERS: dict[str, Order] = {"ids-adopt": _adopt, "ids-void": _void, "ids-skip": _skip}
