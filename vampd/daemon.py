@@ -30,14 +30,17 @@ from vampd.io.lock import StateLock
 from vampd.ledger import tasks
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.schedule.control import ControlServer
+from vampd.schedule.dispatch import needs_somebody
 from vampd.schedule.engine import Engine
 from vampd.schedule.idle import is_idle
 from vampd.schedule.orders import Orders
+from vampd.schedule.roster import CHORES
+from vampd.schedule.shadow import Mirror, refuse_order
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
 from vampd.sections import Config
-from vampd.states import NightStatus
 from vampd.watch.events import EventHints
+from vampd.watch.manner import OWN
 from vampd.watch.rounds import Rounds
 
 log = logging.getLogger(__name__)
@@ -92,14 +95,28 @@ class Alarm:
         self.ring()
 
 
-def run(config_path: Path, *, until_idle: bool, clock: Clock | None = None) -> int:
-    """Run until told to stop, or *until_idle*; return the exit status."""
-    config = load(config_path)
+def run(
+    config_path: Path,
+    *,
+    until_idle: bool,
+    mirror: Mirror | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Run until told to stop, or *until_idle*; return the exit status.
+
+    With a *mirror* it is a shadow of another pipeline.
+    """
+    config = _settings(config_path, mirror)
     clock = clock or SystemClock()
     config.state_dir.mkdir(parents=True, exist_ok=True)
     with StateLock.acquire(config.state_dir) as lock, _opened(config, clock) as ledger:
-        daemon = Daemon(config_path, config, ledger, lock, clock)
+        daemon = Daemon(config_path, config, ledger, lock, clock, mirror)
         return daemon.live(until_idle=until_idle)
+
+
+def _settings(config_path: Path, mirror: Mirror | None) -> Config:
+    config = load(config_path)
+    return config if mirror is None else mirror.settings(config)
 
 
 @contextlib.contextmanager
@@ -114,18 +131,26 @@ def _opened(config: Config, clock: Clock) -> Iterator[Ledger]:
 class Daemon:
     """Everything that lives as long as the daemon does."""
 
-    def __init__(
-        self, config_path: Path, config: Config, ledger: Ledger, lock: StateLock, clock: Clock
+    def __init__(  # noqa: PLR0917 - one caller, and the order in which they are made
+        self,
+        config_path: Path,
+        config: Config,
+        ledger: Ledger,
+        lock: StateLock,
+        clock: Clock,
+        mirror: Mirror | None = None,
     ) -> None:
         self._config_path = config_path
+        self._mirror = mirror
         self._config = config
         self._ledger = ledger
         self._lock = lock
         self._clock = clock
         self._alarm = Alarm()
-        self._rounds = Rounds(ledger, clock, config)
+        self._rounds = Rounds(ledger, clock, config, OWN if mirror is None else mirror.manner)
         self._workers = Workers(nice=config.workers.nice)
-        self._engine = Engine(ledger, config, self._rounds, self._workers)
+        chores = CHORES if mirror is None else ()
+        self._engine = Engine(ledger, config, self._rounds, self._workers, chores)
         self._orders = Orders(ledger, config, self._engine.cancel)
         self._control = ControlServer(config.socket)
         self._hints = EventHints([root.path for root in config.roots], self._alarm.ring)
@@ -144,9 +169,7 @@ class Daemon:
                     break
         finally:
             self._end()
-        troubled = {NightStatus.FAILED, NightStatus.HELD}
-        own = [night for night in self._engine.facts if not night.is_foreign]
-        return 1 if until_idle and any(night.status in troubled for night in own) else 0
+        return 1 if until_idle and any(map(needs_somebody, self._engine.facts)) else 0
 
     def _begin(self) -> None:
         reaped = tasks.reap(self._ledger, "its worker died with the daemon")
@@ -173,7 +196,7 @@ class Daemon:
         if self._must_scan():
             self._scan()
         self._engine.take_back()
-        self._control.serve(self._orders.carry_out)
+        self._control.serve(self._orders.carry_out if self._mirror is None else refuse_order)
         self._engine.hand_out()
         signs: list[int | Connection] = [
             self._alarm.fileno(),
@@ -221,7 +244,7 @@ class Daemon:
         """Take a good configuration; keep the old one otherwise."""
         self._alarm.reload.clear()
         try:
-            config = load(self._config_path)
+            config = _settings(self._config_path, self._mirror)
         except ConfigError as error:
             log.error("the old configuration is kept: %s", error)  # noqa: TRY400 - no traceback
             return

@@ -18,6 +18,9 @@ from vampd.states import (
 #: Stages that wait for the network rather than for a processor; they have a seat of their own.
 DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 
+#: Why a night of a shadow goes no further.
+SHADOWED = "as far as a shadow goes: `vampd shadow-report` compares"
+
 _HOLDING = frozenset({ErrorClass.AMBIGUOUS, ErrorClass.INTEGRITY, ErrorClass.INPUT})
 _NEEDS_NO_IDS = frozenset(
     {NightStatus.EMPTY, NightStatus.ABANDONED, NightStatus.SAFE, NightStatus.RECLAIMED}
@@ -48,10 +51,11 @@ class NightFacts:
     waits_for: str  #: why it is not closed
     pause: str | None  #: why nothing of it may be touched: its disk is absent or full
     digests_missing: int  #: whole raw files not read through yet
+    ids_skipped: bool  #: younger nights do not wait for its frame IDs
     counts: Mapping[tuple[Stage, TaskState], int]
     troubles: Sequence[Trouble]
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
-    ids_skipped: bool  #: younger nights do not wait for its frame IDs
+    shadow: tuple[Stage, ...] = ()  #: in a shadow, the only stages that it has; then it rests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +68,18 @@ class Standing:
 
 def current_stage(night: NightFacts) -> Stage | None:
     """The first stage that is not done; None when all are, or none was begun."""
-    for stage in STAGES_OF[night.kind]:
+    for stage in night.shadow or STAGES_OF[night.kind]:
         if not is_done(night, stage):
             return stage
     return None
+
+
+def needs_somebody(night: NightFacts) -> bool:
+    """Whether a night that vampd has to do does not go on before a person acts."""
+    is_shadowed = bool(night.shadow) and night.hold is None and current_stage(night) is None
+    if night.is_foreign or is_shadowed:
+        return False
+    return night.status in {NightStatus.FAILED, NightStatus.HELD}
 
 
 def is_done(night: NightFacts, stage: Stage) -> bool:
@@ -124,6 +136,8 @@ def standing(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
     if not night.is_closed:
         return Standing(status=NightStatus.COLLECTING, cause=night.pause or night.waits_for or None)
     if current_stage(night) is None:
+        if night.shadow:
+            return Standing(status=NightStatus.HELD, cause=SHADOWED)
         return Standing(status=NightStatus.SAFE)
     return _at_work(night, all_nights)
 

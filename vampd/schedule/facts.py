@@ -26,6 +26,7 @@ def _facts(
     status = NightStatus(night["status"])
     watch = rounds.nights.get(night["id"])
     at_rest = status in FINAL
+    manner = rounds.manner
     return NightFacts(
         number=night["id"],
         kind=Kind(night["kind"]),
@@ -40,6 +41,7 @@ def _facts(
         counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night),
         troubles=() if at_rest else _troubles(ledger, night["id"]),
         is_foreign=is_foreign,
+        shadow=manner.stages[Kind(night["kind"])] if manner.is_shadow else (),
     )
 
 

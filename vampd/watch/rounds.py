@@ -17,10 +17,11 @@ from vampd.io.disk import MarkerState, check_marker, claim_root
 from vampd.ledger import files, legacy, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
-from vampd.states import FINAL, STAGES_OF, FileState, Kind, NightStatus, Stage
+from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
 from vampd.watch.batches import begin_supplement, reopen
 from vampd.watch.inspect import Inspection
 from vampd.watch.legacy import signs_of
+from vampd.watch.manner import OWN, Manner
 from vampd.watch.naming import CAMERA_FOLDERS, Role, night_date
 from vampd.watch.pairs import Pair, cube_facts, pairs_of
 from vampd.watch.scan import Look, find_nights, look
@@ -61,8 +62,9 @@ class NightWatch:
 class Rounds:
     """All nights of all roots, over successive looks."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, config: Config) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, config: Config, manner: Manner = OWN) -> None:
         self.config = config
+        self.manner = manner
         self.nights: dict[int, NightWatch] = {}
         self.absent: dict[Path, str] = {}  #: roots that are not what they were, and why
         self._ledger = ledger
@@ -80,7 +82,8 @@ class Rounds:
         """
         self.absent = {}
         for root in self.config.roots:
-            why = self._why_absent(root)
+            why = self.manner.renew(root) if self.manner.renew is not None else None
+            why = why or self._why_absent(root)
             if why is not None:
                 self.absent[root.path] = why
                 self._tell(f"{root.path}: {why}; its nights are paused")
@@ -152,7 +155,7 @@ class Rounds:
         stamps = _folder_stamps(folder)
         if night["status"] in FINAL and stamps == watch.stamps:
             return
-        seen = look(folder)
+        seen = look(folder, follow=self.manner.is_shadow)
         for problem in seen.problems:
             self._tell(problem)
         watch.watched = follow(watch.watched, seen, now_ns=self._clock.monotonic_ns())
@@ -345,7 +348,7 @@ class Rounds:
         if not files.cubes_of(self._ledger, night["id"]):
             self._close_empty(night)
             return
-        for stage in STAGES_OF[Kind(night["kind"])]:
+        for stage in self.manner.stages[Kind(night["kind"])]:
             if stage is not Stage.BUILD:
                 tasks.add_task(self._ledger, night["id"], stage)
         nights.set_status(self._ledger, night, NightStatus.READY, None, f"closed by {by}")
@@ -378,7 +381,7 @@ def _folder_stamps(folder: Path) -> tuple[int, ...]:
     stamps = []
     for path in (folder, *(folder / name for name in CAMERA_FOLDERS)):
         try:
-            stamps.append(path.lstat().st_mtime_ns)
+            stamps.append(path.stat().st_mtime_ns)
         except OSError:
             stamps.append(0)
     return tuple(stamps)

@@ -87,12 +87,13 @@ def _why_not_a_night(entry: os.DirEntry[str]) -> str | None:
     return f"{entry.path}: {kind}, so it is ignored"
 
 
-def look(night: Path) -> Look:
+def look(night: Path, *, follow: bool = False) -> Look:
     """Look at the night's top level and its camera folders, at nothing below them.
 
+    With *follow*, a camera's folder may be a symbolic link: so it is in a mirrored night.
     4 * 10^4 files take about half a second. Never raises for what is on the disk.
     """
-    looking = _Looking(night)
+    looking = _Looking(night, follow=follow)
     looking.at_top_level()
     for folder in looking.camera_folders:
         looking.at_folder(folder)
@@ -106,8 +107,9 @@ def look(night: Path) -> Look:
 class _Looking:
     """What one look has gathered so far."""
 
-    def __init__(self, night: Path) -> None:
+    def __init__(self, night: Path, *, follow: bool) -> None:
         self.night = night
+        self.follow = follow
         self.files: dict[str, Seen] = {}
         self.problems: list[str] = []
         self.unread: set[str] = set()
@@ -117,10 +119,10 @@ class _Looking:
         for entry in self._entries(TOP):
             if is_ours(entry.name):
                 continue
-            status = self._status(entry, entry.name)
+            is_camera = entry.name in CAMERA_FOLDERS
+            status = self._status(entry, entry.name, follow=is_camera and self.follow)
             if status is None:
                 continue
-            is_camera = entry.name in CAMERA_FOLDERS
             if is_camera and stat.S_ISDIR(status.st_mode):
                 self.camera_folders.append(entry.name)
                 continue
@@ -148,9 +150,11 @@ class _Looking:
             is_regular=is_regular,
         )
 
-    def _status(self, entry: os.DirEntry[str], relative: str) -> os.stat_result | None:
+    def _status(
+        self, entry: os.DirEntry[str], relative: str, *, follow: bool = False
+    ) -> os.stat_result | None:
         try:
-            return entry.stat(follow_symlinks=False)
+            return entry.stat(follow_symlinks=follow)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self.unread.add(printable(relative))
@@ -163,7 +167,9 @@ class _Looking:
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """List a folder through one descriptor, so that all its entries are of the same folder."""
         try:
-            descriptor = os.open(self.night / folder, _OPEN_FOLDER)
+            through_link = self.follow and folder in CAMERA_FOLDERS
+            flags = _OPEN_FOLDER & ~os.O_NOFOLLOW if through_link else _OPEN_FOLDER
+            descriptor = os.open(self.night / folder, flags)
             try:
                 with os.scandir(descriptor) as entries:
                     yield from entries
