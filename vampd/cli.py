@@ -44,6 +44,8 @@ COMMANDS: Mapping[str, str] = {
     "quarantine": "List a night's bad files, and decide about them.",
     "abandon": "Give a night up; keep its raw files.",
     "import-legacy": "Take over what the earlier pipeline left.",
+    "manifest": "Print a night's manifest, or mail it to the archive team.",
+    "ack": "Record that the archive has a night's files.",
     "run": "The daemon.",
     "demo": "See a whole simulated night go through.",
     "simulate": "Write a night as the cameras do.",

@@ -43,6 +43,8 @@ class MailTrack:
     manifest: str | None = None  #: its path in the night's folder, once it is listed or mailed
     manifest_sha256: str | None = None  #: of the manifest that is listed now
     size_bytes: int = 0  #: of the manifest
+    is_verified: bool = False  #: every file of it, and of the batches before, at the far end
+    hold: str | None = None  #: why the night is held
     ready_us: int | None = None  #: when its files were verified
     mail: int | None = None  #: the number of the mail that speaks of it
     subject: str | None = None
@@ -189,6 +191,7 @@ def _track(night: Row, key: _Key, sources: _Sources, *, configured: bool) -> Mai
     )
     people = sources.recipients.get(mailed["mail"], []) if mailed is not None else []
     unverified = sources.first_unverified.get(key[0])
+    is_verified = listed is not None and (unverified is None or unverified > key[1])
     state = Track.NOT_YET
     if acked is not None:
         state = _differs(listed, acked) or Track.ACKNOWLEDGED
@@ -198,12 +201,14 @@ def _track(night: Row, key: _Key, sources: _Sources, *, configured: bool) -> Mai
         state = Track.NONE
     elif not configured:
         state = Track.NOT_CONFIGURED
-    elif listed is not None and not night["hold"] and (unverified is None or unverified > key[1]):
+    elif is_verified and not night["hold"]:
         state = Track.READY
     return MailTrack(
         night=key[0],
         batch=key[1],
         state=state,
+        is_verified=is_verified,
+        hold=night["hold"],
         accepted=tuple(row["address"] for row in people if row["accepted_us"] is not None),
         refused=tuple(row["address"] for row in people if row["refused_us"] is not None),
         **_columns(listed, mailed, acked),

@@ -1,0 +1,153 @@
+"""Orders about the mail to the archive team: send it; keep the archive's word on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vampd.errors import ConfigError, OperatorError
+from vampd.ledger import mail_moves, mails, nights
+from vampd.ledger.connection import Row
+from vampd.ledger.mails import MailTrack, Track
+from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
+from vampd.schedule.mail import batches_of_mails
+
+_WHY = "vampd manifest --send"
+_DONE = frozenset({Track.SENT, Track.ACKNOWLEDGED, Track.NONE})
+
+
+def _send(desk: Desk, arguments: Mapping[str, Any]) -> Answer:
+    """Send the mails of all *nights* that are ready: in one, as far as they fit.
+
+    OperatorError: a single night was named and is not ready, or no mail can mend what it is in.
+    """
+    if not desk.config.mail.is_configured:
+        msg = "mail.host and mail.recipients are not set: nobody is to be told"
+        raise ConfigError(msg)
+    asked = [
+        (night, track)
+        for each in arguments["nights"]
+        for night in [nights.find_night(desk.ledger, each["kind"], each["date"])]
+        for track in mails.batch_tracks(desk.ledger.connection, configured=True, night=night["id"])
+    ]
+    wrong = [_refusal(night, track) for night, track in asked]
+    refusals = [text for text in wrong if text]
+    if refusals and len(arguments["nights"]) == 1:
+        raise OperatorError("; ".join(refusals))
+    lines = [
+        text or _intention(night, track) for (night, track), text in zip(asked, wrong, strict=True)
+    ]
+    chosen = [track for (_, track), text in zip(asked, wrong, strict=True) if not text]
+    chosen = [track for track in chosen if track.state not in _DONE]
+    if not arguments["dry_run"]:
+        with desk.ledger.transaction():
+            _carry_out(desk, chosen)
+    return Answer(lines=lines, changed=bool(chosen))
+
+
+def _carry_out(desk: Desk, chosen: Sequence[MailTrack]) -> None:
+    ledger, config = desk.ledger, desk.config.mail
+    fresh = [track for track in chosen if track.state is Track.READY]
+    for number in sorted({track.mail for track in chosen if track.mail is not None}):
+        track = next(track for track in chosen if track.mail == number)
+        if track.state is Track.SENDING:
+            mail_moves.hasten(ledger, number)
+        elif track.was_mailed:
+            mail_moves.try_again(ledger, number, [*config.recipients, *config.copies], _WHY)
+        else:
+            mail_moves.withdraw(ledger, number, f"{_WHY}: it never left, and is composed anew")
+            fresh += [other for other in chosen if other.mail == number]
+    for group in batches_of_mails(fresh, config):
+        mail_moves.want(ledger, group, _WHY)
+
+
+def _refusal(night: Row, track: MailTrack) -> str:
+    """Why no mail can be sent about a batch; '' when one can, or need not."""
+    name = _name(night, track)
+    if track.state is Track.CHANGED:
+        return (
+            f"{name}: the archive was told another manifest than the present one, and vampd"
+            f" never sends a second: write to them, then `vampd ack {night['date']} --force --why`"
+        )
+    if track.state in {Track.NOT_YET, Track.FAILED} and not track.is_verified:
+        return f"{name} is {night['status']}: not every file of it is verified at the far end yet"
+    if track.state in {Track.NOT_YET, Track.FAILED} and track.hold:
+        return f"{name} is held: {track.hold}"
+    return ""
+
+
+def _intention(night: Row, track: MailTrack) -> str:
+    name = _name(night, track)
+    if track.state is Track.NONE:
+        return f"{name}: no mail belongs to it"
+    if track.state is Track.ACKNOWLEDGED:
+        return f"{name}: the archive has acknowledged it"
+    if track.state is Track.SENT:
+        return f"{name}: its mail was sent: {track.message_id}"
+    if track.state is Track.SENDING:
+        return f"{name}: its mail is being sent; it is tried again now"
+    if track.was_mailed:
+        return f"{name}: the same mail is sent again, to those who do not have it"
+    return f"{name}: its manifest is mailed"
+
+
+def _ack(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
+    """The archive has acknowledged every batch that it was told of. OperatorError: of none."""
+    every = mails.batch_tracks(desk.ledger.connection, configured=True, night=night["id"])
+    if arguments.get("revoke"):
+        return _revoke(desk, night, every, arguments)
+    chosen = list(_to_acknowledge(night, every, force=bool(arguments.get("force"))))
+    if not chosen:
+        return Answer(lines=["the archive's word is recorded already"], changed=False)
+    lines = [f"{_name(night, track)}: acknowledged by the archive" for track in chosen]
+    if not arguments["dry_run"]:
+        with desk.ledger.transaction():
+            for track in chosen:
+                if track.state is Track.CHANGED and track.acked_us is not None:
+                    mail_moves.revoke(desk.ledger, track, "acknowledged anew")
+                mail_moves.acknowledge(
+                    desk.ledger, track, arguments.get("note"), arguments.get("why")
+                )
+    return Answer(lines=lines, changed=True)
+
+
+def _to_acknowledge(night: Row, every: Sequence[MailTrack], *, force: bool) -> Iterator[MailTrack]:
+    pending = [track for track in every if track.state is not Track.ACKNOWLEDGED]
+    told = [track for track in pending if track.was_mailed and track.state is not Track.CHANGED]
+    if told or not pending:
+        return iter(told)
+    first = pending[0]
+    if first.state is Track.NONE:
+        msg = f"{nights.label(night)}: no mail belongs to it, so there is nothing to acknowledge"
+        raise OperatorError(msg)
+    if not force:
+        state = "another manifest was mailed" if first.state is Track.CHANGED else "never mailed"
+        msg = (
+            f"{_name(night, first)}: {state} ({first.state}). Raw data may be deleted on this word:"
+            " if the archive has these very files, say --force --why TEXT"
+        )
+        raise OperatorError(msg)
+    return iter(pending)
+
+
+def _revoke(
+    desk: Desk, night: Row, every: Sequence[MailTrack], arguments: Mapping[str, Any]
+) -> Answer:
+    acked = [track for track in every if track.acked_us is not None]
+    if not acked:
+        return Answer(lines=["nothing of it is acknowledged"], changed=False)
+    if not arguments["dry_run"]:
+        with desk.ledger.transaction():
+            for track in acked:
+                mail_moves.revoke(desk.ledger, track, arguments["why"])
+    lines = [f"{_name(night, track)}: not acknowledged any more" for track in acked]
+    return Answer(lines=lines, changed=True)
+
+
+def _name(night: Row, track: MailTrack) -> str:
+    name = nights.label(night)
+    return name if track.batch == 1 else f"{name}, supplement {track.batch}"
+
+
+ORDERS: dict[str, Order] = {"ack": _ack}
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {"mail": _send}
