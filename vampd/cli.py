@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "release": "Let a held night go on.",
     "quarantine": "List a night's bad files, and decide about them.",
     "abandon": "Give a night up; keep its raw files.",
+    "rebuild-raw": "Make raw files again, bit for bit, from what was delivered.",
     "import-legacy": "Take over what the earlier pipeline left.",
     "manifest": "Print a night's manifest, or mail it to the archive team.",
     "ack": "Record that the archive has a night's files.",
