@@ -102,6 +102,11 @@ def time_text(us: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UT ({there:%Y-%m-%d %H:%M} HST)"
 
 
+def minute_text(us: int) -> str:
+    """A time to the minute: `2025-11-06 05:10 UT`."""
+    return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%Y-%m-%d %H:%M} UT"
+
+
 def clock_text(us: int) -> str:
     """A time of about now: `05:10 UT`."""
     return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%H:%M} UT"
@@ -159,5 +164,10 @@ def paragraph(label: str, text: str, width: int = WIDTH) -> str:
 
 
 def echo_json(answer: Mapping[str, Any]) -> None:
-    """Print *answer* for programs. `schema` tells them when a field changes its meaning."""
-    click.echo(json.dumps({"schema": 1, **answer}, indent=2))
+    """Print *answer* for programs."""
+    click.echo(json_text(answer))
+
+
+def json_text(answer: Mapping[str, Any]) -> str:
+    """*answer* for programs. `schema` tells them when a field changes its meaning."""
+    return json.dumps({"schema": 1, **answer}, indent=2)

@@ -86,8 +86,38 @@ def check_size(header: RawHeader, size_bytes: int, *, path: str) -> None:
         raise InputError(msg, path=path)
 
 
+def read_cards(
+    descriptor: int, path: str, *, offset: int = 0, begins: str = "SIMPLE"
+) -> tuple[tuple[str, ...], int]:
+    """The cards of the header at *offset* before its END, and the offset of the block after it.
+
+    InputError: there is none whose first card is *begins*, or it is damaged. *path* is for messages.
+    """
+    cards: list[str] = []
+    for block_number in range(_MAX_BLOCKS):
+        block = os.pread(descriptor, BLOCK_BYTES, offset + block_number * BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            msg = f"{path}: ends after {block_number} whole header blocks, without an END card"
+            raise InputError(msg, path=path)
+        if not _PRINTABLE.fullmatch(block):
+            msg = (
+                f"{path}: header block {block_number + 1} holds bytes that are not printable ASCII"
+            )
+            raise InputError(msg, path=path)
+        for start in range(0, BLOCK_BYTES, CARD_LENGTH):
+            card = block[start : start + CARD_LENGTH]
+            if card == _END:
+                return tuple(cards), offset + (block_number + 1) * BLOCK_BYTES
+            cards.append(card.decode("ascii"))
+            if len(cards) == 1 and not cards[0].startswith(f"{begins:<8}="):
+                msg = f"{path}: not a FITS file: begins with {cards[0][:30]!r}"
+                raise InputError(msg, path=path)
+    msg = f"{path}: no END card within {_MAX_BLOCKS} header blocks"
+    raise InputError(msg, path=path)
+
+
 def _read(descriptor: int, path: str) -> RawHeader:
-    cards, data_offset = _cards(descriptor, path)
+    cards, data_offset = read_cards(descriptor, path)
     values = _Values(cards, path)
     values.demand("SIMPLE", "T")
     values.demand("BITPIX", str(8 * PIXEL_BYTES))
@@ -107,31 +137,6 @@ def _read(descriptor: int, path: str) -> RawHeader:
     if header.expected_size_bytes > _MAX_FILE_BYTES:
         values.refuse("NAXIS3", f"a cube of at most {_MAX_FILE_BYTES} bytes")
     return header
-
-
-def _cards(descriptor: int, path: str) -> tuple[tuple[str, ...], int]:
-    """The cards before END, and the offset of the block that follows them."""
-    cards: list[str] = []
-    for block_number in range(_MAX_BLOCKS):
-        block = os.pread(descriptor, BLOCK_BYTES, block_number * BLOCK_BYTES)
-        if len(block) < BLOCK_BYTES:
-            msg = f"{path}: ends after {block_number} whole header blocks, without an END card"
-            raise InputError(msg, path=path)
-        if not _PRINTABLE.fullmatch(block):
-            msg = (
-                f"{path}: header block {block_number + 1} holds bytes that are not printable ASCII"
-            )
-            raise InputError(msg, path=path)
-        for start in range(0, BLOCK_BYTES, CARD_LENGTH):
-            card = block[start : start + CARD_LENGTH]
-            if card == _END:
-                return tuple(cards), (block_number + 1) * BLOCK_BYTES
-            cards.append(card.decode("ascii"))
-            if len(cards) == 1 and not cards[0].startswith("SIMPLE  ="):
-                msg = f"{path}: not a FITS file: begins with {cards[0][:30]!r}"
-                raise InputError(msg, path=path)
-    msg = f"{path}: no END card within {_MAX_BLOCKS} header blocks"
-    raise InputError(msg, path=path)
 
 
 class _Values:

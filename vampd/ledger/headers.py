@@ -1,0 +1,187 @@
+"""The table of headers: a row for each raw cube and each output, a column for each card.
+
+It lies in a file of its own beside the ledger, `headers.sqlite3`, for it is large and can be
+read again from the files at any time. Names of its own columns have more than eight characters,
+as no FITS keyword has (FITS standard 4.0, section 4.1.2.1).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import OperatorError, UsageError
+from vampd.ledger.connection import Ledger, Row
+
+HEADERS_NAME = "headers.sqlite3"
+
+#: Columns that are no cards.
+OWN_COLUMNS = ("night_kind", "night_date", "file_path", "file_kind")
+
+_MOST_FILES = 200  # a worker reads so many headers in a tenth of a second
+_MOST_COLUMNS = 1900  # of SQLite's 2000
+
+_MAKE = """
+create table if not exists header (
+    night_kind text not null,
+    night_date text not null,
+    file_path text not null,
+    file_kind text not null,
+    primary key (night_date, night_kind, file_path)
+)
+"""
+
+
+def due(ledger: Ledger) -> dict[str, Any] | None:
+    """The next files whose headers are to be read, of one night; None when there are none."""
+    for kind, query in _QUERIES.items():
+        first = ledger.row(f"{query} order by id limit 1")
+        if first is None:
+            continue
+        night = ledger.row("select * from night where id = ?", [first["night"]])
+        assert night is not None
+        rows = ledger.rows(f"{query} and night = ? order by id limit ?", [night["id"], _MOST_FILES])
+        files = [{"id": row["id"], "kind": kind, "path": row["path"]} for row in rows]
+        return {"night": night["id"], "folder": night["folder"], "files": files}
+    if ledger.value("select 1 from header_gone limit 1"):
+        return {"night": None, "folder": "/", "files": []}
+    return None
+
+
+_QUERIES = {
+    "raw": (
+        "select id, night, path from raw_file where headed = 0 and role = 'cube'"
+        " and state in ('whole', 'quarantined')"
+    ),
+    "output": (
+        "select id, night, 'vgen2/' || coalesce('VMPA' || printf('%08d', frame_id), name)"
+        " || '.fits.fz' as path from output where headed = 0 and state in ('built', 'verified')"
+    ),
+}
+
+
+def record(ledger: Ledger, path: Path, job: Mapping[str, Any], read: Sequence[Any]) -> None:
+    """Keep the headers that were *read* in the file *path*, and that they were."""
+    nights = {row["id"]: row for row in ledger.rows("select * from night")}
+    with closing(_open(path)) as book, book:
+        for row in ledger.rows("select * from header_gone"):
+            _forget(book, nights[row["night"]], row["path"])
+        for file in read:
+            if file["cards"] is not None:
+                _store(book, nights[job["night"]], file)
+    ledger.execute("delete from header_gone")
+    for file in read:
+        table = "raw_file" if file["kind"] == "raw" else "output"
+        ledger.update(table, file["id"], headed=1 if file["cards"] is not None else 2)
+
+
+def ask_anew(ledger: Ledger) -> None:
+    """The table is lost: every header is to be read again."""
+    for table in ("raw_file", "output"):
+        ledger.execute(f"update {table} set headed = 0 where headed != 0")  # noqa: S608
+
+
+def give_up(ledger: Ledger, job: Mapping[str, Any]) -> None:
+    """These files killed who read them: they are not asked for again."""
+    for file in job["files"]:
+        table = "raw_file" if file["kind"] == "raw" else "output"
+        ledger.update(table, file["id"], headed=2)
+
+
+def columns(book: sqlite3.Connection) -> list[str]:
+    """The columns of the table: its own, then every card that any file ever had."""
+    return [row[1] for row in book.execute("pragma table_info(header)")]
+
+
+def select(
+    path: Path,
+    nights: Iterable[tuple[str, str]],
+    *,
+    wanted: Sequence[str] = (),
+    preferred: Sequence[str] = (),
+    where: str = "",
+    file_kind: str = "",
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The columns *wanted* of the files of *nights*, each (kind, date), in order; with their names.
+
+    Without them: those of *preferred* that are there; without these, all. *where* is an expression
+    of SQL. OperatorError: no header was read yet. UsageError: there is no such column, or SQLite
+    does not understand *where*.
+    """
+    if not path.exists():
+        msg = f"{path}: no header was read yet; the daemon reads them as files become whole"
+        raise OperatorError(msg)
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
+        known = columns(book)
+        names = [_known(name, known) for name in wanted]
+        names = names or [name for name in preferred if name in known] or known
+        chosen = list(nights)
+        query = (
+            f"select {', '.join(map(_quoted, names))} from header where (night_kind, night_date)"  # noqa: S608
+            f" in (values {', '.join(['(?, ?)'] * len(chosen))})"
+            f" and (file_kind = ? or ? = '') and ({where or 'true'})"
+            " order by night_date, night_kind, file_kind desc, file_path"
+        )
+        values = [word for night in chosen for word in night]
+        try:
+            return names, book.execute(query, [*values, file_kind, file_kind]).fetchall()
+        except sqlite3.Error as error:
+            msg = (
+                f"--where {where!r}: {error}; a card is named in double quotes,"
+                " a text stands in single ones: \"RET-ANG1\" > 3 and OBJECT = 'M 31'"
+            )
+            raise UsageError(msg) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    book = sqlite3.connect(path, timeout=30)
+    book.execute("pragma journal_mode = wal")
+    book.execute(_MAKE)
+    return book
+
+
+def _store(book: sqlite3.Connection, night: Row, file: Mapping[str, Any]) -> None:
+    values: dict[str, Any] = {
+        "night_kind": night["kind"],
+        "night_date": night["date"],
+        "file_path": file["path"],
+        "file_kind": file["kind"],
+    }
+    known = set(columns(book))
+    for keyword, value in file["cards"].items():
+        if keyword not in known and len(known) < _MOST_COLUMNS:
+            book.execute(f"alter table header add column {_quoted(keyword)}")
+            known.add(keyword)
+        if keyword in known:
+            values[keyword] = value
+    names = ", ".join(map(_quoted, values))
+    places = ", ".join(["?"] * len(values))
+    book.execute(
+        f"insert or replace into header ({names}) values ({places})",  # noqa: S608
+        list(values.values()),
+    )
+
+
+def _forget(book: sqlite3.Connection, night: Row, path: str) -> None:
+    book.execute(
+        "delete from header where night_kind = ? and night_date = ? and file_path = ?",
+        [night["kind"], night["date"], path],
+    )
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    for column in known:
+        if column.lower() == name.lower():
+            return column
+    import difflib
+
+    near = difflib.get_close_matches(name.upper(), known, n=1)
+    msg = f"{name}: no header has such a card{f'; did you mean {near[0]}?' if near else ''}"
+    raise UsageError(msg)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
