@@ -237,6 +237,7 @@ ORDERS: dict[str, Order] = {
     "abandon": _abandon,
     **orders_mail.ORDERS,
     **orders_hooks.ORDERS,
+    **orders_ids.ORDERS,
     **proofs.ORDERS,
 }
 
@@ -244,4 +245,3 @@ ORDERS_OF_ALL: dict[str, OrderOfAll] = {
     **orders_legacy.ORDERS_OF_ALL,
     **orders_mail.ORDERS_OF_ALL,
 }
-    **orders_ids.ORDERS,
