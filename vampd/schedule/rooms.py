@@ -58,8 +58,8 @@ def _prepare_build(ledger: Ledger, config: Config, night: Row, unit: str) -> Any
     return build_jobs.prepare(ledger, night, unit, config.compress.tiles)
 
 
-def _prepare_manifest(ledger: Ledger, _config: Config, night: Row, _unit: str) -> Any:
-    return manifest.prepare(ledger, night)
+def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+    return manifest.prepare(ledger, night, digests=config.manifest.digests)
 
 
 def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:

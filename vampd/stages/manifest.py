@@ -64,7 +64,7 @@ class ChecksumsJob(TypedDict):
     files: list[ListedFile]
 
 
-def prepare(ledger: Ledger, night: Row) -> ManifestJob:
+def prepare(ledger: Ledger, night: Row, *, digests: bool = False) -> ManifestJob:
     """The lists of a night's batch of which all outputs are built."""
     planned = outputs.outputs_of_batch(ledger, night["id"])
     files: list[NumberedFile] = [
@@ -83,7 +83,7 @@ def prepare(ledger: Ledger, night: Row) -> ManifestJob:
         "changes": [
             {"name": row["name"], "frame_id": frame_id_text(row["frame_id"])} for row in planned
         ],
-        "digests": False,
+        "digests": digests,
         "batch": night["batch"],
     }
 
