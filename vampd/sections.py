@@ -41,9 +41,9 @@ MAIL_NAMES = frozenset(
 #: What a word of a command in [hooks] may name, in braces.
 HOOK_NAMES = frozenset({"night", "kind", "folder", "batch"})
 
-_SUBJECT = "VAMPIRES {nights}: {files} files for the archive"
+_SUBJECT = "VAMPIRES {nights}: {files} for the archive"
 _TEXT = (
-    "The files of {nights} are complete: {files} files of {size} in all, {first} to {last}.\n"
+    "The files of {nights} are complete: {files} of {size} in all, {first} to {last}.\n"
     "They lie on {data_host}, at the paths that the attached {manifest} lists\n"
     "(SHA-256 {digest}).\n\n"
     "{list}\n\n"

@@ -173,7 +173,7 @@ def _meanings(
     frame_ids = sorted(row[0].decode() for row in rows)
     return {
         "nights": _names(job["parts"]),
-        "files": str(len(rows)),
+        "files": _count(rows),
         "size": _size(rows),
         "first": frame_ids[0],
         "last": frame_ids[-1],
@@ -194,7 +194,11 @@ def _names(parts: Sequence[MailPart]) -> str:
 def _line(part: MailPart, manifest: bytes) -> str:
     rows = [row.split(b"|") for row in _rows(manifest)]
     frame_ids = sorted(row[0].decode() for row in rows)
-    return f"{_names([part])}: {len(rows)} files, {_size(rows)}, {frame_ids[0]} to {frame_ids[-1]}"
+    return f"{_names([part])}: {_count(rows)}, {_size(rows)}, {frame_ids[0]} to {frame_ids[-1]}"
+
+
+def _count(rows: Sequence[Sequence[bytes]]) -> str:
+    return f"{len(rows)} file" + ("s" if len(rows) > 1 else "")
 
 
 def _size(rows: Sequence[Sequence[bytes]]) -> str:
