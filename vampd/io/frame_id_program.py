@@ -44,8 +44,11 @@ class Reply:
     error: str = ""  #: why it is no answer
 
 
-def ask(command: Sequence[str], *, count: int, deadline_seconds: float) -> Reply:
-    """Run *command* once and take what it prints for frame IDs; never raises VampdError."""
+def ask(command: Sequence[str], *, name: str, count: int, deadline_seconds: float) -> Reply:
+    """Run *command* once and take what it prints for frame IDs; never raises VampdError.
+
+    *name* is what messages call it.
+    """
     if shutil.which(command[0]) is None:
         error = f"{command[0]} is not installed here, or may not be run"
         return Reply(ending=Ending.NOTHING_AT_ALL, error=error)
@@ -53,7 +56,7 @@ def ask(command: Sequence[str], *, count: int, deadline_seconds: float) -> Reply
 
     def keep(line: bytes) -> None:
         if len(lines) > _MOST_LINES * count + 10:
-            msg = f"{command[0]} printed more than {len(lines)} lines, and {count} were asked for"
+            msg = f"{name} printed more than {len(lines)} lines, and {count} were asked for"
             raise OperatorError(msg)
         lines.append(printable(line[:_LONGEST_LINE]))
 
@@ -64,7 +67,7 @@ def ask(command: Sequence[str], *, count: int, deadline_seconds: float) -> Reply
     except VampdError as error:
         return Reply(ending=Ending.UNCLEAR, lines=tuple(lines), error=str(error))
     ending = _ENDINGS.get(finished.code, Ending.UNCLEAR)
-    said = f"{command[0]} exited {finished.code}:\n{finished.stderr_tail}".rstrip(":\n")
+    said = f"{name} exited {finished.code}:\n{finished.stderr_tail}".rstrip(":\n")
     if ending is not Ending.ANSWERED and ending is not Ending.UNCLEAR and lines:
         said = f"{said}\nand yet it printed {len(lines)} lines"
         ending = Ending.UNCLEAR

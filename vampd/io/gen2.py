@@ -32,7 +32,7 @@ from vampd.io.frame_id_program import NOTHING_AT_ALL, NOTHING_YET
 _UNCLEAR = 70  # EX_SOFTWARE of sysexits.h; any status that is not spoken of will do
 _INSTRUMENT = "VAMPIRES"
 _FRAME_TYPE = "A"
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.1
 _MOST_BYTES = 1 << 20
 
 #: What a call raises that was sent, and not answered as it should be. Whatever else may be

@@ -35,7 +35,7 @@ def frame_id_number(text: str) -> int | None:
 
 
 def parse_range(text: str) -> list[int]:
-    """The numbers of `FIRST..LAST`, of `ID,ID`, or of both, ascending. UsageError: it is neither."""
+    """The numbers of `FIRST..LAST`, of `ID,ID`, or of both, ascending. UsageError: of neither."""
     found: set[int] = set()
     for part in text.split(","):
         first, sign, last = (word.strip() for word in part.partition(".."))

@@ -25,10 +25,10 @@ def _adopt(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
         if set(dealt) <= _numbers_of(ledger, night):
             return Answer(lines=["these frame IDs are the night's already"], changed=False)
         raise OperatorError(_nothing_open(night))
-    _refuse_impossible(ledger, night, request, dealt)
+    _refuse_impossible(ledger, request, dealt)
     lines = [
-        f"{len(dealt)} frame IDs, {frame_id_text(dealt[0])} to {frame_id_text(dealt[-1])},"
-        f" are taken as dealt; {request['count']} were asked for",
+        f"{frame_id_text(dealt[0])} to {frame_id_text(dealt[-1])} are taken as dealt",
+        f"{len(dealt)} frame IDs, and {request['count']} were asked for",
         "it goes on with them",
     ]
     if not arguments["dry_run"]:
@@ -72,8 +72,7 @@ def _skip(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
         return Answer(lines=["it has its frame IDs: no night waits for it"], changed=False)
     lines = [
         "younger nights no longer wait for its frame IDs",
-        "when it gets its own they may come after theirs: an exception, which `vampd ids audit`"
-        " lists with its reason",
+        "its own may come after theirs: an exception, which `vampd ids audit` lists",
     ]
     if not arguments["dry_run"]:
         why = arguments["why"]
@@ -82,7 +81,7 @@ def _skip(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     return Answer(lines=lines, changed=True)
 
 
-def _refuse_impossible(ledger: Ledger, night: Row, request: Row, dealt: list[int]) -> None:
+def _refuse_impossible(ledger: Ledger, request: Row, dealt: list[int]) -> None:
     if len(dealt) > request["count"]:
         msg = f"{len(dealt)} frame IDs are more than the {request['count']} that were asked for"
         raise OperatorError(msg)

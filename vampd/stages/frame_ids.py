@@ -63,7 +63,12 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         )
         return {**done, "found": found}
     if job["do"] == "ask":
-        reply = ask(job["command"], count=job["count"], deadline_seconds=job["deadline_seconds"])
+        reply = ask(
+            job["command"],
+            name=job["name"],
+            count=job["count"],
+            deadline_seconds=job["deadline_seconds"],
+        )
         return {**done, "request": job["request"], "count": job["count"], "reply": reply}
     return done
 
@@ -140,14 +145,15 @@ def _keep_look(ledger: Ledger, night: Row, found: Any) -> None:
 def _question(settings: FrameIds, count: int) -> dict[str, Any]:
     """The program that asks for *count* numbers, and its deadline."""
     seconds = settings.deadline_seconds
+    job = {"name": issuer_of(settings), "count": count}
     if settings.issuer == "command":
         command = [word.replace("{count}", str(count)) for word in settings.command]
-        return {"command": command, "count": count, "deadline_seconds": seconds}
+        return {**job, "command": command, "deadline_seconds": seconds}
     command = [
         *(sys.executable, "-m", "vampd.io.gen2", settings.gen2_route),
         *(str(settings.gen2_name_service), str(count), str(seconds), str(settings.gen2_file)),
     ]
-    return {"command": command, "count": count, "deadline_seconds": seconds + _KILL_SECONDS}
+    return {**job, "command": command, "deadline_seconds": seconds + _KILL_SECONDS}
 
 
 def _take_reply(ledger: Ledger, task: Row, night: Row, result: Mapping[str, Any]) -> str | None:
