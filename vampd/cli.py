@@ -33,6 +33,7 @@ _COMPLETING = "_VAMPD_COMPLETE"
 COMMANDS: Mapping[str, str] = {
     "status": "Where every night is.",
     "show": "All that is known of a night.",
+    "explain": "Why a night is where it is, and what to type.",
     "files": "The files of a night.",
     "headers": "Header cards of a night's files as a table.",
     "audit": "Prove that every frame of a night is in exactly one place.",
@@ -53,6 +54,7 @@ COMMANDS: Mapping[str, str] = {
     "manifest": "Print a night's manifest, or mail it to the archive team.",
     "ack": "Record that the archive has a night's files.",
     "run": "The daemon.",
+    "shadow-report": "How the earlier pipeline's result differs from the plan.",
     "demo": "See a whole simulated night go through.",
     "simulate": "Write a night as the cameras do.",
     "doctor": "Check everything that vampd needs.",

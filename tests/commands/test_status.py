@@ -40,7 +40,7 @@ def test_a_fresh_install_has_no_night_yet(tmp_path: Path) -> None:
 
     screen = site.said("status")
     assert "no night yet" in screen
-    assert "daemon not running, and never did" in screen
+    assert "daemon not running; it never did" in screen
     answer = site.answer("status")
     assert answer["nights"] == []
     assert answer["daemon"]["running"] is False
@@ -276,15 +276,13 @@ def test_the_daemon_runs_when_somebody_holds_the_lock(site: Site) -> None:
     assert "  up " in screen
     assert "not running" not in screen
     assert (stopped["running"], stopped["pid"]) == (False, None)
-    assert "daemon not running; ended unasked, last heard of 2025-11-06 15:00:00 UT" in site.said(
-        "status"
-    )
+    assert "ended unasked;\nlast heard 2025-11-06 15:00:00 UT" in site.said("status")
 
 
 def test_a_daemon_that_stopped_says_since_when(site: Site) -> None:
     site.daemon(stopped=True)
 
-    assert "daemon not running since 2025-11-06 15:00:00 UT (2025-11-06 05:00 HST)" in site.said(
+    assert "daemon not running; stopped 2025-11-06 15:00:00 UT (2025-11-06 05:00 HST)" in site.said(
         "status"
     )
 

@@ -19,7 +19,12 @@ _STOPS: Mapping[str, re.Pattern[str]] = {
     ),
     "disk low": re.compile(r"GB free at (?P<root>/.*), \S+ are kept for the cameras"),
     "raw unread": re.compile(r"^\d+ raw files? to be read through"),
-    "older night": re.compile(r"^frame IDs of archive (?P<older>\d{8}), which is older"),
+    "older night stuck": re.compile(
+        r"^frame IDs of archive (?P<older>\d{8}), which is older and (?P<older_status>failed|held)"
+    ),
+    "older night": re.compile(
+        r"^frame IDs of archive (?P<older>\d{8}), which is older and (?P<older_status>\w+)"
+    ),
 }
 _AWAITED: Mapping[str, re.Pattern[str]] = {
     "collecting: date": re.compile(r"^the end of its UTC date"),

@@ -66,7 +66,7 @@ def _tried_again(because: str) -> Explanation:
 def _held(because: str, decide: str, command: str) -> Explanation:
     return Explanation(
         because=because,
-        awaits=f"It waits for a decision: {decide}.",
+        awaits=f"It waits for a person: {decide}.",
         who=OPERATOR,
         next_step=f"{decide}; then: {command}",
         command=command,
@@ -196,7 +196,15 @@ _STOPPED: dict[str, Explanation] = {
     ),
     "older night": Explanation(
         because="Frame IDs are dealt in the order of the dates, and archive {older} stands before"
-        " it.",
+        " it, which is {older_status}.",
+        awaits=f"It waits until that night has its IDs, or is empty or abandoned. {_BY_ITSELF}",
+        who=NOBODY,
+        next_step="nothing: the older night goes first; vampd explain {older} --kind archive",
+        command="vampd explain {older} --kind archive",
+    ),
+    "older night stuck": Explanation(
+        because="Frame IDs are dealt in the order of the dates, and archive {older} stands before"
+        " it, which is {older_status}.",
         awaits="It waits until that night has its IDs, or is empty or abandoned.",
         who=OPERATOR,
         next_step="finish the older night: vampd explain {older} --kind archive",
@@ -207,7 +215,7 @@ _STOPPED: dict[str, Explanation] = {
 _HOLDS: dict[str, Explanation] = {
     "hold: restored": _held(
         "It was restored: what vampd had made of it is deleted; its raw files are as they were.",
-        "whether it shall be collected and processed anew",
+        "decide whether it shall be collected and processed anew",
         _RELEASE,
     ),
     "hold: being restored": _held(
@@ -239,7 +247,7 @@ _HOLDS: dict[str, Explanation] = {
     ),
     "hold: order": _held(
         "Somebody ordered that no more work of it be begun.",
-        "whether the reason for the hold still stands",
+        "decide whether the reason for the hold still stands",
         _RELEASE,
     ),
 }

@@ -13,7 +13,7 @@ from vampd.states import STAGES_OF, Kind, NightStatus, Stage, TaskState
 #: From so many columns on there is room for bytes and for a word on each night.
 WIDE = 116
 
-_DATE, _STATUS, _NUMBER, _SIZE = 8, 9, 5, 8
+_DATE, _STATUS, _NUMBER, _SIZE = 8, 10, 5, 8
 _LEAST = 5  # "100 %", "done ", "FAIL "
 
 #: Longer names than fit a heading.
@@ -30,7 +30,7 @@ def grid(
     line = f"{'date':<{_DATE}} {'status':<{_STATUS}} {heads} "
     line += " ".join(f"{name:>{_NUMBER}}" for name in ("cubes", "bad", "late"))
     if screen.width >= WIDE:
-        line += f" {'made':>{_NUMBER}} {'raw':>{_SIZE}}  what"
+        line += f" {'raw':>{_SIZE}}  what"
     yield line.rstrip()
     for summary in summaries:
         yield _line(summary, running, screen).rstrip()
@@ -49,10 +49,8 @@ def _line(summary: Summary, running: Sequence[Progress], screen: Screen) -> str:
     if screen.width < WIDE:
         return line
     size = size_text(summary.amounts.raw) if summary.amounts.raw else "-"
-    line += f" {summary.outputs or '-':>{_NUMBER}} {size:>{_SIZE}}"
-    plain = _DATE + _STATUS + len(" ".join(" " * _width(stage) for stage in summary.stages))
-    room = screen.width - (plain + 3 + 3 * _NUMBER + 2 + _NUMBER + _SIZE + 2) - 2
-    return f"{line}  {_shortened(_word_on(summary, running), room)}"
+    line += f" {size:>{_SIZE}}  "
+    return line + _shortened(_word_on(summary, running), screen.width - screen.length(line))
 
 
 def _word_on(summary: Summary, running: Sequence[Progress]) -> str:

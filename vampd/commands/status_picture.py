@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from vampd.ledger.activity import (
     progress,
     queue,
 )
-from vampd.ledger.mails import tracks
 from vampd.ledger.past import daemon_at, nights_at, summarise_at
 from vampd.ledger.reading import Reader, has_ledger, reading
 from vampd.ledger.summaries import (
@@ -145,7 +143,7 @@ def take(config: Config, wish: Wish, *, now_us: int) -> Picture:
 
 def host_name() -> str:
     """The name of the machine that this runs on, without its domain."""
-    return socket.gethostname().partition(".")[0]
+    return os.uname().nodename.partition(".")[0]
 
 
 def _fresh(roots: tuple[RootView, ...], now_us: int) -> Picture:
@@ -296,6 +294,9 @@ def _disks(
 def _mail(ledger: Reader, config: Config) -> dict[str, int] | None:
     if not config.mail.is_configured:
         return None
+    # Late: where nobody is told of nights, nothing of mails is needed.
+    from vampd.ledger.mails import tracks
+
     counts: dict[str, int] = {}
     for track in tracks(ledger, configured=True).values():
         counts[track.state] = counts.get(track.state, 0) + 1

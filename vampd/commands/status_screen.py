@@ -15,6 +15,7 @@ from vampd.commands.screen import (
     clock_text,
     count_text,
     duration_text,
+    minute_text,
     paragraph,
     size_text,
     time_text,
@@ -34,7 +35,12 @@ _QUIET = FINAL | {NightStatus.COLLECTING}
 
 
 def lines(picture: Picture, screen: Screen) -> Iterator[str]:
-    """The whole screen."""
+    """The whole screen, line by line."""
+    for block in _blocks(picture, screen):
+        yield from block.split("\n")
+
+
+def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
     yield from _head(picture, screen)
     if picture.at_us is None:
         yield from _wrapped(_surroundings(picture, screen), screen)
@@ -76,14 +82,16 @@ def _head(picture: Picture, screen: Screen) -> Iterator[str]:
     now = time_text(picture.now_us)
     if not picture.daemon_runs:
         yield f"{title}  {now}"
-        yield screen.word("bad", text="daemon not running") + _ended(picture)
+        yield from _wrapped(
+            [screen.word("bad", text="daemon not running"), *_ended(picture)], screen
+        )
         return
     if daemon is None:
         yield f"{title}  {now}"
         return
     up = f"up {duration_text(picture.now_us - daemon.started_us)}"
     if screen.width >= WIDE:
-        up += f" since {time_text(daemon.started_us)}"
+        up += f" since {minute_text(daemon.started_us)}"
     yield f"{title}  {now}  {screen.word('ok', text=up)}"
 
 
@@ -98,13 +106,13 @@ def _past_daemon(picture: Picture) -> Iterator[str]:
     yield "space, mail, speeds and what was to come next are in no event: not shown"
 
 
-def _ended(picture: Picture) -> str:
+def _ended(picture: Picture) -> list[str]:
     daemon = picture.daemon
     if daemon is None:
-        return ", and never did"
+        return ["it never did"]
     if daemon.stopped_us is not None:
-        return f" since {time_text(daemon.stopped_us)}"
-    return f"; ended unasked, last heard of {time_text(daemon.heard_us)}"
+        return [f"stopped {time_text(daemon.stopped_us)}"]
+    return ["ended unasked", f"last heard {time_text(daemon.heard_us)}"]
 
 
 def _surroundings(picture: Picture, screen: Screen) -> list[str]:
@@ -220,6 +228,9 @@ def _broken(picture: Picture, screen: Screen) -> Iterator[str]:
     for root in picture.roots:
         if not root.present:
             yield from _root_gone(root, screen)
+    for disk in picture.disks:
+        if disk.spare_bytes <= 0:
+            yield from _disk_full(disk, screen)
     both = advice.both_kinds(picture.summaries)
     for summary in picture.summaries:
         if summary.night.status in advice.TOLD and advice.needs_somebody(summary):
@@ -230,7 +241,7 @@ def _daemon_down(picture: Picture, screen: Screen) -> Iterator[str]:
     yield screen.word("bad", text="the daemon is not running")
     what = "nothing is done until it runs; the cameras' files stay where they are"
     yield paragraph("  what  ", what, screen.width)
-    yield paragraph("  safe  ", "everything: what follows is the ledger's word", screen.width)
+    yield paragraph("  safe  ", "all that was done; the ledger's last word follows", screen.width)
     crashed = picture.daemon is not None and picture.daemon.stopped_us is None
     why = "; why it ended: journalctl -u vampd -n 50" if crashed else ""
     yield paragraph("  next  ", f"systemctl start vampd{why}", screen.width)
@@ -247,7 +258,21 @@ def _root_gone(root: RootView, screen: Screen) -> Iterator[str]:
     yield paragraph("  what  ", what, screen.width)
     safe = "vampd touches nothing below it: its nights are paused"
     yield paragraph("  safe  ", safe, screen.width)
-    yield paragraph("  next  ", "mount the disk; it goes on by itself", screen.width)
+    step = "mount the disk; it goes on by itself"
+    if not root.answers:
+        step = "find out why it hangs, or unmount it (umount -l); then restart vampd"
+    yield paragraph("  next  ", step, screen.width)
+
+
+def _disk_full(disk: DiskView, screen: Screen) -> Iterator[str]:
+    yield f"{screen.word('bad', text='FULL')}: disk {disk.path}"
+    free, total = size_text(disk.free_bytes), size_text(disk.total_bytes)
+    what = f"{free} of {total} free: less than is kept for the cameras (disk.keep_free_gb)"
+    yield paragraph("  what  ", what, screen.width)
+    yield paragraph(
+        "  safe  ", "nothing is begun on it, so that the cameras can write", screen.width
+    )
+    yield paragraph("  next  ", "make room on it; vampd goes on by itself", screen.width)
 
 
 def _waiting(picture: Picture, screen: Screen) -> Iterator[str]:
@@ -292,7 +317,8 @@ def _bar(progress: Progress, picture: Picture, screen: Screen) -> str:
         parts.append(f"{size_text(round(progress.bytes_per_second))}/s")
     if (seconds := progress.seconds_left) is not None:
         left = round(seconds * _SECOND_US)
-        parts.append(f"{duration_text(left)} left ({clock_text(picture.now_us + left)})")
+        until = f" ({clock_text(picture.now_us + left)})" if screen.width >= WIDE else ""
+        parts.append(f"{duration_text(left)} left{until}")
     elif progress.since_us is not None:
         parts.append(f"for {duration_text(picture.now_us - progress.since_us)}")
     return "  ".join(parts)

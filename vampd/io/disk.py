@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -109,6 +108,9 @@ def _existing_marker(root: Path) -> str:
 
 def _write_marker(root: Path) -> str:
     """Write the marker beside, then link it, so that it appears whole and replaces nothing."""
+    # Late: `vampd status` reads markers, and writes none; this import takes 3 ms of its 150.
+    import uuid
+
     identifier = str(uuid.uuid4())
     scratch = root / f"{MARKER_NAME}.{identifier}"
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,7 +37,7 @@ class StateLock:
         """
         path = state_directory / LOCK_NAME
         try:
-            text = f"pid {os.getpid()} host {socket.gethostname()}\n".encode()
+            text = f"pid {os.getpid()} host {os.uname().nodename}\n".encode()
             descriptor = _locked_descriptor(path, text)
         except OSError as error:
             msg = f"{path}: {error.strerror}; is the state directory there, and writable?"

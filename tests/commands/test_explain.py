@@ -1,0 +1,360 @@
+"""`vampd explain`: every state and every cause has its paragraph, and the command that goes on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.commands.ledgers import NOW_US, Site
+from tests.commands.status_scenes import running_picture
+from vampd.cli import COMMANDS, group
+from vampd.commands import advice, causes
+from vampd.commands.explanations import EXPLANATIONS, NOBODY, UNKNOWN
+from vampd.io.disk import MarkerState
+from vampd.ledger.summaries import Night, Summary, Trouble
+from vampd.schedule import orders
+from vampd.schedule.dispatch import NightFacts, Standing, standing
+from vampd.states import (
+    STAGES_OF,
+    ErrorClass,
+    Kind,
+    NightStatus,
+    Stage,
+    TaskState,
+)
+from vampd.watch.settle import night_is_over
+
+_ROOT = "/mnt/fuuu/ARCHIVED_DATA"
+
+#: Everything for which a night's work is stopped, as the watching and the dispatching parts say it.
+_PAUSES = {
+    "root absent": [
+        *(
+            f"{_ROOT}: its marker is {state}: not the disk that it was, or not mounted"
+            for state in MarkerState
+            if state is not MarkerState.OK
+        ),
+        f"{_ROOT}: not there, or an empty folder on which nothing is mounted",
+        f"{_ROOT}: cannot mark this root: Read-only file system",
+    ],
+    "disk low": [f"41.2 GB free at {_ROOT}/20251106, 100 are kept for the cameras"],
+}
+
+
+def a_summary(
+    status: NightStatus,
+    *,
+    cause: str | None = None,
+    hold: str | None = None,
+    trouble: Trouble | None = None,
+) -> Summary:
+    night = Night(
+        id=1,
+        kind=Kind.ARCHIVE,
+        date="20251106",
+        folder=f"{_ROOT}/20251106",
+        status=status,
+        cause=cause,
+        hold=hold,
+        seen_us=NOW_US,
+        last_change_us=NOW_US,
+        closed_us=None,
+        closed_by=None,
+        safe_us=None,
+        changed_us=NOW_US,
+        changed_by="vampd",
+    )
+    return Summary(
+        night=night,
+        stages={},
+        trouble=trouble,
+        raw_files=1,
+        quarantined=0,
+        late=0,
+        outputs=0,
+        built=0,
+        verified=0,
+        batches=1,
+    )
+
+
+def a_trouble(stage: Stage, error_class: ErrorClass | None, *, failed: bool) -> Trouble:
+    return Trouble(
+        stage=stage,
+        unit="",
+        error_class=error_class,
+        error="the tool's own words",
+        attempts=2,
+        due_us=0 if failed else NOW_US,
+        failing_since_us=NOW_US,
+        failed=failed,
+    )
+
+
+def facts(**changes: object) -> NightFacts:
+    """A closed archive night at its first stage."""
+    night = NightFacts(
+        number=1,
+        kind=Kind.ARCHIVE,
+        date="20251106",
+        status=NightStatus.READY,
+        hold=None,
+        is_closed=True,
+        waits_for="",
+        pause=None,
+        digests_missing=0,
+        ids_skipped=False,
+        counts={(Stage.SYNC, TaskState.PENDING): 1},
+        troubles=(),
+    )
+    return replace(night, **changes)  # type: ignore[arg-type]
+
+
+def rule(stands: Standing, **more: Trouble | str | None) -> str:
+    summary = a_summary(stands.status, cause=stands.cause, **more)  # type: ignore[arg-type]
+    return causes.rule_of(summary)[0]
+
+
+@pytest.mark.parametrize("status", NightStatus)
+def test_every_status_with_failed_work_of_every_class_has_its_paragraph(
+    status: NightStatus,
+) -> None:
+    for error_class, stage in product([*ErrorClass, None], Stage):
+        trouble = a_trouble(stage, error_class, failed=status is not NightStatus.WAITING)
+
+        found = causes.cause(a_summary(status, trouble=trouble), both_kinds=False)
+
+        assert found.rule != UNKNOWN, (error_class, stage)
+        assert "{" not in f"{found.because}{found.awaits}{found.next_step}{found.command}"
+        assert found.because
+        assert found.awaits
+
+
+@pytest.mark.parametrize(("expected", "pause"), [(k, p) for k, v in _PAUSES.items() for p in v])
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_every_pause_is_known_in_the_words_in_which_it_is_recorded(
+    expected: str, pause: str, *, is_closed: bool
+) -> None:
+    night = facts(pause=pause, is_closed=is_closed)
+
+    assert rule(standing(night, [night])) == expected
+
+
+def test_what_stops_a_night_counts_before_work_that_went_wrong_earlier() -> None:
+    (low,) = _PAUSES["disk low"]
+    summary = a_summary(
+        NightStatus.WAITING,
+        cause=low,
+        trouble=a_trouble(Stage.BUILD, ErrorClass.TRANSIENT, failed=False),
+    )
+
+    assert causes.rule_of(summary)[0] == "disk low"
+    assert "vampd retry" not in advice.next_step(summary, both_kinds=False)
+
+
+def test_reading_and_older_nights_are_known_in_the_dispatchers_words() -> None:
+    reading = facts(digests_missing=3)
+    waiting = facts(
+        counts={(Stage.SYNC, TaskState.DONE): 1, (Stage.FRAME_IDS, TaskState.PENDING): 1}
+    )
+    by_status = {}
+    for status in (NightStatus.RUNNING, NightStatus.FAILED, NightStatus.HELD):
+        older = facts(number=2, date="20251105", status=status)
+        by_status[status] = rule(standing(waiting, [older, waiting]))
+
+    assert rule(standing(reading, [reading])) == "raw unread"
+    assert by_status == {
+        NightStatus.RUNNING: "older night",
+        NightStatus.FAILED: "older night stuck",
+        NightStatus.HELD: "older night stuck",
+    }
+
+
+@pytest.mark.parametrize(
+    ("expected", "now_hours", "quiet", "looks"),
+    [
+        ("collecting: date", 20, 0, 5),
+        ("collecting: quiet", 30, 12 * 60, 5),
+        ("collecting: look", 30, 0, 0),
+    ],
+)
+def test_what_keeps_a_night_open_is_known_in_the_watchers_words(
+    expected: str, now_hours: int, quiet: int, looks: int
+) -> None:
+    from datetime import UTC, date, datetime
+
+    day = date(2025, 11, 6)
+    begin_us = int(datetime(2025, 11, 6, tzinfo=UTC).timestamp()) * 1_000_000
+    end = night_is_over(
+        day,
+        last_change_us=begin_us + 20 * 3_600_000_000,
+        now_us=begin_us + now_hours * 3_600_000_000,
+        unchanged_looks=looks,
+        quiet_minutes=quiet,
+        grace_minutes=60,
+    )
+    night = facts(is_closed=False, waits_for=end.waits_for)
+
+    assert end.waits_for
+    assert rule(standing(night, [night])) == expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "waits_for"),
+    [
+        ("collecting: settle", "vcam1/vcam1_05:10:00.000000000.fits to settle"),
+        ("collecting: unread", "12 cubes to be read, vcam1_05:10:00.000000000 first"),
+        ("collecting", ""),
+    ],
+)
+def test_what_keeps_an_ended_night_open_is_known(expected: str, waits_for: str) -> None:
+    night = facts(is_closed=False, waits_for=waits_for)
+
+    assert rule(standing(night, [night])) == expected
+
+
+def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
+    path = "vcam1/vcam1_05:10:00.000000000.fits"
+    holds = {
+        orders.RESTORED: "hold: restored",
+        "being restored; `vampd restore` finishes it": "hold: being restored",
+        f"raw file changed after the night was closed: {path}": "hold: raw changed",
+        f"raw file gone after the night was closed: {path}": "hold: raw gone",
+        "the observers want to look first": "hold: order",
+    }
+
+    for hold, expected in holds.items():
+        night = facts(hold=hold)
+        assert rule(standing(night, [night]), hold=hold) == expected
+
+
+def test_the_way_out_of_a_changed_raw_file_is_the_file_or_to_give_up() -> None:
+    hold = "raw file changed after the night was closed: vcam1/a.fits"
+    summary = a_summary(NightStatus.HELD, cause=hold, hold=hold)
+
+    found = causes.cause(summary, both_kinds=True)
+
+    assert "vcam1/a.fits" in found.because
+    assert "put the old file back, then: vampd retry 20251106 --kind archive" in found.next_step
+    assert "vampd abandon 20251106 --kind archive --why TEXT" in found.next_step
+    assert "restore" not in found.next_step
+
+
+def test_a_cause_that_nobody_knows_is_said_to_be_unknown() -> None:
+    summary = a_summary(NightStatus.WAITING, cause="the moon")
+
+    assert causes.rule_of(summary)[0] == UNKNOWN
+
+
+def test_every_rule_can_be_reached() -> None:
+    """A rule that no state comes under is a paragraph that nobody will read."""
+    patterns = {*causes._STOPS, *causes._AWAITED, *causes._HOLDS, "hold: order", UNKNOWN}
+    by_status = {str(status) for status in NightStatus}
+    of_classes = {
+        f"{status}: {of or 'no class'}"
+        for status in (NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD)
+        for of in (*ErrorClass, None)
+        if (status, of) != (NightStatus.FAILED, ErrorClass.DETERMINISTIC)
+    }
+    of_stages = {f"failed: {stage}" for stage in Stage}
+    reached = patterns | by_status | of_classes | of_stages
+
+    assert set(EXPLANATIONS) <= reached
+    assert reached - set(EXPLANATIONS) == {
+        str(status) for status in (NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD)
+    }
+
+
+@pytest.mark.parametrize("rule_name", EXPLANATIONS)
+def test_the_commands_that_are_advised_exist_with_their_options(rule_name: str) -> None:
+    found = EXPLANATIONS[rule_name]
+    prose = re.findall(r"`([^`]+)`", f"{found.because} {found.awaits}")
+    text = "; ".join([*prose, found.next_step, found.command or ""])
+
+    for words in re.findall(r"vampd ([a-z]+(?: [^;,.()`]*)?)", text.replace("{name}", "DATE")):
+        name, *rest = words.split()
+        assert name in COMMANDS, words
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= known
+
+
+def test_who_must_act_agrees_with_what_is_to_be_done() -> None:
+    for name, found in EXPLANATIONS.items():
+        if found.who == NOBODY:
+            assert re.match(r"nothing|mount", found.next_step), name
+        else:
+            assert not found.next_step.startswith("nothing"), name
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+    return site
+
+
+def test_the_paragraph_tells_cause_time_attempts_and_command(site: Site) -> None:
+    night = site.night("20251106", "running")
+    site.stages(night, Kind.ARCHIVE, Stage.TRANSFER)
+    site.cube(night, "vcam1_05:10:00.000000000", state="quarantined", reason="no timing file")
+    site.execute(
+        "update task set state = 'failed', error = 'mkdir failed', error_class = 'deterministic',"
+        " attempts = 2, failing_since_us = ? where stage = 'transfer'",
+        NOW_US,
+    )
+    site.execute(
+        "update night set status = 'failed', cause = 'transfer: mkdir failed', why = cause,"
+        " changed_by = 'vampd', changed_us = ? where id = ?",
+        NOW_US + 60_000_000,
+        night,
+    )
+    site.night("20251106", "safe", kind=Kind.ENGINEERING)
+
+    said = re.sub(r"\s+", " ", site.said("explain", "20251106", "--kind", "archive"))
+
+    for words in (
+        "archive 20251106 has been failed since 2025-11-06 16:01:00 UT (2025-11-06 06:01 HST)",
+        "the other machine refused its files",
+        'In its own words: "transfer: mkdir failed".',
+        "It fails since 2025-11-06 16:00:00 UT (2025-11-06 06:00 HST), after 2 attempts.",
+        "An operator must act.",
+        "1 cube quarantined",
+        "But the daemon is not running",
+    ):
+        assert words in said, said
+    assert said.endswith(" vampd retry 20251106 --kind archive ")
+
+
+@pytest.mark.parametrize("status", NightStatus)
+def test_every_status_is_explained_by_the_command_too(site: Site, status: NightStatus) -> None:
+    night = site.night("20251106", status, cause="a cause")
+    site.stages(night, Kind.ARCHIVE, Stage.TRANSFER)
+
+    (said,) = site.answer("explain", "last")["nights"]
+
+    assert said["status"] == status
+    assert said["text"].startswith("archive 20251106 has been ")
+    assert "has been running" in said["text"] or status is not NightStatus.RUNNING
+
+
+def test_the_json_of_status_names_the_same_rule(site: Site) -> None:
+    (low,) = _PAUSES["disk low"]
+    site.night("20251106", "waiting", cause=low)
+
+    (night,) = site.answer("status")["nights"]
+
+    assert night["rule"] == "disk low"
+    assert "make room" in night["next"]
+    assert site.answer("status")["needs_somebody"] == ["daemon", "archive 20251106"]
+    assert running_picture(site).daemon_runs
+
+
+def test_all_kinds_have_their_stages_in_the_table() -> None:
+    assert {stage for stages in STAGES_OF.values() for stage in stages} == set(Stage)
