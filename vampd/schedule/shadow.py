@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,13 @@ from vampd.errors import ConfigError, OperatorError
 from vampd.io.disk import is_mount_point
 from vampd.sections import Config, Control, Root, Watch
 from vampd.states import Kind, Stage
-from vampd.watch.legacy import BACKUP_ENDING
+from vampd.watch.legacy import raw_place
 from vampd.watch.manner import Manner
-from vampd.watch.naming import CAMERA_FOLDERS, Role, classify
+from vampd.watch.naming import CAMERA_FOLDERS
 from vampd.watch.scan import find_nights
 
 _FOLDER = "shadow"
 _SOCKET_PATH_BYTES = 107  # sun_path holds 108, the last of them NUL
-_RAW = frozenset({Role.CUBE, Role.TIMING})
 
 
 def shadow_state(config: Config) -> Path:
@@ -116,23 +114,3 @@ def _renew_night(real: Path, mirrored: Path) -> None:
             scratch.unlink(missing_ok=True)
             scratch.symlink_to(place)
             scratch.replace(link)
-
-
-def raw_place(night: Path, camera: str) -> Path | None:
-    """Where a camera's raw files are: in its folder, or in the earlier pipeline's backup of it.
-
-    Where both are there, the backup from the moment when it holds as many: it is made while the
-    folder is whole, file by file, and the folder is emptied afterwards. The files are the same.
-    """
-    places = [
-        place
-        for place in (night / f"{camera}{BACKUP_ENDING}", night / camera)
-        if place.is_dir() and not place.is_symlink()
-    ]
-    return max(places, key=lambda place: _raw_files(place, camera), default=None)
-
-
-def _raw_files(place: Path, camera: str) -> int:
-    with suppress(OSError):
-        return sum(classify(f"{camera}/{name}").role in _RAW for name in os.listdir(place))  # noqa: PTH208
-    return 0

@@ -29,7 +29,7 @@ class Difference(StrEnum):
     """What can be other in the earlier pipeline's result, and why, where the rule is known."""
 
     LOST_UNMATCHED = "lost: unmatched, in a cube that matched to more than 95 %"
-    LOST_ALONE = "lost: alone in its group"
+    LOST_ALONE = "lost: one frame alone; those before and after it are there"
     LOST_CUBE = "lost: with all of its raw cube"
     LOST = "lost: no known reason"
     TWICE = "in more than one of its cubes"
@@ -153,16 +153,26 @@ def _lost(
     in_source = _per_group(ours.source, np.ones(len(ours), dtype=bool))
     kept = _per_group(ours.source, ~lost)
     matched = _per_group(ours.source, synchronised_there)
-    in_cube = _per_group(ours.cube, np.ones(len(ours), dtype=bool))
     causes = (
         (Difference.LOST_CUBE, kept == 0),
         (Difference.LOST_UNMATCHED, ~ours.synchronised & (matched > _MATCHED_ENOUGH * in_source)),
-        (Difference.LOST_ALONE, in_cube == 1),
+        (Difference.LOST_ALONE, _is_alone(ours, lost)),
         (Difference.LOST, np.ones(len(ours), dtype=bool)),
     )
     for kind, fits in causes:
         yield kind, np.flatnonzero(lost & fits)
         lost = lost & ~fits
+
+
+def _is_alone(frames: Frames, lost: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(frames,): whether neither neighbour in the same raw cube is lost too."""
+    order = np.lexsort((frames.own_us, frames.source))
+    source, gone = frames.source[order], lost[order]
+    both = (source[1:] == source[:-1]) & gone[1:] & gone[:-1]
+    alone = np.ones(len(frames), dtype=bool)
+    alone[order[1:][both]] = False
+    alone[order[:-1][both]] = False
+    return alone
 
 
 def _per_group(group: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:

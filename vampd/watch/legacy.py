@@ -33,6 +33,7 @@ _OWN_FOLDER = ".vampd"
 _MIDWAY = ("vsync", "vsolo1", "vsolo2", "vbad")
 _BACKUPS = [f"{name}{BACKUP_ENDING}" for name in (*CAMERA_FOLDERS, *_MIDWAY, OUTPUT_FOLDER)]
 _SIGNS = frozenset({*_MIDWAY, *_BACKUPS})
+_RAW = frozenset({Role.CUBE, Role.TIMING})
 _FRAME_ID = re.compile(r"VMPA([0-9]{8})")
 _MANIFEST = re.compile(r"manifest_VMP_[0-9A-Za-z_]+\.csv")
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
@@ -134,6 +135,25 @@ def nights_in(folder: Path) -> list[Path]:
         return [folder]
     names = [name for name, status in _entries(folder) if stat.S_ISDIR(status.st_mode)]
     return [folder / name for name in names if night_date(name) is not None]
+
+
+def raw_place(night: Path, camera: str) -> Path | None:
+    """Where a camera's raw files are: in its folder, or in the earlier pipeline's backup of it.
+
+    Where both are there, the backup from the moment when it holds as many: it is made while the
+    folder is whole, file by file, and the folder is emptied afterwards. The files are the same.
+    """
+    places = [
+        place
+        for place in (night / f"{camera}{BACKUP_ENDING}", night / camera)
+        if place.is_dir() and not place.is_symlink()
+    ]
+    return max(places, key=lambda place: _raw_files(place, camera), default=None)
+
+
+def _raw_files(place: Path, camera: str) -> int:
+    names = (name for name, _ in _entries(place))
+    return sum(classify(f"{camera}/{name}").role in _RAW for name in names)
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
