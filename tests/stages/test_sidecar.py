@@ -1,0 +1,250 @@
+"""The sidecar of a batch, and raw cubes made again from it, without a daemon."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.raw_cubes import build_job, write_raw_cube
+from vampd.errors import IntegrityError, OperatorError
+from vampd.stages import build, rebuild, sidecar
+from vampd.stages.rebuild import Rebuilder, Sidecar
+
+_MOST_KIB = 160 * 1024  # the interpreter with numpy and imagecodecs takes 60 MiB of them
+
+
+def noise(frames: int, height: int = 6, width: int = 9) -> NDArray[np.uint16]:
+    cube = np.random.default_rng(7).integers(0, 65536, (frames, height, width))
+    return cube.astype(np.uint16)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    folder = tmp_path / "20251106"
+    (folder / ".vampd" / "scratch").mkdir(parents=True)
+    return folder
+
+
+def build_without(night: Path, cube: Path, rejected: int, tiles: str = "frame") -> dict[str, Any]:
+    """Build an output of all frames but one; what the sidecar must know of the cube."""
+    job = build_job(night, [cube], tiles=tiles)
+    (output,) = job["outputs"]
+    ((number, _, _, count),) = output["segments"]
+    parts = [(0, rejected), (rejected + 1, count - rejected - 1)]
+    output["segments"] = [[number, first, 1, length] for first, length in parts if length]
+    output["acquired_us"] = np.delete(output["acquired_us"], rejected)
+    build.work(job)
+    position, segments = 0, []
+    for _, first, step, length in output["segments"]:
+        segments.append([output["file_name"], position, first, step, length])
+        position += length
+    return {"stored": "cube", "segments": segments, "kept": [[rejected, 1, 1]]}
+
+
+def entry(night: Path, path: Path, **more: Any) -> dict[str, Any]:
+    status = path.stat()
+    return {
+        "path": str(path.relative_to(night)),
+        "state": "whole",
+        "stored": "text",
+        "inode": status.st_ino,
+        "size_bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "sha256": sha256(path) if status.st_size < 1 << 20 else None,
+        **more,
+    }
+
+
+def sidecar_job(night: Path, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "night": str(night),
+        "scratch": str(night / ".vampd" / "scratch"),
+        "kind": "archive",
+        "date": night.name,
+        "batch": 1,
+        "listed": None,
+        "files": sorted(files, key=lambda file: str(file["path"])),
+    }
+
+
+def make(night: Path, cube: Path, **more: Any) -> Path:
+    files = [entry(night, cube, **more), entry(night, cube.with_suffix(".txt"))]
+    made = sidecar.work(sidecar_job(night, files))["sidecar"]
+    assert made["sha256"] == sha256(night / made["path"])
+    return night / str(made["path"])
+
+
+def check_all(night: Path, path: Path) -> None:
+    with closing(Sidecar(path)) as opened, Rebuilder(night, opened) as rebuilder:
+        for name in opened.paths:
+            found = opened.entry(name)
+            assert found.sha256 == sha256(night / name)
+            rebuilder.check(found)
+
+
+@pytest.mark.parametrize("tiles", ["frame", "row"])
+@pytest.mark.parametrize("rejected", [0, 3, 6])
+def test_a_frame_in_no_output_comes_back_from_the_sidecar(
+    night: Path, rejected: int, tiles: str
+) -> None:
+    cube = write_raw_cube(night, list(noise(7)))
+
+    check_all(night, make(night, cube, **build_without(night, cube, rejected, tiles)))
+
+
+def test_bytes_behind_the_pixels_that_are_no_zeros_come_back(night: Path) -> None:
+    cube = write_raw_cube(night, list(noise(5)))
+    with cube.open("r+b") as file:
+        file.seek(-7, 2)
+        file.write(b"strange")
+
+    check_all(night, make(night, cube, **build_without(night, cube, 2)))
+
+
+def test_a_raw_file_of_other_bytes_than_recorded_gets_no_sidecar(night: Path) -> None:
+    cube = write_raw_cube(night, list(noise(5)))
+    text = entry(night, cube.with_suffix(".txt"), sha256="0" * 64)
+
+    with pytest.raises(IntegrityError, match="vcam1_05:10:00"):
+        sidecar.work(sidecar_job(night, [text]))
+
+    assert list((night / ".vampd").rglob("*.tar*")) == []
+
+
+def test_a_quarantined_file_that_cannot_be_read_is_left_out_and_told(night: Path) -> None:
+    cube = write_raw_cube(night, list(noise(5)))
+    bad = entry(night, cube, state="quarantined", stored="whole", sha256=None)
+    cube.write_bytes(b"now it is another")
+
+    made = sidecar.work(sidecar_job(night, [bad, entry(night, cube.with_suffix(".txt"))]))
+
+    assert "vcam1_05:10:00.000000000.fits" in made["reports"][0]
+    with closing(Sidecar(night / made["sidecar"]["path"])) as opened:
+        assert opened.paths == ["vcam1/vcam1_05:10:00.000000000.txt"]
+
+
+def test_a_listed_sidecar_stays_even_when_its_raw_files_are_gone(night: Path) -> None:
+    cube = write_raw_cube(night, list(noise(5)))
+    bad = entry(night, cube, state="quarantined", stored="whole", sha256=None)
+    first = sidecar.work(sidecar_job(night, [bad]))["sidecar"]
+    cube.unlink()
+
+    again = sidecar.work({**sidecar_job(night, []), "listed": first["sha256"]})["sidecar"]
+
+    assert again == first
+    assert sha256(night / first["path"]) == first["sha256"]
+
+
+def test_the_same_files_give_the_same_sidecar(night: Path) -> None:
+    cube = write_raw_cube(night, list(noise(7)))
+    facts = build_without(night, cube, 3)
+    path = make(night, cube, **facts)
+    first = sha256(path)
+    path.unlink()
+
+    assert sha256(make(night, cube, **facts)) == first
+
+
+def _edited_index(path: Path, old: bytes, new: bytes) -> None:
+    """Let the sidecar's index say something else, in valid form."""
+    import io
+    import lzma
+
+    with tarfile.open(path) as tar:
+        members = [(member, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+    with tarfile.open(path, "w") as tar:
+        for member, content in members:
+            if member.name == sidecar.INDEX:
+                content = lzma.compress(lzma.decompress(content).replace(old, new))  # noqa: PLW2901
+                member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    "name", ["vcam1/../../../etc/passwd", "/etc/passwd", "vcam2/vcam1_05:10:00.000000000.txt"]
+)
+def test_a_sidecar_that_leads_out_of_its_night_is_refused(night: Path, name: str) -> None:
+    path = make_small(night)
+    _edited_index(path, b"vcam1/vcam1_05:10:00.000000000.txt", name.encode())
+
+    with pytest.raises(IntegrityError, match="raw file's name"):
+        Sidecar(path)
+
+
+def test_a_newer_sidecar_is_not_guessed_at(night: Path) -> None:
+    path = make_small(night)
+    _edited_index(path, b'"version": 1', b'"version": 2')
+
+    with pytest.raises(OperatorError, match="version 2"):
+        Sidecar(path)
+
+
+def make_small(night: Path) -> Path:
+    cube = write_raw_cube(night, list(noise(4)))
+    return make(night, cube, **build_without(night, cube, 1))
+
+
+def _large_frames(count: int) -> Iterator[NDArray[np.uint16]]:
+    frame = noise(1, 1024, 1024)[0]
+    for number in range(count):
+        yield np.roll(frame, number)
+
+
+def test_memory_does_not_grow_with_the_cube(night: Path) -> None:
+    frames = 120  # 240 MiB
+    cube = write_raw_cube(night, _large_frames(frames), declared_frames=frames)
+    facts = build_without(night, cube, 60)
+    with cube.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    path = make(night, cube, **facts, sha256=digest)
+    job = {
+        "night": str(night),
+        "sidecar": str(path.relative_to(night)),
+        "sha256": sha256(path),
+        "files": {str(cube.relative_to(night)): digest},
+        "outputs": {
+            str(made.relative_to(night)): sha256(made) for made in night.glob("vgen2/*.fz")
+        },
+    }
+    code = (
+        "from pathlib import Path; from vampd.stages.rebuild import prove;"
+        f" found = prove({job!r}); assert len(found['rebuilt']) == 1, found;"
+        " status = Path('/proc/self/status').read_text();"
+        " print(status.split('VmHWM:')[1].split()[0])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) < _MOST_KIB
+
+
+def test_a_proof_needs_the_recorded_digests_of_the_outputs(night: Path) -> None:
+    path = make_small(night)
+    with closing(Sidecar(path)) as opened:
+        files = {name: opened.entry(name).sha256 for name in opened.paths}
+    job = {
+        "night": str(night),
+        "sidecar": str(path.relative_to(night)),
+        "sha256": sha256(path),
+        "files": files,
+        "outputs": dict.fromkeys(("vgen2/vcam1_05:10:00.000000.fits.fz",), "0" * 64),
+    }
+
+    found = rebuild.prove(job)
+
+    assert [file["path"] for file in found["rebuilt"]] == ["vcam1/vcam1_05:10:00.000000000.txt"]
+    assert "recorded was" in found["problems"][0]
