@@ -16,9 +16,10 @@ from vampd.cli import COMMANDS, group
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, NOBODY, UNKNOWN
 from vampd.io.disk import MarkerState
-from vampd.ledger.summaries import Night, Summary, Trouble
+from vampd.ledger import legacy
+from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.schedule import orders
-from vampd.schedule.dispatch import NightFacts, Standing, standing
+from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
 from vampd.states import (
     STAGES_OF,
     ErrorClass,
@@ -225,12 +226,29 @@ def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
         "being restored; `vampd restore` finishes it": "hold: being restored",
         f"raw file changed after the night was closed: {path}": "hold: raw changed",
         f"raw file gone after the night was closed: {path}": "hold: raw gone",
+        f"{legacy.NOTICED} (vcam1_hlinkbak): decide": "hold: earlier pipeline",
+        legacy.ADOPTED: "hold: adopted",
+        "raw files cannot be rebuilt: vcam1/a.fits: byte 3": "hold: not rebuildable",
         "the observers want to look first": "hold: order",
     }
 
     for hold, expected in holds.items():
         night = facts(hold=hold)
         assert rule(standing(night, [night]), hold=hold) == expected
+
+
+def test_a_shadow_and_an_adopted_night_rest_and_need_nobody() -> None:
+    shadow = a_summary(NightStatus.HELD, cause=SHADOWED)
+    adopted = a_summary(NightStatus.HELD, cause=legacy.ADOPTED, hold=legacy.ADOPTED)
+    ordered = a_summary(NightStatus.HELD, cause="wait", hold="wait")
+
+    assert [causes.rule_of(each)[0] for each in (shadow, adopted)] == ["shadow", "hold: adopted"]
+    assert [is_at_rest(each.night) for each in (shadow, adopted, ordered)] == [True, True, False]
+    assert [advice.needs_somebody(each) for each in (shadow, adopted, ordered)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_the_way_out_of_a_changed_raw_file_is_the_file_or_to_give_up() -> None:
@@ -276,7 +294,7 @@ def test_the_commands_that_are_advised_exist_with_their_options(rule_name: str) 
     prose = re.findall(r"`([^`]+)`", f"{found.because} {found.awaits}")
     text = "; ".join([*prose, found.next_step, found.command or ""])
 
-    for words in re.findall(r"vampd ([a-z]+(?: [^;,.()`]*)?)", text.replace("{name}", "DATE")):
+    for words in re.findall(r"vampd ([a-z-]+(?: [^;,.()`]*)?)", text.replace("{name}", "DATE")):
         name, *rest = words.split()
         assert name in COMMANDS, words
         command = group.get_command(click.Context(group), name)

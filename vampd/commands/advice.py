@@ -59,9 +59,9 @@ def next_step(summary: Summary, *, both_kinds: bool) -> str:
 
 def needs_somebody(summary: Summary) -> bool:
     """Whether the night does not go on by itself."""
-    if summary.night.status in {NightStatus.FAILED, NightStatus.HELD}:
-        return True
-    return causes.cause(summary, both_kinds=False).who != NOBODY
+    return summary.night.status is NightStatus.FAILED or (
+        causes.cause(summary, both_kinds=False).who != NOBODY
+    )
 
 
 def both_kinds(summaries: list[Summary]) -> set[str]:

@@ -37,6 +37,10 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: restored": re.compile(r"^restored$"),
     "hold: being restored": re.compile(r"^being restored\b"),
     "hold: raw changed": re.compile(r"^raw file changed after the night was closed: (?P<path>.*)"),
+    "hold: earlier pipeline": re.compile(r"^the earlier pipeline was at work"),
+    "hold: adopted": re.compile(r"^processed by the earlier pipeline; adopted"),
+    "hold: not rebuildable": re.compile(r"^raw files cannot be rebuilt: "),
+    "shadow": re.compile(r"^as far as a shadow goes"),
     "hold: raw gone": re.compile(r"^raw file gone after the night was closed: (?P<path>.*)"),
 }
 
@@ -80,9 +84,10 @@ def rule_of(summary: Summary) -> tuple[str, Mapping[str, str]]:
         return str(night.status), {}
     text = night.cause or ""
     if night.status is NightStatus.HELD:
+        known = _matching(_HOLDS, night.hold or text)
         if night.hold is not None:
-            return _matching(_HOLDS, night.hold) or ("hold: order", {})
-        return _of_trouble(summary)
+            return known or ("hold: order", {})
+        return known or _of_trouble(summary)
     if night.status is NightStatus.COLLECTING:
         known = _matching(_STOPS, text) or _matching(_AWAITED, text)
         return known or (str(night.status) if not text else UNKNOWN, {})

@@ -245,6 +245,39 @@ _HOLDS: dict[str, Explanation] = {
         command=_RETRY,
         safe="vampd never deletes raw files; what was built of it is kept",
     ),
+    "hold: earlier pipeline": Explanation(
+        because="The earlier pipeline was at work in its folder, and vampd does nothing of it"
+        " before somebody says whose night it is.",
+        awaits="It waits for a person: adopt it as that pipeline's work, or have it done anew from"
+        " its raw files (`vampd restore {name}`, then `vampd release {name}`).",
+        who=OPERATOR,
+        next_step="adopt it: vampd import-legacy; or do it anew: vampd restore {name}, then vampd"
+        " release {name}",
+        command="vampd import-legacy --dry-run",
+    ),
+    "hold: adopted": Explanation(
+        because="The earlier pipeline processed it, and vampd took that over as it is: nothing of"
+        " it was verified by vampd.",
+        awaits="Nothing: vampd does nothing more of it, and no younger night waits for it.",
+        who=NOBODY,
+        next_step="nothing; to do it anew from its raw files: vampd restore {name}",
+        command="vampd restore {name}",
+        safe="what the earlier pipeline left is not touched",
+    ),
+    "hold: not rebuildable": _held(
+        "The proof that its raw files can be made again from what was delivered did not succeed."
+        " Its raw files are here, and are not given back.",
+        "find out what differs (vampd rebuild-raw {name} --prove)",
+        _RELEASE,
+    ),
+    "shadow": Explanation(
+        because="This vampd runs as a shadow beside the earlier pipeline, and did of it all that a"
+        " shadow does.",
+        awaits="Nothing: it rests here.",
+        who=NOBODY,
+        next_step="nothing; to compare: vampd shadow-report {name}",
+        command="vampd shadow-report {name}",
+    ),
     "hold: order": _held(
         "Somebody ordered that no more work of it be begun.",
         "decide whether the reason for the hold still stands",

@@ -23,15 +23,13 @@ from vampd.commands.screen import (
 from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
 from vampd.ledger.activity import Progress
-from vampd.ledger.summaries import Summary
-from vampd.states import FINAL, Kind, NightStatus
+from vampd.ledger.summaries import Summary, is_at_rest
+from vampd.states import Kind, NightStatus
 
 _SECOND_US = 1_000_000
 
 #: Of what is odd, so many lines a sort.
 _ODD_LINES = 5
-
-_QUIET = FINAL | {NightStatus.COLLECTING}
 
 
 def lines(picture: Picture, screen: Screen) -> Iterator[str]:
@@ -60,7 +58,8 @@ def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
 def _is_quiet(picture: Picture) -> bool:
     """Whether no night does anything but collect or rest, and none is to be held."""
     return all(
-        summary.night.status in _QUIET and summary.night.hold is None
+        is_at_rest(summary.night)
+        or (summary.night.status is NightStatus.COLLECTING and summary.night.hold is None)
         for summary in picture.summaries
     )
 
@@ -280,6 +279,8 @@ def _waiting(picture: Picture, screen: Screen) -> Iterator[str]:
     both = advice.both_kinds(picture.summaries)
     for summary in picture.summaries:
         night = summary.night
+        if is_at_rest(night):
+            continue
         twins = night.date in both
         if night.status in advice.TOLD and not advice.needs_somebody(summary):
             yield from _three_lines(summary, picture, screen, both_kinds=twins)

@@ -27,6 +27,9 @@ from vampd.states import (
 #: Of the nights that need nothing more, this many are told unless all are asked for.
 RECENT = 20
 
+#: Causes for which a night is held, and stays so: the earlier pipeline's, or a shadow's.
+_RESTING = ("processed by the earlier pipeline; adopted", "as far as a shadow goes")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Night:
@@ -153,10 +156,18 @@ def nights(ledger: Reader) -> list[Night]:
     ]
 
 
+def is_at_rest(night: Night) -> bool:
+    """Whether nothing more is done of a night, and nobody is waited for."""
+    rests = night.status is NightStatus.HELD and (night.hold or night.cause or "").startswith(
+        _RESTING
+    )
+    return rests or night.status in FINAL
+
+
 def recent(every: list[Night]) -> list[Night]:
     """The nights of *every* that are under way, and the newest of the others."""
-    final = [night.id for night in every if night.status in FINAL][-RECENT:]
-    return [night for night in every if night.status not in FINAL or night.id in final]
+    final = [night.id for night in every if is_at_rest(night)][-RECENT:]
+    return [night for night in every if not is_at_rest(night) or night.id in final]
 
 
 def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
