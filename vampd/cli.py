@@ -33,6 +33,7 @@ _COMPLETING = "_VAMPD_COMPLETE"
 COMMANDS: Mapping[str, str] = {
     "status": "Where every night is.",
     "show": "All that is known of a night.",
+    "log": "What happened, when, by whom, and why.",
     "explain": "Why a night is where it is, and what to type.",
     "files": "The files of a night.",
     "headers": "Header cards of a night's files as a table.",

@@ -6,14 +6,16 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import click
 
 #: How often the screen is painted.
 EVERY_SECONDS = 2.0
+
+_FOLLOW_SECONDS = 1.0
 
 # ECMA-48 and xterm's own: a second screen, no cursor; home, clear to the line's or screen's end.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -25,13 +27,30 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def until_interrupted(work: Callable[[], Iterator[None]]) -> None:
+    """Do one step of *work* a second, until Ctrl-C or a request to end: neither is a failure."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        for _ in work():
+            sys.stdout.flush()
+            if stop.wait(_FOLLOW_SECONDS):
+                return
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Live:
     """The terminal's second screen. Ctrl-C and a request to end leave it, and are no failure."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._last: Sequence[str] = ()
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -51,7 +70,7 @@ class Live:
             click.echo(line)
         sys.stdout.flush()
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
 
     def repeat(self, look: Callable[[], Sequence[str]]) -> None:
         """Paint what *look* says now; again after `EVERY_SECONDS`, until asked to stop."""

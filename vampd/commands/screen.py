@@ -107,6 +107,11 @@ def minute_text(us: int) -> str:
     return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%Y-%m-%d %H:%M} UT"
 
 
+def hst_text(us: int) -> str:
+    """The same in Hawaii: `19:10 HST`."""
+    return f"{datetime.fromtimestamp(us // 1_000_000, _HST):%H:%M} HST"
+
+
 def clock_text(us: int) -> str:
     """A time of about now: `05:10 UT`."""
     return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%H:%M} UT"
