@@ -26,7 +26,8 @@ def _facts(
     status = NightStatus(night["status"])
     watch = rounds.nights.get(night["id"])
     at_rest = status in FINAL
-    manner = rounds.manner
+    stages = rounds.manner.stages[Kind(night["kind"])]
+    reads_pixels = Stage.BUILD in stages  # a mere plan needs no digests
     return NightFacts(
         number=night["id"],
         kind=Kind(night["kind"]),
@@ -36,12 +37,14 @@ def _facts(
         is_closed=night["closed_us"] is not None,
         waits_for=watch.waits_for if watch else "",
         pause=rounds.pause_of_row(night) or full.get(night["folder"]),
-        digests_missing=0 if at_rest or manner.is_shadow else _digests_missing(ledger, night["id"]),
+        digests_missing=_digests_missing(ledger, night["id"])
+        if reads_pixels and not at_rest
+        else 0,
         ids_skipped=night["ids_skip_why"] is not None,
         counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night),
         troubles=() if at_rest else _troubles(ledger, night["id"]),
         is_foreign=is_foreign,
-        shadow=manner.stages[Kind(night["kind"])] if manner.is_shadow else (),
+        shadow=stages if rounds.manner.is_shadow else (),
     )
 
 

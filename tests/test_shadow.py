@@ -1,0 +1,297 @@
+"""A shadow works beside the earlier pipeline, writes to its own state alone, and compares."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon_site import DATE, DaemonSite, make_site
+from tests.incumbent import Incumbent
+from tests.support import read_file_stamps, who
+from vampd.config import load
+from vampd.errors import ConfigError, OperatorError
+from vampd.schedule.shadow import Mirror, refuse_order
+from vampd.sections import Root
+from vampd.simulation.night import SimulatedNight
+from vampd.simulation.reference_scenes import REFERENCE_SCENES
+from vampd.states import Kind
+
+_FEW = ("pdi-drops-late", "pdi-short", "one-frame")
+_MORE = (*_FEW, "dark-free-run", "sync-no-flc", "one-camera", "pdi-medium", "no-txt")
+
+
+def _snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Everything that a write, a link, a rename or a change of rights would leave behind."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in (folder, *folder.rglob("*")):
+        status = path.lstat()
+        found[str(path.relative_to(folder))] = (
+            status.st_ino,
+            status.st_mode,
+            status.st_nlink,
+            status.st_uid,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
+    return found
+
+
+def _add_scenes(site: DaemonSite, names: Sequence[str] = _FEW, kind: str = "archive") -> None:
+    scenes = [scene for scene in REFERENCE_SCENES.values() if scene.name in names]
+    SimulatedNight(scenes, date=DATE).write(site.root(kind))
+
+
+def _frames(paths: Iterable[Path]) -> list[tuple[int, int, int]]:
+    """Every frame in the cubes at *paths*, as (camera, scene, trigger)."""
+    return sorted(frame for path in paths for frame in who(read_file_stamps(path)))
+
+
+def _ledger(site: DaemonSite, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(site.state / "shadow" / "ledger.sqlite3")) as ledger:
+        return ledger.execute(query).fetchall()
+
+
+def _report(site: DaemonSite, *words: str) -> dict[str, Any]:
+    (night,) = site.json("shadow-report", *words)["nights"]
+    found: dict[str, Any] = night
+    return found
+
+
+def _figures(report: dict[str, Any]) -> dict[str, int]:
+    return {name: found["frames"] for name, found in report["differences"].items()}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[DaemonSite, Incumbent]:
+    """A night of many scenes that a shadow planned, and that was processed without vampd then."""
+    site = make_site(tmp_path_factory.mktemp("shadow"))
+    _add_scenes(site, _MORE)
+    done = site.call("run", "--shadow", "--until-idle")
+    assert done.returncode == 0, done.stderr
+    return site, Incumbent(night=site.night()).process()
+
+
+def test_a_shadow_leaves_no_trace_under_the_roots_or_at_the_far_end(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    _add_scenes(site)
+    _add_scenes(site, ("one-frame",), "engineering")
+    places = [site.folder / "fuuu", site.folder / "far"]
+    before = [_snapshot(place) for place in places]
+
+    done = site.call("run", "--shadow", "--build", "--until-idle")
+
+    assert done.returncode == 0, done.stderr
+    assert [_snapshot(place) for place in places] == before
+    assert sorted(path.name for path in site.state.iterdir()) == ["shadow"]
+    built = (site.state / "shadow" / "archive" / DATE / "vgen2").glob("*.fits.fz")
+    assert _frames(built) == _frames(site.night().glob("vcam?/*.fits"))
+
+
+def test_a_shadow_needs_no_right_to_write_under_the_roots(tmp_path: Path) -> None:
+    """The same on read-only mounts: a write that left no trace would be an error now."""
+    site = make_site(tmp_path)
+    _add_scenes(site)
+    script = 'for place in "$1" "$2"; do mount --bind "$place" "$place" || exit 77;'
+    script += ' mount -o remount,bind,ro "$place" || exit 77; done; shift 2; exec "$@"'
+    places = [str(site.folder / "fuuu"), str(site.folder / "far")]
+    words = site.words("run", "--shadow", "--until-idle")
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *places, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+    if done.returncode in {1, 77} and "ermission" in done.stderr + done.stdout:
+        pytest.skip("no mounts for this user")
+    assert done.returncode == 0, done.stderr
+    assert _ledger(site, "select status from night") == [("held",)]
+
+
+def test_a_shadow_plans_and_deals_sends_mails_nothing(
+    compared: tuple[DaemonSite, Incumbent],
+) -> None:
+    site, _ = compared
+
+    assert _ledger(site, "select distinct stage from task where state = 'done'") == [("sync",)]
+    assert set(_ledger(site, "select distinct stage from task")) == {("sync",), ("build",)}
+    assert _ledger(site, "select count(*) from output where state = 'planned'") > [(0,)]
+    assert _ledger(site, "select count(*) from frame_id") == [(0,)]
+    assert _ledger(site, "select count(*) from deliverable") == [(0,)]
+    assert not (site.state / "ledger.sqlite3").exists()
+
+
+def test_the_report_counts_what_the_other_pipeline_did(
+    compared: tuple[DaemonSite, Incumbent],
+) -> None:
+    """The stand-in counts its own deeds; the report finds them from its files alone."""
+    site, incumbent = compared
+
+    report = _report(site)
+
+    figures = _figures(report)
+    assert report["theirs"]["frames"] == incumbent.done["frames"]
+    assert figures["lost_unmatched"] == incumbent.done["unmatched"] > 0
+    assert figures["lost_alone"] == incumbent.done["alone"] > 0
+    assert figures["opposite_short"] == incumbent.done["opposite"] > 0
+    assert figures["own_time"] == incumbent.done["own time"] > 0
+    assert not {"lost", "lost_cube", "opposite", "unknown", "twice"} & figures.keys()
+    assert report["planned"]["frames"] == report["alike"] + sum(figures.values())
+
+
+def test_the_report_says_which_cubes_differ(compared: tuple[DaemonSite, Incumbent]) -> None:
+    site, incumbent = compared
+
+    report = _report(site)
+
+    named = {cube["path"]: cube for cube in report["cubes"]}
+    assert len(named) == len(incumbent.numbers)
+    assert {cube["name"] + "." for cube in named.values()} >= {
+        stem.removesuffix(".A") + "." for stem in incumbent.numbers.values() if stem.endswith(".A")
+    }
+    per_cube = sum(
+        cube["differences"].get("opposite sign: its cube has fewer than 26 frames", 0)
+        for cube in named.values()
+    )
+    assert per_cube == incumbent.done["opposite"]
+
+
+def test_a_night_that_is_processed_already_gets_the_same_plan(
+    compared: tuple[DaemonSite, Incumbent], tmp_path: Path
+) -> None:
+    """Only the hard links are left of its raw files: they are the same files."""
+    site, _ = compared
+    late = make_site(tmp_path)
+    shutil.copytree(site.night(), late.night())
+
+    done = late.call("run", "--shadow", "--until-idle")
+
+    assert done.returncode == 0, done.stderr
+    query = "select name, frames, first_us, last_us from output order by ordinal"
+    assert _ledger(late, query) == _ledger(site, query)
+    assert _figures(_report(late)) == _figures(_report(site))
+
+
+def test_pixels_that_differ_are_found(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    _add_scenes(site, ("pdi-short",))
+    site.call("run", "--shadow", "--until-idle")
+    Incumbent(night=site.night()).process()
+    alike = _report(site, "--pixels")["pixels"]
+    ones, others = sorted((site.night() / "vgen2").glob("*.fits.fz"))[:2]
+    count = len(read_file_stamps(ones).triggers)
+    shutil.copyfile(others, ones)
+
+    report = _report(site, "--pixels")
+
+    assert alike["different"] == 0
+    assert alike["equal"] == report["theirs"]["frames"]
+    assert report["pixels"]["different"] == count
+
+
+def test_a_shadow_and_the_daemon_run_side_by_side(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    _add_scenes(site)
+
+    with site.running("--until-idle") as daemon:
+        done = site.call("run", "--shadow", "--until-idle")
+        assert daemon.wait(timeout=90) == 0, site.log()
+
+    assert done.returncode == 0, done.stderr
+    assert site.status() == "safe"
+    assert _ledger(site, "select count(*) from output") == [
+        (len(list((site.night() / "vgen2").glob("*.fits.fz"))),)
+    ]
+
+
+def test_a_report_without_a_shadow_says_how_to_get_one(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+
+    done = site.call("shadow-report")
+
+    assert done.returncode == 1
+    assert "vampd run --shadow" in done.stderr
+
+
+def _mirrored(site: DaemonSite) -> tuple[Mirror, Root]:
+    mirror = Mirror()
+    (root,) = (
+        root for root in mirror.settings(load(site.config)).roots if root.kind is Kind.ARCHIVE
+    )
+    return mirror, root
+
+
+def test_an_absent_disk_is_not_an_empty_one_without_a_marker_either(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    _add_scenes(site)
+    mirror, root = _mirrored(site)
+    first = mirror.renew(root)
+    site.root().rename(tmp_path / "unmounted")
+    site.root().mkdir()
+    empty = mirror.renew(root)
+    (site.root() / "20251107").mkdir()
+    other = mirror.renew(root)
+
+    assert first is None
+    assert "nothing is mounted" in str(empty)
+    assert "not the disk" in str(other)
+    assert (root.path / DATE / "vcam1").is_symlink()
+
+
+def test_the_raw_files_are_followed_into_the_backup_once_it_is_complete(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    _add_scenes(site)
+    mirror, root = _mirrored(site)
+    link = root.path / DATE / "vcam1"
+    camera, backup = site.night() / "vcam1", site.night() / "vcam1_hlinkbak"
+    places = []
+
+    def look() -> None:
+        assert mirror.renew(root) is None
+        places.append(link.readlink().name)
+
+    look()
+    backup.mkdir()
+    paths = sorted(camera.iterdir())
+    os.link(paths[0], backup / paths[0].name)
+    look()
+    for path in paths[1:]:
+        os.link(path, backup / path.name)
+    look()
+    shutil.rmtree(camera)
+    look()
+
+    assert places == ["vcam1", "vcam1", "vcam1_hlinkbak", "vcam1_hlinkbak"]
+
+
+def test_a_shadow_takes_no_orders() -> None:
+    with pytest.raises(OperatorError, match="no orders"):
+        refuse_order("restore", {}, "uid 0")
+
+
+def test_a_state_folder_too_deep_for_a_socket_is_refused_with_the_reason(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    deep = site.folder / "d" / ("x" * 90)
+    site.config.write_text(site.config.read_text().replace(f"{site.folder}/state", str(deep)))
+    site.config.write_text(site.config.read_text() + f'\n[control]\nsocket = "{tmp_path}/s"\n')
+
+    with pytest.raises(ConfigError, match="shorten state_dir"):
+        Mirror().settings(load(site.config))
+
+
+def test_digests_are_left_to_those_who_deliver(compared: tuple[DaemonSite, Incumbent]) -> None:
+    """Reading terabytes beside another pipeline and the cameras would gain a shadow nothing."""
+    site, _ = compared
+
+    assert _ledger(site, "select count(*) from raw_file where sha256 is not null") == [(0,)]
