@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, str] = {
     "hold": "Stop a night until it is released.",
     "release": "Let a held night go on.",
     "quarantine": "List a night's bad files, and decide about them.",
+    "ids": "Frame IDs: see them, prove them, decide what is unclear.",
     "abandon": "Give a night up; keep its raw files.",
     "keep": "Keep a night's files on this machine.",
     "unkeep": "Let a kept night's space be given back.",

@@ -354,11 +354,14 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.HELD, ErrorClass.DETERMINISTIC): _held(
         "Its {stage} was stopped by a fault that stays.", "mend what the words name", _RETRY
     ),
-    (NightStatus.HELD, ErrorClass.AMBIGUOUS): _held(
-        "Something that cannot be undone may or may not have happened in its {stage}, and vampd"
-        " does not repeat it without a person's word.",
-        "find out what happened (vampd show {name})",
-        _RETRY,
+    (NightStatus.HELD, ErrorClass.AMBIGUOUS): Explanation(
+        because="Frame IDs were asked for, and it is unclear which were dealt. What was dealt"
+        " cannot be given back, so vampd does not ask again without a person's word.",
+        awaits="It waits for a person, who says which were dealt, or writes them off.",
+        who=OPERATOR,
+        next_step="look: vampd ids show {name}; then either: vampd ids adopt {name} FIRST..LAST"
+        " --why TEXT; or: vampd ids void {name} --why TEXT",
+        command="vampd ids show {name}",
     ),
     (NightStatus.HELD, ErrorClass.INTEGRITY): _held(
         "Bytes are not what they were recorded to be in its {stage}. What is wrong is kept as it"

@@ -251,6 +251,14 @@ def _numbering(ledger: Reader, night: Night, made: list[OutputRow]) -> Iterable[
         if known.get(row.frame_id or 0) != ("bound", row.content_key):
             yield f"{row.name}: {row.frame_id_text} is not bound to it"
     yield from _order(numbered, known)
+    if not _was_dealt_by_others(ledger, night):
+        yield from _gaps(numbered, known)
+
+
+def _was_dealt_by_others(ledger: Reader, night: Night) -> bool:
+    """Then numbers in between may have been dealt to anybody."""
+    query = "select 1 from frame_request where night = ? and state in ('answered', 'adopted')"
+    return ledger.execute(query, (night.id,)).fetchone() is not None
 
 
 def _order(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
@@ -261,6 +269,9 @@ def _order(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]
         elif second < first and not any(state == "void" for state, _ in known.values()):
             # After a new plan an output keeps its number, and the voided ones tell why.
             yield f"{later.name}: {later.frame_id_text} comes after {earlier.frame_id_text}"
+
+
+def _gaps(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
     used = {row.frame_id or 0 for row in numbered}
     for batch in {row.batch for row in numbered}:
         of_batch = [row.frame_id or 0 for row in numbered if row.batch == batch]

@@ -1,0 +1,131 @@
+"""What the disks say of frame IDs, held against the ledger: names, headers and lists."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from vampd.errors import InputError
+from vampd.io.numbers_seen import numbers_of_night
+from vampd.io.units import Unit, read_units
+from vampd.ledger.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.ledger.numberings import Bearer, Numbering
+from vampd.ledger.numbers import frame_id_number, frame_id_text
+
+_MOST_LIST_BYTES = 1 << 26
+
+
+def borne_by_night(folders: Iterable[Path]) -> tuple[dict[str, dict[int, str]], list[str]]:
+    """The numbers that each night's folder shows, with a place each; and what cannot be read."""
+    borne: dict[str, dict[int, str]] = {}
+    problems = []
+    for folder in folders:
+        try:
+            borne[str(folder)] = dict(numbers_of_night(folder)) if folder.is_dir() else {}
+        except OSError as error:
+            problems.append(f"{error.filename}: {error.strerror}")
+    return borne, problems
+
+
+def borne_twice(borne: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
+    """Numbers that two nights show."""
+    places: dict[int, list[str]] = defaultdict(list)
+    for numbers in borne.values():
+        for number, place in numbers.items():
+            places[number].append(place)
+    for number, found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"{frame_id_text(number)}: stands in {' and in '.join(sorted(found))}"
+
+
+def of_night(night: Numbering, *, headers: bool) -> Iterator[str]:
+    """Where a night's folder does not agree with the ledger."""
+    folder = Path(night.folder)
+    built = [bearer for bearer in night.bearers if bearer.is_built and bearer.frame_id is not None]
+    yield from _names(folder, night, built)
+    for bearer in built if headers else ():
+        yield from _header(folder, bearer)
+    for batch in sorted(night.numbered):
+        of_batch = [bearer for bearer in built if bearer.batch == batch]
+        mark = "" if batch == 1 else f".{batch}"
+        changes = f"{OUTPUT_FOLDER}/name_changes{mark}.txt"
+        if changes in night.listed:
+            wanted = {f"{each.name}.fits\t{_text(each)}.fits" for each in of_batch}
+            yield from _list(folder / changes, wanted)
+        manifest = f"manifest_VMP_{night.date}{mark}.csv"
+        if manifest in night.listed:
+            yield from _list(folder / manifest, {_manifest_line(folder, each) for each in of_batch})
+
+
+def _text(bearer: Bearer) -> str:
+    return frame_id_text(bearer.frame_id or 0)
+
+
+def _names(folder: Path, night: Numbering, built: list[Bearer]) -> Iterator[str]:
+    """Every built output is there under its number, and no other file bears one."""
+    outputs = folder / OUTPUT_FOLDER
+    try:
+        there = {path.name for path in outputs.iterdir()}
+    except FileNotFoundError:
+        there = set()
+    except OSError as error:
+        yield f"{outputs}: {error.strerror}"
+        return
+    wanted = {f"{_text(each)}{ending}" for each in built for ending in (CUBE_ENDING, TIMING_ENDING)}
+    for name in sorted(wanted - there):
+        yield f"{outputs / name}: is not there, and the ledger says that it was built"
+    planned = {_text(each) for each in night.bearers if each.frame_id is not None}
+    for name in sorted(there - wanted):
+        stem = name.split(".", 1)[0]
+        if stem.startswith("VMPA") and frame_id_number(stem) is not None and stem not in planned:
+            yield f"{outputs / name}: bears a frame ID of which the ledger knows no output"
+
+
+def _header(folder: Path, bearer: Bearer) -> Iterator[str]:
+    path = folder / OUTPUT_FOLDER / f"{_text(bearer)}{CUBE_ENDING}"
+    try:
+        units = read_units(path)
+    except FileNotFoundError:
+        return  # said already
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+        return
+    except InputError as error:
+        yield str(error)
+        return
+    wanted = {"FRAMEID": _text(bearer), "EXP-ID": _text(bearer).replace("VMPA", "VMPE")}
+    for keyword, text in wanted.items():
+        found = _card(units[-1], keyword)
+        if found != text:
+            yield f"{path}: {keyword} says {found!r}, not {text!r}"
+
+
+def _card(unit: Unit, keyword: str) -> str | None:
+    for card in unit.cards:
+        if card.startswith(f"{keyword:<8}= '"):
+            return card[11:].split("'", 1)[0].rstrip()
+    return None
+
+
+def _manifest_line(folder: Path, bearer: Bearer) -> str:
+    path = folder / OUTPUT_FOLDER / f"{_text(bearer)}{CUBE_ENDING}"
+    return f"{_text(bearer)}|{path}|{bearer.size_bytes}"
+
+
+def _list(path: Path, wanted: set[str]) -> Iterator[str]:
+    """The lines of a list are those that are *wanted*; a manifest's digests are not compared."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_MOST_LIST_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+        return
+    found = ["|".join(line.split("|")[:3]) for line in lines if not line.startswith("#")]
+    for line, times in sorted(Counter(found).items()):
+        if times > 1:
+            yield f"{path}: says {line!r} {times} times"
+    for line in sorted(wanted - set(found)):
+        yield f"{path}: does not say {line!r}"
+    for line in sorted(set(found) - wanted):
+        yield f"{path}: says {line!r}, and the ledger does not"
