@@ -12,6 +12,7 @@ from typing import Any
 from vampd.ledger import files
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.witness import passed_us
+from vampd.records import FileIdentity
 from vampd.states import FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.
@@ -97,6 +98,13 @@ def in_trash(ledger: Ledger, night: int, space: Space | None = None) -> list[Row
     )
 
 
+def to_put_back(ledger: Ledger, night: int) -> list[Row]:
+    """What `vampd undelete` moves back: what lies in the trash, or was lost and may be found."""
+    return ledger.rows(
+        "select * from trash where night = ? and state in ('trashed', 'lost') order by id", [night]
+    )
+
+
 def unsettled(ledger: Ledger, most: int, now_passed_us: int) -> list[Row]:
     """Files of one night that were on their way when their worker ended; due ones only."""
     first = ledger.row(
@@ -145,11 +153,12 @@ def set_states(
     ledger: Ledger, numbers: Sequence[int], state: TrashState, why: str | None = None
 ) -> None:
     """Say of files what is intended with them, or what became of them."""
-    ledger.connection.executemany(
-        "update trash set state = :state, due_passed_us = 0, changed_us = :changed_us,"
-        " changed_by = :changed_by, why = :why where id = :id",
-        [{"id": number, "state": state, **ledger.stamp(why)} for number in numbers],
-    )
+    with ledger.transaction():
+        ledger.connection.executemany(
+            "update trash set state = :state, due_passed_us = 0, changed_us = :changed_us,"
+            " changed_by = :changed_by, why = :why where id = :id",
+            [{"id": number, "state": state, **ledger.stamp(why)} for number in numbers],
+        )
 
 
 def settle(ledger: Ledger, row: Row, state: TrashState, why: str | None) -> None:
@@ -185,14 +194,20 @@ def why_gone(ledger: Ledger, raw_file: int) -> str | None:
     return None if row is None else gone_reason(TrashState(row["state"]))
 
 
+def is_going(ledger: Ledger, row: Row, who: FileIdentity) -> bool:
+    """Whether the raw file *row*, as it lies there, is on its way into or out of the trash."""
+    return files.identity(row) == who and why_gone(ledger, row["id"]) is not None
+
+
 def why_incomplete(ledger: Ledger, night: int) -> str | None:
     """Why the raw files of a night cannot be worked on: some are on their way, or gone for ever."""
     counts = {
         row["state"]: row["files"]
         for row in ledger.rows(
             "select trash.state, count(*) as files from trash join raw_file"
-            " on raw_file.id = trash.raw_file where trash.night = ? and raw_file.state = 'gone'"
-            " and trash.state not in ('listed', 'returned') group by trash.state",
+            " on raw_file.id = trash.raw_file where trash.night = ?"
+            " and trash.state not in ('listed', 'returned')"
+            " and (trash.state != 'unlinked' or raw_file.state = 'gone') group by trash.state",
             [night],
         )
     }

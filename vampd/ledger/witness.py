@@ -10,9 +10,10 @@ _LEAST_TICK_NS = 60_000_000_000  # one durable write a minute is enough: a month
 def passed_us(ledger: Ledger) -> int:
     """Time that was seen to pass since the ledger's first daemon; never more than truly did.
 
-    A monotonic clock counts from the last start of the host. Where it shows less than at the
+    The monotonic clock counts from the last start of the host. Where it shows less than at the
     last look, the host was started in between, and nobody knows for how long it was off:
-    that counts as nothing. Where it shows more, no less time has passed than the difference.
+    that counts as nothing. Where it shows more, no less time has passed than the difference,
+    on one host: a ledger that was moved to another one is why the date must agree too.
     """
     row = ledger.row("select seen_ns, passed_us from witness")
     if row is None:
@@ -50,6 +51,15 @@ def bear_witness(ledger: Ledger) -> int:
 def safe_since(ledger: Ledger, night: int) -> Row | None:
     """Since when a night was seen to be safe, by both clocks."""
     return ledger.row("select * from safe_since where night = ?", [night])
+
+
+def mend_dates(ledger: Ledger) -> None:
+    """What is dated in the future was dated while the host's date was ahead: it counts from now."""
+    now_us = ledger.now_us()
+    ledger.execute("update safe_since set since_us = ?1 where since_us > ?1", [now_us])
+    ledger.execute(
+        "update trash set moved_us = ?1 where state = 'trashed' and moved_us > ?1", [now_us]
+    )
 
 
 def note_run(ledger: Ledger) -> None:

@@ -9,9 +9,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import files, legacy, nights, outputs, tasks
+from vampd.ledger import files, legacy, nights, outputs, tasks, trash
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import orders_hooks, orders_ids, orders_legacy, orders_mail, proofs, restoring
+from vampd.schedule import (
+    orders_hooks,
+    orders_ids,
+    orders_legacy,
+    orders_mail,
+    orders_reclaim,
+    proofs,
+    restoring,
+)
 from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
 from vampd.sections import Config
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
@@ -118,6 +126,7 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     if plan.nothing_to_do:
         return Answer(lines=["it was never processed: there is nothing to restore"], changed=False)
     _refuse_safe(night, force=bool(arguments.get("force")))
+    _refuse_incomplete(desk.ledger, night)
     lines = plan.lines()
     if arguments["dry_run"]:
         return Answer(lines=lines, changed=True)
@@ -222,6 +231,14 @@ def _refuse_safe(night: Row, *, force: bool) -> None:
         raise OperatorError(msg)
 
 
+def _refuse_incomplete(ledger: Ledger, night: Row) -> None:
+    """What was made of raw files that are in the trash, or gone, cannot be made again."""
+    why = trash.why_incomplete(ledger, night["id"])
+    if why is not None:
+        msg = f"{nights.label(night)}: {why}; nothing is restored"
+        raise OperatorError(msg)
+
+
 def _move_to_held(ledger: Ledger, night: Row) -> None:
     night = nights.get_night(ledger, night["id"])
     nights.set_status(ledger, night, NightStatus.HELD, RESTORED)
@@ -235,6 +252,7 @@ ORDERS: dict[str, Order] = {
     "release": _release,
     "quarantine": _quarantine,
     "abandon": _abandon,
+    **orders_reclaim.ORDERS,
     **orders_mail.ORDERS,
     **orders_hooks.ORDERS,
     **orders_ids.ORDERS,
@@ -244,4 +262,5 @@ ORDERS: dict[str, Order] = {
 ORDERS_OF_ALL: dict[str, OrderOfAll] = {
     **orders_legacy.ORDERS_OF_ALL,
     **orders_mail.ORDERS_OF_ALL,
+    **orders_reclaim.ORDERS_OF_ALL,
 }

@@ -44,7 +44,7 @@ def _undelete(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     """Stop what is under way with a night, and put back what lies in the trash."""
     ledger, number = desk.ledger, night["id"]
     under_way = reclaims.open_of(ledger, number)
-    lying = trash.in_trash(ledger, number)
+    lying = trash.to_put_back(ledger, number)
     moving = trash.on_their_way(ledger, number)
     if not (under_way or lying or moving):
         lines = ["nothing of it lies in the trash", *_gone(ledger, number)]

@@ -63,6 +63,7 @@ def begin_run(ledger: Ledger, config: Config, why: str) -> list[Proposal]:
     """Begin a run over all nights, within the limits of one run; return what was begun."""
     with ledger.transaction():
         witness.note_run(ledger)
+        witness.mend_dates(ledger)
         for night in ledger.rows("select * from night where status = 'safe'"):
             mark_reclaimed(ledger, night)
         run = reclaims.next_run(ledger)
@@ -182,9 +183,7 @@ def _place(ledger: Ledger, night: Row) -> dict[str, Any]:
     }
 
 
-def move_job(
-    ledger: Ledger, rows: Sequence[Row], step: stage.Step, *, row: Row | None
-) -> Any:
+def move_job(ledger: Ledger, rows: Sequence[Row], step: stage.Step, *, row: Row | None) -> Any:
     """A step for files of one night, whose rows say what is intended with them."""
     return {
         **_place(ledger, nights.get_night(ledger, rows[0]["night"])),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vampd.ledger import accounts, mails, proofs, trash, witness
 from vampd.ledger.connection import Ledger, Row
@@ -53,12 +53,11 @@ def propose(
     *verified*: when the run that asks found every far copy right. The frames are counted, which
     takes long for a night of 10^4 cubes, only if nothing else speaks against it.
     """
-    facts = _facts(ledger, night, space, final=final, verified=verified, unproved=())
+    facts = _facts(ledger, night, space, final=final, verified=verified)
     keep, moment = retention(config.reclaim), now(ledger)
     against = refusals(facts, moment, keep)
     if not against:
-        unproved = tuple(_unproved(ledger, night, space, final=final))
-        facts = _facts(ledger, night, space, final=final, verified=verified, unproved=unproved)
+        facts = replace(facts, unproved=tuple(_unproved(ledger, night, space, final=final)))
         against = refusals(facts, moment, keep)
     return Proposal(night=night, facts=facts, refusals=against)
 
@@ -66,10 +65,10 @@ def propose(
 def proposals(ledger: Ledger, config: Config, night: Row) -> list[Proposal]:
     """What of a night could be given back now or later: what lies in the trash, then the rest."""
     return [
-        proposal
+        propose(ledger, config, night, space, final=final)
         for final in (True, False)
         for space in Space
-        if (proposal := propose(ledger, config, night, space, final=final)).facts.files
+        if _files(ledger, night["id"], space, final=final)
     ]
 
 
@@ -80,12 +79,9 @@ def _facts(
     *,
     final: bool,
     verified: Moment | None,
-    unproved: tuple[str, ...],
 ) -> SpaceFacts:
     number = night["id"]
-    chosen = (
-        trash.in_trash(ledger, number, space) if final else trash.candidates(ledger, number, space)
-    )
+    chosen = _files(ledger, number, space, final=final)
     kept = trash.pinned(ledger, number)
     since = witness.safe_since(ledger, number)
     return SpaceFacts(
@@ -104,10 +100,16 @@ def _facts(
         trashed=_last_trashed(chosen) if final else None,
         verified=verified,
         unverified=_count(ledger, "deliverable where night = ? and verified_us is null", number),
-        unproved=unproved,
+        unproved=(),
         files=len(chosen),
         size_bytes=sum(row["size_bytes"] for row in chosen),
     )
+
+
+def _files(ledger: Ledger, night: int, space: Space, *, final: bool) -> list[Row]:
+    if final:
+        return trash.in_trash(ledger, night, space)
+    return trash.candidates(ledger, night, space)
 
 
 def _moment(now_us: int, passed_us: int) -> Moment:

@@ -298,22 +298,27 @@ def _missing(
 
 def _look(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
     """Where a file is whose worker ended in between. The row says what was intended."""
-    who, intended = _who(file), TrashState(file["state"])
+    who = _who(file)
     in_place = night.identity(file["path"]) == who
     in_trash = night.identity_in_trash(file["place"]) == who
     if in_place and in_trash:
         # One file, two names: a rename without replacing, made of a link and half of an unlink.
         folder = night.trash_folder_of(file["place"])
         os.unlink(PurePosixPath(file["place"]).name, dir_fd=folder)
-        return TrashState.RETURNED, "its move was not finished"
     if in_place:
         return TrashState.RETURNED, "its move was not finished"
-    if in_trash and intended is TrashState.RETURNING:
-        return _from_trash(night, file)
     if in_trash:
-        return TrashState.TRASHED, None
-    if intended is TrashState.UNLINKING:
+        is_returning = file["state"] == TrashState.RETURNING
+        return _from_trash(night, file) if is_returning else (TrashState.TRASHED, None)
+    return _nowhere(night, file)
+
+
+def _nowhere(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
+    """A file that is neither in its place nor in the trash, after a worker ended in between."""
+    if file["state"] == TrashState.UNLINKING:
         return TrashState.UNLINKED, None
+    if night.identity(file["path"]) is not None:
+        return TrashState.RETURNED, f"{file['path']}: another file lies in its place"
     return TrashState.LOST, f"{file['path']} is neither in its place nor in the trash"
 
 

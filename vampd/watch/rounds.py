@@ -14,7 +14,7 @@ from pathlib import Path
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.io.disk import MarkerState, check_marker, claim_root
-from vampd.ledger import files, legacy, nights, tasks
+from vampd.ledger import files, legacy, nights, tasks, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
@@ -209,6 +209,8 @@ class Rounds:
             state, reason = FileState.LATE, "came after its night was closed"
         if row is None:
             self._add(night, path, seen, state, reason)
+        elif trash.is_going(self._ledger, row, file.identity):
+            return  # being put back, or it never left: what is recorded of it still holds
         elif _is_used(night, row):
             self._hold_for(night, row, f"raw file changed after the night was closed: {path}")
             return
@@ -232,6 +234,10 @@ class Rounds:
         )
 
     def _record_gone(self, night: Row, row: Row) -> None:
+        given_back = trash.why_gone(self._ledger, row["id"])
+        if given_back is not None:
+            files.set_state(self._ledger, row["id"], FileState.GONE, given_back)
+            return
         needed = _is_used(night, row)
         if needed and night["status"] not in FINAL and row["batch"] == night["batch"]:
             self._hold_for(night, row, f"raw file gone after the night was closed: {row['path']}")
@@ -373,7 +379,7 @@ class Rounds:
 def _is_used(night: Row, row: Row) -> bool:
     """Whether a plan may have been made of a file: it was whole when its batch was closed."""
     is_closed = night["closed_us"] is not None or row["batch"] < night["batch"]
-    return is_closed and row["state"] == FileState.WHOLE
+    return bool(is_closed and row["state"] == FileState.WHOLE)
 
 
 def _folder_stamps(folder: Path) -> tuple[int, ...]:

@@ -1,0 +1,507 @@
+"""A small observatory in which space is given back while everything goes wrong.
+
+Real: the ledger, the decision, the chore, the orders, the watch, the files and their moves. Played:
+the far machine (a table of digests), the clocks, the operators, and crashes, which end the
+daemon at any statement of the ledger or after any file.
+
+What must hold is judged from outside, by what the world itself did: never by the ledger's word.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from vampd.errors import OperatorError, RetryableError, VampdError
+from vampd.io.disk import claim_root
+from vampd.io.place import Place
+from vampd.io.sha256sum import Answer as FarAnswer
+from vampd.ledger import nights as night_rows
+from vampd.ledger import proofs
+from vampd.ledger.connection import Ledger, open_ledger
+from vampd.schedule import reclaim
+from vampd.schedule.dispatch import standing
+from vampd.schedule.facts import read_facts
+from vampd.schedule.orders import Orders
+from vampd.schedule.workers import Outcome
+from vampd.sections import Config, Deliveries, Delivery, Reclaim, Root
+from vampd.stages import reclaim as stage
+from vampd.stages.verify import judge
+from vampd.states import STAGES_OF, ErrorClass, Kind, NightStatus
+from vampd.watch.rounds import Rounds
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+RAW_DAYS, OUTPUT_DAYS, TRASH_DAYS = 30.0, 1.0, 1.0
+
+#: 2025-11-10 00:00:00 UT
+START_US = 1_762_732_800_000_000
+
+_MANIFEST = "manifest_VMP_{date}.csv"
+_SIDECAR = ".vampd/raw_sidecar.tar"
+
+
+class CrashError(BaseException):
+    """The daemon dies here."""
+
+
+class Connection(sqlite3.Connection):
+    """Dies at the statement that is named beforehand."""
+
+    statements_left: int | None = None
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        self._count(str(arguments[0]))
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        self._count(str(arguments[0]))
+        return super().executemany(*arguments)
+
+    def _count(self, sql: str) -> None:
+        if self.statements_left is None or sql.startswith("rollback"):
+            return
+        self.statements_left -= 1
+        if self.statements_left < 0:
+            raise CrashError(sql)
+
+
+@dataclass(kw_only=True)
+class TwoClocks:
+    """The host's date, which anybody sets, and its time since the start; the truth beside."""
+
+    true_us: int = START_US
+    date_error_us: int = 0
+    started_us: int = START_US - DAY_US  #: of the host, in true time
+
+    def now_us(self) -> int:
+        return self.true_us + self.date_error_us
+
+    def monotonic_ns(self) -> int:
+        return (self.true_us - self.started_us) * 1000
+
+
+@dataclass(kw_only=True)
+class RawTruth:
+    """A raw file as the cameras left it."""
+
+    path: str
+    inode: int
+    quarantined: bool = False
+    is_another: bool = False  #: somebody put another file in its place
+    removed: bool = False  #: by vampd, for ever
+
+
+@dataclass(kw_only=True)
+class NightTruth:
+    """What really is with a night, whatever the ledger says."""
+
+    number: int
+    kind: Kind
+    date: str
+    folder: Path
+    raw: dict[str, RawTruth] = field(default_factory=dict)
+    far: dict[str, str | None] = field(default_factory=dict)  #: digests over there
+    listed: dict[str, str] = field(default_factory=dict)  #: what was sent
+    safe_us: int = 0  #: true time
+    kept: bool = False
+    held: bool = False
+    acked: bool = False
+    let_go: bool = False
+    proved: bool = True
+    right_us: int | None = None  #: true time: somebody read all copies through, and all were right
+    trashed_us: dict[str, int] = field(default_factory=dict)  #: raw files, true time
+
+    @property
+    def far_is_right(self) -> bool:
+        return all(self.far.get(path) == sha256 for path, sha256 in self.listed.items())
+
+    @property
+    def has_quarantined(self) -> bool:
+        return any(raw.quarantined and not raw.removed for raw in self.raw.values())
+
+
+class World:
+    """One daemon after another, over the same disk and ledger."""
+
+    def __init__(self, folder: Path, template: sqlite3.Connection, random: Random) -> None:
+        self.random = random
+        self.clock = TwoClocks()
+        self.root = folder / "root"
+        self.root.mkdir(parents=True)
+        (self.root / "lost+found").mkdir()
+        self.marker = claim_root(self.root)
+        self.config = _config(self.root, folder)
+        self.connection = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+        template.backup(self.connection)
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("pragma foreign_keys = on")
+        self.ledger = Ledger(self.connection, self.clock)
+        self.seen: Counter[str] = Counter()
+        self.job: Any = None
+        self.nights: list[NightTruth] = []
+        self.replaced: dict[str, Path] = {}  #: raw files beside those that took their names
+        self.ledger.insert(
+            "root", path=str(self.root), marker=self.marker, claimed_us=self.clock.now_us()
+        )
+        self.begin_daemon()
+        for date in ("20251101", "20251102"):
+            self.nights.append(self._make_night(date, Kind.ARCHIVE))
+
+    # -- making nights -------------------------------------------------------------------
+
+    def _make_night(self, date: str, kind: Kind) -> NightTruth:
+        folder = self.root / date
+        for name in ("vcam1", "vcam2", "vgen2", ".vampd"):
+            (folder / name).mkdir(parents=True)
+        now_us = self.clock.now_us()
+        number = self.ledger.insert(
+            "night",
+            kind=kind,
+            date=date,
+            folder=str(folder),
+            status=NightStatus.RUNNING,
+            seen_us=now_us,
+            last_change_us=now_us,
+            closed_us=now_us,
+            closed_by="vampd",
+            **self.ledger.stamp(),
+        )
+        night = NightTruth(number=number, kind=kind, date=date, folder=folder)
+        cubes = [self._make_cube(night, camera, "whole") for camera in (1, 2)]
+        if self.random.random() < 0.4:
+            self._make_cube(night, 1, "quarantined")
+        self._make_products(night, cubes)
+        self._become_safe(night)
+        return night
+
+    def _make_cube(self, night: NightTruth, camera: int, state: str) -> int:
+        stem = f"vcam{camera}_0{len(night.raw)}:00:00.000000000"
+        numbers = []
+        for role, ending in (("timing", ".txt"), ("cube", ".fits")):
+            path = f"vcam{camera}/{stem}{ending}"
+            (night.folder / path).write_text(f"{night.date} {path}")
+            status = (night.folder / path).lstat()
+            numbers.append(
+                self.ledger.insert(
+                    "raw_file",
+                    night=night.number,
+                    path=path,
+                    role=role,
+                    camera=camera,
+                    stem=stem,
+                    inode=status.st_ino,
+                    size_bytes=status.st_size,
+                    modified_ns=status.st_mtime_ns,
+                    state=state,
+                    sha256="0" * 64,
+                    seen_us=0,
+                    **self.ledger.stamp(),
+                )
+            )
+            night.raw[path] = RawTruth(
+                path=path, inode=status.st_ino, quarantined=state == "quarantined"
+            )
+        if state == "whole":
+            self.ledger.insert(
+                "cube",
+                raw_file=numbers[1],
+                timing=numbers[0],
+                frames=2,
+                width=4,
+                height=4,
+                cards="{}",
+                has_acquisition=1,
+                rejected="{}",
+                reports="[]",
+                acquired=b"",
+            )
+        return numbers[1]
+
+    def _make_products(self, night: NightTruth, cubes: list[int]) -> None:
+        for ordinal, cube in enumerate(cubes):
+            number = night.number * 10 + ordinal
+            name = f"VMPA{number:08}" if night.kind is Kind.ARCHIVE else f"vcam1_{ordinal}"
+            digests = {f"vgen2/{name}{end}": f"{number:060}{end[-4:]:>4}" for end in _ENDINGS}
+            output = self.ledger.insert(
+                "output",
+                night=night.number,
+                ordinal=ordinal,
+                cube=ordinal,
+                camera=1,
+                synchronised=0,
+                flc_state="",
+                name=f"vcam1_{ordinal}",
+                frames=1,
+                width=4,
+                height=4,
+                first_us=0,
+                last_us=1,
+                header_file=cube,
+                content_key=f"{night.number} {ordinal}",
+                frame_id=number if night.kind is Kind.ARCHIVE else None,
+                state="verified",
+                size_bytes=10,
+                sha256=digests[f"vgen2/{name}.fits.fz"],
+                timing_size_bytes=10,
+                timing_sha256=digests[f"vgen2/{name}.txt"],
+                **self.ledger.stamp(),
+            )
+            if night.kind is Kind.ARCHIVE:
+                self.ledger.insert(
+                    "frame_id",
+                    number=number,
+                    night=night.number,
+                    content_key=f"{night.number} {ordinal}",
+                    state="bound",
+                    reserved_us=0,
+                    **self.ledger.stamp(),
+                )
+            self._segment(night, cube, output=output, position=0, first=0)
+            self._segment(night, cube, reason="no time", first=1)
+            for path, sha256 in digests.items():
+                (night.folder / path).write_text("an output.")
+                self._deliver(night, path, sha256)
+        self._deliver(night, _SIDECAR, f"{night.number:064}")
+        if night.kind is Kind.ARCHIVE:
+            self._deliver(night, _MANIFEST.format(date=night.date), f"{night.number + 50:064}")
+        self.prove(night)
+        for task in STAGES_OF[night.kind]:
+            self.ledger.insert(
+                "task", night=night.number, stage=task, state="done", **self.ledger.stamp()
+            )
+
+    def _segment(self, night: NightTruth, cube: int, *, first: int, **columns: Any) -> None:
+        self.ledger.insert(
+            "segment", night=night.number, raw_file=cube, first=first, step=1, count=1, **columns
+        )
+
+    def _deliver(self, night: NightTruth, path: str, sha256: str) -> None:
+        self.ledger.insert(
+            "deliverable",
+            night=night.number,
+            path=path,
+            size_bytes=10,
+            sha256=sha256,
+            sent_us=1,
+            verified_us=self.clock.now_us(),
+            verdict="verified",
+        )
+        night.listed[path] = night.far[path] = sha256
+
+    def prove(self, night: NightTruth) -> None:
+        """Record that every raw file was rebuilt."""
+        ledger = self.ledger
+        proof = proofs.begin(ledger, night.number, 1, f"{night.number:064}")
+        ledger.update("rebuild_proof", proof["id"], proved_us=1)
+        ledger.execute(
+            "update raw_file set rebuilt_by = ? where night = ?", [proof["id"], night.number]
+        )
+        night.proved = True
+
+    def _become_safe(self, night: NightTruth) -> None:
+        row = night_rows.get_night(self.ledger, night.number)
+        night_rows.set_status(self.ledger, row, NightStatus.SAFE, None)
+        night.safe_us = self.clock.true_us
+
+    # -- the daemon ----------------------------------------------------------------------
+
+    def begin_daemon(self) -> None:
+        """A daemon starts, where there was another one or none."""
+        self.job = None
+        self.connection.statements_left = None
+        if self.connection.in_transaction:
+            self.connection.execute("rollback")
+        self.ledger.actor = "vampd"
+        self.ledger.insert("daemon", started_us=self.clock.now_us(), pid=1, version="0", heard_us=0)
+        self.rounds = Rounds(self.ledger, self.clock, self.config)
+        self.rounds.go()
+
+    def refresh(self) -> None:
+        """Every night's status follows from its facts."""
+        facts = read_facts(self.ledger, self.rounds, {})
+        for each in facts:
+            found = standing(each, facts)
+            row = night_rows.get_night(self.ledger, each.number)
+            night_rows.set_status(self.ledger, row, found.status, found.cause)
+
+    def tick(self) -> None:
+        """The chore is asked; what it hands out is judged at that moment."""
+        if self.job is None:
+            self.job = reclaim.CHORE.due(self.ledger, self.config)
+            if self.job is not None and self.job["step"] in {"move", "unlink"}:
+                self._judge_decision(self.job)
+
+    def work(self) -> None:
+        """A worker does the job; its outcome is recorded, unless somebody dies."""
+        if self.job is None:
+            return
+        job, self.job = self.job, None
+        outcome = self._verify(job) if job["step"] == "verify" else self._move(job)
+        self.seen[f"{job['step']} {outcome.error_class or 'done'}"] += 1
+        with self.ledger.transaction():
+            reclaim.CHORE.record(self.ledger, self.config, job, outcome)
+
+    def _verify(self, job: Any) -> Outcome:
+        night = self._night_of(job)
+        chance = self.random.random()
+        if chance < 0.06:
+            return Outcome(key=1, crashed=True, error="its worker died")
+        if chance < 0.12:
+            return Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="unreachable")
+        results = [
+            judge(file, _far_answer(night.far.get(file["path"]))) for file in job["copies"]["files"]
+        ]
+        if chance < 0.16:
+            results = results[: self.random.randrange(len(results))]
+        elif chance < 0.20:
+            # It says that all is well, of other bytes than were sent.
+            for result in results:
+                result["verdict"] = "verified"
+            results[self.random.randrange(len(results))]["sha256"] = "f" * 64
+        elif night.far_is_right:
+            night.right_us = self.clock.true_us
+        try:
+            found = stage.survey(job, job["paths"])
+        except RetryableError as error:
+            return Outcome(key=1, error_class=error.error_class, error=str(error))
+        # It takes its time.
+        self.pass_time(self.random.randrange(HOUR_US))
+        return Outcome(key=1, result={"results": results, "found": found})
+
+    def _move(self, job: Any) -> Outcome:
+        """The files are moved; a worker may die after any of them, and the daemon with it."""
+        chance = self.random.random()
+        if chance < 0.2:
+            job = {**job, "files": job["files"][: self.random.randrange(len(job["files"]) + 1)]}
+        try:
+            results = stage.move(job)
+        except VampdError as error:
+            return Outcome(key=1, error_class=error.error_class, error=str(error))
+        finally:
+            self.after_moves()
+        if chance < 0.1:
+            raise CrashError
+        if chance < 0.2:
+            return Outcome(key=1, crashed=True, error="its worker died")
+        return Outcome(key=1, result={"results": results})
+
+    def order(self, order: str, night: NightTruth, **arguments: Any) -> bool:
+        """An operator's order; False: it was refused."""
+        orders = Orders(self.ledger, self.config)
+        named = {"kind": night.kind, "date": night.date, "dry_run": False}
+        try:
+            orders.carry_out(order, {**named, **arguments}, "uid 0")
+        except (OperatorError, RetryableError):
+            self.seen[f"{order} refused"] += 1
+            return False
+        finally:
+            self.after_moves()
+        self.seen[order] += 1
+        return True
+
+    def pass_time(self, time_us: int) -> None:
+        """Time passes, and is not seen unless somebody looks."""
+        self.clock.true_us += time_us
+
+    # -- what must hold ------------------------------------------------------------------
+
+    def _judge_decision(self, job: Mapping[str, Any]) -> None:
+        """A move that is handed out at this moment must be right by the truth."""
+        night = self._night_of(job)
+        now_us = self.clock.true_us
+        is_raw = job["files"][0]["path"].startswith("vcam")
+        assert not night.kept, "kept"
+        assert not night.held, "held"
+        assert night.acked or night.kind is not Kind.ARCHIVE, "not acknowledged"
+        assert night.right_us is not None, "never verified"
+        assert now_us - night.right_us <= DAY_US, "not verified within a day"
+        least_us = (RAW_DAYS if is_raw else OUTPUT_DAYS) * DAY_US
+        assert now_us - night.safe_us >= least_us, "too early"
+        late = "select 1 from raw_file where night = ? and state = 'late'"
+        assert self.ledger.value(late, [night.number]) is None, "late files"
+        if is_raw:
+            assert night.let_go or not night.has_quarantined, "quarantined"
+            assert night.proved, "not proved to be rebuildable"
+        if job["step"] == "unlink" and is_raw:
+            for file in job["files"]:
+                lay_us = now_us - night.trashed_us[file["path"]]
+                assert lay_us >= TRASH_DAYS * DAY_US, "not long enough in the trash"
+            for file in job["files"]:
+                night.raw[file["path"]].removed = True
+        self.seen["decided " + job["step"] + (" raw" if is_raw else " outputs")] += 1
+
+    def after_moves(self) -> None:
+        """Every raw file is in its place or in the trash, unless it was removed rightly."""
+        for night in self.nights:
+            places = self._inodes(night)
+            for raw in night.raw.values():
+                where = places.get(raw.inode)
+                if where is not None and self.job is None:
+                    raw.removed = False
+                if where is None:
+                    assert raw.removed, f"{night.date}/{raw.path} is nowhere"
+                elif where == "trash":
+                    assert not raw.is_another, "somebody else's file was moved"
+                    night.trashed_us.setdefault(raw.path, self.clock.true_us)
+                else:
+                    night.trashed_us.pop(raw.path, None)
+
+    def _inodes(self, night: NightTruth) -> dict[int, str]:
+        found = {}
+        for folder in ("vcam1", "vcam2"):
+            for entry in _entries(night.folder / folder):
+                found[entry.inode()] = "place"
+        for each in _entries(self.root / stage.TRASH_FOLDER):
+            if each.name.startswith(night.date):
+                for folder in ("vcam1", "vcam2"):
+                    for entry in _entries(Path(each.path) / folder):
+                        found[entry.inode()] = "trash"
+        return found
+
+    def _night_of(self, job: Mapping[str, Any]) -> NightTruth:
+        return next(night for night in self.nights if night.date == job["date"])
+
+
+_ENDINGS = (".fits.fz", ".txt")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except FileNotFoundError:
+        return
+
+
+def _far_answer(sha256: str | None) -> FarAnswer:
+    why = None if sha256 is not None else "No such file or directory"
+    return FarAnswer(sha256=sha256, why=why)
+
+
+def _config(root: Path, folder: Path) -> Config:
+    far = Delivery(destination=Place.parse(str(folder / "far")))
+    return Config(
+        state_dir=folder,
+        roots=(Root(kind=Kind.ARCHIVE, path=root),),
+        delivery=Deliveries(archive=far, engineering=far),
+        reclaim=Reclaim(
+            enabled=True,
+            outputs_after_days=OUTPUT_DAYS,
+            raw_after_days=RAW_DAYS,
+            trash_days=TRASH_DAYS,
+        ),
+    )
+
+
+def template_ledger(folder: Path) -> sqlite3.Connection:
+    """An empty ledger of the present schema, to be copied into memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = open_ledger(folder, version="0", clock=TwoClocks())
+    return ledger.connection
