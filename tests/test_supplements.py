@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.daemon_site import (
     raw_digests,
 )
 from tests.support import digests_of_tree, identities_of_tree
+from vampd.records import FileIdentity
 
 #: Scenes whose files come a day late: two synchronised ones, and one of bad cubes' partners.
 _LATE_SCENES = {2, 9}
@@ -29,7 +31,7 @@ class Supplemented:
 
     site: DaemonSite
     first: dict[str, str]  #: digests of all that lay in the night before they came
-    first_identities: dict[str, object]
+    first_identities: Mapping[str, FileIdentity]
     first_far: dict[str, str]
     late: list[str]
 

@@ -24,6 +24,7 @@ from vampd.settings import (
     text,
     whole,
     words,
+    words_of,
 )
 from vampd.states import Kind
 
@@ -172,6 +173,19 @@ class Cubes:
     max_seconds: float = field(default=10.0, metadata=number(above=0))
     max_gap_seconds: float = field(default=3.0, metadata=number(above=0))
     max_bytes: int = field(default=2_000_000_000, metadata=whole(at_least=1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quality:
+    """Outside of which limits a night is reported; *hold* names those for which it is held."""
+
+    least_synchronised_percent: float = field(default=90.0, metadata=number(at_least=0))
+    most_dubious_percent: float = field(default=5.0, metadata=number(at_least=0))
+    most_drift_us: float = field(default=200.0, metadata=number(at_least=0))
+    most_state_difference_percent: float = field(default=1.0, metadata=number(at_least=0))
+    hold: tuple[str, ...] = field(
+        default=(), metadata=words_of("synchronised", "dubious", "drift", "states")
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -352,6 +366,7 @@ class Config:
     watch: Watch = field(default=Watch(), metadata=table(Watch))
     workers: Workers = field(default=Workers(), metadata=table(Workers))
     cubes: Cubes = field(default=Cubes(), metadata=table(Cubes))
+    quality: Quality = field(default=Quality(), metadata=table(Quality))
     compress: Compress = field(default=Compress(), metadata=table(Compress))
     frame_ids: FrameIds = field(default=FrameIds(), metadata=table(FrameIds))
     delivery: Deliveries = field(default=Deliveries(), metadata=table(Deliveries))

@@ -131,6 +131,17 @@ def words(pattern: str = ".*", what: str = "printable strings") -> Metadata:
     return by(read)
 
 
+def words_of(*choices: str) -> Metadata:
+    """Metadata of a list of some of *choices*; it becomes a tuple."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or any(word not in choices for word in value):
+            _refuse(f"a list of some of {', '.join(map(_shown, choices))}", value)
+        return tuple(value)
+
+    return by(read)
+
+
 def absolute_path() -> Metadata:
     """Metadata of an absolute path of this machine, in printable ASCII."""
 

@@ -28,6 +28,7 @@ class CubeFacts:
     rejected: Mapping[int, str]
     reports: Sequence[str]
     acquired_us: NDArray[np.int64]
+    lost_frames: int = 0
 
 
 def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
@@ -123,7 +124,15 @@ def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> 
         rejected=json.dumps({str(frame): why for frame, why in facts.rejected.items()}),
         reports=json.dumps(list(facts.reports)),
         acquired=pack_times(facts.acquired_us),
+        lost_frames=facts.lost_frames,
+        first_us=_first_us(facts.acquired_us),
     )
+
+
+def _first_us(acquired_us: NDArray[np.int64]) -> int | None:
+    """The first time that could be read."""
+    readable = acquired_us[acquired_us > 0]
+    return int(readable[0]) if len(readable) else None
 
 
 def cubes_of(ledger: Ledger, night: int) -> list[Row]:

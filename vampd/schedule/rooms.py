@@ -10,6 +10,7 @@ from vampd.errors import OperatorError
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.workers import Body
 from vampd.science.cubes import CubeLimits
+from vampd.science.quality import QualityLimits
 from vampd.sections import Config, Delivery
 from vampd.stages import build_jobs, frame_ids, manifest, sync, transfer, verify
 from vampd.states import Kind, Stage
@@ -22,6 +23,7 @@ class Room:
     prepare: Callable[[Ledger, Config, Row, str], Any]
     body: Body
     record: Callable[[Ledger, Row, Any], str | None]  #: what is still awaited, if anything
+    record_progress: Callable[[Ledger, Row, Any], None] | None = None  #: of work that went wrong
 
 
 def _delivery(config: Config, night: Row) -> Delivery:
@@ -32,12 +34,27 @@ def _delivery(config: Config, night: Row) -> Delivery:
     return delivery
 
 
-def ssh_words(config: Config) -> dict[str, Any]:
+def far_words(config: Config, delivery: Delivery) -> dict[str, Any]:
     """How the far machine is reached, as the jobs of transfer and verify take it."""
     return {
         "ssh_options": list(config.ssh.options),
         "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
+        "far_helper": delivery.far_helper,
+        "patience_hours": delivery.verify_after_hours,
+        "bandwidth_kib": delivery.bandwidth_kib_per_second,
     }
+
+
+def quality_limits(config: Config) -> QualityLimits:
+    """Outside of what a night is reported, or held."""
+    quality = config.quality
+    return QualityLimits(
+        least_synchronised_percent=quality.least_synchronised_percent,
+        most_dubious_percent=quality.most_dubious_percent,
+        most_drift_us=quality.most_drift_us,
+        most_state_difference_percent=quality.most_state_difference_percent,
+        hold=quality.hold,
+    )
 
 
 def _prepare_sync(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
@@ -46,7 +63,7 @@ def _prepare_sync(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any
         max_gap_seconds=config.cubes.max_gap_seconds,
         max_bytes=config.cubes.max_bytes,
     )
-    return sync.prepare(ledger, night, limits)
+    return sync.prepare(ledger, night, limits, quality_limits(config))
 
 
 def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
@@ -63,15 +80,22 @@ def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) ->
 
 
 def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
-    destination = str(_delivery(config, night).destination)
-    return transfer.prepare(ledger, night, destination, ssh_words(config))
+    delivery = _delivery(config, night)
+    words = far_words(config, delivery)
+    return transfer.prepare(ledger, night, str(delivery.destination), words)
 
 
 def _prepare_verify(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+    return verify_job(ledger, config, night, afresh=False)
+
+
+def verify_job(ledger: Ledger, config: Config, night: Row, *, afresh: bool) -> dict[str, Any]:
+    """The job for `verify.work`: what is not verified yet, or *afresh* every file of a night."""
     delivery = _delivery(config, night)
     date = night["date"]
     safe, sent = str(delivery.safe_at(date)), str(delivery.sent_to(date))
-    return verify.prepare(ledger, night, safe, sent, ssh_words(config))
+    words = far_words(config, delivery)
+    return verify.prepare(ledger, night, safe, sent, words, afresh=afresh)
 
 
 def _record_verify(ledger: Ledger, task: Row, result: Any) -> str | None:
@@ -83,6 +107,11 @@ ROOMS: dict[Stage, Room] = {
     Stage.FRAME_IDS: Room(prepare=_prepare_frame_ids, body=frame_ids.work, record=frame_ids.record),
     Stage.BUILD: Room(prepare=_prepare_build, body=build_jobs.work, record=build_jobs.record),
     Stage.MANIFEST: Room(prepare=_prepare_manifest, body=manifest.work, record=manifest.record),
-    Stage.TRANSFER: Room(prepare=_prepare_transfer, body=transfer.send, record=transfer.record),
+    Stage.TRANSFER: Room(
+        prepare=_prepare_transfer,
+        body=transfer.send,
+        record=transfer.record,
+        record_progress=transfer.record,
+    ),
     Stage.VERIFY: Room(prepare=_prepare_verify, body=verify.work, record=_record_verify),
 }

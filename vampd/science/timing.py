@@ -20,6 +20,7 @@ _COLUMNS = 7
 _OLD_COLUMNS = 6
 _LOGGED = 3
 _ACQUIRED = 4
+_STREAM_COUNT = -2
 _EARLIEST_US = 946_684_800_000_000  # 2000-01-01
 _LATEST_US = 4_102_444_800_000_000  # 2100-01-01
 # Acquisition and logging are stamped milliseconds apart. An hour is far beyond any
@@ -48,6 +49,7 @@ class Timing:
     rejected: dict[int, str]  #: row -> why its frame cannot be used
     has_acquisition: bool  #: False: the times are the logger's
     reports: tuple[str, ...]  #: what an operator should know
+    lost_frames: int  #: frames of the stream between the first and the last row, never logged
 
 
 def parse_timing(content: bytes) -> Timing:
@@ -81,6 +83,7 @@ def parse_timing(content: bytes) -> Timing:
         rejected=dict(sorted(rejected.items())),
         has_acquisition=acquired is not None,
         reports=reports,
+        lost_frames=_lost(fields, [row for row in good if row not in rejected]),
     )
 
 
@@ -180,6 +183,21 @@ def _unusable(
     for index in np.flatnonzero(logged == _UNREADABLE).tolist():
         unusable[good[index]] = "not a number"
     return unusable
+
+
+def _lost(fields: Sequence[list[bytes]], kept: Sequence[int]) -> int:
+    """How many frames the stream's own count (cnt0) goes over between rows that follow each other.
+
+    A count that goes back, as when the stream was begun anew, tells nothing.
+    """
+    try:
+        counts = np.array([fields[row][_STREAM_COUNT] for row in kept], dtype="S20").astype(
+            np.int64
+        )
+    except (ValueError, OverflowError):
+        return 0
+    steps = np.diff(counts) - np.diff(np.asarray(kept, dtype=np.int64))
+    return int(steps[steps > 0].sum())
 
 
 def _plausible(times: NDArray[np.int64]) -> NDArray[np.bool_]:

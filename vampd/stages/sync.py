@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vampd.errors import InputError
-from vampd.ledger import files, outputs, tasks
+from vampd.ledger import files, nights, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RawCube, Report
 from vampd.science.cubes import CubeLimits, plan_night
+from vampd.science.quality import OutOfLimits, QualityLimits, measure, out_of_limits
 from vampd.stages import sidecar_jobs
 from vampd.states import Stage
 
+#: How the reason begins for which such a night is held.
+QUALITY = "quality outside its limits"
 
-def prepare(ledger: Ledger, night: Row, limits: CubeLimits) -> dict[str, Any]:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A night's plan, and in what it is not as good as it could be."""
+
+    plan: Plan
+    findings: tuple[OutOfLimits, ...]
+    holds: tuple[str, ...]  #: the findings for which a night is held
+
+
+def prepare(
+    ledger: Ledger, night: Row, limits: CubeLimits, quality: QualityLimits
+) -> dict[str, Any]:
     """Everything the plan needs, as plain values."""
     return {
+        "quality": quality,
         "limits": {
             "max_seconds": limits.max_seconds,
             "max_gap_seconds": limits.max_gap_seconds,
@@ -33,18 +50,25 @@ def prepare(ledger: Ledger, night: Row, limits: CubeLimits) -> dict[str, Any]:
     }
 
 
-def work(job: Mapping[str, Any]) -> Plan:
+def work(job: Mapping[str, Any]) -> Planned:
     """Plan the night. The plan is a value, and goes back as it is."""
     cubes = [_raw_cube(row) for row in job["cubes"]]
-    return plan_night(cubes, CubeLimits(**job["limits"]), taken_names=job["taken_names"])
+    plan = plan_night(cubes, CubeLimits(**job["limits"]), taken_names=job["taken_names"])
+    findings = tuple(out_of_limits(measure(cubes, plan), job["quality"]))
+    holding = [found.text for found in findings if found.measure in job["quality"].hold]
+    return Planned(plan=plan, findings=findings, holds=tuple(holding))
 
 
-def record(ledger: Ledger, task: Row, plan: Plan) -> None:
-    """Write the plan and the build tasks that follow from it."""
+def record(ledger: Ledger, task: Row, planned: Planned) -> None:
+    """Write the plan and the build tasks that follow from it; hold a night that is too bad."""
     night = task["night"]
     with ledger.transaction():
         outputs.forget_plan(ledger, night, "planned anew")
-        outputs.store_plan(ledger, night, plan)
+        outputs.store_plan(ledger, night, planned.plan)
+        findings = [Report(raw_file=None, text=found.text) for found in planned.findings]
+        outputs.add_reports(ledger, night, Stage.SYNC, findings)
+        if planned.holds:
+            nights.hold(ledger, night, f"{QUALITY}: {'; '.join(planned.holds)}")
         outputs.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))
         for output in outputs.outputs_of_batch(ledger, night):
             tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))

@@ -70,6 +70,7 @@ class Inspection:
     rejected: Mapping[int, str] = field(default_factory=dict)  #: row -> why
     has_acquisition: bool = True  #: False: the times are the logger's
     reports: tuple[str, ...] = ()
+    lost_frames: int = 0  #: that the stream counted between the first and the last, never logged
 
 
 def inspect_cube(night: Path, cube: str, timing: str) -> Inspection:
@@ -191,6 +192,7 @@ def _timing_facts(timing: Timing) -> dict[str, Any]:
         "rejected": timing.rejected,
         "has_acquisition": timing.has_acquisition,
         "reports": timing.reports,
+        "lost_frames": timing.lost_frames,
     }
 
 

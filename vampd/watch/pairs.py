@@ -49,4 +49,5 @@ def cube_facts(inspection: Inspection) -> files.CubeFacts:
         rejected=inspection.rejected,
         reports=inspection.reports,
         acquired_us=inspection.acquired_us,
+        lost_frames=inspection.lost_frames,
     )
