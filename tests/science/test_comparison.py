@@ -1,0 +1,186 @@
+"""Two results of one night are matched frame by frame, and every difference has its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from vampd.science.comparison import (
+    LABEL_A,
+    LABEL_B,
+    LABEL_DUBIOUS,
+    NO_LABEL,
+    Difference,
+    Frames,
+    compare,
+)
+
+_PERIOD_US = 5_000
+_OFFSET_US = 200
+
+
+def _result(count: int, *, flc: bool = False) -> Frames:
+    """Both cameras, *count* pairs, the second camera's own times later by the offset."""
+    own = np.arange(count, dtype=np.int64) * _PERIOD_US
+    both = np.concatenate([own, own + _OFFSET_US])
+    camera = np.repeat(np.array([1, 2], dtype=np.int64), count)
+    labels = np.tile(np.array([LABEL_A, LABEL_B], dtype=np.int64), count)[: 2 * count]
+    return Frames(
+        camera=camera,
+        time_us=np.concatenate([own, own]) + _OFFSET_US // 2,
+        own_us=both,
+        synchronised=np.ones(2 * count, dtype=bool),
+        label=labels if flc else np.full(2 * count, NO_LABEL, dtype=np.int64),
+        cube=camera.copy(),
+        source=camera.copy(),
+    )
+
+
+def _without(frames: Frames, *gone: int) -> Frames:
+    keep = np.setdiff1d(np.arange(len(frames)), gone)
+    return Frames(
+        camera=frames.camera[keep],
+        time_us=frames.time_us[keep],
+        own_us=frames.own_us[keep],
+        synchronised=frames.synchronised[keep],
+        label=frames.label[keep],
+        cube=frames.cube[keep],
+        source=frames.source[keep],
+    )
+
+
+def _with(values: NDArray[np.int64], place: int, value: int) -> NDArray[np.int64]:
+    changed = values.copy()
+    changed[place] = value
+    return changed
+
+
+@given(st.integers(2, 60), st.booleans())
+def test_a_result_does_not_differ_from_itself(count: int, flc: bool) -> None:
+    ours = _result(count, flc=flc)
+
+    found = compare(ours, ours)
+
+    assert found.counts() == {}
+    assert found.same == len(ours)
+
+
+@given(st.data())
+def test_every_frame_of_ours_is_alike_or_named(data: st.DataObject) -> None:
+    ours = _result(40, flc=True)
+    gone = data.draw(st.sets(st.integers(0, len(ours) - 1), max_size=30))
+    flipped = data.draw(st.integers(0, len(ours) - 1))
+    swapped = {LABEL_A: LABEL_B, LABEL_B: LABEL_A}[int(ours.label[flipped])]
+    theirs = _without(replace(ours, label=_with(ours.label, flipped, swapped)), *gone)
+
+    found = compare(ours, theirs)
+
+    lost = sum(count for kind, count in found.counts().items() if kind.name.startswith("LOST"))
+    assert lost == len(gone)
+    assert found.counts()[Difference.OPPOSITE] == (flipped not in gone)
+    assert found.same == len(ours) - len(gone | {flipped})
+
+
+def test_a_printed_mean_may_be_rounded_either_way() -> None:
+    ours = _result(10)
+    theirs = replace(ours, time_us=ours.time_us + 1)
+
+    assert compare(ours, theirs).counts() == {}
+
+
+def test_its_own_time_in_a_synchronised_frame_is_told_from_another_partner() -> None:
+    ours = _result(10)
+    own = replace(ours, time_us=ours.own_us)
+    other = replace(ours, time_us=_with(ours.time_us, 3, int(ours.time_us[3]) + 37))
+
+    assert compare(ours, own).counts() == {Difference.OWN_TIME: 20}
+    assert compare(ours, other).counts() == {Difference.OTHER_PARTNER: 1}
+
+
+def test_a_time_more_than_half_way_to_the_next_frame_is_no_frame_of_ours() -> None:
+    ours = _result(10)
+    beyond = int(ours.own_us[-1]) + 1_000_001
+    theirs = replace(ours, time_us=_with(ours.time_us, 19, beyond))
+
+    counts = compare(ours, theirs).counts()
+
+    assert counts == {Difference.UNKNOWN: 1, Difference.LOST_ALONE: 1}
+
+
+def test_a_frame_that_is_there_twice_is_named_once() -> None:
+    ours = _result(10)
+    twice = replace(
+        ours,
+        camera=np.append(ours.camera, 1),
+        time_us=np.append(ours.time_us, ours.time_us[4]),
+        own_us=np.append(ours.own_us, ours.own_us[4]),
+        synchronised=np.append(ours.synchronised, ours.synchronised[4]),
+        label=np.append(ours.label, ours.label[4]),
+        cube=np.append(ours.cube, 9),
+        source=np.append(ours.source, 9),
+    )
+
+    assert compare(ours, twice).counts() == {Difference.TWICE: 1}
+
+
+def test_the_sign_of_short_cubes_is_told_from_that_of_long_ones() -> None:
+    for count, kind in ((25, Difference.OPPOSITE_SHORT), (26, Difference.OPPOSITE)):
+        ours = _result(count, flc=True)
+        theirs = replace(ours, label=np.where(ours.label == LABEL_A, LABEL_B, LABEL_A))
+
+        assert compare(ours, theirs).counts() == {kind: 2 * count}
+
+
+def test_doubts_are_told_apart_and_so_is_sorting_at_all() -> None:
+    ours = _result(30, flc=True)
+    doubted = replace(ours, label=_with(ours.label, 7, LABEL_DUBIOUS))
+    unsorted = replace(ours, label=_with(ours.label, 7, NO_LABEL))
+
+    assert compare(ours, doubted).counts() == {Difference.DOUBTED_THERE: 1}
+    assert compare(doubted, ours).counts() == {Difference.DOUBTED_HERE: 1}
+    assert compare(ours, unsorted).counts() == {Difference.UNSORTED: 1}
+
+
+def test_lost_frames_are_told_by_why_they_were_lost() -> None:
+    """Camera 1 has three solo frames in a raw cube that matched otherwise; camera 2 loses more."""
+    solo = np.zeros(200, dtype=bool)
+    solo[[10, 11, 12]] = True
+    ours = _result(100)
+    ours = replace(
+        ours,
+        synchronised=~solo,
+        time_us=np.where(solo, ours.own_us, ours.time_us),
+        source=np.where((ours.camera == 2) & (np.arange(200) >= 190), 3, ours.source),
+    )
+    theirs = _without(ours, 10, 11, 12, 50, 120, 121, *range(190, 200))
+
+    counts = compare(ours, theirs).counts()
+
+    assert counts == {
+        Difference.LOST_UNMATCHED: 3,
+        Difference.LOST_ALONE: 1,
+        Difference.LOST: 2,
+        Difference.LOST_CUBE: 10,
+    }
+
+
+def test_solo_and_synchronised_are_told_in_both_directions() -> None:
+    ours = _result(10)
+    solo = replace(ours, synchronised=np.zeros(20, dtype=bool), time_us=ours.own_us)
+
+    assert compare(ours, solo).counts() == {Difference.SOLO_THERE: 20}
+    assert compare(solo, ours).counts() == {Difference.SOLO_HERE: 20}
+
+
+def test_an_empty_result_has_lost_everything() -> None:
+    ours = _result(10)
+
+    found = compare(ours, _without(ours, *range(20)))
+
+    assert found.counts() == {Difference.LOST_CUBE: 20}
+    assert found.same == 0
+    assert compare(_without(ours, *range(20)), ours).counts() == {Difference.UNKNOWN: 20}
