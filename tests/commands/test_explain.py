@@ -298,6 +298,8 @@ def test_the_commands_that_are_advised_exist_with_their_options(rule_name: str) 
         name, *rest = words.split()
         assert name in COMMANDS, words
         command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), rest[0])
         assert command is not None
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= known
