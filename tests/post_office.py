@@ -53,7 +53,7 @@ class Received:
     def text(self) -> str:
         body = self.mail.get_body(("plain",))
         assert body is not None
-        return str(body.get_content())
+        return str(body.get_content()).replace("\r\n", "\n")
 
 
 @dataclass(kw_only=True)

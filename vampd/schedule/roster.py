@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from vampd.schedule import headers, hooks, mail, proofs, reclaim
+from vampd.schedule import alerts, headers, hooks, mail, proofs, reclaim
 from vampd.schedule.chores import Chore
 
-CHORES: tuple[Chore, ...] = (mail.CHORE, hooks.CHORE, proofs.CHORE, headers.CHORE, reclaim.CHORE)
+CHORES: tuple[Chore, ...] = (
+    mail.CHORE,
+    alerts.CHORE,
+    hooks.CHORE,
+    proofs.CHORE,
+    headers.CHORE,
+    reclaim.CHORE,
+)

@@ -1,0 +1,312 @@
+"""Operators are told what is wrong, once, in one mail; and what is over."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.post_office import PostOffice, Received, post_office
+from tests.schedule.made import DAY_US, SECOND_US, FakeClock, a_night, a_task, opened, settings
+from vampd.io.disk import claim_root
+from vampd.ledger.conditions import Condition, conditions
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule import alerts, mail
+from vampd.schedule.workers import Outcome
+from vampd.sections import Config
+from vampd.states import Severity, Stage
+
+FROM, OPERATOR = "vampd@example.org", "operator@example.org"
+HOUR_US = 3600 * SECOND_US
+
+_SETTINGS = """
+[mail]
+host = "127.0.0.1"
+port = {port}
+sender = "vampd@example.org"
+answer_seconds = 10
+deadline_seconds = 20
+{mail}
+[alerts]
+recipients = ["operator@example.org"]
+disk_free_gb = 0
+{alerts}
+"""
+
+
+class Scene:
+    """A ledger, a clock, a server, and one turn of the chores."""
+
+    def __init__(self, folder: Path, ledger: Ledger, clock: FakeClock, office: PostOffice) -> None:
+        self.folder, self.ledger, self.clock, self.office = folder, ledger, clock, office
+        self.config = self.configured()
+
+    def configured(self, *, mail: str = "", alerts: str = "") -> Config:
+        values = {"port": self.office.port, "mail": mail, "alerts": alerts}
+        self.config = settings(self.folder, _SETTINGS.format(**values))
+        return self.config
+
+    def night(self, date: str, status: str, cause: str | None = None) -> Row:
+        night = a_night(self.ledger, date)
+        now_us = self.ledger.now_us()
+        self.ledger.update("night", night["id"], status=status, cause=cause, closed_us=now_us)
+        return night
+
+    def turn(self, minutes: float = 1.5) -> list[Received]:
+        """Let time pass, and the chores do what is due; return the mails that came of it."""
+        self.clock.pass_seconds(60 * minutes)
+        before = len(self.office.accepted)
+        job = alerts.due(self.ledger, self.config)
+        if job is not None:
+            outcome = Outcome(key=0, result=alerts.work(job))
+            with self.ledger.transaction():
+                alerts.record(self.ledger, self.config, job, outcome)
+        mail.do_all(self.ledger, self.config)
+        return self.office.accepted[before:]
+
+    def conditions(self) -> list[Condition]:
+        limits = alerts.limits(self.config)
+        return conditions(self.ledger.connection, limits, self.ledger.now_us())
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    clock = FakeClock()
+    settings(tmp_path)
+    with post_office() as office, closing(opened(tmp_path / "state", clock)) as ledger:
+        yield Scene(tmp_path, ledger, clock, office)
+
+
+def test_all_that_is_wrong_comes_in_one_mail(scene: Scene) -> None:
+    scene.night("20251101", "failed", "transfer: rsync: no space\nmore words")
+    scene.night("20251102", "held", "raw file changed")
+
+    (told,) = scene.turn()
+
+    assert told.recipients == (OPERATOR,)
+    assert "2 critical" in told.mail["Subject"]
+    assert "CRITICAL archive 20251101 failed: transfer: rsync: no space: vampd show 2" in told.text
+    assert "CRITICAL archive 20251102 held: raw file changed" in told.text
+    assert "more words" not in told.text
+
+
+def test_what_was_told_is_not_told_again_soon_but_once_a_day(scene: Scene) -> None:
+    scene.night("20251101", "failed")
+    scene.turn()
+
+    again = [scene.turn(minutes=60) for _ in range(24)]
+
+    assert [len(mails) for mails in again] == [0] * 23 + [1]
+    assert again[-1][0].text.startswith("Still so:\n")
+
+
+def test_something_new_is_told_when_the_last_mail_is_long_enough_ago(scene: Scene) -> None:
+    scene.night("20251101", "failed")
+    scene.turn()
+    scene.night("20251102", "failed")
+
+    soon = scene.turn(minutes=5)
+    (later,) = scene.turn(minutes=26)
+
+    assert soon == []
+    assert later.text.startswith("New:\n  CRITICAL archive 20251102 failed")
+    assert "Still so:\n  CRITICAL archive 20251101 failed" in later.text
+
+
+def test_what_is_over_is_told_too(scene: Scene) -> None:
+    night = scene.night("20251101", "failed")
+    scene.turn()
+    scene.ledger.update("night", night["id"], status="safe")
+
+    (told,) = scene.turn(minutes=31)
+    after = scene.turn(minutes=31)
+
+    assert "all is well again" in told.mail["Subject"]
+    assert "Over, or dealt with:\n  CRITICAL archive 20251101 failed" in told.text
+    assert after == []
+
+
+def test_what_came_and_went_between_two_mails_is_not_told(scene: Scene) -> None:
+    scene.night("20251101", "failed")
+    scene.turn()
+    night = scene.night("20251102", "failed")
+    scene.turn(minutes=5)
+    scene.ledger.update("night", night["id"], status="running")
+
+    assert scene.turn(minutes=31) == []
+
+
+def test_an_alert_waits_for_a_server_that_is_away_and_goes_out_once(scene: Scene) -> None:
+    scene.night("20251101", "failed")
+    scene.office.senders.extend(["451 away"] * 3)
+
+    at_first = scene.turn()
+    later = [told for _ in range(10) for told in scene.turn(minutes=3)]
+
+    assert at_first == []
+    assert len(later) == 1
+
+
+def test_an_alert_that_was_refused_for_good_is_told_again(scene: Scene) -> None:
+    scene.night("20251101", "failed")
+    scene.office.addresses[OPERATOR] = "550 who?"
+    scene.turn()
+    scene.office.addresses.clear()
+
+    soon = scene.turn(minutes=5)
+    later = scene.turn(minutes=31)
+
+    assert soon == []
+    assert len(later) == 1
+
+
+def test_without_recipients_nobody_is_told_and_the_alerts_are_kept(scene: Scene) -> None:
+    scene.night("20251101", "failed")
+    scene.config = settings(scene.folder)
+
+    assert scene.turn() == []
+    assert scene.ledger.value("select over_us is null from alert where name = 'failed:1'")
+
+
+def test_disks_are_looked_at_once_in_a_while(scene: Scene) -> None:
+    scene.turn()
+
+    assert alerts.due(scene.ledger, scene.config) is None
+    paths = [row["path"] for row in scene.ledger.rows("select path from disk order by path")]
+    assert paths == [str(scene.folder / "archive"), str(scene.folder / "state")]
+    free = os.statvfs(scene.folder)
+    (total,) = {row["total_bytes"] for row in scene.ledger.rows("select * from disk")}
+    assert total == free.f_blocks * free.f_frsize
+
+
+def test_a_full_and_an_absent_disk_are_told(scene: Scene) -> None:
+    archive = scene.folder / "archive"
+    marker = claim_root(archive)
+    scene.ledger.insert("root", path=str(archive), marker=marker, claimed_us=1)
+    scene.configured(alerts="every_minutes = 0")
+    scene.config = settings(
+        scene.folder,
+        _SETTINGS.format(port=scene.office.port, mail="", alerts="every_minutes = 0").replace(
+            "disk_free_gb = 0", "disk_free_gb = 1e9"
+        ),
+    )
+
+    (low,) = scene.turn()
+    (archive / ".vampd-root").unlink()
+    scene.turn()
+
+    assert f"WARNING  {archive}: " in low.text
+    assert "GB free: make room" in low.text
+    worst = scene.conditions()[0]
+    assert worst.severity is Severity.CRITICAL
+    assert worst.text == f"{archive}: its disk is absent, or another one: mount it"
+
+
+def _names(found: list[Condition]) -> list[str]:
+    return [each.name for each in found]
+
+
+def test_a_night_that_gets_nowhere_is_stalled_and_one_that_goes_on_is_not(scene: Scene) -> None:
+    stuck, busy = scene.night("20251101", "waiting"), scene.night("20251102", "running")
+    task = a_task(scene.ledger, busy["id"], Stage.BUILD, "1.1")
+    scene.clock.pass_seconds(13 * 3600)
+    scene.ledger.update("task", task, state="done", finished_us=scene.ledger.now_us() - HOUR_US)
+
+    assert _names(scene.conditions()) == [f"stalled:{stuck['id']}"]
+    assert "nothing got done for 13 h" in scene.conditions()[0].text
+
+
+def test_a_night_that_does_not_close_is_told(scene: Scene) -> None:
+    night = scene.night("20251101", "collecting")
+    scene.clock.pass_seconds(14 * 3600)
+
+    assert _names(scene.conditions()) == [f"unclosed:{night['id']}"]
+
+
+def test_copies_that_nobody_moved_on_are_told(scene: Scene) -> None:
+    night = scene.night("20251101", "waiting")
+    _deliverable(scene, night, "a", verdict="elsewhere", sent_us=scene.ledger.now_us())
+    scene.ledger.update("night", night["id"], status="safe")
+
+    before = scene.conditions()
+    scene.clock.pass_seconds(25 * 3600)
+
+    assert before == []
+    assert _names(scene.conditions()) == [f"unmoved:{night['id']}"]
+
+
+def test_lost_cubes_are_told_until_the_night_is_safe(scene: Scene) -> None:
+    night = scene.night("20251101", "ready")
+    now_us = scene.ledger.now_us()
+    scene.ledger.insert(
+        "raw_file",
+        night=night["id"],
+        path="vcam1/a.txt",
+        role="timing",
+        inode=1,
+        size_bytes=1,
+        modified_ns=1,
+        state="quarantined",
+        reason="lost cube: a timing file without its cube",
+        seen_us=now_us,
+        **scene.ledger.stamp(),
+    )
+
+    told = scene.conditions()
+    scene.ledger.update("night", night["id"], status="safe")
+
+    assert _names(told) == [f"lost:{night['id']}"]
+    assert scene.conditions() == []
+
+
+def test_a_mail_that_the_archive_never_answered_is_recalled_to_mind(scene: Scene) -> None:
+    night = scene.night("20251101", "safe")
+    scene.configured(mail='recipients = ["archive@example.org"]\ndata_host = "scexao5"')
+    number = scene.ledger.insert("mail", state="wanted", **scene.ledger.stamp())
+    scene.ledger.insert(
+        "mail_night", mail=number, night=night["id"], batch=1, manifest="m", manifest_sha256="0"
+    )
+    scene.ledger.update("mail", number, state="failed", error="550 no", failing_since_us=1)
+
+    failed = scene.conditions()
+    sent_us = scene.ledger.now_us()
+    scene.ledger.update("mail", number, state="failed", error=None)
+    scene.ledger.execute(
+        "update mail set state = 'sent', content = x'41', composed_us = 1, message_id = '<a@b>',"
+        " sent_us = ?",
+        [sent_us],
+    )
+    young = scene.conditions()
+    scene.clock.pass_seconds(7.1 * DAY_US / SECOND_US)
+
+    assert _names(failed) == [f"mail:{night['id']}.1"]
+    assert young == []
+    assert _names(scene.conditions()) == [f"unacked:{night['id']}.1"]
+    assert "mailed 7 days ago" in scene.conditions()[0].text
+
+
+def _deliverable(scene: Scene, night: Row, path: str, **values: Any) -> None:
+    scene.ledger.insert(
+        "deliverable", night=night["id"], path=path, size_bytes=1, sha256="0", **values
+    )
+
+
+def test_a_disk_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "_ANSWER_SECONDS", 0.1)
+    answers = threading.Event()
+
+    def hang(_path: Path) -> None:
+        answers.wait(60)
+        raise OSError
+
+    monkeypatch.setattr(os, "statvfs", hang)
+
+    found = alerts.work([{"path": "/hangs", "marker": None}])
+    answers.set()
+
+    assert found == [{"path": "/hangs", "present": 0, "free_bytes": None, "total_bytes": None}]
