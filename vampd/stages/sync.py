@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.errors import InputError
-from vampd.ledger import files, nights, outputs, tasks
+from vampd.ledger import files, nights, outputs, qualities, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RawCube, Report
 from vampd.science.cubes import CubeLimits, plan_night
-from vampd.science.quality import OutOfLimits, QualityLimits, measure, out_of_limits
+from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
 from vampd.stages import sidecar_jobs
 from vampd.states import Stage
 
@@ -26,6 +26,7 @@ class Planned:
     """A night's plan, and in what it is not as good as it could be."""
 
     plan: Plan
+    quality: Quality
     findings: tuple[OutOfLimits, ...]
     holds: tuple[str, ...]  #: the findings for which a night is held
 
@@ -54,9 +55,10 @@ def work(job: Mapping[str, Any]) -> Planned:
     """Plan the night. The plan is a value, and goes back as it is."""
     cubes = [_raw_cube(row) for row in job["cubes"]]
     plan = plan_night(cubes, CubeLimits(**job["limits"]), taken_names=job["taken_names"])
-    findings = tuple(out_of_limits(measure(cubes, plan), job["quality"]))
+    quality = measure(cubes, plan)
+    findings = tuple(out_of_limits(quality, job["quality"]))
     holding = [found.text for found in findings if found.measure in job["quality"].hold]
-    return Planned(plan=plan, findings=findings, holds=tuple(holding))
+    return Planned(plan=plan, quality=quality, findings=findings, holds=tuple(holding))
 
 
 def record(ledger: Ledger, task: Row, planned: Planned) -> None:
@@ -65,6 +67,7 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
     with ledger.transaction():
         outputs.forget_plan(ledger, night, "planned anew")
         outputs.store_plan(ledger, night, planned.plan)
+        qualities.store(ledger, night, planned.quality)
         findings = [Report(raw_file=None, text=found.text) for found in planned.findings]
         outputs.add_reports(ledger, night, Stage.SYNC, findings)
         if planned.holds:

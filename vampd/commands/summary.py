@@ -1,0 +1,150 @@
+"""`vampd summary DATE`: what a night came to, minute by minute and target by target."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vampd.commands import dates
+from vampd.commands.screen import Screen, echo_json, time_json
+from vampd.ledger import qualities
+from vampd.ledger.qualities import MINUTE_US, Fates, KeptQuality, Slice
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import Night, nights
+
+_COUNTS = ("synchronised", "solo", "a", "b", "dubious", "rejected", "lost")
+_HEADINGS = ("sync", "solo", "A", "B", "D", "reject", "lost")
+_HST_US = -10 * 60 * MINUTE_US  # Hawaii has no summer time
+_WIDTH = 7
+_TARGET = 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """What the ledger knows of one night's quality."""
+
+    night: Night
+    slices: list[Slice]
+    kept: list[KeptQuality]
+    findings: list[str]
+
+
+@click.command("summary")
+@dates.date_argument
+@click.option(
+    "--plots", type=click.Path(path_type=Path), help="Write plots (PNG) into this folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def command(
+    context: click.Context, *, date: str, kind: str | None, plots: Path | None, as_json: bool
+) -> None:
+    """Sum up a night: frames synchronised, solo, dubious, rejected, lost by the cameras."""
+    config = context.obj.config()
+    with reading(config.state_dir) as ledger:
+        chosen = dates.resolve(nights(ledger), date, kind)
+        found = [
+            _Found(
+                night=night,
+                slices=qualities.slices(ledger, night),
+                kept=qualities.kept(ledger, night),
+                findings=qualities.findings(ledger, night),
+            )
+            for night in chosen
+        ]
+        written = [path for night in chosen for path in _plot(ledger, night, plots)]
+    if as_json:
+        echo_json({"nights": [_as_json(each) for each in found], "plots": list(map(str, written))})
+        return
+    screen = Screen.of_stdout()
+    for each in found:
+        _show(each, screen)
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
+def _plot(ledger: Any, night: Night, folder: Path | None) -> Iterable[Path]:
+    if folder is None:
+        return []
+    from vampd.commands.plots import write_plots
+
+    return write_plots(ledger, night, folder)
+
+
+def _show(found: _Found, screen: Screen) -> None:
+    click.echo(screen.title(f"{found.night}, {found.night.folder}"))
+    if not found.slices:
+        click.echo("  nothing of it is planned yet")
+        return
+    _table("UT    HST", [(_minute(each.minute_us), each) for each in found.slices], screen)
+    targets: dict[str, dict[int, Fates]] = defaultdict(lambda: {1: Fates(), 2: Fates()})
+    for each in found.slices:
+        for camera, fates in each.cameras.items():
+            targets[each.target][camera].add(fates)
+    totals = [
+        ("", Slice(minute_us=0, target=target, exposure_s=None, cameras=cameras))
+        for target, cameras in targets.items()
+    ]
+    _table("all night", totals, screen)
+    for kept in found.kept:
+        click.echo(_quality_line(kept))
+    for text in found.findings:
+        click.echo(f"{screen.word('odd')} {text}")
+
+
+def _table(title: str, rows: Sequence[tuple[str, Slice]], screen: Screen) -> None:
+    heads = "".join(f"{head:>{_WIDTH}}" for head in _HEADINGS)
+    click.echo(screen.title(f"{title:<13}{'target':<{_TARGET}} {'EXPTIME':>8} cam{heads}"))
+    for when, each in rows:
+        exposure = "" if each.exposure_s is None else f"{each.exposure_s:.6g}"
+        begin = f"{when:<13}{each.target[: _TARGET - 1] or '-':<{_TARGET}} {exposure:>8}"
+        for camera, fates in each.cameras.items():
+            counts = asdict(fates)
+            if any(counts.values()):
+                line = "".join(f"{counts[name] or '-':>{_WIDTH}}" for name in _COUNTS)
+                click.echo(f"{begin} {camera:>3}{line}")
+                begin = " " * len(begin)
+
+
+def _minute(minute_us: int) -> str:
+    """Hour and minute, UT and HST."""
+    return f"{_clock(minute_us)} {_clock(minute_us + _HST_US)}"
+
+
+def _clock(time_us: int) -> str:
+    minutes = time_us // MINUTE_US % (24 * 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _quality_line(kept: KeptQuality) -> str:
+    batch = f"supplement {kept.batch - 1}: " if kept.batch > 1 else ""
+    part = 100 * kept.synchronised / kept.expected if kept.expected else 0.0
+    dubious = 100 * kept.dubious / kept.with_flc if kept.with_flc else 0.0
+    return (
+        f"{batch}{kept.synchronised} of {kept.expected} frames that could have a partner have one"
+        f" ({part:.1f} %); {kept.dubious} of {kept.with_flc} with the FLC are dubious"
+        f" ({dubious:.1f} %); offset moves by {kept.drift_us} us"
+    )
+
+
+def _as_json(found: _Found) -> dict[str, Any]:
+    return {
+        "kind": found.night.kind,
+        "date": found.night.date,
+        "minutes": [
+            {
+                "begins": time_json(each.minute_us),
+                "target": each.target,
+                "exposure_s": each.exposure_s,
+                "cameras": {str(camera): asdict(fates) for camera, fates in each.cameras.items()},
+            }
+            for each in found.slices
+        ],
+        "quality": [asdict(each) for each in found.kept],
+        "outside_limits": found.findings,
+    }
