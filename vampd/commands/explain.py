@@ -26,7 +26,7 @@ from vampd.io.lock import holder
 from vampd.ledger.activity import Progress, progress
 from vampd.ledger.history import Move, last_move
 from vampd.ledger.reading import Reader, reading
-from vampd.ledger.summaries import Night, Summary, nights, summarise
+from vampd.ledger.summaries import Night, Summary, is_at_rest, nights, summarise
 from vampd.states import NightStatus
 
 _VERBS = {
@@ -114,7 +114,7 @@ def _sentences(each: Explained, now_us: int) -> Iterator[str]:
         yield "Nobody needs to act."
     yield f"Safe: {advice.what_is_safe(summary)}."
     yield from _odd(each)
-    if not each.daemon_runs:
+    if not each.daemon_runs and not is_at_rest(night):
         yield "But the daemon is not running, and nothing happens until it does: vampd status."
 
 

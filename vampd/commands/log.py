@@ -153,7 +153,7 @@ def together(found: Sequence[Event]) -> Iterator[Told]:
             gathered.clear()
             yield Told(event=event, last=event, count=1)
             continue
-        key = (event.night, event.subject, _stage(event), event.became, event.actor, event.why)
+        key = _key(event)
         before = gathered.get(key)
         if before is None:
             gathered[key] = Told(event=event, last=event, count=1)
@@ -162,25 +162,35 @@ def together(found: Sequence[Event]) -> Iterator[Told]:
     yield from gathered.values()
 
 
+def _key(event: Event) -> tuple[str | None, ...]:
+    """What is told together: of a night that goes on waiting, only the last cause."""
+    why = None if event.subject == "night" else event.why
+    stage = "" if _is_whole_stage(event) else event.about.partition(" ")[0]
+    about = stage if event.subject == "task" else ""
+    return (event.night, event.subject, about, event.became, event.actor, why)
+
+
+def _is_whole_stage(event: Event) -> bool:
+    return event.subject == "task" and " " not in event.about
+
+
 def _matters(event: Event) -> bool:
     """Whether an event has a line of its own: nights, whole stages, and what went wrong."""
     if event.subject in _MANY:
         return False
+    if event.subject == "night":
+        return event.was != event.became or event.actor != "vampd"
     if event.subject != "task":
         return True
     went_wrong = event.became == TaskState.FAILED or (
         event.was == TaskState.RUNNING and event.became == TaskState.PENDING
     )
-    return went_wrong or (" " not in event.about and event.became != TaskState.PENDING)
-
-
-def _stage(event: Event) -> str:
-    return event.about.partition(" ")[0] if event.subject == "task" else ""
+    return went_wrong or (_is_whole_stage(event) and event.became != TaskState.PENDING)
 
 
 def sentence(told: Told) -> str:
     """What happened, who did it, and why."""
-    event = told.event
+    event = told.last
     moved = f"{event.was} -> {event.became}" if event.was != event.became else f"still {event.was}"
     moved = event.became if event.was is None else moved
     night = f"{event.night}: " if event.night is not None else ""
@@ -195,9 +205,11 @@ def _what(told: Told) -> str:
     if event.subject == "night":
         return ""
     noun = _NOUNS.get(event.subject, event.subject.replace("_", " "))
+    if told.count > 1 and event.subject == "task":
+        stage, _, unit = event.about.partition(" ")
+        return f"{stage} {count_text(told.count, noun)} " if unit else f"{told.count} stages "
     if told.count > 1:
-        stage = f"{_stage(event)} " if event.subject == "task" else ""
-        return f"{stage}{count_text(told.count, noun)} "
+        return f"{count_text(told.count, noun)} "
     about = event.about or str(event.subject_id)
     return f"{about} " if event.subject == "task" else f"{noun} {about} "
 

@@ -107,6 +107,12 @@ def minute_text(us: int) -> str:
     return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%Y-%m-%d %H:%M} UT"
 
 
+def microsecond_text(us: int) -> str:
+    """A frame's time: `2025-11-06 05:10:00.123456 UT (2025-11-05 19:10 HST)`."""
+    seconds, rest = divmod(us, 1_000_000)
+    return time_text(seconds * 1_000_000).replace(" UT", f".{rest:06d} UT", 1)
+
+
 def hst_text(us: int) -> str:
     """The same in Hawaii: `19:10 HST`."""
     return f"{datetime.fromtimestamp(us // 1_000_000, _HST):%H:%M} HST"
