@@ -52,7 +52,7 @@ def pair_offsets(ledger: Reader, night: Night) -> tuple[NDArray[np.int64], NDArr
 
 
 def flc_intervals(ledger: Reader, night: Night) -> NDArray[np.int64]:
-    """Intervals between frames taken with the FLC, less the middle between their cube's two peaks; us."""
+    """Intervals between frames with the FLC on, less the middle of their cube's two peaks; us."""
     intervals = []
     for row in ledger.execute(
         "select cards, acquired from cube join raw_file on raw_file.id = cube.raw_file"
