@@ -17,7 +17,7 @@ create table safe_since (
 ) strict;
 create trigger safe_since_anew after update on night
 when old.safe_us is not new.safe_us
-    or (new.status = 'safe' and old.status not in ('safe', 'held', 'reclaimed')) begin
+    or new.status not in ('safe', 'held', 'reclaimed') begin
     delete from safe_since where night = new.id;
 end;
 

@@ -17,7 +17,7 @@ from tests.schedule.reclaim_world import (
     World,
 )
 from vampd.io.disk import MARKER_NAME
-from vampd.ledger.nights import get_night
+from vampd.ledger.nights import get_night, set_status
 from vampd.schedule.space import proposals
 from vampd.stages import reclaim as stage
 from vampd.states import NightStatus
@@ -184,6 +184,40 @@ def raw_file_comes_back(world: World, night: NightTruth) -> None:
             raw.inode, raw.is_another = (night.folder / raw.path).stat().st_ino, False
 
 
+def stranger_takes_the_place(_world: World, night: NightTruth) -> None:
+    """Somebody writes a file of his own where a raw file lay that is in the trash."""
+    for path in night.trashed_us:
+        place = night.folder / path
+        if place.parent.exists() and not place.exists():
+            place.write_text("not the cameras'")
+            night.strangers[path] = place.stat().st_ino
+            return
+
+
+def stranger_goes(_world: World, night: NightTruth) -> None:
+    for path in list(night.strangers):
+        del night.strangers[path]
+        (night.folder / path).unlink()
+
+
+def work_begins_anew(world: World, night: NightTruth) -> None:
+    row = get_night(world.ledger, night.number)
+    if row["status"] == NightStatus.SAFE and row["hold"] is None:
+        world.ledger.execute(
+            "update task set state = 'pending' where night = ? and stage = 'verify'", [night.number]
+        )
+        set_status(world.ledger, row, NightStatus.READY, None)
+        world.refresh()
+        night.unfinished = True
+
+
+def work_is_done(world: World, night: NightTruth) -> None:
+    world.ledger.execute("update task set state = 'done' where night = ?", [night.number])
+    if night.unfinished:
+        night.unfinished, night.safe_us = False, world.clock.true_us
+        world.refresh()
+
+
 def disk_goes(world: World, _night: NightTruth) -> None:
     marker, away = world.root / MARKER_NAME, world.root / "marker.away"
     if not away.exists():
@@ -217,8 +251,8 @@ ACTS: dict[Act, int] = {
     tick_and_work: 34,
     minutes_pass: 6,
     days_pass_seen: 12,
-    set_date: 2,
-    host_restarts: 1,
+    set_date: 4,
+    host_restarts: 2,
     daemon_is_killed: 2,
     dies_at_a_statement: 4,
     scan: 2,
@@ -240,6 +274,10 @@ ACTS: dict[Act, int] = {
     late_file_goes: 3,
     raw_file_is_replaced: 1,
     raw_file_comes_back: 3,
+    stranger_takes_the_place: 1,
+    stranger_goes: 3,
+    work_begins_anew: 1,
+    work_is_done: 3,
     disk_goes: 1,
     disk_comes: 3,
     half_a_rename: 1,
@@ -286,6 +324,8 @@ def _end_well(world: World, name: str) -> None:
     """When all faults are mended and time has passed, everything that may go has gone."""
     world.clock.date_error_us = 0
     for night in world.nights:
+        for act in (stranger_goes, work_is_done):
+            act(world, night)
         for act in (
             disk_comes,
             raw_file_comes_back,
@@ -305,9 +345,12 @@ def _end_well(world: World, name: str) -> None:
             world.pass_time(DAY_US // 2)
         if all(_is_reclaimed(world, night) for night in world.nights):
             world.seen["reclaimed"] += len(world.nights)
+            lying = (world.root / stage.TRASH_FOLDER).rglob("*")
+            left = [path for path in lying if path.is_file()]
+            assert left == [], f"{name}: left in the trash: {left}"
             return
-    left = {night.date: _told(world, night) for night in world.nights}
-    msg = f"{name}: not everything was given back in the end: {left}"
+    stuck = {night.date: _told(world, night) for night in world.nights}
+    msg = f"{name}: not everything was given back in the end: {stuck}"
     raise AssertionError(msg)
 
 

@@ -115,6 +115,8 @@ class NightTruth:
     acked: bool = False
     let_go: bool = False
     proved: bool = True
+    unfinished: bool = False
+    strangers: dict[str, int] = field(default_factory=dict)  #: others' files, by their inodes
     right_us: int | None = None  #: true time: somebody read all copies through, and all were right
     trashed_us: dict[str, int] = field(default_factory=dict)  #: raw files, true time
 
@@ -382,6 +384,7 @@ class World:
             job = {**job, "files": job["files"][: self.random.randrange(len(job["files"]) + 1)]}
         try:
             results = stage.move(job)
+            assert not (self.root / "marker.away").exists(), "moved on another disk"
         except VampdError as error:
             return Outcome(key=1, error_class=error.error_class, error=str(error))
         finally:
@@ -419,6 +422,7 @@ class World:
         is_raw = job["files"][0]["path"].startswith("vcam")
         assert not night.kept, "kept"
         assert not night.held, "held"
+        assert not night.unfinished, "unfinished"
         assert night.acked or night.kind is not Kind.ARCHIVE, "not acknowledged"
         assert night.right_us is not None, "never verified"
         assert now_us - night.right_us <= DAY_US, "not verified within a day"
@@ -441,6 +445,8 @@ class World:
         """Every raw file is in its place or in the trash, unless it was removed rightly."""
         for night in self.nights:
             places = self._inodes(night)
+            for path, inode in night.strangers.items():
+                assert places.get(inode) == "place", f"{night.date}/{path} of somebody else went"
             for raw in night.raw.values():
                 where = places.get(raw.inode)
                 if where is not None and self.job is None:

@@ -12,7 +12,6 @@ from typing import Any
 from vampd.ledger import files
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.witness import passed_us
-from vampd.records import FileIdentity
 from vampd.states import FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.
@@ -192,11 +191,6 @@ def why_gone(ledger: Ledger, raw_file: int) -> str | None:
         [raw_file],
     )
     return None if row is None else gone_reason(TrashState(row["state"]))
-
-
-def is_going(ledger: Ledger, row: Row, who: FileIdentity) -> bool:
-    """Whether the raw file *row*, as it lies there, is on its way into or out of the trash."""
-    return files.identity(row) == who and why_gone(ledger, row["id"]) is not None
 
 
 def why_incomplete(ledger: Ledger, night: int) -> str | None:

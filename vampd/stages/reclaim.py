@@ -31,6 +31,10 @@ FOLDERS = frozenset({"vcam1", "vcam2", "vgen2"})
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
+#: Folders out of which such files go may be removed, once they hold nothing. What merely leaves
+#: for the trash may come back, into the very folder that the cameras made.
+_EMPTYING = frozenset({TrashState.RETURNING, TrashState.UNLINKING})
+
 Step = Literal["verify", "move", "unlink", "settle", "return"]
 
 
@@ -118,8 +122,9 @@ def move(job: MoveJob) -> list[MovedFile]:
             became, why = step(night, file)
             results.append({"id": file["id"], "became": became, "why": why})
         night.sync()
-        if job["step"] in {"unlink", "return"}:
-            night.tidy({file["path"] for file in job["files"]})
+        emptied = {file["path"] for file in job["files"] if file["state"] in _EMPTYING}
+        if emptied:
+            night.tidy(emptied)
     return results
 
 

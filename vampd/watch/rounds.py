@@ -186,6 +186,9 @@ class Rounds:
         # One that no look can mend would keep a later batch from ever being quiet.
         moving = replace(
             differences,
+            appeared=tuple(
+                path for path in differences.appeared if not self._was_given_back(rows.get(path))
+            ),
             changed=tuple(path for path in differences.changed if not _is_used(night, there[path])),
         )
         counts = counts_as_change(moving, roles)
@@ -209,8 +212,13 @@ class Rounds:
             state, reason = FileState.LATE, "came after its night was closed"
         if row is None:
             self._add(night, path, seen, state, reason)
-        elif trash.is_going(self._ledger, row, file.identity):
-            return  # being put back, or it never left: what is recorded of it still holds
+        elif self._was_given_back(row):
+            # Being put back, or a copy that somebody made again: what is recorded still holds.
+            if files.identity(row) != file.identity:
+                self._tell(
+                    f"{nights.label(night)}: {path} is not the file that gave its space back"
+                )
+            return
         elif _is_used(night, row):
             self._hold_for(night, row, f"raw file changed after the night was closed: {path}")
             return
@@ -218,6 +226,10 @@ class Rounds:
             files.renew_file(self._ledger, row["id"], file.identity, state, reason)
         if state is FileState.LATE:
             self._tell(f"{nights.label(night)}: {path} {reason}; it is left untouched")
+
+    def _was_given_back(self, row: Row | None) -> bool:
+        """Whether a file of that name is on its way into or out of the trash, or left it."""
+        return row is not None and trash.why_gone(self._ledger, row["id"]) is not None
 
     def _add(self, night: Row, path: str, seen: Look, state: FileState, reason: str) -> None:
         file = seen.files[path]
