@@ -6,16 +6,15 @@ import re
 import shutil
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import fitsio
 import numpy as np
 import pytest
 from astropy.io import fits
-from numpy.typing import NDArray
 
+from tests.carried import Carried, Frame, Output, raw_identities
 from tests.daemon_site import (
     DATE,
     FIRST_NUMBER,
@@ -29,149 +28,17 @@ from tests.daemon_site import (
 from tests.sshd import running_sshd
 from tests.support import (
     digests_of_tree,
-    identities_of_tree,
-    needs_reference_night,
     read_frames,
     triggers_seen_by_both,
     usable_frames,
 )
-from vampd.records import FileIdentity
 from vampd.simulation.night import play, reference_night
-from vampd.simulation.pixels import read_stamps
-from vampd.simulation.truth import Truth
 
-Frame = tuple[int, int, int]  #: camera, scene, trigger
-
-_KINDS = ("archive", "engineering")
-_TIME_CARDS = ("UT-STR", "UT-END", "UT", "HST-STR", "HST-END", "HST", "MJD-STR", "MJD-END", "MJD")
 _STATES = {"A": -1, "B": 1}
 _MOST_DUBIOUS = 0.02
 #: The cameras' thirteen minutes take six seconds, and their longest silence, 91 s, less than one.
 _SPEED = 130.0
 _QUIET_SECONDS = 2.5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
-    """One compressed output of a night, read back by astropy."""
-
-    path: Path
-    name: str  #: before frame IDs
-    header: Mapping[str, object]
-    cards: dict[str, str]  #: the time cards as they stand in the file
-    frames: NDArray[np.uint16]
-
-    @property
-    def is_synchronised(self) -> bool:
-        return self.name.startswith("vsync_")
-
-    @property
-    def camera(self) -> int:
-        found = re.match(r"vsync_[\d:.]+\.cam([12])|vcam([12])_", self.name)
-        assert found is not None
-        return int(found[1] or found[2])
-
-    @property
-    def cube(self) -> str:
-        """What the files of one cube share in their names: the time of its first frame."""
-        found = re.search(r"\d\d:\d\d:\d\d\.\d{6}", self.name)
-        assert found is not None
-        return found[0]
-
-    @property
-    def who(self) -> list[Frame]:
-        stamps = read_stamps(self.frames)
-        return list(
-            zip(
-                stamps.cameras.tolist(),
-                stamps.scenes.tolist(),
-                stamps.triggers.tolist(),
-                strict=True,
-            )
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Carried:
-    """A site whose nights have gone through, and what was there before."""
-
-    site: DaemonSite
-    kind: str
-    truth: Truth
-    raw_digests: dict[str, str]
-    raw_identities: dict[str, FileIdentity]
-    outputs: list[Output]
-
-
-def _raw_identities(site: DaemonSite, kind: str) -> dict[str, FileIdentity]:
-    return {
-        f"{camera}/{name}": identity
-        for camera in ("vcam1", "vcam2")
-        for name, identity in identities_of_tree(site.night(kind) / camera).items()
-    }
-
-
-def _names_before_ids(folder: Path) -> dict[str, str]:
-    changes = folder / "name_changes.txt"
-    if not changes.exists():
-        return {path.name: path.name for path in folder.glob("*.fits.fz")}
-    pairs = [line.split("\t") for line in changes.read_text().splitlines()]
-    return {f"{new}.fz": f"{old}.fz" for old, new in pairs}
-
-
-def _read(path: Path, name: str) -> Output:
-    with fits.open(path, checksum=True) as units:
-        header = dict(units[1].header)
-        frames = np.asarray(units[1].data, dtype=np.uint16)
-        cards = {key: units[1].header.cards[key].image for key in _TIME_CARDS}
-    return Output(path=path, name=name, header=header, cards=cards, frames=frames)
-
-
-def _outputs(site: DaemonSite, kind: str) -> list[Output]:
-    folder = site.night(kind) / "vgen2"
-    names = _names_before_ids(folder)
-    return [_read(folder / name, names[name]) for name in sorted(names)]
-
-
-@pytest.fixture(scope="module")
-def done_before() -> dict[str, dict[str, Carried]]:
-    """Nights by their source: pytest comes back to a parameter, and must not carry them again."""
-    return {}
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param("reference", marks=needs_reference_night), "simulated"],
-)
-def both_kinds(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    done_before: dict[str, dict[str, Carried]],
-) -> dict[str, Carried]:
-    if request.param in done_before:
-        return done_before[request.param]
-    site = make_site(tmp_path_factory.mktemp(request.param))
-    truths = {kind: add_night(site, request.param, kind) for kind in _KINDS}
-    digests = {kind: raw_digests(site, kind) for kind in _KINDS}
-    identities = {kind: _raw_identities(site, kind) for kind in _KINDS}
-    site.run()
-    done_before[request.param] = {
-        kind: Carried(
-            site=site,
-            kind=kind,
-            truth=truths[kind],
-            raw_digests=digests[kind],
-            raw_identities=identities[kind],
-            outputs=_outputs(site, kind),
-        )
-        for kind in _KINDS
-    }
-    return done_before[request.param]
-
-
-@pytest.fixture(scope="module", params=_KINDS)
-def carried(request: pytest.FixtureRequest, both_kinds: dict[str, Carried]) -> Carried:
-    return both_kinds[request.param]
 
 
 def test_a_night_becomes_safe(carried: Carried) -> None:
@@ -316,7 +183,7 @@ def test_bad_cubes_are_quarantined_counted_and_named(carried: Carried) -> None:
 
 
 def test_raw_files_are_untouched(carried: Carried) -> None:
-    assert _raw_identities(carried.site, carried.kind) == carried.raw_identities
+    assert raw_identities(carried.site, carried.kind) == carried.raw_identities
     assert raw_digests(carried.site, carried.kind) == carried.raw_digests
 
 
