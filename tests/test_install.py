@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.boxes import CHECKOUT, copy_checkout
 from vampd import __version__
 
-CHECKOUT = Path(__file__).parent.parent
-SHIPPED = ("vampd", "migrations", "config", "systemd", "man")
 NEWER = "9.9.9"
 
 
@@ -23,12 +22,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
-        self.checkout = folder / "checkout"
-        for name in SHIPPED:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(CHECKOUT / name, self.checkout / name, ignore=ignored)
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(CHECKOUT / name, self.checkout)
+        self.checkout = copy_checkout(folder / "checkout")
 
     def install(self, *options: str) -> str:
         """What install.sh says; nothing is asked of any package index."""

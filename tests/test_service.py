@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-CHECKOUT = Path(__file__).parent.parent
-RIG = CHECKOUT / "tests" / "rigs" / "systemd-box"
+from tests.boxes import CHECKOUT, Box, booted, soon
+
 STATE = "/var/lib/vampd"
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(300)]
@@ -37,64 +34,21 @@ END
 """
 
 
-class Box:
-    """A machine with the unit installed, and not started."""
-
-    def __init__(self, name: str) -> None:
-        self.environment = os.environ | {"BOX": name}
-
-    def rig(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(RIG), *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def run(self, *words: str) -> str:
-        """What a command inside prints; it may fail."""
-        return self.rig("run", *words).stdout.strip()
-
-    def shows(self, key: str) -> str:
-        return self.run("systemctl", "show", "--property", key, "--value", "vampd")
-
-    def journal(self, *words: str) -> str:
-        return self.run("journalctl", "--quiet", "--output=cat", *words)
-
-
 @pytest.fixture(scope="module")
-def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    box = Box(f"vampd-test-{os.getpid()}")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """A machine with the unit installed, and not started."""
     furnish = tmp_path_factory.mktemp("box") / "furnish"
     furnish.write_text(FURNISH)
-    result = box.rig("up", str(furnish))
-    if result.returncode == 69:
-        pytest.skip(result.stderr.strip().splitlines()[-1])
-    assert result.returncode == 0, result.stderr
-    try:
+    with booted("stand-in", furnish) as box:
         yield box
-    finally:
-        box.rig("down")
 
 
 @pytest.fixture
-def box(booted: Box) -> Iterator[Box]:
-    yield booted
-    booted.run("systemctl", "stop", "vampd")
-    booted.run("rm", "-f", f"{STATE}/wrong", f"{STATE}/hang")
-    booted.run("systemctl", "reset-failed", "vampd")
-
-
-def soon(question: Callable[[], bool], *, seconds: float = 20) -> bool:
-    """Whether the answer becomes yes within *seconds*."""
-    deadline = time.monotonic() + seconds
-    while not question():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def box(machine: Box) -> Iterator[Box]:
+    yield machine
+    machine.run("systemctl", "stop", "vampd")
+    machine.run("rm", "-f", f"{STATE}/wrong", f"{STATE}/hang")
+    machine.run("systemctl", "reset-failed", "vampd")
 
 
 def test_starting_ends_when_the_service_is_ready(box: Box) -> None:
