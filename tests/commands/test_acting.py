@@ -172,3 +172,20 @@ def test_a_running_daemon_acts_in_the_name_that_the_kernel_tells(site: Site) -> 
     assert answers == [True, False]
     (event,) = rows(site, f"select subject, became from event where actor = '{_ME}'")
     assert event == ("night", "abandoned")
+
+
+def test_an_abandoned_night_is_not_retried_and_the_way_that_is_told_takes_it_up_again(
+    site: Site,
+) -> None:
+    named = ("20251106", "--kind", "engineering")
+    site.said("abandon", *named, "--why", "clouds", "-y")
+
+    refused = site.run("retry", *named).exception
+    site.said("restore", *named, "-y")
+    site.said("release", *named)
+
+    assert isinstance(refused, OperatorError)
+    assert "abandoned (clouds)" in str(refused)
+    assert "`vampd restore`, then `vampd release`" in str(refused)
+    statuses = rows(site, "select status, hold from night where kind = 'engineering'")
+    assert statuses == [("held", None)]  # and collecting, once a daemon looks at it

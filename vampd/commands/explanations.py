@@ -141,7 +141,7 @@ _AT_REST: dict[str, Explanation] = {
         " nights do not wait for it.",
         awaits="Nothing: no more work is done for it.",
         who=NOBODY,
-        next_step="nothing; if it shall be done after all: vampd restore {name}",
+        next_step="nothing; to do it after all: vampd restore {name}, then vampd release {name}",
         command="vampd restore {name}",
     ),
 }

@@ -72,6 +72,7 @@ def _close(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
 def _retry(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     if arguments.get("from"):
         return _retry_from(desk, night, arguments)
+    _refuse_abandoned(night)
     troubled = desk.ledger.value(
         "select count(*) from task where night = ? and (state = 'failed'"
         " or (state = 'pending' and due_us > 0))",
@@ -79,6 +80,7 @@ def _retry(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     )
     if not troubled and night["hold"] is None:
         return Answer(lines=["nothing failed, and nothing waits for a retry"], changed=False)
+    orders_legacy.refuse_unrestored(desk.ledger, night)
     lines = [f"{troubled} tasks are tried again now"] if troubled else []
     if night["hold"] is not None:
         lines.append(f"it is released from its hold: {night['hold']}")
@@ -123,7 +125,7 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
             lines=["it is restored already; `vampd release` lets it go on"], changed=False
         )
     plan = restoring.plan_restore(desk.ledger, night)
-    if plan.nothing_to_do:
+    if plan.nothing_to_do and night["status"] != NightStatus.ABANDONED:
         return Answer(lines=["it was never processed: there is nothing to restore"], changed=False)
     _refuse_safe(night, force=bool(arguments.get("force")))
     _refuse_incomplete(desk.ledger, night)
@@ -135,6 +137,8 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     lines += restoring.prove_raw(desk.ledger, night, digests=prove)
     # Held before the first file goes: a power cut must not leave a night that goes on.
     nights.hold(desk.ledger, night["id"], _BEING_RESTORED)
+    if plan.renames:
+        lines += orders_legacy.remember_frame_ids(desk.ledger, night)
     restoring.delete_derived(plan)
     with desk.ledger.transaction():
         outputs.forget_batches(desk.ledger, night["id"], RESTORED)
@@ -158,6 +162,7 @@ def _hold(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
 def _release(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     if night["hold"] is None:
         return Answer(lines=["it is not held"], changed=False)
+    orders_legacy.refuse_unrestored(desk.ledger, night)
     if not arguments["dry_run"]:
         _release_hold(desk.ledger, night, "release")
     return Answer(lines=[f"it goes on; it was held: {night['hold']}"], changed=True)
@@ -219,6 +224,15 @@ def _abandon(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
 def _refuse_finished(night: Row, advice: str) -> None:
     if night["status"] in FINAL:
         msg = f"{nights.label(night)} is {night['status']}; {advice}"
+        raise OperatorError(msg)
+
+
+def _refuse_abandoned(night: Row) -> None:
+    if night["status"] == NightStatus.ABANDONED:
+        msg = (
+            f"{nights.label(night)} is abandoned ({night['cause'] or 'no reason was given'}): to"
+            " take it up again, `vampd restore`, then `vampd release`"
+        )
         raise OperatorError(msg)
 
 
