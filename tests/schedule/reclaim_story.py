@@ -324,8 +324,8 @@ def _end_well(world: World, name: str) -> None:
     """When all faults are mended and time has passed, everything that may go has gone."""
     world.clock.date_error_us = 0
     for night in world.nights:
-        for act in (stranger_goes, work_is_done):
-            act(world, night)
+        stranger_goes(world, night)
+        work_is_done(world, night)
         for act in (
             disk_comes,
             raw_file_comes_back,

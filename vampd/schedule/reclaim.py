@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vampd.ledger import deliveries, nights, reclaims, trash, witness
+from vampd.errors import OperatorError
+from vampd.ledger import nights, reclaims, trash, witness
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.chores import Chore
 from vampd.schedule.reclaim_outcome import (
@@ -22,11 +23,11 @@ from vampd.schedule.reclaim_outcome import (
     record,
 )
 from vampd.schedule.retention import Moment, fit, gigabytes, why_stale
-from vampd.schedule.rooms import far_words
+from vampd.schedule.rooms import verify_job
 from vampd.schedule.space import Proposal, now, proposals, propose
 from vampd.sections import Config
 from vampd.stages import reclaim as stage
-from vampd.states import Kind, ReclaimState, Space, TrashState
+from vampd.states import ReclaimState, Space, TrashState
 
 log = logging.getLogger(__name__)
 
@@ -144,13 +145,14 @@ def _against(ledger: Ledger, config: Config, row: Row, night: Row) -> str:
 def _verify_job(ledger: Ledger, config: Config, row: Row, night: Row) -> dict[str, Any] | None:
     """Have every file that was delivered read through, and look at what could go."""
     space = Space(row["space"])
-    proposal = propose(ledger, config, night, space, final=bool(row["final"]))
-    against = list(proposal.refusals)
-    delivery = config.delivery.of(Kind(night["kind"]))
-    if delivery is None:
-        against.append(f"delivery.{night['kind']} is not set, so no far copy can be verified")
-    if against or delivery is None:
+    against = propose(ledger, config, night, space, final=bool(row["final"])).refusals
+    if against:
         end_refused(ledger, row, night, "; ".join(against))
+        return None
+    try:
+        copies = verify_job(ledger, config, night, afresh=True)
+    except OperatorError as error:
+        end_refused(ledger, row, night, str(error))
         return None
     moment = now(ledger)
     paths = [] if row["final"] else trash.candidates(ledger, night["id"], space)
@@ -161,13 +163,7 @@ def _verify_job(ledger: Ledger, config: Config, row: Row, night: Row) -> dict[st
         "us": moment.now_us,
         "passed_us": moment.passed_us,
         "paths": [each["path"] for each in paths],
-        "copies": {
-            "night": nights.label(night),
-            "verify_at": str(delivery.safe_at(night["date"])),
-            "destination": str(delivery.sent_to(night["date"])),
-            "files": deliveries.plain(deliveries.deliverables_of(ledger, night["id"])),
-            **far_words(config, delivery),
-        },
+        "copies": copies,
     }
 
 
