@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,8 +68,8 @@ class Incumbent:
             self._write_papers()
         return self
 
-    def back_up(self) -> None:
-        for camera in ("vcam1", "vcam2"):
+    def back_up(self, cameras: Sequence[str] = ("vcam1", "vcam2")) -> None:
+        for camera in cameras:
             (self.night / f"{camera}_hlinkbak").mkdir()
             for path in (self.night / camera).iterdir():
                 os.link(path, self.night / f"{camera}_hlinkbak" / path.name)

@@ -16,7 +16,7 @@ from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.answers import Answer, Desk, OrderOfAll
 from vampd.states import Kind
-from vampd.watch.legacy import BACKUP_ENDING, OUTPUT_FOLDER, signs_of
+from vampd.watch.legacy import BACKUP_ENDING, OUTPUT_FOLDER, named_frame_ids, signs_of
 
 
 def refuse_unrestored(ledger: Ledger, night: Row) -> None:
@@ -68,19 +68,29 @@ def _take_tables(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
 def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
     told = arguments["night"]
     night = nights.sight_night(ledger, Kind(told["kind"]), told["date"], Path(told["folder"]))
-    if ledger.value("select 1 from output where night = ? limit 1", [night["id"]]):
-        return ["conflict: vampd planned this night itself; nothing of it is adopted"]
     lines = []
-    if told["adopt"] and _adopt(ledger, night, told):
+    if told["adopt"] and ledger.value("select 1 from output where night = ?", [night["id"]]):
+        lines.append("conflict: vampd planned this night itself; it is not adopted")
+    elif told["adopt"] and _adopt(ledger, night, told):
         lines.append(legacy.ADOPTED)
     changed = legacy.record_files(ledger, night["id"], arguments["files"])
     if changed:
         lines.append(f"{changed} files of the earlier pipeline are recorded")
     named = {int(number): place for number, place in arguments["frame_ids"].items()}
+    return [*lines, *_use(ledger, night, named)]
+
+
+def _use(ledger: Ledger, night: Row, named: Mapping[int, str]) -> list[str]:
     added, conflicts = legacy.use_frame_ids(ledger, night["id"], named)
+    lines = [f"conflict: {conflict}" for conflict in conflicts]
     if added:
         lines.append(f"{len(added)} frame IDs are recorded as used; they are never dealt again")
-    return [*lines, *(f"conflict: {conflict}" for conflict in conflicts)]
+    return lines
+
+
+def remember_frame_ids(ledger: Ledger, night: Row) -> list[str]:
+    """Before the earlier pipeline's files are set aside: their numbers are used, import or not."""
+    return _use(ledger, night, named_frame_ids(Path(night["folder"])))
 
 
 def _adopt(ledger: Ledger, night: Row, told: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from vampd.ledger.proofs import sidecar_path
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.manifest import CHECKSUMS, manifest_name, name_changes_name
 from vampd.stages.papers import JOURNAL, night_log_name
+from vampd.watch.legacy import manifest_aside
 from vampd.watch.scan import identity_of
 
 _CAMERAS = ("vcam1", "vcam2")
@@ -119,11 +120,13 @@ def _incumbent_renames(folder: Path, *, foreign: bool) -> tuple[tuple[str, str],
             )
             raise OperatorError(msg)
     renames = [(f"{name}{_BACKUP}", name) for name in backups]
-    if (folder / OUTPUT_FOLDER).is_dir():
-        if (folder / _SET_ASIDE).exists():
-            msg = f"{folder / _SET_ASIDE} is there already; move it away first"
-            raise OperatorError(msg)
-        renames.append((OUTPUT_FOLDER, _SET_ASIDE))
+    manifest = manifest_name(folder.name, 1)
+    for name, aside in ((OUTPUT_FOLDER, _SET_ASIDE), (manifest, manifest_aside(manifest))):
+        if (folder / name).exists():
+            if (folder / aside).exists():
+                msg = f"{folder / aside} is there already; move it away first"
+                raise OperatorError(msg)
+            renames.append((name, aside))
     return tuple(renames)
 
 

@@ -29,6 +29,7 @@ OUTPUT_FOLDER = "vgen2"
 SET_ASIDE = "vgen2.incumbent"
 NAME_CHANGES = "name_changes.txt"
 
+_ASIDE = "_incumbent.csv"
 _OWN_FOLDER = ".vampd"
 _MIDWAY = ("vsync", "vsolo1", "vsolo2", "vbad")
 _BACKUPS = [f"{name}{BACKUP_ENDING}" for name in (*CAMERA_FOLDERS, *_MIDWAY, OUTPUT_FOLDER)]
@@ -101,7 +102,7 @@ def survey(folder: Path, *, digests: bool = False) -> Survey:
     problems: list[str] = []
     files = [
         _file(folder, f"{name}/{entry}", status, digests=digests)
-        for name in (OUTPUT_FOLDER, SET_ASIDE)
+        for name in _output_folders(folder)
         for entry, status in _entries(folder / name)
         if stat.S_ISREG(status.st_mode)
     ]
@@ -127,6 +128,31 @@ def survey(folder: Path, *, digests: bool = False) -> Survey:
         ),
         problems=tuple(problems),
     )
+
+
+def named_frame_ids(folder: Path) -> dict[int, str]:
+    """Every frame ID that its file names and lists bear, and where; no header is read."""
+    found: dict[int, str] = {}
+    for name in _output_folders(folder):
+        for entry, _ in _entries(folder / name):
+            match = _FRAME_ID.match(entry)
+            if match is not None:
+                found.setdefault(int(match[1]), f"{name}/{entry}")
+    for source, numbers in _named_in_texts(folder, []):
+        for number in sorted(numbers):
+            found.setdefault(number, source)
+    return found
+
+
+def manifest_aside(name: str) -> str:
+    """The name under which `vampd restore` keeps its manifest *name*."""
+    return name if name.endswith(_ASIDE) else f"{name.removesuffix('.csv')}{_ASIDE}"
+
+
+def _output_folders(folder: Path) -> tuple[str, ...]:
+    """Where its files lie: in a night of vampd's own, only in what was set aside."""
+    own = (folder / _OWN_FOLDER).is_dir()
+    return (SET_ASIDE,) if own else (OUTPUT_FOLDER, SET_ASIDE)
 
 
 def nights_in(folder: Path) -> list[Path]:
@@ -228,8 +254,11 @@ def _used_twice(files: Iterable[LegacyFile]) -> Iterator[str]:
 
 def _named_in_texts(folder: Path, problems: list[str]) -> Iterator[tuple[str, set[int]]]:
     """Every frame ID in the lists of new names and in the manifests, by file."""
-    places = [f"{name}/{NAME_CHANGES}" for name in (OUTPUT_FOLDER, SET_ASIDE)]
-    places += [name for name, _ in _entries(folder) if _MANIFEST.fullmatch(name)]
+    folders = _output_folders(folder)
+    places = [f"{name}/{NAME_CHANGES}" for name in folders]
+    manifests = [name for name, _ in _entries(folder) if _MANIFEST.fullmatch(name)]
+    aside = {manifest_aside(name) for name in manifests}
+    places += [name for name in manifests if OUTPUT_FOLDER in folders or name in aside]
     for place in places:
         try:
             with (folder / place).open("rb") as file:
