@@ -63,6 +63,8 @@ COMMANDS: Mapping[str, str] = {
     "demo": "See a whole simulated night go through.",
     "simulate": "Write a night as the cameras do.",
     "doctor": "Check everything that vampd needs.",
+    "check": "Say in one line whether all is well; for Nagios and Icinga.",
+    "metrics": "The ledger in numbers; for Prometheus.",
     "config": "Check or show the settings.",
     "hooks": "How the site's own commands ended, which run once a night is safe.",
     "completion": "Print the script for a shell's completion.",

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.commands.ledgers import NOW_US, Site
+from tests.post_office import PASSWORD, USER, post_office
 from tests.support import digests_of_tree
 from vampd.cli import group
 from vampd.io.lock import StateLock
@@ -126,3 +127,45 @@ def test_mistakes_in_the_settings_are_bad_and_programs_are_looked_at_all_the_sam
 
     assert has(found["bad"], "nonsense is not a setting")
     assert has(found["ok"], "rsync:")
+
+
+def test_a_mail_server_is_asked_and_its_password_kept_from_others(site: Site) -> None:
+    password = site.folder / "password"
+    password.write_text(PASSWORD)
+    with post_office() as office:
+        with site.config.open("a") as settings:
+            settings.write(
+                f'[mail]\nhost = "127.0.0.1"\nport = {office.port}\n'
+                f'user = "{USER}"\npassword_file = "{password}"\n'
+            )
+        found = findings(site)
+
+        assert has(found["bad"], "takes no password; leave mail.user empty")
+        assert has(found["warn"], f"{password}: others may read the password")
+        assert has(found["warn"], "alerts.recipients is empty")
+        assert not office.received
+
+
+def test_without_settings_there_is_no_mail_to_be_checked(site: Site) -> None:
+    assert has(findings(site)["ok"], "mail: not configured")
+
+
+def test_a_test_mail_goes_to_the_operators_and_its_answer_is_told(site: Site) -> None:
+    with post_office() as office:
+        office.addresses["b@example.org"] = "550 who?"
+        with site.config.open("a") as settings:
+            settings.write(
+                f'[mail]\nhost = "127.0.0.1"\nport = {office.port}\n'
+                'sender = "vampd@example.org"\nrecipients = ["archive@example.org"]\n'
+                'data_host = "here"\n'
+                '[alerts]\nrecipients = ["a@example.org", "b@example.org"]\n'
+            )
+
+        result = site.run("doctor", "--mail")
+
+    (received,) = office.accepted
+    assert received.recipients == ("a@example.org",)
+    assert "test mail" in received.mail["Subject"]
+    assert "test mail to a@example.org: taken (250 OK)" in result.output
+    assert "test mail to b@example.org: 550 who?" in result.output
+    assert result.exit_code == 1

@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -69,14 +69,17 @@ class Finding:
 
 
 @click.command("doctor")
+@click.option("--mail", is_flag=True, help="Also send a test mail to alerts.recipients.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
-def command(context: click.Context, *, as_json: bool) -> None:
-    """Check settings, disks, programs, clock, ledger and far machines. Exit 1 if one is bad.
+def command(context: click.Context, *, mail: bool, as_json: bool) -> None:
+    """Check settings, disks, programs, clock, ledger, far machines, mail. Exit 1 if one is bad.
 
     Changes nothing. Run it as the daemon's user: it is that user's rights that count.
     """
     findings = list(examined(context.obj.config_path))
+    if mail:
+        findings += _caught(_test_mail, context.obj.config())
     if as_json:
         rows = [
             {"state": each.state, "what": each.what, "advice": each.advice} for each in findings
@@ -299,8 +302,54 @@ def _asking(place: Place) -> Callable[[Config], Iterator[Finding]]:
     return check
 
 
+def _mail(config: Config) -> Iterator[Finding]:
+    """The mail server answers, and takes our password; no mail is sent."""
+    # Late: they take as long to import as all else.
+    from vampd.io.mail import probe
+    from vampd.schedule.mail import smtp_server
+
+    if not config.mail.host:
+        yield _ok("mail: not configured, so nobody is told anything")
+        return
+    server = replace(smtp_server(config.mail), deadline_seconds=_DEADLINE_SECONDS)
+    try:
+        probe(server)
+    except VampdError as error:
+        yield _bad(f"mail server {error}", "mend [mail], or ask who runs that server")
+    else:
+        yield _ok(f"mail server {server}: answers")
+    path = Path(config.mail.password_file)
+    if config.mail.password_file and path.exists() and path.stat().st_mode & 0o077:
+        yield _warn(f"{path}: others may read the password", f"chmod 600 {path}")
+    if not config.alerts.recipients:
+        yield _warn("alerts.recipients is empty: nobody is told what goes wrong", "set it")
+
+
+def _test_mail(config: Config) -> Iterator[Finding]:
+    from vampd.io.mail import deliver
+    from vampd.schedule.alerts import letter
+    from vampd.schedule.mail import smtp_server
+
+    people = config.alerts.recipients
+    if not people:
+        yield _bad("no test mail: alerts.recipients is empty", "set it, and mail.host")
+        return
+    now_us = SystemClock().now_us()
+    text = "This is the test mail that `vampd doctor --mail` sends; nothing is wrong.\n"
+    composed = letter(config, "test mail", text, f"test {now_us}", now_us)
+    server = smtp_server(config.mail)
+    delivery = deliver(composed["content"], config.mail.sender, people, server)
+    for person in people:
+        answer = delivery.answers.get(person)
+        if answer is not None and answer.verdict == "accepted":
+            yield _ok(f"test mail to {person}: taken ({answer.words}); see whether it arrives")
+        else:
+            words = answer.words if answer is not None else delivery.problem
+            yield _bad(f"test mail to {person}: {words}", "mend [mail] or alerts.recipients")
+
+
 _HERE = (_programs, _sqlite, _inotify, _service)
-_CHECKS = (_clock, _state_directory, _ledger, _roots, _far_side)
+_CHECKS = (_clock, _state_directory, _ledger, _roots, _far_side, _mail)
 
 
 def _ok(what: str) -> Finding:
