@@ -58,3 +58,11 @@ when old.sha256 is not new.sha256 and old.path glob '.vampd/raw_sidecar*.tar' be
         where night = old.night and sidecar_sha256 = old.sha256);
     delete from rebuild_proof where night = old.night and sidecar_sha256 = old.sha256;
 end;
+
+-- Up to which event the papers in a night's folder tell its story: a lost ledger is made again
+-- from them.
+create table paper (
+    night integer primary key references night (id),
+    event integer not null,
+    written_us integer not null
+) strict;

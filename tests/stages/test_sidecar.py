@@ -20,7 +20,7 @@ from vampd.errors import IntegrityError, OperatorError
 from vampd.stages import build, rebuild, sidecar
 from vampd.stages.rebuild import Rebuilder, Sidecar
 
-_MOST_KIB = 160 * 1024  # the interpreter with numpy and imagecodecs takes 60 MiB of them
+_MOST_KIB = 100 * 1024  # the interpreter with numpy and imagecodecs takes 45 MiB of them
 
 
 def noise(frames: int, height: int = 6, width: int = 9) -> NDArray[np.uint16]:
@@ -205,9 +205,9 @@ def _large_frames(count: int) -> Iterator[NDArray[np.uint16]]:
 
 
 def test_memory_does_not_grow_with_the_cube(night: Path) -> None:
-    frames = 120  # 240 MiB
+    frames = 64  # 128 MiB
     cube = write_raw_cube(night, _large_frames(frames), declared_frames=frames)
-    facts = build_without(night, cube, 60)
+    facts = build_without(night, cube, 30)
     with cube.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     path = make(night, cube, **facts, sha256=digest)

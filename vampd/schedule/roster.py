@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vampd.schedule import alerts, headers, hooks, mail, proofs, reclaim
+from vampd.schedule import alerts, headers, hooks, mail, papers, proofs, reclaim
 from vampd.schedule.chores import Chore
 
 CHORES: tuple[Chore, ...] = (
@@ -10,6 +10,7 @@ CHORES: tuple[Chore, ...] = (
     alerts.CHORE,
     hooks.CHORE,
     proofs.CHORE,
+    papers.CHORE,
     headers.CHORE,
     reclaim.CHORE,
 )

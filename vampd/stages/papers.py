@@ -2,7 +2,8 @@
 
 `night.log` travels with the night. It says nothing of when it was written, so that the
 same night gives the same bytes. `SHA256SUMS` lets `sha256sum -c` check raw and derived
-files; `journal.jsonl` is the night's part of the ledger's events.
+files; `journal.jsonl` is the night's part of the ledger's events, and `ledger.jsonl.gz` its
+rows: from these two a lost ledger is made again.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vampd.ledger import deliveries, outputs
+from vampd.ledger import deliveries, dumps, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
 from vampd.stages.manifest import SCRATCH_FOLDER, of_batch, replace_file, write_checksums
 
 JOURNAL = f"{SCRATCH_FOLDER}/journal.jsonl"
+LEDGER_DUMP = f"{SCRATCH_FOLDER}/ledger.jsonl.gz"
 
 
 def night_log_name(batch: int) -> str:
@@ -51,7 +53,19 @@ def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
         "night_log": night_log,
         "night_log_name": night_log_name(night["batch"]),
         "checksums": [*listed, *deliveries.plain(raw)],
+        **prepare_story(ledger, night),
+    }
+
+
+def prepare_story(ledger: Ledger, night: Row) -> dict[str, Any]:
+    """What a lost ledger would be made again from, as plain values."""
+    return {
+        "folder": night["folder"],
         "journal": "".join(_journal(ledger, night)),
+        "ledger": dumps.dump(ledger, night),
+        "event": ledger.value(
+            "select coalesce(max(id), 0) from event where night = ?", [night["id"]]
+        ),
     }
 
 
@@ -59,8 +73,42 @@ def work(job: dict[str, Any]) -> None:
     """Write the papers, each in place of an older one."""
     folder = Path(job["folder"])
     replace_file(folder, job["night_log_name"], job["night_log"].encode())
-    replace_file(folder, JOURNAL, job["journal"].encode())
+    write_story(job)
     write_checksums({"folder": job["folder"], "files": job["checksums"]})
+
+
+def write_story(job: Mapping[str, Any]) -> None:
+    """Write the journal and the dump of the ledger's rows, each in place of an older one."""
+    folder = Path(job["folder"])
+    replace_file(folder, JOURNAL, job["journal"].encode())
+    replace_file(folder, LEDGER_DUMP, job["ledger"])
+
+
+def night_to_tell(ledger: Ledger, quiet_us: int) -> Row | None:
+    """A night of which the papers are behind its events, and were not written for *quiet_us*.
+
+    Only of nights that something was made of, or that a number was dealt to: of all others a
+    daemon finds out everything again by looking.
+    """
+    return ledger.row(
+        "select night.* from night left join paper on paper.night = night.id"
+        " where (select max(id) from event where night = night.id) > coalesce(paper.event, 0)"
+        " and coalesce(paper.written_us, 0) <= ?"
+        " and (paper.night is not null"
+        " or exists (select 1 from output where night = night.id)"
+        " or exists (select 1 from frame_id where night = night.id))"
+        " limit 1",
+        [ledger.now_us() - quiet_us],
+    )
+
+
+def record_story(ledger: Ledger, night: int, event: int) -> None:
+    """The papers of a night were written, up to *event*."""
+    ledger.execute(
+        "insert into paper (night, event, written_us) values (:night, :event, :now_us)"
+        " on conflict do update set event = :event, written_us = :now_us",
+        {"night": night, "event": event, "now_us": ledger.now_us()},
+    )
 
 
 def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:

@@ -1,0 +1,57 @@
+"""The chore that keeps each night's papers abreast of the ledger: from them a lost one is made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import RetryableError
+from vampd.io.disk import MarkerState, check_marker
+from vampd.ledger import nights
+from vampd.ledger.connection import Ledger
+from vampd.schedule.chores import Chore
+from vampd.schedule.workers import Outcome
+from vampd.sections import Config
+from vampd.stages import papers
+
+log = logging.getLogger(__name__)
+
+_QUIET_US = 60_000_000  # a night at work has many events a second, and a large one has long papers
+
+
+def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
+    """The papers of one night that are behind its events."""
+    night = papers.night_to_tell(ledger, _QUIET_US)
+    if night is None:
+        return None
+    root = str(Path(night["folder"]).parent)
+    return {
+        "night": night["id"],
+        "root": root,
+        "marker": ledger.value("select marker from root where path = ?", [root]),
+        **papers.prepare_story(ledger, night),
+    }
+
+
+def work(job: Mapping[str, Any]) -> None:
+    """Write them. RetryableError: the night's folder is not there, or lies on another disk."""
+    is_marked = check_marker(Path(job["root"]), job["marker"] or "") is MarkerState.OK
+    if not is_marked or not Path(job["folder"]).is_dir():
+        msg = f"{job['folder']}: not there; is its disk?"
+        raise RetryableError(msg)
+    papers.write_story(job)
+
+
+def record(ledger: Ledger, _config: Config, job: Any, outcome: Outcome) -> None:
+    """Note up to where they go; what could not be written is tried again with the next ones."""
+    written = outcome.error is None
+    if not written:
+        night = nights.get_night(ledger, job["night"])
+        log.warning("%s: its papers are not written: %s", nights.label(night), outcome.error)
+    known = ledger.value("select event from paper where night = ?", [job["night"]]) or 0
+    papers.record_story(ledger, job["night"], job["event"] if written else known)
+
+
+CHORE = Chore(name="papers", uses_network=False, due=due, body=work, record=record, is_light=True)

@@ -1,0 +1,332 @@
+"""A lost ledger, made again from the papers in the nights' folders.
+
+Facts come back as they were written down: plans, frame IDs, raw files and their digests,
+history. What a ledger merely believes does not: no file at the far end counts as verified
+before it was read there again, no proof of rebuilding holds, and an output that is not on
+the disk as it was is to be built again. Nothing but the new ledger is written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import OperatorError
+from vampd.io.publish import digest_file
+from vampd.ledger import dumps, nights, outputs
+from vampd.ledger.connection import Ledger, Row
+from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.stages.papers import JOURNAL, LEDGER_DUMP
+from vampd.states import Kind, NightStatus, Stage
+
+_WHY = "made again from the night's papers"
+_NUMBER = re.compile(r"VMPA(\d{8})")
+_DATE = re.compile(r"\d{8}")
+_LISTS = ("manifest_*.csv", f"{OUTPUT_FOLDER}/name_changes*.txt")
+
+#: These keep their status; of all others only the work that is still to be done tells.
+_KEPT = frozenset({NightStatus.COLLECTING, NightStatus.EMPTY, NightStatus.ABANDONED})
+
+#: Each with its column of numbers, and of what events tell.
+_TOLD = {
+    "night": ("id", "status"),
+    "raw_file": ("id", "state"),
+    "output": ("id", "state"),
+    "task": ("id", "state"),
+    "frame_id": ("number", "state"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightAgain:
+    """What came back of one night."""
+
+    label: str
+    folder: Path
+    status: str
+    outputs: int
+    frame_ids: int
+    notes: tuple[str, ...]  #: what did not come back as it was
+
+
+def make_again(
+    ledger: Ledger, roots: Iterable[tuple[Kind, Path]], *, digests: bool
+) -> list[NightAgain]:
+    """Fill the new *ledger* from every night of *roots*, the oldest first.
+
+    With *digests* each output is read; else one of the right size counts as built.
+    IntegrityError: a night's papers are damaged. OperatorError: they are of another night.
+    """
+    folders = sorted(
+        (folder.name, kind, folder)
+        for kind, root in roots
+        for folder in root.iterdir()
+        if _DATE.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+    )
+    found = []
+    with ledger.transaction():
+        for _, kind, folder in folders:
+            night = _night_again(ledger, kind, folder, digests=digests)
+            if night is not None:
+                found.append(night)
+    return found
+
+
+def _night_again(ledger: Ledger, kind: Kind, folder: Path, *, digests: bool) -> NightAgain | None:
+    """One night, if its folder shows that a vampd worked on it."""
+    papers = folder / LEDGER_DUMP
+    numbers = numbers_in(folder)
+    if papers.exists():
+        night, notes = _load(ledger, kind, folder)
+        notes += _check_raw_files(ledger, night)
+        notes += _check_outputs(ledger, night, digests=digests)
+        _renew(ledger, night)
+    elif numbers and (folder / JOURNAL).exists():
+        night = _unknown(ledger, kind, folder, len(numbers))
+        notes = []
+    else:
+        return None  # nobody worked here, or nothing that cannot be found out by looking
+    notes += _void_strange(ledger, night, numbers)
+    _tell_history(ledger, night, folder / JOURNAL)
+    night = nights.get_night(ledger, night["id"])
+    return NightAgain(
+        label=nights.label(night),
+        folder=folder,
+        status=night["status"],
+        outputs=len(outputs.outputs_of(ledger, night["id"])),
+        frame_ids=ledger.value("select count(*) from frame_id where night = ?", [night["id"]]),
+        notes=(*notes, *([night["hold"]] if night["hold"] else [])),
+    )
+
+
+def _load(ledger: Ledger, kind: Kind, folder: Path) -> tuple[Row, list[str]]:
+    papers = folder / LEDGER_DUMP
+    _, rows = dumps.read_dump(papers.read_bytes(), str(papers))
+    (row,) = (row for table, row in rows if table == "night")
+    if (row["kind"], row["date"]) != (kind, folder.name):
+        msg = f"{papers} tells of {row['kind']} {row['date']}; move it away, or the folder"
+        raise OperatorError(msg)
+    shift = dumps.shift_for(ledger, rows)
+    dumps.load(ledger, rows, shift)
+    ledger.update("night", row["id"] + shift, folder=str(folder))
+    moved = [] if row["folder"] == str(folder) else [f"it lay at {row['folder']}"]
+    return nights.get_night(ledger, row["id"] + shift), moved
+
+
+def _unknown(ledger: Ledger, kind: Kind, folder: Path, numbers: int) -> Row:
+    """A night that bears frame IDs, and of which nothing else is known: a person must decide."""
+    night = nights.sight_night(ledger, kind, folder.name, folder)
+    why = (
+        f"it bears {numbers} frame IDs, and {LEDGER_DUMP} is lost, which said whose they are;"
+        f" move {OUTPUT_FOLDER}, the manifest and .vampd away before it is released: then it is"
+        " processed anew, with new numbers"
+    )
+    ledger.update("night", night["id"], hold=why, status=NightStatus.HELD, **ledger.stamp(why))
+    return nights.get_night(ledger, night["id"])
+
+
+def numbers_in(folder: Path) -> dict[int, str]:
+    """Frame numbers that a night's folder bears, in names and lists, and where each stands."""
+    found = {
+        int(number): f"{OUTPUT_FOLDER}/{path.name}"
+        for path in sorted(folder.glob(f"{OUTPUT_FOLDER}/VMPA*"))
+        for number in _NUMBER.findall(path.name)
+    }
+    for pattern in _LISTS:
+        for path in sorted(folder.glob(pattern)):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            for number in _NUMBER.findall(text):
+                found.setdefault(int(number), str(path.relative_to(folder)))
+    journal = folder / JOURNAL
+    for event in _events(journal) if journal.exists() else ():
+        if event["subject"] == "frame_id":
+            found.setdefault(int(event["subject_id"]), JOURNAL)
+    return found
+
+
+def _void_strange(ledger: Ledger, night: Row, numbers: Mapping[int, str]) -> list[str]:
+    """Numbers of which no row came back are used all the same: they are never dealt again."""
+    strange = [
+        number
+        for number in sorted(numbers)
+        if ledger.value("select 1 from frame_id where number = ?", [number]) is None
+    ]
+    for number in strange:
+        ledger.insert(
+            "frame_id",
+            number=number,
+            night=night["id"],
+            batch=night["batch"],
+            state="void",
+            reserved_us=ledger.now_us(),
+            **ledger.stamp(f"stands in {numbers[number]}; its row was lost with the ledger"),
+        )
+    return [f"{len(strange)} frame IDs are void: their rows were lost"] if strange else []
+
+
+def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
+    """Recognise, by its digest, a raw file that lies on another disk than it did.
+
+    All others are left to the daemon's looks, which hold a night for a raw file that changed.
+    """
+    notes = 0
+    for row in ledger.rows(
+        "select * from raw_file where night = ? and sha256 is not null"
+        " and state in ('whole', 'quarantined')",
+        [night["id"]],
+    ):
+        path = Path(night["folder"]) / row["path"]
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        found = {"inode": status.st_ino, "modified_ns": status.st_mtime_ns}
+        known = {name: row[name] for name in found}
+        if found != known and _is_there(path, row["size_bytes"], row["sha256"]):
+            ledger.update("raw_file", row["id"], **found)
+            notes += 1
+    return [f"{notes} raw files are other files with the same bytes"] if notes else []
+
+
+def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
+    """Have built again what is not on the disk as it was, unless its space was given back."""
+    given_back = _given_back(ledger, night)
+    notes = []
+    for row in outputs.outputs_of(ledger, night["id"]):
+        path = f"{OUTPUT_FOLDER}/{outputs.file_name(row)}"
+        if row["state"] == "planned" or path + CUBE_ENDING in given_back:
+            continue
+        cube = (path + CUBE_ENDING, row["size_bytes"], row["sha256"])
+        timing = (path + TIMING_ENDING, row["timing_size_bytes"], row["timing_sha256"])
+        is_there = all(
+            _is_there(Path(night["folder"]) / name, size_bytes, sha256 if digests else "")
+            for name, size_bytes, sha256 in (cube, timing)
+        )
+        if not is_there:
+            notes.append(f"{path}{CUBE_ENDING} is not as it was: it is to be built again")
+            _again(ledger, night, Stage.BUILD, outputs.unit_of(row))
+        state = "built" if is_there else "planned"
+        if row["state"] != state:
+            ledger.update("output", row["id"], state=state, **ledger.stamp(_WHY))
+    return notes + _check_lists(ledger, night, given_back)
+
+
+def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
+    """Have the other files made again that are not there: the sidecar, the lists."""
+    notes = []
+    rows = ledger.rows(
+        "select path, size_bytes from deliverable where night = ? and path not like '%.log'"
+        " and path not like 'vgen2/V%' and path not like 'vgen2/v%'",
+        [night["id"]],
+    )
+    for row in rows:
+        if row["path"] in given_back:
+            continue
+        if not _is_there(Path(night["folder"]) / row["path"], row["size_bytes"], ""):
+            notes.append(f"{row['path']} is not as it was: it is to be made again")
+            is_sidecar = row["path"].endswith(".tar")
+            stage, unit = (Stage.BUILD, "sidecar") if is_sidecar else (Stage.MANIFEST, "")
+            _again(ledger, night, stage, unit)
+    return notes
+
+
+def _is_there(path: Path, size_bytes: int | None, sha256: str) -> bool:
+    try:
+        if path.lstat().st_size != size_bytes:
+            return False
+        found = digest_file(path) if sha256 else None
+    except OSError:
+        return False
+    return not sha256 or (found is not None and found.sha256 == sha256)
+
+
+def _given_back(ledger: Ledger, night: Row) -> set[str]:
+    rows = ledger.rows(
+        "select path from trash where night = ? and state not in ('listed', 'returned')",
+        [night["id"]],
+    )
+    return {row["path"] for row in rows}
+
+
+def _again(ledger: Ledger, night: Row, stage: Stage, unit: str) -> None:
+    ledger.execute(
+        "update task set state = 'pending', attempts = attempts + 1, error = null,"
+        " error_class = null, failing_since_us = null, due_us = 0, changed_us = :changed_us,"
+        " changed_by = :changed_by, why = :why"
+        " where night = :night and stage = :stage and unit = :unit and state != 'pending'",
+        {**ledger.stamp(_WHY), "night": night["id"], "stage": stage, "unit": unit},
+    )
+
+
+def _renew(ledger: Ledger, night: Row) -> None:
+    """Nothing runs, nothing was verified; the night goes on with the work that is left."""
+    number = night["id"]
+    ledger.execute(
+        "update task set state = 'pending' where state = 'running' and night = ?", [number]
+    )
+    ledger.execute(
+        "update deliverable set verified_us = null, verdict = null, detail = null where night = ?",
+        [number],
+    )
+    ledger.update("night", number, safe_us=None, verified_us=None)
+    _again(ledger, night, Stage.VERIFY, "")
+    if not _given_back(ledger, night):
+        ledger.execute("update deliverable set sent_us = null where night = ?", [number])
+        _again(ledger, night, Stage.TRANSFER, "")
+    status = NightStatus(night["status"])
+    if status not in _KEPT:
+        status = NightStatus.HELD if night["hold"] else NightStatus.READY
+    elif night["hold"]:
+        status = NightStatus.HELD
+    if status != night["status"]:
+        ledger.update("night", number, status=status, cause=None, **ledger.stamp(_WHY))
+
+
+def _events(journal: Path) -> Iterable[dict[str, Any]]:
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:  # a torn line costs itself
+            continue
+        if isinstance(event, dict) and {"subject", "subject_id", "became"} <= event.keys():
+            yield event
+
+
+def _tell_history(ledger: Ledger, night: Row, journal: Path) -> None:
+    """Let the night's events be those that its journal tells, and what differs from them now."""
+    number = night["id"]
+    ledger.execute("delete from event where night = ?", [number])
+    last: dict[tuple[str, int], str] = {}
+    names = ("at_us", "subject", "subject_id", "was", "became", "actor", "why", "version")
+    known = list(_events(journal)) if journal.exists() else []
+    shift = number - next(
+        (event["subject_id"] for event in known if event["subject"] == "night"), number
+    )
+    for event in known:
+        moved = 0 if event["subject"] == "frame_id" else shift
+        subject_id = int(event["subject_id"]) + moved
+        values = {name: event.get(name) for name in names} | {"subject_id": subject_id}
+        ledger.insert("event", **values, night=number)
+        last[event["subject"], subject_id] = event["became"]
+    _tell_difference(ledger, number, last)
+
+
+def _tell_difference(ledger: Ledger, night: int, last: Mapping[tuple[str, int], str]) -> None:
+    present: dict[tuple[str, int], str] = {}
+    for table, (key, column) in _TOLD.items():
+        where = "id = ?" if table == "night" else "night = ?"
+        for row in ledger.rows(f"select {key}, {column} from {table} where {where}", [night]):  # noqa: S608
+            present[table, row[0]] = row[1]
+    alive = {key: state for key, state in last.items() if state != "forgotten" and key[0] in _TOLD}
+    for subject in sorted(present.keys() | alive.keys()):
+        was, became = alive.get(subject), present.get(subject, "forgotten")
+        if was != became:
+            ledger.execute(
+                "insert into event (at_us, subject, subject_id, night, was, became, actor, why,"
+                " version) select ?, ?, ?, ?, ?, ?, ?, ?, text from version",
+                [ledger.now_us(), *subject, night, was, became, ledger.actor, _WHY],
+            )
