@@ -45,6 +45,11 @@ class LoopbackSshd:
             with suppress(ProcessLookupError):
                 os.kill(connection, number)
 
+    def force(self, command: str) -> None:
+        """Let the client's key run *command* alone, without terminal and forwarding."""
+        public = (self.folder / "client_key.pub").read_text()
+        (self.folder / "authorized_keys").write_text(f'command="{command}",restrict {public}')
+
     def change_host_key(self) -> None:
         """Let the client remember another host key than the server's."""
         _make_key(self.folder / "other_key")
@@ -112,7 +117,9 @@ def _write_config(folder: Path, host: str, port: int, path: str | None) -> None:
         "PermitRootLogin prohibit-password\n"
         "StrictModes no\n"
         "UsePAM no\n"
-        "MaxStartups 100\n" + (f"SetEnv PATH={path}\n" if path else "")
+        "MaxStartups 100\n"
+        # The account's own login files are no part of the tests; some are slow, or wait for locks.
+        f"SetEnv HOME={folder}" + (f" PATH={path}\n" if path else "\n")
     )
     (folder / "ssh_config").write_text(
         "Host *\n"

@@ -136,6 +136,11 @@ def _deliveries_fit(config: Config) -> Iterator[str]:
             yield f"delivery.{kind} is missing, but there is a root of kind {kind}"
         if delivery is not None:
             yield from _copies_are_apart(kind, delivery, config)
+            if delivery.far_helper and delivery.destination.host is None:
+                yield (
+                    f"delivery.{kind}.far_helper is {delivery.far_helper}, but the destination "
+                    f"{delivery.destination} is of this machine: leave it empty"
+                )
     archive, engineering = config.delivery.archive, config.delivery.engineering
     if archive is None or engineering is None:
         return

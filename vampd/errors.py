@@ -17,6 +17,8 @@ crosses the pipe from a worker as two words: its class and its message.
 
 from __future__ import annotations
 
+from typing import Any
+
 from vampd.states import ErrorClass
 
 
@@ -25,6 +27,9 @@ class VampdError(Exception):
 
     exit_code = 1
     error_class = ErrorClass.DETERMINISTIC
+
+    #: What was done before it went wrong, as plain values, for the ledger to keep.
+    progress: Any = None
 
 
 class UsageError(VampdError):

@@ -99,7 +99,7 @@ def test_the_operators_ssh_options_come_before_our_defaults_but_not_before_batch
 
     assert words.index("BatchMode=yes") < words.index("ConnectTimeout=99")
     assert words.index("ConnectTimeout=99") < words.index("ConnectTimeout=5")
-    assert not any("StrictHostKeyChecking" in word for word in words)
+    assert words.index("StrictHostKeyChecking=yes") < words.index("ConnectTimeout=99")
 
 
 @pytest.mark.parametrize(

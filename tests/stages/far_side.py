@@ -6,16 +6,20 @@ import hashlib
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sshd import LoopbackSshd, running_sshd
+from vampd.errors import VampdError
+from vampd.far import vampd_remote
 from vampd.stages import transfer, verify
 from vampd.stages.listed import ListedFile
 from vampd.stages.transfer import TransferJob, TransferResult
@@ -23,6 +27,9 @@ from vampd.stages.verify import VerifyJob
 
 DATE = "20251106"
 NIGHT = f"archive {DATE}"
+
+#: The far side's helper, called with this Python: the far machine's own may be another.
+HELPER = f"{sys.executable} -I -S {Path(vampd_remote.__file__).resolve()}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +41,8 @@ class FarSide:
     place: str  #: as the configuration names it
     ssh_options: list[str]
     sshd: LoopbackSshd | None = None
+    far_helper: str = ""
+    own: list[str] = field(default_factory=list)  #: paths that were published there
     files: list[ListedFile] = field(default_factory=list)
 
     @property
@@ -49,18 +58,28 @@ class FarSide:
         self.files.append(listed)
         return listed
 
-    def transfer_job(
-        self, *, resend: bool = False, bandwidth_kib: int | None = None
-    ) -> TransferJob:
+    @property
+    def incoming(self) -> Path:
+        return self.destination / ".incoming" / DATE
+
+    @property
+    def evidence(self) -> dict[str, bytes]:
+        """What was set aside, by name."""
+        top = self.destination / ".evidence" / DATE
+        files = (path for path in top.rglob("*") if path.is_file())
+        return {str(path.relative_to(top)): path.read_bytes() for path in files}
+
+    def transfer_job(self, *, bandwidth_kib: int | None = None) -> TransferJob:
         return {
             "night": NIGHT,
             "folder": str(self.night),
             "destination": self.place,
             "date": DATE,
             "files": self.files,
-            "resend": resend,
+            "own": self.own,
             "ssh_options": self.ssh_options,
             "connect_timeout_seconds": 5,
+            "far_helper": self.far_helper,
             "bandwidth_kib": bandwidth_kib,
         }
 
@@ -73,6 +92,7 @@ class FarSide:
             "files": self.files,
             "ssh_options": self.ssh_options,
             "connect_timeout_seconds": 5,
+            "far_helper": self.far_helper,
         }
 
     @contextmanager
@@ -104,12 +124,35 @@ class FarSide:
         yield
         watcher.join()
 
-    def send(self, *, resend: bool = False, bandwidth_kib: int | None = None) -> TransferResult:
-        return transfer.work(self.transfer_job(resend=resend, bandwidth_kib=bandwidth_kib))
+    def send(self, *, bandwidth_kib: int | None = None) -> TransferResult:
+        """Send what is listed, and remember what was published, as the ledger does."""
+        result: Mapping[str, Any] = {}
+        try:
+            result = done = transfer.work(self.transfer_job(bandwidth_kib=bandwidth_kib))
+        except VampdError as error:
+            result = error.progress
+            raise
+        finally:
+            self.own.extend(file["path"] for file in result["published"])
+        return done
 
     def verdicts(self, *, verify_at: Path | None = None) -> dict[str, str]:
         results = verify.work(self.verify_job(verify_at=verify_at))["results"]
         return {result["path"]: result["verdict"] for result in results}
+
+
+@contextmanager
+def _here(tmp_path: Path) -> Iterator[FarSide]:
+    yield local_side(tmp_path)
+
+
+@contextmanager
+def helper_side(tmp_path: Path) -> Iterator[FarSide]:
+    """A destination behind a real sshd and a key that may call `vampd-remote` alone."""
+    with ssh_side(tmp_path) as side:
+        assert side.sshd is not None
+        side.sshd.force(f"{HELPER} {side.destination.parent}")
+        yield replace(side, far_helper="vampd-remote")
 
 
 def local_side(tmp_path: Path) -> FarSide:
@@ -169,3 +212,11 @@ def flip_one_byte(path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+#: The three ways in which a far side is reached.
+SIDES: dict[str, Callable[[Path], AbstractContextManager[FarSide]]] = {
+    "local": _here,
+    "ssh": ssh_side,
+    "helper": helper_side,
+}

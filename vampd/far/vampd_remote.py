@@ -181,8 +181,9 @@ def receive_command(words: Sequence[str], root: str) -> Tuple[List[str], List[st
 def receive(words: Sequence[str], root: str, environ: Mapping[str, str]) -> NoReturn:
     """Become the rsync that receives; it stands in its folder, and knows no other."""
     names, command = receive_command(words, root)
-    folder = Tree(root).folder(names)
-    os.fchdir(folder)
+    tree = Tree(root)
+    tree.folder(names[:-2])
+    os.fchdir(tree.folder(names, make=True))
     for where, below, files in os.walk("."):
         for name in below + files:
             if os.path.islink(os.path.join(where, name)):

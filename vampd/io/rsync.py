@@ -51,6 +51,7 @@ def rsync_command(
     connect_timeout_seconds: int = 20,
     compare_contents: bool = False,
     bandwidth_kib: int | None = None,
+    hide_words: bool = True,
 ) -> list[str]:
     """Copy the files whose names come on standard input from *source* to *place*.
 
@@ -58,12 +59,15 @@ def rsync_command(
     *place* rsync makes the last component at most: a missing destination is an error.
     A file there of the same size and time counts as the same, unless
     *compare_contents*; anything else there, newer or not, is replaced, whole, by rename.
+    With *hide_words* the far shell never sees the destination, whatever is in its name; without,
+    a forced command over there can judge all that rsync is asked to do.
     The umask and the folders of the far machine decide about modes and owners.
     """
     shell = ["ssh", *ssh.ssh_options(ssh_options, connect_timeout_seconds=connect_timeout_seconds)]
     return [
         "rsync",
-        *("--files-from=-", "--from0", "--protect-args"),
+        *("--files-from=-", "--from0"),
+        *(["--protect-args"] if hide_words else []),
         *("--times", "--omit-dir-times", "--no-implied-dirs", "--chmod=F664"),
         f"--partial-dir={PARTIAL_FOLDER}",
         f"--timeout={_STALLED_SECONDS}",

@@ -1,4 +1,4 @@
-"""Digests of files, recomputed where they lie by coreutils' sha256sum.
+"""Digests of files, recomputed where they lie by coreutils' sha256sum, or by vampd-remote.
 
 The digests that we expect never leave this machine: a program over there that does
 nothing, or says yes to everything, cannot guess them.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io import ssh
+from vampd.io.far import SOME_FAILED, Reach, remote_command
 from vampd.io.place import Place
 from vampd.io.process import Finished
 
@@ -21,15 +22,14 @@ from vampd.io.process import Finished
 # ignore them), but an error while syncing is printed, and counts. One line, no '!': csh.
 _EACH = (
     'sync -- "$@"; '
-    'for f do dd if="$f" iflag=nocache count=0 2>/dev/null; done; '
+    'for f do if [ -f "$f" ]; then dd if="$f" iflag=nocache count=0 2>/dev/null; fi; done; '
     'exec sha256sum --zero -- "$@"'
 )
 _RECORD = re.compile(rb"([0-9a-f]{64}) [ *](/.*)", re.DOTALL)
-_FAILED = re.compile(r"(?:\S*/)?sha256sum: (?P<name>/.*|'.*'): (?P<why>[^:]+)")
+_FAILED = re.compile(r"(?:\S*/)?(?:sha256sum|vampd-remote): (?P<name>/.*|'.*'): (?P<why>[^:]+)")
 _SYNC_FAILED = re.compile(r"(?:\S*/)?sync: error syncing (?P<name>/.*|'.*'): (?P<why>[^:]+)")
 
-#: xargs: some of its programs failed (their own words tell which files), or one was killed.
-_SOME_FAILED = 123
+#: xargs: one of its programs was killed.
 _KILLED = 125
 
 _SHOWN = 2000  #: characters of the program's last words in a message
@@ -43,13 +43,11 @@ class Answer:
     why: str | None = None
 
 
-def digest_command(
-    place: Place, *, ssh_options: Sequence[str], connect_timeout_seconds: int
-) -> list[str]:
+def digest_command(place: Place, reach: Reach) -> list[str]:
     """Digest the files whose absolute names come on standard input, each ended by NUL."""
     remote = ["env", "LC_ALL=C", "xargs", "-0", "-r", "sh", "-c", _EACH, "sh"]
-    return ssh.ssh_command(
-        place, remote, options=ssh_options, connect_timeout_seconds=connect_timeout_seconds
+    return remote_command(
+        place, reach, [reach.helper, "digest"] if reach.has_helper(place) else remote
     )
 
 
@@ -60,7 +58,7 @@ def parse_digests(finished: Finished, asked: Collection[str]) -> dict[str, Answe
     or is silent about one of them: then nothing of it is believed. (A login file that
     prints something, or a program that only pretends.) Other failures: see `ssh.classify`.
     """
-    if finished.code not in {0, _SOME_FAILED}:
+    if finished.code not in {0, SOME_FAILED}:
         killed = finished.code == _KILLED
         wrong = RetryableError if killed else ssh.classify(finished.code, finished.stderr_tail)
         msg = f"sha256sum exited {finished.code}:\n{finished.stderr_tail[-_SHOWN:]}".rstrip()

@@ -40,14 +40,14 @@ _REFUSAL = re.compile(
 def ssh_options(options: Sequence[str], *, connect_timeout_seconds: int) -> list[str]:
     """The words between `ssh` and the host.
 
-    ssh takes the first value it sees. BatchMode stands first, for a question would
-    never be answered; then *options* (the operator's, as given to ssh); then our
-    defaults, which end a silent connection after a minute. ControlPath=none: a master connection
-    has its own deadlines, and would outlive ours. StrictHostKeyChecking is the user's
-    affair, and never relaxed here.
+    ssh takes the first value it sees. First stand BatchMode, for a question would never be
+    answered, and StrictHostKeyChecking: a host counts only with a key that is known already. Then
+    *options* (the operator's, as given to ssh); then our defaults, which end a silent connection
+    after a minute. ControlPath=none: a master connection has its own deadlines, and would outlive
+    ours.
     """
     return [
-        *("-T", "-x", "-o", "BatchMode=yes"),
+        *("-T", "-x", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"),
         *options,
         *("-o", f"ConnectTimeout={connect_timeout_seconds}"),
         *("-o", f"ServerAliveInterval={_ALIVE_INTERVAL_SECONDS}"),

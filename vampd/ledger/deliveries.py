@@ -104,8 +104,9 @@ def record_verification(
 
 
 def send_again(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
-    """These are missing or differ over there: send them again, compared byte by byte."""
+    """Send these again. What lies there, and only waits to be moved on, was sent well before."""
     ledger.connection.executemany(
-        "update deliverable set sent_us = null, resends = resends + 1 where night = ? and path = ?",
+        "update deliverable set sent_us = null, resends = resends + (verdict is not 'elsewhere')"
+        " where night = ? and path = ?",
         [(night, path) for path in paths],
     )

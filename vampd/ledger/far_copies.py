@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vampd.ledger.connection import Ledger
 
 
-def own_paths(ledger: Ledger, night: int, place: str) -> set[str]:
-    """The names in the folder *place*, relative to the night, under which vampd published a file.
+def own_copies(ledger: Ledger, night: int, place: str) -> dict[str, str]:
+    """By the path under which vampd published a file in the folder *place*: its last digest.
 
     Or found one with the right digest: after a crash the two cannot be told apart. Restoring a
     night forgets none of them.
     """
-    rows = ledger.rows("select path from far_copy where night = ? and place = ?", [night, place])
-    return {row["path"] for row in rows}
+    rows = ledger.rows(
+        "select path, sha256 from far_copy where night = ? and place = ?", [night, place]
+    )
+    return {row["path"]: row["sha256"] for row in rows}
 
 
 def record_published(
@@ -41,12 +43,10 @@ def record_published(
     )
 
 
-def record_evidence(
-    ledger: Ledger, night: int, place: str, names: Iterable[str], why: str
-) -> Sequence[str]:
-    """Note files that were set aside over there; return those that were not known yet."""
+def record_evidence(ledger: Ledger, night: int, place: str, names: Mapping[str, str]) -> list[str]:
+    """Note files that were set aside over there, and why; return those that were not known yet."""
     new = []
-    for name in names:
+    for name, why in names.items():
         cursor = ledger.execute(
             "insert into evidence (night, place, name, changed_us, changed_by, why)"
             " values (:night, :place, :name, :changed_us, :changed_by, :why)"

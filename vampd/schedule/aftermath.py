@@ -45,6 +45,9 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
     error, error_class = outcome.error or "", outcome.error_class
     assert error_class is not None
     _log(ledger, task, error_class, error)
+    record_progress = ROOMS[Stage(task["stage"])].record_progress
+    if record_progress is not None and outcome.result is not None:
+        record_progress(ledger, task, outcome.result)
     if error_class in {ErrorClass.TRANSIENT, ErrorClass.RESOURCE}:
         due_us = ledger.now_us() + _pause_us(ledger, task, config)
         tasks.put_back(ledger, task, error_class, error, due_us=due_us)

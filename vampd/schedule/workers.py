@@ -38,7 +38,7 @@ class Outcome:
     """How one piece of work ended: with a result, an error, or a dead process."""
 
     key: int
-    result: Any = None
+    result: Any = None  #: with an error: what was done before it
     error_class: ErrorClass | None = None
     error: str | None = None
     path: str | None = None  #: the bad raw file of an input error
@@ -128,7 +128,12 @@ def _attempt(body: Body, job: object) -> dict[str, Any]:
         return {"result": body(job)}
     except VampdError as error:
         path = error.path if isinstance(error, InputError) else None
-        return {"error_class": error.error_class, "error": str(error), "path": path}
+        return {
+            "result": error.progress,
+            "error_class": error.error_class,
+            "error": str(error),
+            "path": path,
+        }
     except Exception as error:  # noqa: BLE001 - the boundary of a task: whatever it is, it is told
         return _unexpected(error)
 

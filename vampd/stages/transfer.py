@@ -1,127 +1,261 @@
-"""Send the files that the ledger lists to the other machine."""
+"""Send the files that the ledger lists to the other machine.
+
+They arrive in `.incoming/`, beside the nights' folders over there; their digests are recomputed
+there; and only what is right gets its final name, which is never taken from another file.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from vampd.io import rsync
+from vampd.errors import IntegrityError, OperatorError, VampdError
+from vampd.io import far, rsync
+from vampd.io.far import Reach
 from vampd.io.place import Place
 from vampd.io.process import run
-from vampd.ledger import deliveries
+from vampd.io.publish import digest_file
+from vampd.ledger import deliveries, far_copies
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.nights import label
-from vampd.stages import papers
+from vampd.ledger.nights import get_night, label
+from vampd.stages import far_end, landing, papers
+from vampd.stages.far_end import FarJob
 from vampd.stages.listed import ListedFile, check_sizes
+
+log = logging.getLogger(__name__)
+
+#: Why a file was set aside.
+OLDER = "an older version, as vampd published it"
+DAMAGED = "no longer what vampd published"
 
 # Deadlines must be longer than any honest transfer: a far disk busy with cameras' data
 # was taken as 10 MB/s, a poor link as 1 MB/s.
-_SLOW_DISK_BYTES_PER_SECOND = 10_000_000
 _SLOW_LINK_BYTES_PER_SECOND = 1_000_000
 _LEAST_SECONDS = 600
 
 
-class TransferJob(TypedDict):
+class TransferJob(FarJob):
     """What a transfer needs to know."""
 
-    night: str  #: for messages, e.g. "archive 20251106"
     folder: str  #: the night's folder, absolute
     destination: str  #: a place; the files go to its child *date*
     date: str  #: YYYYMMDD
     files: list[ListedFile]
-    resend: NotRequired[bool]  #: these did not verify: trust neither size nor time over there
-    ssh_options: NotRequired[list[str]]  #: words for ssh, e.g. ["-i", "/etc/vampd/key"]
-    connect_timeout_seconds: NotRequired[int]
+    own: NotRequired[list[str]]  #: paths under which vampd itself published a file there
     bandwidth_kib: NotRequired[int | None]  #: KiB a second; None or 0 is no limit
     deadline_seconds: NotRequired[float | None]  #: for each run of rsync; None grows with bytes
 
 
 class TransferResult(TypedDict):
-    """What was done. It proves nothing: only `verify` does."""
+    """What was done. It proves nothing of the final names: only `verify` does."""
 
-    sent: list[str]  #: files that rsync sent; the others lay there already
+    sent: list[str]  #: files that rsync sent; the others had arrived already
+    published: list[ListedFile]  #: lie there under their final names, as far as is known
+    evidence: list[str]  #: names, below .evidence/YYYYMMDD, of all that was ever set aside
     bytes: int  #: size of the files sent
     seconds: float
 
 
-def prepare(ledger: Ledger, night: Row, destination: str, ssh: Mapping[str, Any]) -> dict[str, Any]:
-    """The night's papers, and a job each for what goes the first time and what goes again.
+def prepare(
+    ledger: Ledger, night: Row, destination: str, reach: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The night's papers, and the job for what is not sent yet.
 
-    *ssh* holds `ssh_options` and `connect_timeout_seconds`.
+    *reach* holds how the far end is reached: see `FarJob`; and perhaps `bandwidth_kib`.
     """
     night_papers = papers.prepare(ledger, night)
-    unsent = [
-        row for row in deliveries.deliverables_of(ledger, night["id"]) if row["sent_us"] is None
-    ]
-    common = {
+    rows = deliveries.deliverables_of(ledger, night["id"])
+    unsent = [row for row in rows if row["sent_us"] is None]
+    place = str(Place.parse(destination).child(night["date"]))
+    job = {
         "night": label(night),
         "folder": night["folder"],
         "destination": destination,
         "date": night["date"],
-        **ssh,
+        "files": deliveries.plain(unsent),
+        "own": sorted(far_copies.own_copies(ledger, night["id"], place)),
+        **reach,
     }
-    jobs = [
-        {**common, "files": deliveries.plain(rows), "resend": again}
-        for again in (False, True)
-        if (rows := [row for row in unsent if (row["resends"] > 0) is again])
-    ]
-    return {"papers": night_papers, "jobs": jobs}
+    return {"papers": night_papers, "place": place, "job": job}
 
 
-def send(job: Mapping[str, Any]) -> list[str]:
-    """Write the papers, then send what is to be sent; return the paths gone over."""
+def send(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the papers, then send what is to be sent."""
     papers.work(job["papers"])
-    for each in job["jobs"]:
-        work(each)
-    return [file["path"] for each in job["jobs"] for file in each["files"]]
+    try:
+        return {"place": job["place"], **work(job["job"])}
+    except VampdError as error:
+        error.progress = {"place": job["place"], **(error.progress or {})}
+        raise
 
 
-def record(ledger: Ledger, task: Row, paths: Sequence[str]) -> None:
-    """Note what was sent. It counts for nothing until it is verified."""
-    deliveries.record_sent(ledger, task["night"], paths)
+def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
+    """Note what lies under its final name. It counts for nothing until it is verified."""
+    night = get_night(ledger, task["night"])
+    published, place = result.get("published", []), result["place"]
+    _record_evidence(ledger, night, place, result.get("evidence", []))
+    deliveries.record_sent(ledger, night["id"], [file["path"] for file in published])
+    far_copies.record_published(ledger, night["id"], place, published)
+
+
+def _record_evidence(ledger: Ledger, night: Row, place: str, names: Sequence[str]) -> None:
+    """Note what was set aside: an older version, or a copy that did not stay what it was."""
+    own = far_copies.own_copies(ledger, night["id"], place)
+    whys = {name: OLDER if landing.is_older_version(name, own) else DAMAGED for name in names}
+    for name in far_copies.record_evidence(ledger, night["id"], place, whys):
+        log.log(
+            logging.INFO if whys[name] == OLDER else logging.ERROR,
+            "%s: set aside in %s/%s: %s: %s",
+            label(night),
+            far.EVIDENCE,
+            night["date"],
+            name,
+            whys[name],
+            extra={"NIGHT": night["date"]},
+        )
 
 
 def work(job: TransferJob) -> TransferResult:
     """Bring *files* to `destination/date/`, under their paths relative to the night.
 
-    Folders go in the order in which *files* first names them, so that what is listed last
-    (a manifest) arrives last; within a folder rsync has its own order.
-    Nothing is sent unless every file lies here with the size that the ledger lists.
+    1. Nothing is sent unless every file lies here with the size that the ledger lists.
+    2. What lies there under the final names is digested, and `landing.decide` decides.
+    3. Batch by batch, files arrive in `.incoming/date/`, are digested there, and published in
+       the order of *files*: what is listed last (a manifest) gets its name last.
+    4. Files in conflict with somebody else's are named at the end; the others have arrived.
 
-    IntegrityError: one does not. RetryableError: the far side is unreachable, silent or
-    full. OperatorError: it refuses (login, host key, permissions, missing folder).
+    IntegrityError: a file here is damaged, or there is a conflict. RetryableError: the far side is
+    unreachable, silent or full. OperatorError: it refuses (login, host key, permissions, missing
+    folder), or other bytes arrive than were sent. The error's *progress* says what was done.
     """
     started = time.monotonic()
-    folder = Path(job["folder"])
-    # rsync skips what is no regular file, and calls that a success.
-    check_sizes(folder, job["files"])
-    place = Place.parse(job["destination"]).child(job["date"])
-    sent: list[str] = []
-    for batch in _by_folder(job["files"]):
-        sent += _send(job, folder, place, batch)
-    size_of = {file["path"]: file["size_bytes"] for file in job["files"]}
-    return {
-        "sent": sent,
-        "bytes": sum(size_of[path] for path in sent),
-        "seconds": time.monotonic() - started,
+    done: TransferResult = {
+        "sent": [],
+        "published": [],
+        "evidence": [],
+        "bytes": 0,
+        "seconds": 0.0,
     }
+    try:
+        _work(job, done)
+    except VampdError as error:
+        with suppress(VampdError):  # whatever is wrong has been said
+            _list_evidence(job, done)
+        error.progress = done
+        raise
+    size_of = {file["path"]: file["size_bytes"] for file in job["files"]}
+    done["bytes"] = sum(size_of[path] for path in done["sent"])
+    done["seconds"] = time.monotonic() - started
+    return done
 
 
-def _by_folder(files: Sequence[ListedFile]) -> list[list[ListedFile]]:
-    order: dict[str, int] = {}
+def _work(job: TransferJob, done: TransferResult) -> None:
+    # rsync skips what is no regular file, and calls that a success.
+    check_sizes(Path(job["folder"]), job["files"])
+    base = Place.parse(job["destination"])
+    there = far_end.digests(job, base.child(job["date"]), job["files"])
+    decided = landing.decide(job["files"], there, frozenset(job.get("own", [])))
+    done["published"] += decided.lying
+    conflicts = dict(decided.conflicts)
+    if decided.to_send:
+        far_end.prepare(job, base, job["date"])
+    tags = decided.tags
+    if any(tags.values()):
+        tags = landing.free_tags(tags, far_end.evidence(job, base, job["date"]))
+    for batch in far_end.batches(decided.to_send):
+        conflicts |= _bring(job, base, batch, tags, done)
+    if conflicts:
+        raise IntegrityError(_conflict_text(job, base, conflicts))
+    _list_evidence(job, done)
+
+
+def _list_evidence(job: TransferJob, done: TransferResult) -> None:
+    """What was set aside, by this transfer or by one that was killed, is asked for over there.
+
+    Only copies of our own are ever set aside.
+    """
+    if job.get("own"):
+        done["evidence"] = far_end.evidence(job, Place.parse(job["destination"]), job["date"])
+
+
+def _bring(
+    job: TransferJob,
+    base: Place,
+    files: Sequence[ListedFile],
+    tags: Mapping[str, str],
+    done: TransferResult,
+) -> dict[str, str]:
+    """Send some files, have them digested where they arrive, and publish those that are right.
+
+    Returns the conflicts, by path: final names that were taken in the meantime.
+    """
+    _arrive(job, base, files, done)
+    words = far_end.publish(
+        job, base, job["date"], {file["path"]: tags[file["path"]] for file in files}
+    )
+    done["published"] += [file for file in files if words[file["path"]] == far.PUBLISHED]
+    lost = [path for path, word in words.items() if word == far.ABSENT]
+    if lost:
+        msg = (
+            f"{job['night']}: {len(lost)} files were right at {far.incoming(base, job['date'])}, "
+            f"and are no longer there, {lost[0]} first"
+        )
+        raise OperatorError(msg)
+    return {path: "it appeared just now" for path, word in words.items() if word == far.EXISTS}
+
+
+def _arrive(
+    job: TransferJob, base: Place, files: Sequence[ListedFile], done: TransferResult
+) -> None:
+    """Let *files* lie at `.incoming/date/` with their digests.
+
+    rsync takes a file of the right size and time for the right one; what is not, goes again, with
+    its contents compared.
+    """
+    arriving = far.incoming(base, job["date"])
+    wrong: Sequence[ListedFile] = files
+    for compare_contents in (False, True):
+        done["sent"] += _send(job, arriving, wrong, compare_contents=compare_contents)
+        found = far_end.digests(job, arriving, wrong)
+        wrong = [file for file in wrong if found[file["path"]].sha256 != file["sha256"]]
+        if not wrong:
+            return
+    _check_digests(Path(job["folder"]), wrong)
+    msg = (
+        f"{job['night']}: rsync exited 0, and {len(wrong)} of {len(files)} files did not arrive at "
+        f"{arriving} as they are here, {wrong[0]['path']} first; nothing of them was published"
+    )
+    raise OperatorError(msg)
+
+
+def _check_digests(folder: Path, files: Iterable[ListedFile]) -> None:
+    """IntegrityError: a file here is not what the ledger lists, so it cannot arrive as that."""
     for file in files:
-        order.setdefault(str(PurePosixPath(file["path"]).parent), len(order))
+        found = digest_file(folder / file["path"])
+        if found is None or found.sha256 != file["sha256"]:
+            msg = (
+                f"{folder / file['path']} is no longer what was built: its digest is "
+                f"{found.sha256 if found else 'none'}, and {file['sha256']} in the ledger"
+            )
+            raise IntegrityError(msg)
 
-    def place_in_order(file: ListedFile) -> int:
-        return order[str(PurePosixPath(file["path"]).parent)]
 
-    return [list(batch) for _, batch in groupby(sorted(files, key=place_in_order), place_in_order)]
+def _conflict_text(job: TransferJob, base: Place, conflicts: Mapping[str, str]) -> str:
+    path, found = next(iter(conflicts.items()))
+    return (
+        f"{job['night']}: {len(conflicts)} files at {base.child(job['date'])} are not vampd's, and "
+        f"not what is to be sent there; none was touched. First {path}: {found}. Move them "
+        "away, or find out whose they are"
+    )
 
 
-def _send(job: TransferJob, folder: Path, place: Place, files: Sequence[ListedFile]) -> list[str]:
+def _send(
+    job: TransferJob, place: Place, files: Sequence[ListedFile], *, compare_contents: bool
+) -> list[str]:
     """One run of rsync. Returns the paths that it says it sent."""
     paths = {file["path"] for file in files}
     sent: list[str] = []
@@ -131,20 +265,21 @@ def _send(job: TransferJob, folder: Path, place: Place, files: Sequence[ListedFi
         if name in paths:
             sent.append(name)
 
-    resend = job.get("resend", False)
+    reach = Reach.of(job)
     finished = run(
         rsync.rsync_command(
-            folder,
+            Path(job["folder"]),
             place,
-            ssh_options=job.get("ssh_options", []),
-            connect_timeout_seconds=job.get("connect_timeout_seconds", 20),
-            compare_contents=resend,
+            ssh_options=reach.ssh_options,
+            connect_timeout_seconds=reach.connect_timeout_seconds,
+            compare_contents=compare_contents,
             bandwidth_kib=job.get("bandwidth_kib"),
+            hide_words=not reach.has_helper(place),
         ),
         stdin=rsync.file_list(sorted(paths)),
         on_line=note,
         deadline_seconds=job.get("deadline_seconds") or _deadline_seconds(job, files),
-        idle_seconds=_idle_seconds(files, resend=resend),
+        idle_seconds=_idle_seconds(files, compare_contents=compare_contents),
     )
     if finished.code != 0:
         wrong = rsync.classify(finished.code, finished.stderr_tail)
@@ -154,7 +289,7 @@ def _send(job: TransferJob, folder: Path, place: Place, files: Sequence[ListedFi
     return sent
 
 
-def _deadline_seconds(job: TransferJob, files: Sequence[ListedFile]) -> float:
+def _deadline_seconds(job: TransferJob, files: Collection[ListedFile]) -> float:
     slowest = _SLOW_LINK_BYTES_PER_SECOND
     limit_kib = job.get("bandwidth_kib")
     if limit_kib:
@@ -162,12 +297,12 @@ def _deadline_seconds(job: TransferJob, files: Sequence[ListedFile]) -> float:
     return _LEAST_SECONDS + sum(file["size_bytes"] for file in files) / slowest
 
 
-def _idle_seconds(files: Sequence[ListedFile], *, resend: bool) -> float:
+def _idle_seconds(files: Collection[ListedFile], *, compare_contents: bool) -> float:
     """How long an honest rsync may be silent.
 
     It reports every second while it sends, and nothing while a side reads a file that
     lies there already: one at a time, or all of them when contents are compared.
     """
     sizes = [file["size_bytes"] for file in files]
-    silent_bytes = sum(sizes) if resend else max(sizes)
-    return _LEAST_SECONDS + silent_bytes / _SLOW_DISK_BYTES_PER_SECOND
+    silent_bytes = sum(sizes) if compare_contents else max(sizes)
+    return _LEAST_SECONDS + silent_bytes / far_end.SLOWEST_BYTES_PER_SECOND

@@ -6,48 +6,34 @@ Nothing else makes a file count as safe: no exit status, no size, no checksum ca
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.place import Place
-from vampd.io.process import run
-from vampd.io.sha256sum import Answer, digest_command, parse_digests
-from vampd.ledger import deliveries, outputs, tasks
+from vampd.io.sha256sum import Answer
+from vampd.ledger import deliveries, far_copies, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
+from vampd.stages import far_end
+from vampd.stages.far_end import ABSENT, FarJob
 from vampd.stages.listed import ListedFile
 from vampd.states import OutputState, Stage
-
-# One batch is one connection; a lost one costs no more than this.
-_BATCH_FILES = 500
-_BATCH_BYTES = 16_000_000_000
-
-# sha256sum reads at 500 MB/s and more; a far disk that does 10 is taken as stuck.
-_SLOWEST_BYTES_PER_SECOND = 10_000_000
-_LEAST_SECONDS = 300
-
-# 500 files, each of which may be complained of in a line with its whole path.
-_STDERR_BYTES = 4 << 20
 
 # A file that was sent so often and still differs will differ the next time as well.
 _MOST_RESENDS = 4
 
-_ABSENT = frozenset({"No such file or directory", "Not a directory"})
-_REFUSED = frozenset({"Permission denied", "Operation not permitted"})
+_HOUR_US = 3_600_000_000
 
 Verdict = Literal["verified", "missing", "different", "elsewhere"]
 
 
-class VerifyJob(TypedDict):
+class VerifyJob(FarJob):
     """What a verification needs to know."""
 
-    night: str  #: for messages, e.g. "archive 20251106"
     verify_at: str  #: the place where the night's files count as safe, date included
     destination: str  #: the place to which they were sent, date included
     files: list[ListedFile]
-    ssh_options: NotRequired[list[str]]
-    connect_timeout_seconds: NotRequired[int]
+    patience_hours: NotRequired[float]  #: how long somebody may take to move them on
 
 
 class VerifiedFile(TypedDict):
@@ -62,6 +48,7 @@ class VerifiedFile(TypedDict):
     verdict: Verdict
     sha256: str | None  #: the digest recomputed there
     why: str | None
+    lies_at_destination: bool  #: whether the right bytes lie where they were sent
 
 
 class VerifyResult(TypedDict):
@@ -69,46 +56,107 @@ class VerifyResult(TypedDict):
 
     results: list[VerifiedFile]
     seconds: float
+    verify_at: str
+    destination: str
+    patience_hours: float
 
 
 def prepare(
-    ledger: Ledger, night: Row, verify_at: str, destination: str, ssh: Mapping[str, Any]
+    ledger: Ledger,
+    night: Row,
+    verify_at: str,
+    destination: str,
+    reach: Mapping[str, Any],
+    *,
+    afresh: bool = False,
 ) -> dict[str, Any]:
-    """The job for every file that is not verified yet."""
+    """The job for every file that is not verified yet; *afresh*: for every file.
+
+    *reach* holds how the far end is reached (see `FarJob`), and `patience_hours`.
+    """
     rows = deliveries.deliverables_of(ledger, night["id"])
     return {
         "night": label(night),
         "verify_at": verify_at,
         "destination": destination,
-        "files": deliveries.plain(row for row in rows if row["verified_us"] is None),
-        **ssh,
+        "files": deliveries.plain(row for row in rows if afresh or row["verified_us"] is None),
+        **reach,
     }
 
 
 def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
     """Keep the verdicts; return what is still awaited, None when all files are verified.
 
-    What is missing or different is sent again: the transfer becomes pending once more.
+    What must be sent again is: the transfer becomes pending once more.
     """
     night = task["night"]
-    deliveries.record_verdicts(ledger, night, result["results"])
-    wrong = [row["path"] for row in result["results"] if row["verdict"] in {"missing", "different"}]
-    if wrong:
-        deliveries.send_again(ledger, night, wrong)
-        tasks.make_pending(ledger, night, [Stage.TRANSFER], f"{len(wrong)} files to be sent again")
-    unverified = [row for row in result["results"] if row["verdict"] != "verified"]
+    unverified = keep_verdicts(ledger, night, result)
     if not unverified:
         _mark_verified(ledger, night)
         return None
-    first = unverified[0]
-    return f"{len(unverified)} files not verified: {first['path']} is {first['verdict']}"
+    again = to_send_again(ledger, night, result)
+    if again:
+        deliveries.send_again(ledger, night, again)
+        tasks.make_pending(ledger, night, [Stage.TRANSFER], f"{len(again)} files to be sent again")
+    return _awaited(unverified, again, result)
+
+
+def keep_verdicts(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Keep what was found of each file; return those that are not verified."""
+    results: Sequence[Mapping[str, Any]] = result["results"]
+    deliveries.record_verdicts(ledger, night, results)
+    if result["verify_at"] == result["destination"]:
+        # Ours by the bytes, whoever put them there: if they rot, they are sent again.
+        right = [row for row in results if row["verdict"] == "verified"]
+        far_copies.record_published(ledger, night, result["destination"], right)
+    return [row for row in results if row["verdict"] != "verified"]
+
+
+def to_send_again(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list[str]:
+    """The paths of the files that waiting alone will not bring to where they count as safe.
+
+    Where files are moved on by somebody, one that is missing is given `patience_hours` from when
+    it was sent, and so is one that lies right at the destination, whatever has its name now.
+    """
+    since_us = {row["path"]: row["sent_us"] for row in deliveries.deliverables_of(ledger, night)}
+    is_moved = result["verify_at"] != result["destination"]
+    latest_us = ledger.now_us() - round(result["patience_hours"] * _HOUR_US)
+    again = []
+    for row in result["results"]:
+        may_be_moved = is_moved and (row["verdict"] == "missing" or row["lies_at_destination"])
+        if row["verdict"] == "verified":
+            continue
+        if not may_be_moved or (since_us[row["path"]] or 0) <= latest_us:
+            again.append(row["path"])
+    return again
+
+
+def _awaited(
+    unverified: Sequence[Mapping[str, Any]], again: Sequence[str], result: Mapping[str, Any]
+) -> str:
+    """What is wrong, in one sentence with the first file, and what is done about it."""
+    first = next((row for row in unverified if row["path"] in again), unverified[0])
+    verdict = {"elsewhere": "not yet there", "missing": "missing", "different": "different"}
+    text = (
+        f"{len(unverified)} files not verified at {result['verify_at']}: "
+        f"{first['path']} is {verdict[first['verdict']]}"
+    )
+    if first["lies_at_destination"]:
+        text += f", and lies at {result['destination']} to be moved on"
+    if again and result["verify_at"] != result["destination"]:
+        hours = f"{result['patience_hours']:g} h"
+        return f"{text}; {len(again)} are sent again, for nobody moved them within {hours}"
+    return f"{text}; {len(again)} are sent again" if again else text
 
 
 def sent_too_often(ledger: Ledger, night: int) -> str | None:
-    """Why sending again makes no sense any more; None while it does."""
+    """Why sending again makes no sense any more; None while it does.
+
+    What lies at the destination, and is not moved on, was sent well.
+    """
     row = ledger.row(
         "select path, verdict, resends from deliverable where night = ? and verified_us is null"
-        " and resends >= ? order by path limit 1",
+        " and resends >= ? and verdict is not 'elsewhere' order by path limit 1",
         [night, _MOST_RESENDS],
     )
     if row is None:
@@ -135,82 +183,47 @@ def work(job: VerifyJob) -> VerifyResult:
     """
     started = time.monotonic()
     safe, sent = Place.parse(job["verify_at"]), Place.parse(job["destination"])
-    results = {file["path"]: judge(file, ask) for file, ask in _ask(job, safe, job["files"])}
-    missing = [file for file in job["files"] if results[file["path"]]["verdict"] == "missing"]
+    answers = far_end.digests(job, safe, job["files"])
+    results = {file["path"]: judge(file, answers[file["path"]]) for file in job["files"]}
     if safe != sent:
-        for file, answer in _ask(job, sent, missing):
-            verdict = judge(file, answer)
-            if verdict["verdict"] == "verified":
-                verdict["verdict"] = "elsewhere"
-            results[file["path"]] = verdict
+        _ask_destination(job, sent, results)
     return {
         "results": [results[file["path"]] for file in job["files"]],
         "seconds": time.monotonic() - started,
+        "verify_at": str(safe),
+        "destination": str(sent),
+        "patience_hours": job.get("patience_hours", 0.0),
     }
 
 
+def _ask_destination(job: VerifyJob, sent: Place, results: dict[str, VerifiedFile]) -> None:
+    """Whether what is not right where it counts lies where it was sent.
+
+    What is missing there gets the verdict on what lies at the destination.
+    """
+    wrong = [file for file in job["files"] if results[file["path"]]["verdict"] != "verified"]
+    answers = far_end.digests(job, sent, wrong)
+    for file in wrong:
+        at_destination = judge(file, answers[file["path"]])
+        lies_there = at_destination["verdict"] == "verified"
+        if results[file["path"]]["verdict"] == "missing":
+            results[file["path"]] = at_destination
+            if lies_there:
+                at_destination["verdict"] = "elsewhere"
+        results[file["path"]]["lies_at_destination"] = lies_there
+
+
 def judge(file: ListedFile, answer: Answer) -> VerifiedFile:
-    """The verdict on *file* from what sha256sum said of it."""
+    """The verdict on *file* from what was said of it."""
     verdict: Verdict = "different"
     if answer.sha256 is not None and answer.sha256 == file["sha256"]:
         verdict = "verified"
-    elif answer.why in _ABSENT:
+    elif answer.why in ABSENT:
         verdict = "missing"
     return {
         "path": file["path"],
         "verdict": verdict,
         "sha256": answer.sha256,
         "why": answer.why,
+        "lies_at_destination": False,
     }
-
-
-def _ask(
-    job: VerifyJob, place: Place, files: Sequence[ListedFile]
-) -> Iterator[tuple[ListedFile, Answer]]:
-    for batch in _batches(files):
-        yield from zip(batch, _ask_batch(job, place, batch), strict=True)
-
-
-def _ask_batch(job: VerifyJob, place: Place, files: Sequence[ListedFile]) -> list[Answer]:
-    """sha256sum's answers for *files* below *place*, in their order; one connection."""
-    names = [place.child(file["path"]).path for file in files]
-    command = digest_command(
-        place,
-        ssh_options=job.get("ssh_options", []),
-        connect_timeout_seconds=job.get("connect_timeout_seconds", 20),
-    )
-    size_bytes = sum(file["size_bytes"] for file in files)
-    try:
-        finished = run(
-            command,
-            stdin=b"".join(name.encode() + b"\0" for name in names),
-            deadline_seconds=_LEAST_SECONDS + size_bytes / _SLOWEST_BYTES_PER_SECOND,
-            stderr_limit_bytes=_STDERR_BYTES,
-        )
-        answers = parse_digests(finished, frozenset(names))
-    except (OperatorError, RetryableError) as error:
-        raise _naming(job, place, error) from error
-    refused = [name for name in names if answers[name].why in _REFUSED]
-    if refused:
-        why = answers[refused[0]].why
-        msg = f"{job['night']}: {why} for {len(refused)} files at {place}, {refused[0]} first"
-        raise OperatorError(msg)
-    return [answers[name] for name in names]
-
-
-def _naming(job: VerifyJob, place: Place, error: VampdError) -> VampdError:
-    return type(error)(f"verifying {job['night']} at {place}: {error}")
-
-
-def _batches(files: Sequence[ListedFile]) -> Iterator[list[ListedFile]]:
-    batch: list[ListedFile] = []
-    size_bytes = 0
-    for file in files:
-        full = len(batch) == _BATCH_FILES or size_bytes + file["size_bytes"] > _BATCH_BYTES
-        if batch and full:
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(file)
-        size_bytes += file["size_bytes"]
-    if batch:
-        yield batch
