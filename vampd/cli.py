@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "log": "What happened, when, by whom, and why.",
     "explain": "Why a night is where it is, and what to type.",
     "trace": "Follow a frame from an output to its raw file, and back.",
+    "watch": "Watch cubes arrive, live.",
     "summary": "What a night came to, minute by minute.",
     "files": "The files of a night.",
     "headers": "Header cards of a night's files as a table.",

@@ -61,6 +61,14 @@ class KeptQuality:
     drift_us: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """What is known of one camera's cubes while they arrive."""
+
+    cubes: Mapping[str, int]  #: how many, by state
+    lost_frames: int
+
+
 def store(ledger: Ledger, night: int, quality: Quality) -> None:
     """Keep the quality of the night's batch, in place of an older plan's."""
     ledger.execute(
@@ -109,6 +117,28 @@ def slices(ledger: Reader, night: Night) -> list[Slice]:
         Slice(minute_us=key[0], target=key[1], exposure_s=key[2], cameras=found[key])
         for key in order
     ]
+
+
+def arrivals(ledger: Reader, night: Night) -> dict[int, Arrival]:
+    """What is known of each camera's cubes of the night."""
+    lost = dict(
+        ledger.execute(
+            "select raw_file.camera, coalesce(sum(lost_frames), 0) from cube"
+            " join raw_file on raw_file.id = cube.raw_file where night = ? group by camera",
+            (night.id,),
+        ).fetchall()
+    )
+    cubes: dict[int, dict[str, int]] = defaultdict(dict)
+    for camera, state, count in ledger.execute(
+        "select camera, state, count(*) from raw_file where night = ? and role = 'cube'"
+        " and camera is not null group by camera, state",
+        (night.id,),
+    ):
+        cubes[camera][state] = count
+    return {
+        camera: Arrival(cubes=counts, lost_frames=lost.get(camera, 0))
+        for camera, counts in cubes.items()
+    }
 
 
 def _in_outputs(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, Fates]]:
