@@ -70,8 +70,8 @@ def test_a_processed_night_is_held_and_its_frame_ids_are_used_for_ever(site: Sit
 
     count = found["frame_ids"]["count"]
     assert found["adopted"] is True
-    assert _rows(site, "select kind, date, hold from night") == [
-        ("archive", _DATE, "processed by the earlier pipeline; adopted, not verified")
+    assert _rows(site, "select kind, date, status, hold from night") == [
+        ("archive", _DATE, "held", "processed by the earlier pipeline; adopted, not verified")
     ]
     assert _rows(site, "select min(number), count(*), max(state) from frame_id") == [
         (_FIRST, count, "void")
@@ -80,6 +80,17 @@ def test_a_processed_night_is_held_and_its_frame_ids_are_used_for_ever(site: Sit
     assert _said(found, "proved", f"{count} of them bear frame IDs, VMPA00425001")
     assert _said(found, "proved", "vcam1_hlinkbak holds 2 raw cubes and 2 timing files")
     assert _said(found, "unproved", "never verified by digest: no table names this night")
+
+
+def test_what_is_proved_and_what_is_not_is_shown_with_the_night(site: Site) -> None:
+    _imported(site)
+    _imported(site, "--digests")
+
+    text = " ".join(site.said("show", _DATE).split())
+
+    assert "not proved: the copy at the far end was never verified by digest" in text
+    assert "proved: SHA-256 of" in text
+    assert "no digest of what lies in vgen2" not in text
 
 
 def test_to_import_touches_no_file(site: Site) -> None:

@@ -81,6 +81,7 @@ def adopt(ledger: Ledger, night: Row, found: Found) -> bool:
         return False
     with ledger.transaction():
         _store(ledger, night["id"], "adopted", found, ADOPTED)
+        _report(ledger, night["id"], found)
         _hold(ledger, night["id"], ADOPTED)
     return True
 
@@ -195,6 +196,15 @@ def _store(ledger: Ledger, night: int, state: str, found: Found, why: str) -> No
     )
 
 
+def _report(ledger: Ledger, night: int, found: Found) -> None:
+    """Let `vampd show` tell it, in place of what an earlier import found."""
+    ledger.execute("delete from report where night = ? and stage = 'import'", [night])
+    texts = [f"proved: {text}" for text in found.proved]
+    texts += [f"not proved: {text}" for text in found.unproved]
+    for text in texts:
+        ledger.insert("report", night=night, stage="import", text=text)
+
+
 def _hold(ledger: Ledger, night: int, why: str) -> None:
     """Hold it for this. An operator's own hold stays, and so does an abandoned night."""
     row = get_night(ledger, night)
@@ -202,5 +212,5 @@ def _hold(ledger: Ledger, night: int, why: str) -> None:
         return
     if row["hold"] is None or row["hold"].startswith(NOTICED):
         ledger.update("night", night, hold=why, **ledger.stamp(why))
-    if row["status"] == NightStatus.EMPTY:
+    if row["status"] in {NightStatus.EMPTY, NightStatus.COLLECTING}:
         set_status(ledger, get_night(ledger, night), NightStatus.HELD, why)

@@ -15,7 +15,7 @@ from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import aftermath
 from vampd.schedule.chores import Chore
-from vampd.schedule.dispatch import DELIVERY, NightFacts, stages_due, standing
+from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.rooms import ROOMS
 from vampd.schedule.roster import CHORES
@@ -351,7 +351,7 @@ def _batches(
 
 def _log_status(night: Row, status: NightStatus, cause: str | None) -> None:
     level = logging.INFO
-    if status in {NightStatus.FAILED, NightStatus.HELD}:
+    if status in {NightStatus.FAILED, NightStatus.HELD} and cause != SHADOWED:
         level = logging.ERROR
     text = f"{nights.label(night)}: {night['status']} -> {status}"
     log.log(level, "%s%s", text, f": {cause}" if cause else "", extra={"NIGHT": night["date"]})
