@@ -313,7 +313,7 @@ tell_next() {
 Next: the settings, $settings; then, as the service's user, whether all is there; then start it:
   vampd config check
   setpriv --reuid vampd --regid vampd --clear-groups vampd doctor
-  systemctl enable --now vampd
+  systemctl enable --now vampd vampd-watchdog.timer
 END
 }
 

@@ -40,11 +40,12 @@ def with_subcommands(name: str) -> Iterator[tuple[str, ...]]:
         yield from ((name, each) for each in command.commands)
 
 
-def at_a_terminal(site: Site, answer: str, *words: str) -> tuple[int, str]:
+def at_a_terminal(site: Site, answer: str, *words: str, **environment: str) -> tuple[int, str]:
     """Type *words* at a terminal, then *answer*; the exit status, and what the screen shows."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "vampd", "--config", str(site.config), *words]
-    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    variables = {**os.environ, "TERM": "xterm", **environment}
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
     os.close(theirs)
     os.write(ours, answer.encode())
     shown = b""
@@ -95,6 +96,51 @@ def test_nobody_is_asked_about_what_changes_nothing(site: Site) -> None:
     site.said(*_ABANDON, "--yes")
 
     assert "abandoned already" in site.said(*_ABANDON)
+
+
+def test_what_is_made_anew_from_the_start_is_asked_for_too(site: Site) -> None:
+    site.insert(
+        "segment",
+        night=1,
+        raw_file=site.cube(1, "vcam1_05:10:00.0"),
+        first=0,
+        step=1,
+        count=5,
+        reason="x",
+    )
+
+    result = site.run("retry", "20251106", "--from", "sync")
+
+    assert isinstance(result.exception, UsageError), result.exception
+    assert "add -y" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    ids=str,
+)
+def test_colours_are_for_terminals_whose_user_wants_them(
+    environment: dict[str, str], coloured: bool, site: Site
+) -> None:
+    _, shown = at_a_terminal(site, "", "status", **environment)
+
+    assert "20251106" in shown
+    assert ("\x1b[" in shown) is coloured
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "show last", "files last", "audit last", "verify last"]
+)
+def test_a_pipe_gets_lines_of_text_and_nothing_else(words: str, site: Site) -> None:
+    command = [sys.executable, "-m", "vampd", "--config", str(site.config), *words.split()]
+
+    done = subprocess.run(
+        command, env={**os.environ, "TERM": "xterm"}, capture_output=True, timeout=30, check=False
+    )
+
+    assert done.stdout
+    assert set(b"\x1b\r\x08") & set(done.stdout + done.stderr) == set()
 
 
 @pytest.fixture(scope="module")

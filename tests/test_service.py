@@ -83,6 +83,7 @@ def test_the_restrictions_leave_what_vampd_needs_and_no_more(box: Box) -> None:
     assert seen["oom_score_adjust"] == 500
     assert seen["user"] != 0
     assert seen["rice_bytes"] > 0
+    assert seen["exit_code_of_a_program"] == 0
 
 
 def test_a_service_that_hangs_is_killed_and_started_again(box: Box) -> None:

@@ -160,7 +160,7 @@ after_safe = [["echo", "{{night}} is safe"]]
 def test_a_night_becomes_safe_under_the_hardened_unit(box: Box) -> None:
     simulate(box, "20251106")
 
-    started = box.rig("run", "systemctl", "enable", "--now", "vampd")
+    started = box.rig("run", "systemctl", "enable", "--now", "vampd", "vampd-watchdog.timer")
 
     assert started.returncode == 0, box.journal("-u", "vampd")
     assert is_safe(box, "20251106"), box.journal("-u", "vampd")
@@ -177,6 +177,13 @@ def test_the_command_of_the_site_ran_then(box: Box) -> None:
 
     assert soon(lambda: [run["state"] for run in runs()] == ["done"])
     assert runs()[0]["output"] == "20251106 is safe"
+
+
+def test_the_watchdog_beside_it_finds_nothing(box: Box) -> None:
+    done = box.rig("run", "systemctl", "start", "vampd-watchdog.service")
+
+    assert done.returncode == 0, box.journal("-u", "vampd-watchdog")
+    assert box.run("systemctl", "is-active", "vampd-watchdog.timer") == "active"
 
 
 def test_every_journal_record_has_its_version(box: Box) -> None:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import vampd.errors
+from vampd.io.process import run
 from vampd.io.systemd import notify, set_up_logging, watchdog_interval_seconds
 
 log = logging.getLogger("vampd.stand_in")
@@ -42,6 +43,7 @@ def look_around() -> dict[str, object]:
     return {
         "modules": [module.__name__ for module in (astropy.io.fits, imagecodecs, np)],
         "rice_bytes": len(frames),
+        "exit_code_of_a_program": run(["true"], deadline_seconds=10).code,
         "home": str(Path.home()),
         "writes": {
             folder: may_write(folder)
