@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, opened
+from vampd.ledger.activity import far_verified_us, progress
 from vampd.ledger.connection import Ledger
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import nights, summarise
 from vampd.states import FileState, OutputState, Stage, TaskState
 
 _CHECKOUT = Path(__file__).parent.parent.parent
@@ -97,7 +100,7 @@ def add(ledger: Ledger, table: str, number: int, batch: int, state: int, role: s
     ledger.insert(table, **columns, **stamp, changed_by="test")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(changes=_CHANGES)
 def test_tallies_are_the_counts_of_the_rows_after_any_changes(
     changes: list[tuple[str, str, int, int, object]], tmp_path_factory: pytest.TempPathFactory
@@ -150,3 +153,38 @@ def test_events_of_work_that_was_forgotten_still_say_which_it_was(ledger: Ledger
 
     events = ledger.rows("select became, about from event where subject = 'task' order by id")
     assert [tuple(event) for event in events] == [("pending", "build 7"), ("forgotten", "build 7")]
+
+
+def test_to_sum_up_a_night_takes_no_longer_the_more_files_it_has(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    def steps() -> int:
+        """What SQLite's machine does to sum all nights up, in steps of ten."""
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        with reading(tmp_path) as reader:
+            reader.set_progress_handler(step, 10)
+            summaries = summarise(reader, nights(reader))
+            far_verified_us(reader)
+            progress(reader, summaries, now_us=1)
+        assert summaries[0].raw_files > 0
+        return count
+
+    ledger.execute("pragma foreign_keys = off")
+    a_night(ledger)
+    few = 0
+    with ledger.transaction():
+        for number in range(3000):
+            for table in ("raw_file", "output", "task"):
+                add(ledger, table, number, 1, 0, "cube")
+            if number == 10:
+                ledger.connection.execute("commit")
+                few = steps()
+                ledger.connection.execute("begin")
+
+    assert steps() <= few + 2
