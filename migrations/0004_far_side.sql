@@ -40,7 +40,9 @@ create index verification_of_night on verification (night, id);
 
 -- The time at which the last of a night's files that was looked at was looked at longest ago.
 alter table night add column verified_us integer;
--- When it was last tried to verify it again, and who asked for that.
+-- While its copies are read through again: those that were found right before this time are.
+alter table night add column verify_since_us integer;
+-- When that was tried in vain last, and who asked for it (null: its time had come).
 alter table night add column verify_tried_us integer;
 alter table night add column verify_asked_by text;
 

@@ -107,7 +107,12 @@ def test_a_supplement_gets_numbers_of_its_own(any_desk: Desk) -> None:
 
     assert first == {"a": FIRST, "b": FIRST + 1}
     assert any_desk.bound(night) == {"late": FIRST + 2}
-    assert len(numbers_in(any_desk)) == 3
+    kept = any_desk.ledger.rows("select number, state, batch from frame_id order by number")
+    assert [tuple(row) for row in kept] == [
+        (FIRST, "bound", 1),
+        (FIRST + 1, "bound", 1),
+        (FIRST + 2, "bound", 2),
+    ]
 
 
 @pytest.mark.parametrize("issuer", ["command", "gen2 frames"])
@@ -215,7 +220,7 @@ def test_a_list_that_stays_short_is_unclear_for_the_rest_may_still_be_written(
 
     said = held(instrument, night, Fault.SHORT)
 
-    assert "2 new lines, and 3 were asked for" in said
+    assert "2 new lines, and 3 whole ones were asked for" in said
     reply = instrument.ledger.value("select reply from frame_request")
     assert reply.split() == [frame_id_text(FIRST), frame_id_text(FIRST + 1)]
 
@@ -317,11 +322,21 @@ def test_while_the_disk_is_absent_nothing_is_dealt(any_desk: Desk) -> None:
 def test_an_old_list_of_the_instrument_is_not_taken_for_the_answer(instrument: Desk) -> None:
     stale = instrument.folder / "frames_VMPA.txt"
     stale.write_text(f"{frame_id_text(FIRST + 900)}")
+    instrument.gen2.file_after_seconds = 0.5
     night = instrument.night("20251106", ["a"])
 
     instrument.attempt(night)
 
     assert instrument.bound(night) == {"a": FIRST}
+
+
+def test_a_list_that_is_being_written_is_not_taken_for_whole(instrument: Desk) -> None:
+    instrument.gen2.file_after_seconds = 0.4  # between its two pieces
+    night = instrument.night("20251106", ["a", "b"])
+
+    instrument.attempt(night)
+
+    assert instrument.bound(night) == {"a": FIRST, "b": FIRST + 1}
 
 
 def test_a_service_that_is_not_registered_is_asked_later(frames: Desk) -> None:

@@ -23,10 +23,10 @@ from vampd.io.disk import (
     inotify_limits,
     is_mount_point,
 )
+from vampd.io.far import Reach, check_command
 from vampd.io.lock import holder
 from vampd.io.place import Place
 from vampd.io.process import run
-from vampd.io.ssh import ssh_command
 from vampd.ledger.connection import ledger_path, pending_migrations
 from vampd.ledger.reading import has_ledger, reading
 from vampd.ledger.summaries import last_daemon, root_markers
@@ -47,14 +47,6 @@ _WATCHES = 8192
 _EARLIEST_US = 1_735_689_600_000_000
 
 _DEADLINE_SECONDS = 30.0
-
-# What is wrong with a far folder, a line each; words that every POSIX shell understands.
-_FAR = (
-    "for p in rsync sha256sum xargs dd sync; do "
-    'command -v "$p" >/dev/null 2>&1 || echo "$p is not installed there"; done; '
-    '[ -d "$1" ] || echo "$1 is no folder there"; '
-    '[ ! -d "$1" ] || [ -w "$1" ] || echo "$1 cannot be written by $(id -un)"'
-)
 
 State: TypeAlias = Literal["ok", "warn", "bad"]
 
@@ -274,21 +266,20 @@ def _far_side(config: Config) -> Iterator[Finding]:
     for root in config.roots:
         delivery = config.delivery.of(root.kind)
         if delivery is not None:
-            yield from _caught(_asking(delivery.destination), config)
+            yield from _caught(_asking(delivery.destination, delivery.far_helper), config)
 
 
-def _asking(place: Place) -> Callable[[Config], Iterator[Finding]]:
+def _asking(place: Place, helper: str) -> Callable[[Config], Iterator[Finding]]:
     """A check of one destination: reachable, a folder, and the programs that are needed there."""
 
     def check(config: Config) -> Iterator[Finding]:
-        command = ssh_command(
-            place,
-            ["sh", "-c", _FAR, "sh", place.path],
-            options=config.ssh.options,
+        reach = Reach(
+            ssh_options=config.ssh.options,
             connect_timeout_seconds=config.ssh.connect_timeout_seconds,
+            helper=helper,
         )
         deadline = _DEADLINE_SECONDS + config.ssh.connect_timeout_seconds
-        finished = run(command, deadline_seconds=deadline)
+        finished = run(check_command(place, reach), deadline_seconds=deadline)
         if finished.code != 0:
             words = finished.stderr_tail or f"exit status {finished.code}"
             yield _bad(f"{place}: {words}", f"try it: ssh {place.host}")
@@ -297,7 +288,8 @@ def _asking(place: Place) -> Callable[[Config], Iterator[Finding]]:
         for line in complaints:
             yield _bad(f"{place}: {line}", "mend that over there")
         if not complaints:
-            yield _ok(f"{place}: reachable, writable, has its programs")
+            by = f", {helper} answers" if reach.has_helper(place) else ""
+            yield _ok(f"{place}: reachable, writable, has its programs{by}")
 
     return check
 

@@ -8,23 +8,24 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, dates
+from vampd.commands import advice, copies, dates
 from vampd.commands.screen import (
     Screen,
     count_text,
-    duration_text,
     echo_json,
     paragraph,
     size_text,
     time_json,
     time_text,
 )
+from vampd.commands.stage_times import StageTimes, facts, stage_times, times_json
 from vampd.commands.status_json import summary_json
+from vampd.io.clock import SystemClock
 from vampd.ledger import details
-from vampd.ledger.details import DeliverableRow, OutputRow, RawRow, ReportRow, TaskRow
+from vampd.ledger.details import DeliverableRow, EvidenceRow, OutputRow, RawRow, ReportRow, TaskRow
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import Night, Summary, nights, summarise
-from vampd.states import STAGES_OF, FileState, Stage, TaskState
+from vampd.states import FileState, Stage, TaskState
 
 #: Of a long list, so many lines are shown to people; programs get all of it.
 _LINES = 12
@@ -39,6 +40,7 @@ class _Details:
     raw: list[RawRow]
     outputs: list[OutputRow]
     deliverables: list[DeliverableRow]
+    evidence: list[EvidenceRow]
     reports: list[ReportRow]
 
 
@@ -69,6 +71,7 @@ def _details(ledger: Reader, night: Night) -> _Details:
         raw=details.raw_files(ledger, night),
         outputs=details.outputs(ledger, night),
         deliverables=details.deliverables(ledger, night),
+        evidence=details.evidence(ledger, night),
         reports=details.reports(ledger, night),
     )
 
@@ -96,6 +99,9 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
     _show_files(found, screen)
     _show_deliverables(found.deliverables, screen)
     _show_list(
+        "set aside", [f"{row.name} at {row.place}: {row.why}" for row in found.evidence], screen
+    )
+    _show_list(
         "reports",
         [f"{row.stage}: {row.path or 'night'}: {row.text}" for row in found.reports],
         screen,
@@ -104,35 +110,23 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
 
 def _show_stages(found: _Details, screen: Screen) -> None:
     click.echo(screen.title("stages"))
-    for batch in range(1, found.summary.batches + 1):
-        if batch > 1:
-            click.echo(f"  supplement {batch - 1}")
-        for stage in STAGES_OF[found.summary.night.kind]:
-            rows = [row for row in found.tasks if (row.batch, row.stage) == (batch, stage)]
-            _show_stage(stage, rows, found.summary, screen, batch)
+    now_us = SystemClock().now_us()
+    for times in _times(found):
+        if times.batch > 1 and times.stage is Stage.SYNC:
+            click.echo(f"  supplement {times.batch - 1}")
+        said = ", ".join(facts(times, now_us=now_us))
+        label = f"  {times.stage:<10} {screen.word(times.state, 8)} "
+        wrapped = paragraph(" " * screen.length(label), said, screen.width).lstrip()
+        click.echo(f"{label}{wrapped}".rstrip())
+        for row in found.tasks:
+            is_of = (row.batch, row.stage) == (times.batch, times.stage)
+            if is_of and row.error and row.state is not TaskState.DONE:
+                click.echo(paragraph(f"    {row.unit or 'night'}: ", row.error))
 
 
-def _show_stage(
-    stage: Stage, rows: list[TaskRow], summary: Summary, screen: Screen, batch: int
-) -> None:
-    if batch == 1:
-        state = summary.stages[stage].state
-    else:
-        done = rows and all(row.state is TaskState.DONE for row in rows)
-        state = TaskState.DONE if done else TaskState.PENDING
-    took = [row.took_us for row in rows if row.took_us is not None]
-    attempts = max((row.attempts for row in rows), default=0)
-    facts = []
-    if len(rows) > 1:
-        facts.append(f"{sum(row.state is TaskState.DONE for row in rows)} of {len(rows)} units")
-    if took:
-        facts.append(duration_text(sum(took)))
-    if attempts > 1:
-        facts.append(f"{attempts} attempts")
-    click.echo(f"  {stage:<10} {screen.word(state, 8)} {', '.join(facts)}".rstrip())
-    for row in rows:
-        if row.error and row.state is not TaskState.DONE:
-            click.echo(paragraph(f"    {row.unit or 'night'}: ", row.error))
+def _times(found: _Details) -> list[StageTimes]:
+    summary = found.summary
+    return list(stage_times(summary.night.kind, summary.batches, found.tasks))
 
 
 def _show_files(found: _Details, screen: Screen) -> None:
@@ -177,6 +171,8 @@ def _show_deliverables(rows: list[DeliverableRow], screen: Screen) -> None:
     size = size_text(sum(row.size_bytes for row in rows))
     states = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     click.echo(f"  {count_text(len(rows), 'file')}, {size}: {states}")
+    oldest_us = copies.verified_us(rows)
+    click.echo(f"  {copies.verified_text(oldest_us, SystemClock().now_us())}")
     wrong = [
         f"{row.path}: {row.verdict}{f', {row.detail}' if row.detail else ''}"
         for row in rows
@@ -200,12 +196,18 @@ def _as_json(found: _Details) -> dict[str, Any]:
     return {
         **summary_json(found.summary),
         "hold": found.summary.night.hold,
+        "stage_times": [times_json(times) for times in _times(found)],
         "tasks": [_task_json(row) for row in found.tasks],
         "quarantine": _reasons(found.raw, FileState.QUARANTINED),
         "late_files": _reasons(found.raw, FileState.LATE),
         "arriving": _reasons(found.raw, FileState.ARRIVING),
         "frame_ids": [row.frame_id_text for row in found.outputs if row.frame_id is not None],
+        "verified": time_json(copies.verified_us(found.deliverables)),
         "deliverables": [_deliverable_json(row) for row in found.deliverables],
+        "set_aside": [
+            {"place": row.place, "name": row.name, "why": row.why, "at": time_json(row.at_us)}
+            for row in found.evidence
+        ],
         "reports": [
             {"stage": row.stage, "path": row.path, "text": row.text} for row in found.reports
         ],

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from vampd.commands import dates
-from vampd.commands.screen import Screen, count_text, echo_json, paragraph
-from vampd.errors import VampdError
+from vampd.commands import acting, copies, dates
+from vampd.commands.screen import Screen, count_text, echo_json, paragraph, time_json
+from vampd.errors import UsageError, VampdError
 from vampd.io.clock import SystemClock
 from vampd.io.publish import digest_file
 from vampd.ledger import details
@@ -38,21 +38,42 @@ class _Verified:
     here: tuple[str, ...]
     there: tuple[str, ...]
     frames: tuple[str, ...] | None  #: None: pixels were not compared
+    verified_us: int | None  #: when the copy verified longest ago was; None: one never was
 
 
 @click.command("verify")
 @dates.date_argument
 @click.option("--full", is_flag=True, help="Also compare every frame with its raw one.")
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Have the daemon read a safe night's copies through again, and record what it finds.",
+)
+@acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
 def command(
-    context: click.Context, *, date: str, kind: str | None, full: bool, as_json: bool
+    context: click.Context,
+    *,
+    date: str,
+    kind: str | None,
+    full: bool,
+    record: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Compute the digest of every file of a night again, here and at the far end.
 
     Exit 1 when a file is missing or other than the ledger says. Changes nothing: neither files nor
-    the ledger.
+    the ledger; it also tells when every copy was verified on record. With --record the daemon does
+    it instead: what is wrong is sent again, or the night is held.
     """
+    if record and not full:
+        acting.act(context, "verify", date, kind, {}, dry_run=dry_run, as_json=as_json)
+        return
+    if record or dry_run:
+        msg = "--dry-run goes with --record, and --full without: frames are compared here and now"
+        raise UsageError(msg)
     config = context.obj.config()
     with reading(config.state_dir) as ledger:
         chosen = [
@@ -76,6 +97,7 @@ def _verified(config: Config, night: Night, rows: list[DeliverableRow], *, full:
         here=tuple(_here(Path(night.folder), rows)),
         there=tuple(_there(config, night, rows)),
         frames=tuple(_frames(config, night)) if full else None,
+        verified_us=copies.verified_us(rows),
     )
 
 
@@ -108,6 +130,7 @@ def _there(config: Config, night: Night, rows: list[DeliverableRow]) -> Iterator
         ],
         "ssh_options": list(config.ssh.options),
         "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
+        "far_helper": delivery.far_helper,
     }
     try:
         results = verify.work(job)["results"]
@@ -152,6 +175,8 @@ def _show(found: _Verified, screen: Screen) -> None:
     if not found.files:
         click.echo("  nothing to verify yet: no file was made")
         return
+    on_record = copies.verified_text(found.verified_us, SystemClock().now_us())
+    click.echo(f"  {'record':<8} {on_record}")
     parts = [("here", found.here), ("far end", found.there)]
     if found.frames is not None:
         parts.append(("frames", found.frames))
@@ -171,6 +196,7 @@ def _as_json(found: _Verified) -> dict[str, Any]:
         "folder": found.night.folder,
         "ok": bool(found.files) and not _problems(found),
         "files": found.files,
+        "verified": time_json(found.verified_us),
         "here": list(found.here),
         "far_end": list(found.there),
         "frames": None if found.frames is None else list(found.frames),

@@ -106,6 +106,16 @@ class DeliverableRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceRow:
+    """A file of ours over there that was not what was to be sent, and was set aside."""
+
+    place: str  #: the night's folder; it lies in .evidence/YYYYMMDD beside that
+    name: str
+    why: str
+    at_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportRow:
     """Something an operator should know that stopped nothing."""
 
@@ -212,4 +222,13 @@ def reports(ledger: Reader, night: Night) -> list[ReportRow]:
     return [
         ReportRow(stage=row["stage"], path=row["path"], text=row["text"])
         for row in ledger.execute(query, (night.id,))
+    ]
+
+
+def evidence(ledger: Reader, night: Night) -> list[EvidenceRow]:
+    """What was set aside of a night over there, the oldest first."""
+    rows = ledger.execute("select * from evidence where night = ? order by id", (night.id,))
+    return [
+        EvidenceRow(place=row["place"], name=row["name"], why=row["why"], at_us=row["changed_us"])
+        for row in rows
     ]

@@ -17,6 +17,7 @@ from vampd.schedule import (
     orders_legacy,
     orders_mail,
     orders_reclaim,
+    orders_verify,
     proofs,
     restoring,
 )
@@ -271,6 +272,7 @@ ORDERS: dict[str, Order] = {
     **orders_hooks.ORDERS,
     **orders_ids.ORDERS,
     **proofs.ORDERS,
+    **orders_verify.ORDERS,
 }
 
 ORDERS_OF_ALL: dict[str, OrderOfAll] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vampd.schedule import alerts, headers, hooks, mail, papers, proofs, reclaim
+from vampd.schedule import alerts, headers, hooks, mail, papers, proofs, reclaim, reverify
 from vampd.schedule.chores import Chore
 
 CHORES: tuple[Chore, ...] = (
@@ -13,4 +13,5 @@ CHORES: tuple[Chore, ...] = (
     papers.CHORE,
     headers.CHORE,
     reclaim.CHORE,
+    reverify.CHORE,
 )
