@@ -9,7 +9,6 @@ create table mail (
     subject text,
     sender text,                    -- the envelope's, and the header's
     message_id text,
-    content blob,                   -- the bytes that go out; null until it is composed
     composed_us integer,
     sent_us integer,                -- the server took it for the last of the recipients
     attempts integer not null default 0, -- counted before each begins
@@ -20,6 +19,7 @@ create table mail (
     changed_us integer not null,
     changed_by text not null,
     why text,
+    content blob,                   -- the bytes that go out; last, for what is short is read often
     check ((content is null) = (composed_us is null) and (content is null) = (message_id is null)),
     check (content is not null or state in ('wanted', 'failed', 'withdrawn'))
 ) strict;

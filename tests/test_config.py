@@ -18,7 +18,7 @@ from vampd.commands.config import command
 from vampd.config import DEFAULT_PATH, examine, find, load
 from vampd.errors import ConfigError
 from vampd.io.place import Place
-from vampd.sections import Config
+from vampd.sections import MAIL_NAMES, Config
 from vampd.settings import keys_of, read_section
 from vampd.shipped import default_config
 from vampd.states import Kind
@@ -46,6 +46,9 @@ destination = "scexao6:/tier1/2_ARCHIVED_DATA"
 [delivery.engineering]
 destination = "scexao6:/tier1"
 """
+
+
+_FOR_ARCHIVE = ("host", "sender", "data_host")
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -176,6 +179,18 @@ def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
         ),
         ("ssh.options = '-v'", 'ssh.options must be a list of strings, not "-v"'),
         ("ssh.options = [1]", "ssh.options must be a list of printable strings, not [1]"),
+        ("mail.sender = 'me'", 'mail.sender must be a mail address, not "me"'),
+        (
+            "alerts.recipients = ['a@b', 'a b@c']",
+            'alerts.recipients must be a list of mail addresses, not ["a@b", "a b@c"]',
+        ),
+        ("mail.ca_file = 'x'", 'mail.ca_file must be an absolute path, not "x"'),
+        (
+            "mail.subject = 'for {whom}'",
+            "mail.subject may have no braces but those of "
+            + ", ".join(f"{{{name}}}" for name in sorted(MAIL_NAMES)),
+        ),
+        ('mail.subject = "a\\nb"', r"mail.subject must be one printable line, not 'a\nb'"),
         ("control.socket = 'here'", 'control.socket must be an absolute path, not "here"'),
         ("control.socket = '~/s'", 'control.socket must be an absolute path, not "~/s"'),
         (
@@ -270,6 +285,32 @@ def test_sections_must_agree(tmp_path: Path, change: tuple[str, str], problem: s
     found = problems(tmp_path, BOTH.replace(*change, 1))
 
     assert [line[: len(problem or "")] for line in found] == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (
+            "mail.recipients = ['a@b']",
+            [f"mail.{key} is missing, but mail.recipients is set" for key in _FOR_ARCHIVE],
+        ),
+        (
+            "alerts.recipients = ['a@b']",
+            [f"mail.{key} is missing, but alerts.recipients is set" for key in _FOR_ARCHIVE[:2]],
+        ),
+        ("mail.mode = 'auto'", ['mail.mode is "auto", but mail.recipients is empty: who is to be']),
+        ("mail.user = 'me'", ["mail.user and mail.password_file belong together, and one of them"]),
+        (
+            "mail.host = 'post'\nmail.user = 'me'\nmail.password_file = '/p'",
+            ["mail.password_file would go to post for everybody to read: set mail.security to"],
+        ),
+        ("mail.host = 'localhost'\nmail.user = 'me'\nmail.password_file = '/p'", []),
+    ],
+)
+def test_a_mail_needs_all_that_it_is_sent_by(tmp_path: Path, lines: str, found: list[str]) -> None:
+    said = problems(tmp_path, f"{lines}\n{ENGINEERING}")
+
+    assert [line[: len(part)] for line, part in zip(said, found, strict=True)] == found
 
 
 def test_roots_are_needed_and_so_is_a_delivery_for_each(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def _mails_can_be_sent(config: Config) -> Iterator[str]:
         yield 'mail.mode is "auto", but mail.recipients is empty: who is to be told?'
     if bool(mail.user) is not bool(mail.password_file):
         yield "mail.user and mail.password_file belong together, and one of them is missing"
-    if mail.user and mail.security == "plain" and mail.host not in _THIS_MACHINE:
+    if mail.user and mail.security == "plain" and mail.host not in {"", *_THIS_MACHINE}:
         yield (
             f"mail.password_file would go to {mail.host} for everybody to read: "
             'set mail.security to "starttls" or "tls"'

@@ -14,7 +14,7 @@ from vampd.ledger.connection import Row
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night, is_at_rest, last_daemon, nights
-from vampd.states import ACTIVE, NightStatus, Severity
+from vampd.states import ACTIVE, MailState, NightStatus, Severity
 
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
@@ -58,6 +58,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_far_side(reader, every, limits, now_us),
         *_lost_cubes(reader, every),
         *_mails(reader, every, limits, now_us),
+        *_alerts(reader),
         *_disks(reader, limits),
     ]
     return sorted(
@@ -254,6 +255,21 @@ def _mail(
         text = f"{name}: ready, and its mail was never sent: vampd manifest {date} --send"
         return "unmailed", Severity.WARNING, text, track.ready_us
     return None
+
+
+def _alerts(reader: Reader) -> Iterator[Condition]:
+    """That the operators themselves cannot be told: `check` says it, for no mail will."""
+    row = reader.execute(
+        "select state, error, failing_since_us from mail where is_alert = 1"
+        " order by id desc limit 1"
+    ).fetchone()
+    if row is not None and row["state"] == MailState.FAILED:
+        yield Condition(
+            name="alerts",
+            severity=Severity.CRITICAL,
+            text=f"the last mail with alerts was refused: {_first_line(row['error'] or '')}",
+            since_us=row["failing_since_us"],
+        )
 
 
 def _disks(reader: Reader, limits: Limits) -> Iterator[Condition]:

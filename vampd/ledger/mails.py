@@ -101,6 +101,11 @@ def acknowledged_batch(reader: Reader, night: int) -> int:
     return batch
 
 
+def any_unmailed(reader: Reader) -> bool:
+    """Whether any manifest was verified at the far end, and has no mail and no acknowledgement."""
+    return reader.execute(_UNMAILED).fetchone() is not None
+
+
 def batch_tracks(reader: Reader, *, configured: bool, night: int | None = None) -> list[MailTrack]:
     """The mail of every batch that has a manifest or a mail; of the others' batch 1.
 
@@ -156,6 +161,22 @@ _LISTED = """
     left join task on task.night = night.id and task.batch = listed.batch
         and task.stage = 'verify' and task.unit = '' and task.state = 'done'
     where night.kind = 'archive' and (:night is null or night.id = :night)
+"""
+
+_UNMAILED = """
+    select 1 from night
+    join deliverable as listed on listed.night = night.id
+        and listed.path >= 'manifest_VMP_' and listed.path < 'manifest_VMP`'
+    where night.kind = 'archive' and listed.verified_us is not null
+        and not exists (
+            select 1 from mail_night where mail_night.night = night.id
+                and mail_night.batch = listed.batch and withdrawn_us is null
+        )
+        and not exists (
+            select 1 from ack where ack.night = night.id
+                and ack.batch = listed.batch and revoked_us is null
+        )
+    limit 1
 """
 
 _MAILED = """

@@ -88,6 +88,8 @@ def batches_of_mails(parts: Sequence[MailTrack], config: Mail) -> list[list[Mail
 
 def _gather(ledger: Ledger, config: Config) -> Row | None:
     """In mode "auto": ask for a mail about the nights that are ready, once it is time."""
+    if not mails.any_unmailed(ledger.connection):
+        return None
     now_us = ledger.now_us()
     oldest_us = now_us - round(config.mail.within_days * _DAY_US)
     ready = [
