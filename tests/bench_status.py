@@ -69,8 +69,8 @@ def _site(folder: Path, nights: int, files: int) -> Site:
 def _add_night(ledger: sqlite3.Connection, site: Site, day: str, files: int, *, safe: bool) -> None:
     """A night that is safe, or half built."""
     night = ledger.execute(
-        "insert into night (kind, date, folder, status, seen_us, last_change_us, closed_us, safe_us,"
-        " changed_us, changed_by) values ('archive', ?, ?, ?, 1, 1, 1, ?, 1, 'vampd')",
+        "insert into night (kind, date, folder, status, seen_us, last_change_us, closed_us,"
+        " safe_us, changed_us, changed_by) values ('archive', ?, ?, ?, 1, 1, 1, ?, 1, 'vampd')",
         (
             day,
             str(site.folder / "archive" / day),

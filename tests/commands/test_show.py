@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.commands.ledgers import NOW_US, Site
+from vampd.commands.stage_times import facts, stage_times
 from vampd.errors import UsageError
-from vampd.states import Kind, Stage
+from vampd.ledger.details import TaskRow
+from vampd.states import Kind, Stage, TaskState
 
 _NAME = "vcam{}_05:10:0{}.000000000"
 
@@ -143,3 +145,52 @@ def test_quarantine_lists_each_bad_file_with_its_reason(site: Site) -> None:
 def test_a_decision_names_one_file_and_a_reason(site: Site, arguments: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
         site.said("quarantine", "20251106", *arguments)
+
+
+def a_task(unit: str, state: TaskState, began_s: float | None, ended_s: float | None) -> TaskRow:
+    return TaskRow(
+        batch=1,
+        stage=Stage.BUILD,
+        unit=unit,
+        state=state,
+        attempts=1,
+        error=None,
+        due_us=0,
+        started_us=None if began_s is None else NOW_US + round(began_s * 1e6),
+        finished_us=None if ended_s is None else NOW_US + round(ended_s * 1e6),
+    )
+
+
+def said_of(*rows: TaskRow, now_s: float = 90) -> str:
+    times = {each.stage: each for each in stage_times(Kind.ENGINEERING, 1, rows)}[Stage.BUILD]
+    return ", ".join(facts(times, now_us=NOW_US + round(now_s * 1e6)))
+
+
+def test_units_that_went_on_at_once_are_timed_by_the_clock() -> None:
+    rows = [a_task(unit, TaskState.DONE, 0, 10) for unit in ("1.1", "1.2")]
+
+    assert said_of(*rows) == (
+        "2 of 2 units, 10.0 s, 0.2 units/s, began 2025-11-06 16:00 UT (06:00 HST)"
+    )
+
+
+def test_a_stage_at_work_is_timed_until_now_and_one_that_rests_is_not() -> None:
+    done, left = a_task("1.1", TaskState.DONE, 0, 10), a_task("1.2", TaskState.PENDING, None, None)
+    working = a_task("2.1", TaskState.RUNNING, 10, None)
+
+    assert "1 of 3 units, for 90.0 s, 0.67 units/min, began" in said_of(done, left, working)
+    assert said_of(done, left).startswith("1 of 2 units, began")
+    assert said_of(left) == ""
+
+
+def test_each_supplement_has_its_stages(site: Site) -> None:
+    (night,) = site.answer("show", "20251106")["nights"]
+    site.execute("update night set batch = 2")
+
+    (twice,) = site.answer("show", "20251106")["nights"]
+
+    assert [each["batch"] for each in night["stage_times"]] == [1] * 6
+    assert [each["batch"] for each in twice["stage_times"]] == [1] * 6 + [2] * 6
+    verify = night["stage_times"][-1]
+    assert (verify["seconds"], verify["attempts"], verify["state"]) == (2.5, 3, "failed")
+    assert "supplement 1" in site.said("show", "20251106")
