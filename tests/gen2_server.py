@@ -9,6 +9,7 @@ without a newline at its end, as g2cam's VAMPIRES.py writes it.
 from __future__ import annotations
 
 import base64
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ class _Handler(SimpleXMLRPCRequestHandler):
         if self.headers.get("Authorization") != f"Basic {wanted}":
             self.send_error(401)
             return
+        self.server.local.connection = self.connection
         super().do_POST()
         self.close_connection = True
 
@@ -57,6 +59,7 @@ class _Server(ThreadingMixIn, SimpleXMLRPCServer):
         self.name = name
         self.fault = fault
         self.stopped = threading.Event()
+        self.local = threading.local()  #: of the thread that answers
 
     @property
     def port(self) -> int:
@@ -71,6 +74,7 @@ class _Server(ThreadingMixIn, SimpleXMLRPCServer):
         if self.fault() is Fault.DEAD:
             threading.Thread(target=self.die, daemon=True).start()
         if self.fault() in {Fault.LOST, Fault.DEAD}:
+            self.local.connection.shutdown(socket.SHUT_RDWR)
             raise _Gone
         return answer[: len(answer) // 2] if self.fault() is Fault.TORN else answer
 
@@ -145,14 +149,14 @@ class Observatory:
     def _write(self, told: list[str]) -> None:
         """In place, in two pieces: whoever looks in between must not take it for whole."""
         text = "\n".join(told)
-        half = len(text) // 2
+        torn = len(text) - 3
         try:
             with self.file.open("w", encoding="ascii") as file:
-                file.write(text[:half])
+                file.write(text[:torn])
                 file.flush()
                 time.sleep(self.file_after_seconds)
                 if self.counter.fault is not Fault.TORN:
-                    file.write(text[half:])
+                    file.write(text[torn:])
         except FileNotFoundError:
             return  # the test is over
 

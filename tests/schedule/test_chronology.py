@@ -215,7 +215,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps=_STEPS)
 def test_whatever_happens_each_night_out_of_order_is_listed_and_no_other(
     steps: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory

@@ -220,7 +220,7 @@ def test_a_list_that_stays_short_is_unclear_for_the_rest_may_still_be_written(
 
     said = held(instrument, night, Fault.SHORT)
 
-    assert "2 new lines, and 3 whole ones were asked for" in said
+    assert "2 new lines, and 3 whole ones are wanted" in said
     reply = instrument.ledger.value("select reply from frame_request")
     assert reply.split() == [frame_id_text(FIRST), frame_id_text(FIRST + 1)]
 

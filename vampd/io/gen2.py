@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import re
 import socket
 import sys
 import time
@@ -34,6 +35,7 @@ _INSTRUMENT = "VAMPIRES"
 _FRAME_TYPE = "A"
 _LOOK_SECONDS = 0.1
 _MOST_BYTES = 1 << 20
+_WHOLE = re.compile(r"[A-Z]{4}[0-9]{8}")
 
 #: What a call raises that was sent, and not answered as it should be. Whatever else may be
 #: raised ends the program with a status that means the same.
@@ -123,7 +125,7 @@ def ask_instrument(question: Question) -> list[str]:
 
     The file is written in place, without a newline at its end. One that lies there already is
     the answer to somebody else's question: only one that was written after ours is read, when
-    it has as many lines as were asked for, and has not changed between two looks.
+    it has as many lines as were asked for, all whole, and has not changed between two looks.
     """
     connection = _connect_to(_INSTRUMENT, question)
     before = _stamp(question.file)
@@ -139,13 +141,14 @@ def ask_instrument(question: Question) -> list[str]:
         if now is None or now == before:
             continue
         lines = _lines(question.file)
-        if now == last and len(lines) >= question.count and _stamp(question.file) == now:
+        are_all_there = len(lines) >= question.count and all(map(_WHOLE.fullmatch, lines))
+        if are_all_there and now == last and _stamp(question.file) == now:
             return lines
         last = now
     _print_kept(lines)
     raise _Failure(
         _UNCLEAR,
-        f"{question.file} has {len(lines)} new lines, and {question.count} were asked for",
+        f"{question.file} has {len(lines)} new lines, and {question.count} whole ones are wanted",
     )
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from vampd.ledger.numbers import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.states import NightStatus
+from vampd.states import NightStatus, RequestState
 
 _NEEDED_NONE = frozenset(
     {NightStatus.EMPTY, NightStatus.ABANDONED, NightStatus.SAFE, NightStatus.RECLAIMED}
@@ -167,12 +167,19 @@ def incomplete(night: Numbering) -> Iterator[str]:
     if night.bearers:
         for number in bound.values():
             yield f"{frame_id_text(number)}: bound to a content that no output has"
+    yield from _undecided(night)
+    yield from _unordered(night)
+
+
+def _undecided(night: Numbering) -> Iterator[str]:
     for row in night.dealt:
         if row.state == "reserved" and row.batch in night.numbered:
             yield f"{frame_id_text(row.number)}: reserved, and neither bound nor void"
         if row.state == "void" and not row.why:
             yield f"{frame_id_text(row.number)}: void, and no row says why"
-    yield from _unordered(night)
+    for request in night.requests:
+        if request.state == RequestState.UNCLEAR:
+            yield f"request {request.number}: unclear what was dealt of {request.count} frame IDs"
 
 
 def _unordered(night: Numbering) -> Iterator[str]:
