@@ -202,6 +202,28 @@ def test_a_dry_release_of_such_a_night_says_that_it_is_refused(watched: _Watched
         watched.order("release", dry_run=True)
 
 
+def test_a_restore_without_an_import_remembers_the_frame_ids_that_were_used(
+    watched: _Watched,
+) -> None:
+    Incumbent(night=watched.night_folder).back_up(("vcam1",))
+    for path in (watched.night_folder / "vcam1").iterdir():
+        path.unlink()
+    (watched.night_folder / "vgen2").mkdir()
+    (watched.night_folder / "vgen2" / "VMPA00425777.fits.fz").touch()
+    (watched.night_folder / f"manifest_VMP_{DATE}.csv").write_text("VMPA00425778.fits|/x|1\n")
+    watched.go_until_it_would_be_over()
+
+    watched.order("restore", force=False, prove=False)
+
+    numbers = watched.ledger.rows("select number, state from frame_id order by number")
+    assert [tuple(row) for row in numbers] == [(425777, "void"), (425778, "void")]
+    assert sorted(path.name for path in watched.night_folder.iterdir()) == [
+        f"manifest_VMP_{DATE}_incumbent.csv",
+        "vcam1",
+        "vgen2.incumbent",
+    ]
+
+
 def test_an_empty_night_is_held_once_the_signs_are_seen(watched: _Watched) -> None:
     """A night that was judged before its signs were known: none of it is processed either."""
     watched.rounds.go()
