@@ -1,8 +1,10 @@
-"""A night goes through the real daemon to the archive team, though the daemon dies on the way."""
+"""The real daemon tells the archive team and the operators, though it dies on the way."""
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +81,36 @@ def test_a_running_daemon_sends_on_an_operators_word_and_keeps_the_archives(
     assert len(office.accepted) == 1
     assert acked.returncode == 0, acked.stderr
     assert after["state"] == "acknowledged"
+
+
+def test_operators_are_told_of_a_failed_night_and_of_a_dead_daemon(tmp_path: Path) -> None:
+    with post_office() as office:
+        site = _site(tmp_path, office)
+        with site.config.open("a") as settings:
+            settings.write(
+                '[alerts]\nrecipients = ["operator@example.org"]\nlook_seconds = 0.2\n'
+                "disk_free_gb = 0\nsilent_minutes = 0.2\n"
+            )
+        site.far().parent.rmdir()
+        with site.running() as daemon:
+            assert office.came.wait(_SECONDS), site.log()
+            checked = site.call("check")
+            daemon.kill()
+            daemon.wait(timeout=_SECONDS)
+        _grow_old(site)
+
+        watched = [site.call("check", "--alert") for _ in range(2)]
+
+    failed, silent = office.accepted
+    assert failed.recipients == silent.recipients == ("operator@example.org",)
+    assert f"CRITICAL archive {DATE} failed: transfer:" in failed.text
+    assert checked.returncode == 2
+    assert f"VAMPD CRITICAL - archive {DATE} failed: transfer:" in checked.stdout
+    assert [each.returncode for each in watched] == [2, 2]
+    assert "was not stopped in order" in silent.text
+
+
+def _grow_old(site: DaemonSite) -> None:
+    """The daemon was heard of an hour ago."""
+    with closing(sqlite3.connect(site.state / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("update daemon set heard_us = heard_us - 3600000000")
