@@ -172,6 +172,10 @@ def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
             "frame_ids.issuer = 'me'",
             'frame_ids.issuer must be "local" or "command" or "gen2", not "me"',
         ),
+        (
+            "frame_ids.gen2_name_service = 'g2:99999'",
+            "frame_ids.gen2_name_service must be host:port, not 'g2:99999'",
+        ),
         ("compress.tiles = 'column'", 'compress.tiles must be "frame" or "row", not "column"'),
         (
             "compress.tiles = 1979-05-27",
@@ -249,6 +253,11 @@ def test_an_impossible_value_is_refused_by_its_key(tmp_path: Path, line: str, pr
         (("/data/ARCHIVED_DATA", "data"), 'roots[1].path must be an absolute path, not "data"'),
         (("/data/ARCHIVED_DATA", "/data/20251106"), "roots has /data/20251106, which lies inside"),
         (("first = 425190", "issuer = 'local'"), "frame_ids.first is missing: set it to a number"),
+        (
+            ("first = 425190", "issuer = 'command'\nframe_ids.command = ['frame-ids', '-n']"),
+            "frame_ids.command must be a program and its words, one of them with {count}",
+        ),
+        (("first = 425190", "issuer = 'gen2'"), "frame_ids.gen2_name_service is missing"),
         (("[delivery.archive]", "[delivery.archives]"), "delivery.archives is not a setting; did"),
         (("6:/tier1/2_ARCHIVED_DATA", "6:/tier1"), "delivery.engineering.destination is that of"),
         (("6:/tier1/2_ARCHIVED_DATA", "6:/tier1//"), "delivery.engineering.destination is that of"),

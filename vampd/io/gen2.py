@@ -35,6 +35,7 @@ _INSTRUMENT = "VAMPIRES"
 _FRAME_TYPE = "A"
 _LOOK_SECONDS = 0.1
 _MOST_BYTES = 1 << 20
+_MOUNTS = Path("/proc/self/mountinfo")
 _WHOLE = re.compile(r"[A-Z]{4}[0-9]{8}")
 
 #: What a call raises that was sent, and not answered as it should be. Whatever else may be
@@ -127,6 +128,12 @@ def ask_instrument(question: Question) -> list[str]:
     the answer to somebody else's question: only one that was written after ours is read, when
     it has as many lines as were asked for, all whole, and has not changed between two looks.
     """
+    if lies_in_private_folder(question.file, _MOUNTS.read_text()):
+        raise _Failure(
+            NOTHING_AT_ALL,
+            f"{question.file} cannot be seen by a service that has a /tmp of its own: set"
+            " PrivateTmp=no (systemctl edit vampd)",
+        )
     connection = _connect_to(_INSTRUMENT, question)
     before = _stamp(question.file)
     arguments = (_INSTRUMENT, "foo", "get_frames", _FRAME_TYPE, {"num": question.count})
@@ -159,6 +166,18 @@ ROUTES: dict[str, Callable[[Question], list[str]]] = {
 }
 
 
+def lies_in_private_folder(file: Path, mounts: str) -> bool:
+    """Whether *file* lies where systemd gave this service a folder that nobody else sees.
+
+    *mounts* as /proc/self/mountinfo has them: the fourth word is what is mounted, the fifth where.
+    """
+    for line in mounts.splitlines():
+        words = line.split()
+        if file.is_relative_to(words[4]) and "/systemd-private-" in words[3]:
+            return True
+    return False
+
+
 def _connect_to(name: str, question: Question) -> http.client.HTTPConnection:
     """A connection to the service *name*. Nothing was asked yet: whatever fails, fails safely."""
     providers = _providers(name, question)
@@ -177,7 +196,7 @@ def _providers(name: str, question: Question) -> list[tuple[str, int]]:
     try:
         connection = _connected(question.host, question.port, question)
         rows = _call(connection, "names", "getInfo", (name,))
-        found = [_endpoint(row) for row in rows]
+        found = [endpoint(row) for row in rows]
     except _NO_ANSWER as error:
         raise _Failure(NOTHING_YET, f"{where} does not answer: {error}") from error
     except (TypeError, KeyError, AttributeError) as error:
@@ -186,13 +205,13 @@ def _providers(name: str, question: Question) -> list[tuple[str, int]]:
         ) from error
     if not found:
         raise _Failure(NOTHING_YET, f"{where} knows no service {name}: is it running?")
-    usable = [endpoint for endpoint in found if endpoint is not None]
+    usable = [address for address in found if address is not None]
     if not usable:
         raise _Failure(NOTHING_AT_ALL, f"{where} says that {name} does not speak plain XML-RPC")
     return usable
 
 
-def _endpoint(row: dict[str, Any]) -> tuple[str, int] | None:
+def endpoint(row: dict[str, Any]) -> tuple[str, int] | None:
     """The address in a registration, new or old, if it speaks XML-RPC without encryption."""
     ways = [(row.get("protocol") or row.get("transport") or "xmlrpc", row["port"])]
     ways += [(way["protocol"], way["port"]) for way in row.get("alternates") or ()]
