@@ -14,12 +14,14 @@ from tests.commands.ledgers import NOW_US, Site
 from tests.commands.status_scenes import running_picture
 from vampd.cli import COMMANDS, group
 from vampd.commands import advice, causes
-from vampd.commands.explanations import EXPLANATIONS, NOBODY, UNKNOWN
+from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
+from vampd.commands.explanations_held import NOBODY
 from vampd.io.disk import MarkerState
 from vampd.ledger import legacy
 from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.schedule import orders
 from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
+from vampd.stages.sync import QUALITY
 from vampd.states import (
     STAGES_OF,
     ErrorClass,
@@ -229,6 +231,11 @@ def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
         f"{legacy.NOTICED} (vcam1_hlinkbak): decide": "hold: earlier pipeline",
         legacy.ADOPTED: "hold: adopted",
         "raw files cannot be rebuilt: vcam1/a.fits: byte 3": "hold: not rebuildable",
+        f"{QUALITY}: 12 % dubious": "hold: quality",
+        "3 of 150 copies at scexao6:/mnt/sdata/20251106, once verified, are not right any more:"
+        " vgen2/a.fits.fz is missing; nothing of it was found there": "hold: copies wrong",
+        "it bears 73 frame IDs, and .vampd/ledger.jsonl.gz is lost, which said whose they are;"
+        " move": "hold: papers lost",
         "the observers want to look first": "hold: order",
     }
 
@@ -272,6 +279,7 @@ def test_a_cause_that_nobody_knows_is_said_to_be_unknown() -> None:
 def test_every_rule_can_be_reached() -> None:
     """A rule that no state comes under is a paragraph that nobody will read."""
     patterns = {*causes._STOPS, *causes._AWAITED, *causes._HOLDS, "hold: order", UNKNOWN}
+    patterns |= {"held: frame IDs unclear"}
     by_status = {str(status) for status in NightStatus}
     of_classes = {
         f"{status}: {of or 'no class'}"

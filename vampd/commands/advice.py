@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vampd.commands import causes
-from vampd.commands.explanations import NOBODY
+from vampd.commands.explanations_held import NOBODY
 from vampd.commands.screen import count_text
 from vampd.ledger.summaries import Summary
 from vampd.states import Kind, NightStatus

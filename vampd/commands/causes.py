@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vampd.commands.explanations import EXPLANATIONS, UNKNOWN, Explanation
+from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
+from vampd.commands.explanations_held import Explanation
 from vampd.commands.screen import time_text
 from vampd.ledger.summaries import Summary, Trouble
-from vampd.states import ErrorClass, NightStatus
+from vampd.states import ErrorClass, NightStatus, Stage
 
 #: Causes by the words in which other parts of vampd record them.
 _STOPS: Mapping[str, re.Pattern[str]] = {
@@ -40,6 +41,9 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: earlier pipeline": re.compile(r"^the earlier pipeline was at work"),
     "hold: adopted": re.compile(r"^processed by the earlier pipeline; adopted"),
     "hold: not rebuildable": re.compile(r"^raw files cannot be rebuilt: "),
+    "hold: quality": re.compile(r"^quality outside its limits: "),
+    "hold: copies wrong": re.compile(r"^\d+ of \d+ copies at .*, once verified, "),
+    "hold: papers lost": re.compile(r"^it bears \d+ frame IDs, and \S+ is lost"),
     "shadow": re.compile(r"^as far as a shadow goes"),
     "hold: raw gone": re.compile(r"^raw file gone after the night was closed: (?P<path>.*)"),
 }
@@ -101,6 +105,9 @@ def _of_trouble(summary: Summary) -> tuple[str, Mapping[str, str]]:
     if trouble is None:
         # Held with a cause and no hold: the order was given to an older vampd.
         return ("hold: order" if status is NightStatus.HELD else UNKNOWN), {}
+    unclear = trouble.error_class is ErrorClass.AMBIGUOUS and status is NightStatus.HELD
+    if unclear and trouble.stage is Stage.FRAME_IDS:
+        return "held: frame IDs unclear", {}
     if status is NightStatus.FAILED and trouble.error_class is ErrorClass.DETERMINISTIC:
         return f"failed: {trouble.stage}", {}
     return f"{status}: {trouble.error_class or 'no class'}", {}

@@ -10,7 +10,7 @@ import click
 
 from vampd.commands import advice, causes, dates
 from vampd.commands.causes import Cause
-from vampd.commands.explanations import NOBODY
+from vampd.commands.explanations_held import NOBODY
 from vampd.commands.screen import (
     Screen,
     count_text,

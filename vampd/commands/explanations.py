@@ -7,31 +7,19 @@ as a command takes it, `{stage}`, `{unit}`, `{due}`, `{path}`, `{older}` and `{r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from vampd.commands.explanations_held import (
+    BY_ITSELF,
+    HOLDS,
+    NOBODY,
+    OPERATOR,
+    RETRY,
+    SHOW,
+    SITE,
+    Explanation,
+    held,
+)
 from vampd.states import ErrorClass, NightStatus, Stage
-
-NOBODY = "nobody"
-OPERATOR = "an operator"
-SITE = "whoever looks after the disks"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explanation:
-    """What is to be said of one rule. *safe*: what cannot be lost, where that is special."""
-
-    because: str
-    awaits: str
-    who: str
-    next_step: str  #: one line for a screen that is read at night
-    command: str | None = None  #: exactly what to type, where something is
-    safe: str | None = None
-
-
-_RETRY = "vampd retry {name}"
-_SHOW = "vampd show {name}"
-_RELEASE = "vampd release {name}"
-_BY_ITSELF = "Nothing else: it goes on by itself."
 
 
 def _failed(because: str, mend: str) -> Explanation:
@@ -39,15 +27,15 @@ def _failed(because: str, mend: str) -> Explanation:
         because=because,
         awaits=f"The same work would fail again until somebody acts: {mend}.",
         who=OPERATOR,
-        next_step=f"{mend}; then: {_RETRY}",
-        command=_RETRY,
+        next_step=f"{mend}; then: {RETRY}",
+        command=RETRY,
     )
 
 
 def _waiting(because: str, awaits: str, mend: str | None = None) -> Explanation:
     return Explanation(
         because=because,
-        awaits=f"It waits for {awaits}. {_BY_ITSELF}",
+        awaits=f"It waits for {awaits}. {BY_ITSELF}",
         who=NOBODY if mend is None else SITE,
         next_step=mend or f"nothing: it waits for {awaits}",
     )
@@ -58,18 +46,8 @@ def _tried_again(because: str) -> Explanation:
         because=because,
         awaits="It is tried again{due}, for ever, ever more rarely up to an hour apart.",
         who=NOBODY,
-        next_step=f"nothing: it is tried again{{due}}; at once: {_RETRY}",
-        command=_RETRY,
-    )
-
-
-def _held(because: str, decide: str, command: str) -> Explanation:
-    return Explanation(
-        because=because,
-        awaits=f"It waits for a person: {decide}.",
-        who=OPERATOR,
-        next_step=f"{decide}; then: {command}",
-        command=command,
+        next_step=f"nothing: it is tried again{{due}}; at once: {RETRY}",
+        command=RETRY,
     )
 
 
@@ -134,7 +112,7 @@ _AT_REST: dict[str, Explanation] = {
         awaits="If files come it collects again, by itself.",
         who=NOBODY,
         next_step="nothing, unless it should not be empty: vampd show {name}",
-        command=_SHOW,
+        command=SHOW,
     ),
     NightStatus.ABANDONED: Explanation(
         because="An operator gave it up; its raw files lie where the cameras wrote them, and later"
@@ -178,7 +156,7 @@ _STOPPED: dict[str, Explanation] = {
     "root absent": Explanation(
         because="The disk that bears it is not there, or is another one than it was: vampd reads,"
         " writes and takes for empty nothing of it.",
-        awaits=f"It waits for the disk. {_BY_ITSELF}",
+        awaits=f"It waits for the disk. {BY_ITSELF}",
         who=SITE,
         next_step="mount the disk; it goes on by itself. Never copy the marker onto another one",
         safe="vampd touches nothing below that root",
@@ -186,7 +164,7 @@ _STOPPED: dict[str, Explanation] = {
     "disk low": Explanation(
         because="The disk has less free space than is kept for the cameras (`disk.keep_free_gb`),"
         " and nothing of its closed nights is begun.",
-        awaits=f"It waits for room. {_BY_ITSELF}",
+        awaits=f"It waits for room. {BY_ITSELF}",
         who=SITE,
         next_step="make room on that disk; it goes on by itself (a retry would wait as well)",
     ),
@@ -197,7 +175,7 @@ _STOPPED: dict[str, Explanation] = {
     "older night": Explanation(
         because="Frame IDs are dealt in the order of the dates, and archive {older} stands before"
         " it, which is {older_status}.",
-        awaits=f"It waits until that night has its IDs, or is empty or abandoned. {_BY_ITSELF}",
+        awaits=f"It waits until that night has its IDs, or is empty or abandoned. {BY_ITSELF}",
         who=NOBODY,
         next_step="nothing: the older night goes first; vampd explain {older} --kind archive",
         command="vampd explain {older} --kind archive",
@@ -212,79 +190,6 @@ _STOPPED: dict[str, Explanation] = {
     ),
 }
 
-_HOLDS: dict[str, Explanation] = {
-    "hold: restored": _held(
-        "It was restored: what vampd had made of it is deleted; its raw files are as they were.",
-        "decide whether it shall be collected and processed anew",
-        _RELEASE,
-    ),
-    "hold: being restored": _held(
-        "A restore of it was begun and did not come to its end.",
-        "finish the restore",
-        "vampd restore {name}",
-    ),
-    "hold: raw changed": Explanation(
-        because="A raw file is not the one that it was when the night was closed: {path}. While it"
-        " is another file vampd neither goes on nor restores: the plan was made of the old one.",
-        awaits="It waits until the very file is back, unchanged and with its times; a retry before"
-        " that is held again. If it cannot be had any more, what is left is to abandon the night.",
-        who=OPERATOR,
-        next_step=f"put the old file back, then: {_RETRY}; or give up: vampd abandon {{name}}"
-        " --why TEXT",
-        command=_RETRY,
-        safe="vampd never writes raw files; what was built of the old one is kept",
-    ),
-    "hold: raw gone": Explanation(
-        because="A raw file that the plan needs is gone: {path}. Without it vampd neither goes on"
-        " nor restores.",
-        awaits="It waits until the very file is back, with its times; a retry before that is held"
-        " again. If it cannot be had any more, what is left is to abandon the night.",
-        who=OPERATOR,
-        next_step=f"put the file back, then: {_RETRY}; or give up: vampd abandon {{name}}"
-        " --why TEXT",
-        command=_RETRY,
-        safe="vampd never deletes raw files; what was built of it is kept",
-    ),
-    "hold: earlier pipeline": Explanation(
-        because="The earlier pipeline was at work in its folder, and vampd does nothing of it"
-        " before somebody says whose night it is.",
-        awaits="It waits for a person: adopt it as that pipeline's work, or have it done anew from"
-        " its raw files (`vampd restore {name}`, then `vampd release {name}`).",
-        who=OPERATOR,
-        next_step="adopt it: vampd import-legacy; or do it anew: vampd restore {name}, then vampd"
-        " release {name}",
-        command="vampd import-legacy --dry-run",
-    ),
-    "hold: adopted": Explanation(
-        because="The earlier pipeline processed it, and vampd took that over as it is: nothing of"
-        " it was verified by vampd.",
-        awaits="Nothing: vampd does nothing more of it, and no younger night waits for it.",
-        who=NOBODY,
-        next_step="nothing; to do it anew from its raw files: vampd restore {name}",
-        command="vampd restore {name}",
-        safe="what the earlier pipeline left is not touched",
-    ),
-    "hold: not rebuildable": _held(
-        "The proof that its raw files can be made again from what was delivered did not succeed."
-        " Its raw files are here, and are not given back.",
-        "find out what differs (vampd rebuild-raw {name} --prove)",
-        _RELEASE,
-    ),
-    "shadow": Explanation(
-        because="This vampd runs as a shadow beside the earlier pipeline, and did of it all that a"
-        " shadow does.",
-        awaits="Nothing: it rests here.",
-        who=NOBODY,
-        next_step="nothing; to compare: vampd shadow-report {name}",
-        command="vampd shadow-report {name}",
-    ),
-    "hold: order": _held(
-        "Somebody ordered that no more work of it be begun.",
-        "decide whether the reason for the hold still stands",
-        _RELEASE,
-    ),
-}
-
 _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.WAITING, ErrorClass.TRANSIENT): _tried_again(
         "Its {stage} met a fault of the network or of the other machine, which passes."
@@ -293,15 +198,15 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
         because="Space, memory or file descriptors were short on this machine during its {stage}.",
         awaits="It is tried again{due}; nothing partial was left under a final name.",
         who=SITE,
-        next_step=f"make room on this machine; it is tried again{{due}}; at once: {_RETRY}",
-        command=_RETRY,
+        next_step=f"make room on this machine; it is tried again{{due}}; at once: {RETRY}",
+        command=RETRY,
     ),
     (NightStatus.WAITING, ErrorClass.DETERMINISTIC): Explanation(
         because="Its {stage} failed once; if the same failure comes again it is given up.",
         awaits="It is tried a second time{due}.",
         who=NOBODY,
-        next_step=f"nothing yet: it is tried a second time{{due}}; at once: {_RETRY}",
-        command=_RETRY,
+        next_step=f"nothing yet: it is tried a second time{{due}}; at once: {RETRY}",
+        command=RETRY,
     ),
     (NightStatus.WAITING, ErrorClass.INPUT): _tried_again(
         "A raw file was bad in its {stage}; it is set aside, and the work begun anew."
@@ -336,23 +241,23 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.FAILED, None): _failed(
         "Its {stage} was given up.", "see `vampd show {name}` and the journal"
     ),
-    (NightStatus.HELD, ErrorClass.TRANSIENT): _held(
-        "Its {stage} was stopped by a passing fault.", "see that the fault has passed", _RETRY
+    (NightStatus.HELD, ErrorClass.TRANSIENT): held(
+        "Its {stage} was stopped by a passing fault.", "see that the fault has passed", RETRY
     ),
-    (NightStatus.HELD, ErrorClass.RESOURCE): _held(
+    (NightStatus.HELD, ErrorClass.RESOURCE): held(
         "Its {stage} was stopped because this machine is short of something.",
         "make room on this machine",
-        _RETRY,
+        RETRY,
     ),
-    (NightStatus.HELD, ErrorClass.INPUT): _held(
+    (NightStatus.HELD, ErrorClass.INPUT): held(
         "A raw file can no longer be read, though outputs of it are planned. The outputs that do"
         " not need it were made; the others wait.",
         "mend the disk or bring the file back unchanged; else plan the night without it:"
         " vampd restore {name}, then vampd quarantine {name} FILE --add, then vampd release {name}",
-        _RETRY,
+        RETRY,
     ),
-    (NightStatus.HELD, ErrorClass.DETERMINISTIC): _held(
-        "Its {stage} was stopped by a fault that stays.", "mend what the words name", _RETRY
+    (NightStatus.HELD, ErrorClass.DETERMINISTIC): held(
+        "Its {stage} was stopped by a fault that stays.", "mend what the words name", RETRY
     ),
     (NightStatus.HELD, ErrorClass.AMBIGUOUS): Explanation(
         because="Frame IDs were asked for, and it is unclear which were dealt. What was dealt"
@@ -363,16 +268,26 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
         " --why TEXT; or: vampd ids void {name} --why TEXT",
         command="vampd ids show {name}",
     ),
-    (NightStatus.HELD, ErrorClass.INTEGRITY): _held(
+    (NightStatus.HELD, ErrorClass.INTEGRITY): held(
         "Bytes are not what they were recorded to be in its {stage}. What is wrong is kept as it"
         " is, and nothing was written over it.",
         "find out who changed the file that the words name, and put the old one back",
-        _RETRY,
+        RETRY,
     ),
-    (NightStatus.HELD, None): _held(
-        "Its {stage} was stopped.", "see why (vampd show {name})", _RETRY
+    (NightStatus.HELD, None): held(
+        "Its {stage} was stopped.", "see why (vampd show {name})", RETRY
     ),
 }
+
+_IDS_UNCLEAR = Explanation(
+    because="Frame IDs were asked for, and it is unclear which were dealt. vampd does not ask again"
+    " without a person's word, for numbers cannot be given back.",
+    awaits="It waits for a person: find out which were dealt (`vampd ids show {name}`), then adopt"
+    " them, or write them off.",
+    who=OPERATOR,
+    next_step="vampd ids show {name}; then vampd ids adopt or vampd ids void",
+    command="vampd ids show {name}",
+)
 
 #: Where neither the status nor the cause is one that this version knows: nothing is guessed.
 UNKNOWN = "unknown"
@@ -381,17 +296,18 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **{str(status): found for status, found in _AT_REST.items()},
     **_COLLECTING,
     **_STOPPED,
-    **_HOLDS,
+    **HOLDS,
     **{f"{status}: {of or 'no class'}": found for (status, of), found in _OF_CLASS.items()},
     **{
         f"failed: {stage}": _failed(f"Twice the same: {what}.", mend)
         for stage, (what, mend) in MENDING.items()
     },
+    "held: frame IDs unclear": _IDS_UNCLEAR,
     UNKNOWN: Explanation(
         because="Its cause is none that this version has words for.",
         awaits="Whether it goes on by itself cannot be told from here.",
         who=OPERATOR,
         next_step="look at it: vampd show {name}",
-        command=_SHOW,
+        command=SHOW,
     ),
 }

@@ -1,0 +1,137 @@
+"""Why a night may be held, and the words that all explanations share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NOBODY = "nobody"
+OPERATOR = "an operator"
+SITE = "whoever looks after the disks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What is to be said of one rule. *safe*: what cannot be lost, where that is special."""
+
+    because: str
+    awaits: str
+    who: str
+    next_step: str  #: one line for a screen that is read at night
+    command: str | None = None  #: exactly what to type, where something is
+    safe: str | None = None
+
+
+RETRY = "vampd retry {name}"
+SHOW = "vampd show {name}"
+RELEASE = "vampd release {name}"
+BY_ITSELF = "Nothing else: it goes on by itself."
+
+
+def held(because: str, decide: str, command: str) -> Explanation:
+    """It waits for a person who is to *decide*, and then to type *command*."""
+    return Explanation(
+        because=because,
+        awaits=f"It waits for a person: {decide}.",
+        who=OPERATOR,
+        next_step=f"{decide}; then: {command}",
+        command=command,
+    )
+
+
+#: Holds by the words in which they are recorded; see `causes`.
+HOLDS: Mapping[str, Explanation] = {
+    "hold: restored": held(
+        "It was restored: what vampd had made of it is deleted; its raw files are as they were.",
+        "decide whether it shall be collected and processed anew",
+        RELEASE,
+    ),
+    "hold: being restored": held(
+        "A restore of it was begun and did not come to its end.",
+        "finish the restore",
+        "vampd restore {name}",
+    ),
+    "hold: raw changed": Explanation(
+        because="A raw file is not the one that it was when the night was closed: {path}. While it"
+        " is another file vampd neither goes on nor restores: the plan was made of the old one.",
+        awaits="It waits until the very file is back, unchanged and with its times; a retry before"
+        " that is held again. If it cannot be had any more, what is left is to abandon the night.",
+        who=OPERATOR,
+        next_step=f"put the old file back, then: {RETRY}; or give up: vampd abandon {{name}}"
+        " --why TEXT",
+        command=RETRY,
+        safe="vampd never writes raw files; what was built of the old one is kept",
+    ),
+    "hold: raw gone": Explanation(
+        because="A raw file that the plan needs is gone: {path}. Without it vampd neither goes on"
+        " nor restores.",
+        awaits="It waits until the very file is back, with its times; a retry before that is held"
+        " again. If it cannot be had any more, what is left is to abandon the night.",
+        who=OPERATOR,
+        next_step=f"put the file back, then: {RETRY}; or give up: vampd abandon {{name}}"
+        " --why TEXT",
+        command=RETRY,
+        safe="vampd never deletes raw files; what was built of it is kept",
+    ),
+    "hold: earlier pipeline": Explanation(
+        because="The earlier pipeline was at work in its folder, and vampd does nothing of it"
+        " before somebody says whose night it is.",
+        awaits="It waits for a person: adopt it as that pipeline's work, or have it done anew from"
+        " its raw files (`vampd restore {name}`, then `vampd release {name}`).",
+        who=OPERATOR,
+        next_step="adopt it: vampd import-legacy; or do it anew: vampd restore {name}, then vampd"
+        " release {name}",
+        command="vampd import-legacy --dry-run",
+    ),
+    "hold: adopted": Explanation(
+        because="The earlier pipeline processed it, and vampd took that over as it is: nothing of"
+        " it was verified by vampd.",
+        awaits="Nothing: vampd does nothing more of it, and no younger night waits for it.",
+        who=NOBODY,
+        next_step="nothing; to do it anew from its raw files: vampd restore {name}",
+        command="vampd restore {name}",
+        safe="what the earlier pipeline left is not touched",
+    ),
+    "hold: not rebuildable": held(
+        "The proof that its raw files can be made again from what was delivered did not succeed."
+        " Its raw files are here, and are not given back.",
+        "find out what differs (vampd rebuild-raw {name} --prove)",
+        RELEASE,
+    ),
+    "shadow": Explanation(
+        because="This vampd runs as a shadow beside the earlier pipeline, and did of it all that a"
+        " shadow does.",
+        awaits="Nothing: it rests here.",
+        who=NOBODY,
+        next_step="nothing; to compare: vampd shadow-report {name}",
+        command="vampd shadow-report {name}",
+    ),
+    "hold: quality": held(
+        "More of its frames than the limits allow are lost, unmatched or dubious. What was decided"
+        " of each is in the plan; nothing was built.",
+        "look at it (vampd summary {name}), and decide whether it shall go on as it is",
+        RELEASE,
+    ),
+    "hold: copies wrong": Explanation(
+        because="Copies that were right once are not any more, or are not found at the far end, and"
+        " vampd cannot or will not send them again by itself.",
+        awaits="It waits for a person: see that the far disk is mounted, and that nobody moved the"
+        " files; bring them back.",
+        who=OPERATOR,
+        next_step="mount the far disk, or bring the copies back (vampd verify {name}); then:"
+        " vampd retry {name}",
+        command=RETRY,
+        safe="vampd deletes nothing of it, here or there",
+    ),
+    "hold: papers lost": held(
+        "The ledger was made again from the nights' papers, and this night's are lost: nobody knows"
+        " whose its frame IDs are.",
+        "move away what its own words name, if it shall be processed anew",
+        RELEASE,
+    ),
+    "hold: order": held(
+        "Somebody ordered that no more work of it be begun.",
+        "decide whether the reason for the hold still stands",
+        RELEASE,
+    ),
+}
