@@ -24,8 +24,16 @@ from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.states import Kind
 
-_FEW = ("pdi-drops-late", "pdi-short", "one-frame")
-_MORE = (*_FEW, "dark-free-run", "sync-no-flc", "one-camera", "pdi-medium", "no-txt")
+_FEW = ("pdi-short", "one-frame")
+_MORE = (
+    *_FEW,
+    "pdi-drops-late",
+    "dark-free-run",
+    "sync-no-flc",
+    "one-camera",
+    "pdi-medium",
+    "no-txt",
+)
 
 
 def _snapshot(folder: Path) -> dict[str, tuple[int, ...]]:

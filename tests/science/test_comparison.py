@@ -71,7 +71,7 @@ def test_a_result_does_not_differ_from_itself(count: int, flc: bool) -> None:
 
 @given(st.data())
 def test_every_frame_of_ours_is_alike_or_named(data: st.DataObject) -> None:
-    ours = _result(40, flc=True)
+    ours = _result(60, flc=True)  # with 30 frames gone, no cube is short yet
     gone = data.draw(st.sets(st.integers(0, len(ours) - 1), max_size=30))
     flipped = data.draw(st.integers(0, len(ours) - 1))
     swapped = {LABEL_A: LABEL_B, LABEL_B: LABEL_A}[int(ours.label[flipped])]
