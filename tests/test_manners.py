@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from tests.commands.ledgers import Site
 from vampd.cli import COMMANDS, group
+from vampd.commands import dates
 from vampd.errors import UsageError
 from vampd.states import Kind, Stage
 
@@ -215,6 +216,13 @@ def test_without_settings_a_shell_offers_no_date_and_says_nothing(
     found, noise = offered(shell, scripts / shell, tmp_path / "none.toml", "vampd", "show", "2")
 
     assert ([each for each in found if each], noise) == ([], "")
+
+
+def test_what_cannot_be_read_offers_no_date(tmp_path: Path) -> None:
+    context = click.Context(group)
+    context.params = {"config_path": str(tmp_path / "none.toml")}
+
+    assert dates.complete(context, click.Argument(["date"]), "2") == []
 
 
 def test_to_complete_a_date_imports_nothing_heavy(site: Site) -> None:
