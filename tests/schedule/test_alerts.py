@@ -146,16 +146,24 @@ def test_an_alert_waits_for_a_server_that_is_away_and_goes_out_once(scene: Scene
     scene.office.senders.extend(["451 away"] * 3)
 
     at_first = scene.turn()
-    later = [told for _ in range(10) for told in scene.turn(minutes=3)]
+    scene.office.senders.extend(["451 away"] * 90)
+    for day in range(2, 5):
+        scene.night(f"2025110{day}", "failed")
+        scene.turn(minutes=31)
+    kept = scene.ledger.value("select count(*) from mail")
+    scene.office.senders.clear()
+    later = [told for _ in range(30) for told in scene.turn(minutes=5)]
 
     assert at_first == []
-    assert len(later) == 1
+    assert kept == 1
+    assert ["1 critical" in told.mail["Subject"] for told in later] == [True, False]
 
 
 def test_an_alert_that_was_refused_for_good_is_told_again(scene: Scene) -> None:
     scene.night("20251101", "failed")
     scene.office.addresses[OPERATOR] = "550 who?"
-    scene.turn()
+    for _ in range(2):
+        scene.turn(minutes=31)
     scene.office.addresses.clear()
 
     soon = scene.turn(minutes=5)

@@ -477,18 +477,25 @@ def test_a_daemon_that_died_while_it_sent_sends_the_same_bytes_again(
     assert first == second
 
 
-def test_an_answer_that_comes_too_late_changes_nothing(scene: Scene) -> None:
+def test_an_answer_to_an_attempt_that_is_not_the_last_is_dropped(scene: Scene) -> None:
     night = scene.night("20251106")
     scene.send(night)
+    job = _composed(scene)
+    answered = mail.work(job)
+    mail_moves.begin(scene.ledger, mail_moves.get_mail(scene.ledger, job["mail"]))
+
+    mail.record(scene.ledger, scene.config, job, Outcome(key=0, result=answered))
+
+    track = scene.track(night)
+    assert (track.state, track.in_doubt) == (Track.SENDING, True)
+
+
+def _composed(scene: Scene) -> Any:
+    """The job that sends the mail which was asked for."""
     job = mail.due(scene.ledger, scene.config)
     assert job is not None
-    mail_moves.withdraw(scene.ledger, job["mail"], "restored")
-
-    result = mail.work(job)
-
-    mail.record(scene.ledger, scene.config, job, Outcome(key=0, result=result))
-
-    assert scene.track(night).state is Track.READY
+    mail.record(scene.ledger, scene.config, job, Outcome(key=0, result=mail.work(job)))
+    return mail.due(scene.ledger, scene.config)
 
 
 def test_a_changed_manifest_is_not_mailed(scene: Scene) -> None:
