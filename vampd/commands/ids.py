@@ -10,7 +10,14 @@ import click
 
 from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, time_text
-from vampd.ledger.numberings import Numbering, Request, chronology, incomplete, numberings
+from vampd.ledger.numberings import (
+    Numbering,
+    Request,
+    chronology,
+    gaps,
+    incomplete,
+    numberings,
+)
 from vampd.ledger.numbers import frame_id_text
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import nights
@@ -180,6 +187,7 @@ def _tell(
                 "bound": bound,
                 "problems": problems,
                 "exceptions": exceptions,
+                "gaps": gaps(every),
             }
         )
         return
@@ -187,6 +195,8 @@ def _tell(
     click.echo(f"{count_text(bound, 'frame ID')} of {count_text(len(every), 'night')}: {verdict}")
     for exception in exceptions:
         click.echo(paragraph("  exception: ", exception))
+    for gap in gaps(every):
+        click.echo(paragraph("  gap: ", gap))
     for problem in problems[:_LINES]:
         click.echo(paragraph("  ! ", problem))
     if len(problems) > _LINES:

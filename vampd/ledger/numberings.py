@@ -220,6 +220,20 @@ def chronology(ledger: Reader, nights: Sequence[Numbering]) -> tuple[list[str], 
     return problems, exceptions
 
 
+def gaps(nights: Sequence[Numbering]) -> list[str]:
+    """Runs of numbers between those that the ledger knows, of which it knows nothing.
+
+    The issuer dealt them to somebody else, or to nobody; or vampd's own counter was set higher.
+    """
+    dealt = sorted((row.number, night.date) for night in nights for row in night.dealt)
+    return [
+        f"{frame_id_text(below + 1)} to {frame_id_text(above - 1)}, before those of archive {date}:"
+        f" {above - below - 1} frame IDs of which the ledger knows nothing"
+        for (below, _), (above, date) in pairwise(dealt)
+        if above > below + 1
+    ]
+
+
 def _blocks(nights: Sequence[Numbering]) -> Iterator[_Block]:
     for night in nights:
         for batch in sorted({row.batch for row in night.dealt}):

@@ -1,0 +1,143 @@
+"""`vampd ids show` and `vampd ids audit`, on ledgers in any state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.ledgers import NOW_US, Site
+from vampd.states import Stage
+
+FIRST = 425_189
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+    return site
+
+
+def deal(site: Site, night: int, numbers: list[int], *, state: str = "bound", **more: Any) -> None:
+    for number in numbers:
+        site.insert(
+            "frame_id",
+            number=number,
+            night=night,
+            content_key=f"{number}",
+            state=state,
+            **{"reserved_us": NOW_US, "changed_us": NOW_US, "changed_by": "daemon", **more},
+        )
+
+
+def ask(site: Site, night: int, state: str, **more: Any) -> None:
+    site.insert(
+        "frame_request",
+        night=night,
+        count=3,
+        issuer="gen2 frames",
+        state=state,
+        **{"asked_us": NOW_US, "changed_us": NOW_US, "changed_by": "daemon", **more},
+    )
+
+
+def report(site: Site, *words: str) -> tuple[int, dict[str, Any]]:
+    result = site.run("ids", *words, "--json")
+    return result.exit_code, json.loads(result.output)
+
+
+def test_an_unclear_request_is_shown_with_what_came_and_with_the_choices(site: Site) -> None:
+    night = site.night("20251106", "held")
+    reply = f"VMPA{FIRST:08d}\nVMPX00000001"
+    ask(site, night, "unclear", reply=reply, error="'VMPX00000001' came")
+
+    shown = site.run("ids", "show").output
+
+    assert "3 of gen2 frames" in shown
+    assert "because: 'VMPX00000001' came" in shown
+    assert f"came: VMPA{FIRST:08d}\n" in shown
+    assert "vampd ids adopt 20251106 FIRST..LAST --why TEXT" in shown
+    assert "vampd ids void 20251106 --why TEXT" in shown
+
+
+def test_numbers_skips_and_waits_are_shown(site: Site) -> None:
+    first = site.night("20251105", "held")
+    site.execute("update night set ids_skip_why = 'no time' where id = ?", first)
+    cause = "frame IDs of archive 20251101, which is older and held"
+    second = site.night("20251106", "waiting", cause=cause)
+    deal(site, second, [FIRST, FIRST + 1])
+    deal(site, second, [FIRST + 2], state="void", why="its output is no longer part of the night")
+
+    lines = site.run("ids", "show").output.splitlines()
+
+    assert lines[:2] == ["archive 20251105  held  no frame IDs", "  skipped: no time"]
+    assert lines[2] == (
+        f"archive 20251106  waiting  2 bound (VMPA{FIRST:08d}..VMPA{FIRST + 1:08d}),"
+        f" 1 void (VMPA{FIRST + 2:08d})"
+    )
+    assert lines[3] == f"  waits for {cause}"
+
+
+def test_one_night_is_shown_as_programs_read_it(site: Site) -> None:
+    site.night("20251105", "ready")
+    night = site.night("20251106", "held")
+    ask(site, night, "void", why="the service was down")
+
+    code, shown = report(site, "show", "20251106")
+
+    assert (code, shown["schema"]) == (0, 1)
+    (only,) = shown["nights"]
+    assert only["date"] == "20251106"
+    assert only["requests"][0]["state"] == "void"
+    assert only["requests"][0]["why"] == "the service was down"
+
+
+def test_an_empty_ledger_is_proved(site: Site) -> None:
+    assert report(site, "audit")[0] == 0
+
+
+def test_numbers_of_which_the_ledger_knows_nothing_are_told_and_are_no_fault(site: Site) -> None:
+    deal(site, site.night("20251105", "ready"), [FIRST])
+    deal(site, site.night("20251106", "ready"), [FIRST + 3])
+
+    code, found = report(site, "audit")
+
+    assert (code, found["problems"]) == (0, [])
+    (gap,) = found["gaps"]
+    assert gap.startswith(f"VMPA{FIRST + 1:08d} to VMPA{FIRST + 2:08d}, before those of archive")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("reserved", "reserved, and neither bound nor void"),
+        ("void", "void, and no row says why"),
+    ],
+)
+def test_a_number_that_is_nowhere_is_named(site: Site, state: str, said: str) -> None:
+    night = site.night("20251106", "ready")
+    site.task(night, Stage.FRAME_IDS, "done")
+    deal(site, night, [FIRST], state=state)
+
+    code, found = report(site, "audit")
+
+    assert code == 1
+    assert found["problems"] == [f"archive 20251106: VMPA{FIRST:08d}: {said}"]
+
+
+def test_what_is_unclear_is_no_proof(site: Site) -> None:
+    ask(site, site.night("20251106", "held"), "unclear")
+
+    code, found = report(site, "audit")
+
+    assert code == 1
+    assert "unclear what was dealt of 3 frame IDs" in found["problems"][0]
+
+
+def test_only_archive_nights_have_frame_ids(site: Site) -> None:
+    result = site.run("ids", "show", "20251106")
+
+    assert result.exit_code == 1
