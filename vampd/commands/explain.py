@@ -60,7 +60,7 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
     with reading(config.state_dir) as ledger:
         every = nights(ledger)
         found = [
-            _explained(ledger, night, every, daemon_runs=daemon_runs, now_us=now_us)
+            explained(ledger, night, every, daemon_runs=daemon_runs, now_us=now_us)
             for night in dates.resolve(every, date, kind)
         ]
     if as_json:
@@ -75,9 +75,10 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
             click.echo(f"\n  {each.cause.command}")
 
 
-def _explained(
+def explained(
     ledger: Reader, night: Night, every: list[Night], *, daemon_runs: bool, now_us: int
 ) -> Explained:
+    """All that the paragraph of *night* is made of; its twin is looked for in *every* night."""
     summary = summarise(ledger, [night])[0]
     twins = sum(other.date == night.date for other in every) > 1
     return Explained(
@@ -129,6 +130,8 @@ def _own_words(each: Explained) -> Iterator[str]:
     if each.move is not None and each.move.actor != "vampd":
         who = f" ({each.move.actor})"
     yield f'In its own words{who}: "{own}".'
+    if night.hold is not None:
+        return  # then what failed before is not why
     if trouble is not None and trouble.failing_since_us is not None:
         times = count_text(trouble.attempts, "attempt")
         yield f"It fails since {time_text(trouble.failing_since_us)}, after {times}."

@@ -13,7 +13,15 @@ import click
 from vampd.commands import dates
 from vampd.commands.live import until_interrupted
 from vampd.commands.moments import parse_moment
-from vampd.commands.screen import Screen, count_text, echo_json, hst_text, paragraph, time_json
+from vampd.commands.screen import (
+    Screen,
+    count_text,
+    echo_json,
+    hst_text,
+    paragraph,
+    time_json,
+    time_text,
+)
 from vampd.io.clock import SystemClock
 from vampd.ledger.history import Event, events, last_event
 from vampd.ledger.reading import reading
@@ -23,6 +31,8 @@ from vampd.states import TaskState
 
 #: Without a night and a time, so many lines are told: what fits a screen.
 _LINES = 40
+
+_SECOND_US = 1_000_000
 
 #: Of so many events at most these lines are made.
 _NEWEST = 20_000
@@ -121,6 +131,7 @@ class _Printer:
         self._each = each
         self._as_json = as_json
         self._day = ""
+        self._why: str | None = None  #: of the line before
 
     def print(self, found: Sequence[Event], limit: int | None = None) -> None:
         """All of them, or the last *limit* lines."""
@@ -141,7 +152,11 @@ class _Printer:
             click.echo(self._screen.title(f"{day} UT"))
             self._day = day
         label = f"{moment:%H:%M:%S} UT ({hst_text(told.event.at_us)}) "
-        click.echo(paragraph(label, sentence(told), self._screen.width))
+        why = told.last.why
+        # A night fails with its stage, for the same reason: it is told once.
+        known = why is not None and self._why is not None and why.endswith(f": {self._why}")
+        click.echo(paragraph(label, sentence(told, why=None if known else why), self._screen.width))
+        self._why = why
 
 
 def together(found: Sequence[Event]) -> Iterator[Told]:
@@ -188,16 +203,18 @@ def _matters(event: Event) -> bool:
     return went_wrong or (_is_whole_stage(event) and event.became != TaskState.PENDING)
 
 
-def sentence(told: Told) -> str:
-    """What happened, who did it, and why."""
+def sentence(told: Told, *, why: str | None) -> str:
+    """What happened, until when, who did it, and *why*."""
     event = told.last
     moved = f"{event.was} -> {event.became}" if event.was != event.became else f"still {event.was}"
     moved = event.became if event.was is None else moved
     night = f"{event.night}: " if event.night is not None else ""
     text = f"{night}{_what(told)}{moved}"
-    why = f": {event.why}" if event.why else ""
+    until = ""
+    if event.at_us - told.event.at_us >= _SECOND_US and event.subject != "night":
+        until = f", until {time_text(event.at_us)[11:22]}"
     who = "" if event.actor == "vampd" else f" by {event.actor}"
-    return f"{text}{who}{why}"
+    return f"{text}{until}{who}{f': {why}' if why else ''}"
 
 
 def _what(told: Told) -> str:
