@@ -17,6 +17,7 @@ from vampd.science.comparison import (
     Difference,
     Frames,
     compare,
+    per_cube,
 )
 
 _PERIOD_US = 5_000
@@ -174,6 +175,21 @@ def test_solo_and_synchronised_are_told_in_both_directions() -> None:
 
     assert compare(ours, solo).counts() == {Difference.SOLO_THERE: 20}
     assert compare(solo, ours).counts() == {Difference.SOLO_HERE: 20}
+
+
+def test_differences_are_counted_in_the_cubes_that_they_concern() -> None:
+    ours = _result(10, flc=True)
+    swapped = _with(ours.label, 12, LABEL_DUBIOUS)
+    far = _with(ours.time_us, 3, 10**12)
+    theirs = replace(ours, label=swapped, time_us=far, cube=ours.camera - 1)
+
+    counts = per_cube(compare(ours, theirs), theirs)
+
+    assert {kind: found.tolist() for kind, found in counts.items()} == {
+        Difference.LOST_ALONE: [0, 0],
+        Difference.UNKNOWN: [1, 0],
+        Difference.DOUBTED_THERE: [0, 1],
+    }
 
 
 def test_an_empty_result_has_lost_everything() -> None:

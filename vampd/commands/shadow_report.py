@@ -146,24 +146,18 @@ def _cube_lines(report: _Report) -> Iterator[str]:
 
 def _cubes_json(report: _Report) -> list[dict[str, Any]]:
     """Each of the other pipeline's cubes, with the differences of its frames."""
-    import numpy as np
+    from vampd.science.comparison import per_cube
 
-    place, in_cube = report.comparison.place, report.result.frames.cube
-    marks = {}
-    for difference, numbers in report.comparison.differences.items():
-        if difference.name == "UNKNOWN":
-            marks[difference] = np.isin(np.arange(len(place)), numbers)
-        else:
-            marks[difference] = np.isin(place, numbers) & (place >= 0)
+    counts = per_cube(report.comparison, report.result.frames)
     return [
         {
             "path": cube.path,
             "name": cube.name,
             "frames": cube.frames,
             "differences": {
-                difference.value: int(count)
-                for difference, mark in marks.items()
-                if (count := np.count_nonzero(mark & (in_cube == number)))
+                difference.value: int(count[number])
+                for difference, count in counts.items()
+                if count[number]
             },
         }
         for number, cube in enumerate(report.result.cubes)

@@ -95,6 +95,18 @@ def compare(ours: Frames, theirs: Frames) -> Comparison:
     )
 
 
+def per_cube(found: Comparison, theirs: Frames) -> dict[Difference, NDArray[np.int64]]:
+    """By difference, how many frames of each of their cubes it concerns: (cubes,), from cube 0."""
+    cubes = int(theirs.cube.max()) + 1 if len(theirs) else 0
+    counts = {}
+    for kind, numbers in found.differences.items():
+        concerned = found.place < 0
+        if kind is not Difference.UNKNOWN:
+            concerned = np.isin(found.place, numbers)
+        counts[kind] = np.bincount(theirs.cube[concerned], minlength=cubes).astype(np.int64)
+    return counts
+
+
 def match_frames(ours: Frames, theirs: Frames) -> NDArray[np.int64]:
     """(their frames,): the number of our frame at that time in that camera; -1 where none is.
 

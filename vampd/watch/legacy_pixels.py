@@ -36,12 +36,13 @@ def compare_pixels(
     """Decode every matched frame of *cubes* and compare it with the raw one, frame by frame.
 
     *night* holds the raw cubes of the plan, or the backup of them. *cube_of* and *place* are
-    (their frames,): the number of the cube, and of our frame, or -1.
+    (their frames,): the number of the cube, ascending, and that of our frame, or -1.
     """
     counts = np.zeros(2, dtype=np.int64)
     problems: list[str] = []
+    first = np.searchsorted(cube_of, np.arange(len(cubes) + 1)).tolist()
     for number, path in enumerate(cubes):
-        frames = place[cube_of == number]
+        frames = place[first[number] : first[number + 1]]
         try:
             with _RawCubes(night, planned.raw) as raw:
                 for equal in _equal_frames(path, frames, planned, raw):
