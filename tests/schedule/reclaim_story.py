@@ -208,13 +208,17 @@ def work_begins_anew(world: World, night: NightTruth) -> None:
         )
         set_status(world.ledger, row, NightStatus.READY, None)
         world.refresh()
-        night.unfinished = True
 
 
 def work_is_done(world: World, night: NightTruth) -> None:
-    world.ledger.execute("update task set state = 'done' where night = ?", [night.number])
-    if night.unfinished:
-        night.unfinished, night.safe_us = False, world.clock.true_us
+    """What is wrong at the far end was sent again, and verified."""
+    if world.is_unfinished(night):
+        night.far, night.safe_us = dict(night.listed), world.clock.true_us
+        world.ledger.execute("update task set state = 'done' where night = ?", [night.number])
+        world.ledger.execute(
+            "update deliverable set verdict = 'verified', verified_us = ? where night = ?",
+            [world.clock.now_us(), night.number],
+        )
         world.refresh()
 
 

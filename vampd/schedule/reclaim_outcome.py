@@ -8,8 +8,10 @@ from typing import Any
 
 from vampd.ledger import deliveries, nights, reclaims, trash, witness
 from vampd.ledger.connection import Ledger, Row
+from vampd.schedule import reverify
 from vampd.schedule.workers import Outcome
 from vampd.sections import Config
+from vampd.stages import verify
 from vampd.states import ErrorClass, NightStatus, ReclaimState, Space, TrashState
 
 log = logging.getLogger(__name__)
@@ -40,14 +42,14 @@ def _take_verification(
     if outcome.result is None:
         _take_unverified(ledger, config, row, night, outcome)
         return
-    results, found = outcome.result["results"], outcome.result["found"]
-    wrong = _wrong(ledger, night, results)
-    deliveries.record_verdicts(ledger, night["id"], results)
+    copies, found = outcome.result["copies"], outcome.result["found"]
+    wrong = _wrong(ledger, night, copies["results"])
+    unverified = verify.keep_verdicts(ledger, night["id"], copies)
     deliveries.record_verification(
         ledger,
         night["id"],
         job["copies"]["verify_at"],
-        files=len(results),
+        files=len(copies["results"]),
         wrong=len(wrong),
         error=None,
         why="before space is given back",
@@ -56,6 +58,8 @@ def _take_verification(
     if wrong:
         why = f"{len(wrong)} files are not right at the far end, {wrong[0]} first"
         end_refused(ledger, row, night, why, is_alarm=True)
+        if unverified and night["status"] in reverify.AT_REST:
+            reverify.react(ledger, night, copies, unverified)
     elif strangers:
         why = f"{len(strangers)} files are not those of the ledger, {strangers[0]} first"
         end_refused(ledger, row, night, why, is_alarm=True)

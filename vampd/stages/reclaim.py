@@ -20,7 +20,7 @@ from vampd.io.disk import MarkerState, check_marker
 from vampd.io.publish import rename_without_replacing
 from vampd.records import FileIdentity
 from vampd.stages import verify
-from vampd.stages.verify import VerifiedFile, VerifyJob
+from vampd.stages.verify import VerifyJob
 from vampd.states import TrashState
 
 #: Below each root, beside its nights; nothing that looks for nights takes it for one.
@@ -92,8 +92,7 @@ def verify_copies(job: Any) -> dict[str, Any]:
     side refuses.
     """
     copies: VerifyJob = job["copies"]
-    results: list[VerifiedFile] = verify.work(copies)["results"]
-    return {"results": results, "found": survey(job, job["paths"])}
+    return {"copies": verify.work(copies), "found": survey(job, job["paths"])}
 
 
 def survey(job: Any, paths: Sequence[str]) -> list[Surveyed]:
