@@ -52,7 +52,7 @@ _PUBLISH = (
     'elif [ -f "$f" ]; then '
     f'gone "$t" || [ -z "$2" ] || {{ e=$b/{EVIDENCE}/$n/$1.$2; mkdir -p -- "${{e%/*}}"; '
     'gone "$e" && mv -nT -- "$t" "$e" && sync -- "${e%/*}"; }; '
-    f'if gone "$t"; then move "$f" "$t" && w={PUBLISHED}; else w={EXISTS}; fi; '
+    f'if gone "$t"; then move "$f" "$t" && w={PUBLISHED}; elif [ -z "$2" ]; then w={EXISTS}; fi; '
     f"else w={ABSENT}; fi; "
     'printf \'%s %s\\0\' "$w" "$1"; shift 2; done; '
     '[ -z "$d" ] || sync -- "$d" "$b/$n" "$b" || s=1; '
