@@ -292,6 +292,18 @@ def test_a_lost_ledger_does_not_begin_again_at_the_first_number(local: Desk) -> 
     assert local.bound(night) == {"a": FIRST + 71}
 
 
+def test_a_file_that_uses_the_last_number_up_is_named(local: Desk) -> None:
+    path = used_on_disk(local, "20251001", 99_999_998)
+    night = local.night("20251106", ["a", "b"])
+
+    task = local.attempt(night)
+
+    assert (task["state"], task["error_class"]) == (TaskState.FAILED, ErrorClass.DETERMINISTIC)
+    assert "used up" in task["error"]
+    assert str(path) in task["error"]
+    assert numbers_in(local) == []
+
+
 def test_a_number_that_a_disk_bears_is_refused_with_its_place(foreign: Desk) -> None:
     path = used_on_disk(foreign, "20251001", FIRST + 1)
     night = foreign.night("20251106", ["a", "b"])

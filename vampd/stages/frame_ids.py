@@ -83,11 +83,20 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
         return _take_reply(ledger, task, night, result)
     if result["did"] == "look":
         _keep_look(ledger, night, result["found"])
-        if result["issuer"] == "local":
-            lacking = _lacking(ledger, night)
-            numbers.reserve_following(ledger, night, lacking, result["first"])
+        if result["issuer"] == "local" and not _deal(ledger, task, night, result["first"]):
+            return None
     _bind_or_go_on(ledger, night)
     return None
+
+
+def _deal(ledger: Ledger, task: Row, night: Row, first: int | None) -> bool:
+    """Reserve numbers of our own counter; False: there are none left, and the task failed."""
+    try:
+        numbers.reserve_following(ledger, night, _lacking(ledger, night), first)
+    except OperatorError as error:
+        _give_up(ledger, task, error.error_class, str(error))
+        return False
+    return True
 
 
 def issuer_of(settings: FrameIds) -> str:
