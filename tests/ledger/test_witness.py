@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.reclaim_world import DAY_US, HOUR_US, TwoClocks
+from tests.schedule.reclaim_nights import DAY_US, HOUR_US, TwoClocks
 from vampd.ledger import nights, witness
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.states import Kind, NightStatus

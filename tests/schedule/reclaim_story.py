@@ -9,13 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.schedule.reclaim_world import (
-    DAY_US,
-    HOUR_US,
-    CrashError,
-    NightTruth,
-    World,
-)
+from tests.schedule.reclaim_nights import DAY_US, HOUR_US, CrashError, NightTruth, prove
+from tests.schedule.reclaim_world import World
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger.nights import get_night, set_status
 from vampd.schedule.space import proposals
@@ -144,7 +139,7 @@ def proof_is_void(world: World, night: NightTruth) -> None:
 
 
 def proof_is_made(world: World, night: NightTruth) -> None:
-    world.prove(night)
+    prove(world.ledger, night)
 
 
 def late_file(world: World, night: NightTruth) -> None:

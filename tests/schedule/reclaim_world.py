@@ -13,17 +13,27 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.schedule.reclaim_nights import (
+    DAY_US,
+    HOUR_US,
+    OUTPUT_DAYS,
+    RAW_DAYS,
+    TRASH_DAYS,
+    Connection,
+    CrashError,
+    NightTruth,
+    TwoClocks,
+    make_night,
+)
 from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.disk import claim_root
 from vampd.io.place import Place
 from vampd.io.sha256sum import Answer as FarAnswer
 from vampd.ledger import nights as night_rows
-from vampd.ledger import proofs
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.schedule import reclaim
 from vampd.schedule.dispatch import standing
@@ -33,99 +43,8 @@ from vampd.schedule.workers import Outcome
 from vampd.sections import Config, Deliveries, Delivery, Reclaim, Root
 from vampd.stages import reclaim as stage
 from vampd.stages.verify import judge
-from vampd.states import STAGES_OF, ErrorClass, Kind, NightStatus
+from vampd.states import ErrorClass, Kind
 from vampd.watch.rounds import Rounds
-
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
-RAW_DAYS, OUTPUT_DAYS, TRASH_DAYS = 30.0, 1.0, 1.0
-
-#: 2025-11-10 00:00:00 UT
-START_US = 1_762_732_800_000_000
-
-_MANIFEST = "manifest_VMP_{date}.csv"
-_SIDECAR = ".vampd/raw_sidecar.tar"
-
-
-class CrashError(BaseException):
-    """The daemon dies here."""
-
-
-class Connection(sqlite3.Connection):
-    """Dies at the statement that is named beforehand."""
-
-    statements_left: int | None = None
-
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        self._count(str(arguments[0]))
-        return super().execute(*arguments)
-
-    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
-        self._count(str(arguments[0]))
-        return super().executemany(*arguments)
-
-    def _count(self, sql: str) -> None:
-        if self.statements_left is None or sql.startswith("rollback"):
-            return
-        self.statements_left -= 1
-        if self.statements_left < 0:
-            raise CrashError(sql)
-
-
-@dataclass(kw_only=True)
-class TwoClocks:
-    """The host's date, which anybody sets, and its time since the start; the truth beside."""
-
-    true_us: int = START_US
-    date_error_us: int = 0
-    started_us: int = START_US - DAY_US  #: of the host, in true time
-
-    def now_us(self) -> int:
-        return self.true_us + self.date_error_us
-
-    def monotonic_ns(self) -> int:
-        return (self.true_us - self.started_us) * 1000
-
-
-@dataclass(kw_only=True)
-class RawTruth:
-    """A raw file as the cameras left it."""
-
-    path: str
-    inode: int
-    quarantined: bool = False
-    is_another: bool = False  #: somebody put another file in its place
-    removed: bool = False  #: by vampd, for ever
-
-
-@dataclass(kw_only=True)
-class NightTruth:
-    """What really is with a night, whatever the ledger says."""
-
-    number: int
-    kind: Kind
-    date: str
-    folder: Path
-    raw: dict[str, RawTruth] = field(default_factory=dict)
-    far: dict[str, str | None] = field(default_factory=dict)  #: digests over there
-    listed: dict[str, str] = field(default_factory=dict)  #: what was sent
-    safe_us: int = 0  #: true time
-    kept: bool = False
-    held: bool = False
-    acked: bool = False
-    let_go: bool = False
-    proved: bool = True
-    strangers: dict[str, int] = field(default_factory=dict)  #: others' files, by their inodes
-    right_us: int | None = None  #: true time: somebody read all copies through, and all were right
-    trashed_us: dict[str, int] = field(default_factory=dict)  #: raw files, true time
-
-    @property
-    def far_is_right(self) -> bool:
-        return all(self.far.get(path) == sha256 for path, sha256 in self.listed.items())
-
-    @property
-    def has_quarantined(self) -> bool:
-        return any(raw.quarantined and not raw.removed for raw in self.raw.values())
 
 
 class World:
@@ -153,163 +72,8 @@ class World:
         )
         self.begin_daemon()
         for date in ("20251101", "20251102"):
-            self.nights.append(self._make_night(date, Kind.ARCHIVE))
-
-    # -- making nights -------------------------------------------------------------------
-
-    def _make_night(self, date: str, kind: Kind) -> NightTruth:
-        folder = self.root / date
-        for name in ("vcam1", "vcam2", "vgen2", ".vampd"):
-            (folder / name).mkdir(parents=True)
-        now_us = self.clock.now_us()
-        number = self.ledger.insert(
-            "night",
-            kind=kind,
-            date=date,
-            folder=str(folder),
-            status=NightStatus.RUNNING,
-            seen_us=now_us,
-            last_change_us=now_us,
-            closed_us=now_us,
-            closed_by="vampd",
-            **self.ledger.stamp(),
-        )
-        night = NightTruth(number=number, kind=kind, date=date, folder=folder)
-        cubes = [self._make_cube(night, camera, "whole") for camera in (1, 2)]
-        if self.random.random() < 0.4:
-            self._make_cube(night, 1, "quarantined")
-        self._make_products(night, cubes)
-        self._become_safe(night)
-        return night
-
-    def _make_cube(self, night: NightTruth, camera: int, state: str) -> int:
-        stem = f"vcam{camera}_0{len(night.raw)}:00:00.000000000"
-        numbers = []
-        for role, ending in (("timing", ".txt"), ("cube", ".fits")):
-            path = f"vcam{camera}/{stem}{ending}"
-            (night.folder / path).write_text(f"{night.date} {path}")
-            status = (night.folder / path).lstat()
-            numbers.append(
-                self.ledger.insert(
-                    "raw_file",
-                    night=night.number,
-                    path=path,
-                    role=role,
-                    camera=camera,
-                    stem=stem,
-                    inode=status.st_ino,
-                    size_bytes=status.st_size,
-                    modified_ns=status.st_mtime_ns,
-                    state=state,
-                    sha256="0" * 64,
-                    seen_us=0,
-                    **self.ledger.stamp(),
-                )
-            )
-            night.raw[path] = RawTruth(
-                path=path, inode=status.st_ino, quarantined=state == "quarantined"
-            )
-        if state == "whole":
-            self.ledger.insert(
-                "cube",
-                raw_file=numbers[1],
-                timing=numbers[0],
-                frames=2,
-                width=4,
-                height=4,
-                cards="{}",
-                has_acquisition=1,
-                rejected="{}",
-                reports="[]",
-                acquired=b"",
-            )
-        return numbers[1]
-
-    def _make_products(self, night: NightTruth, cubes: list[int]) -> None:
-        for ordinal, cube in enumerate(cubes):
-            number = night.number * 10 + ordinal
-            name = f"VMPA{number:08}" if night.kind is Kind.ARCHIVE else f"vcam1_{ordinal}"
-            digests = {f"vgen2/{name}{end}": f"{number:060}{end[-4:]:>4}" for end in _ENDINGS}
-            output = self.ledger.insert(
-                "output",
-                night=night.number,
-                ordinal=ordinal,
-                cube=ordinal,
-                camera=1,
-                synchronised=0,
-                flc_state="",
-                name=f"vcam1_{ordinal}",
-                frames=1,
-                width=4,
-                height=4,
-                first_us=0,
-                last_us=1,
-                header_file=cube,
-                content_key=f"{night.number} {ordinal}",
-                frame_id=number if night.kind is Kind.ARCHIVE else None,
-                state="verified",
-                size_bytes=10,
-                sha256=digests[f"vgen2/{name}.fits.fz"],
-                timing_size_bytes=10,
-                timing_sha256=digests[f"vgen2/{name}.txt"],
-                **self.ledger.stamp(),
-            )
-            if night.kind is Kind.ARCHIVE:
-                self.ledger.insert(
-                    "frame_id",
-                    number=number,
-                    night=night.number,
-                    content_key=f"{night.number} {ordinal}",
-                    state="bound",
-                    reserved_us=0,
-                    **self.ledger.stamp(),
-                )
-            self._segment(night, cube, output=output, position=0, first=0)
-            self._segment(night, cube, reason="no time", first=1)
-            for path, sha256 in digests.items():
-                self._deliver(night, path, sha256)
-        self._deliver(night, _SIDECAR, f"{night.number:064}")
-        if night.kind is Kind.ARCHIVE:
-            self._deliver(night, _MANIFEST.format(date=night.date), f"{night.number + 50:064}")
-        self.prove(night)
-        for task in STAGES_OF[night.kind]:
-            self.ledger.insert(
-                "task", night=night.number, stage=task, state="done", **self.ledger.stamp()
-            )
-
-    def _segment(self, night: NightTruth, cube: int, *, first: int, **columns: Any) -> None:
-        self.ledger.insert(
-            "segment", night=night.number, raw_file=cube, first=first, step=1, count=1, **columns
-        )
-
-    def _deliver(self, night: NightTruth, path: str, sha256: str) -> None:
-        (night.folder / path).write_text("an output.")
-        self.ledger.insert(
-            "deliverable",
-            night=night.number,
-            path=path,
-            size_bytes=10,
-            sha256=sha256,
-            sent_us=1,
-            verified_us=self.clock.now_us(),
-            verdict="verified",
-        )
-        night.listed[path] = night.far[path] = sha256
-
-    def prove(self, night: NightTruth) -> None:
-        """Record that every raw file was rebuilt."""
-        ledger = self.ledger
-        proof = proofs.begin(ledger, night.number, 1, f"{night.number:064}")
-        ledger.update("rebuild_proof", proof["id"], proved_us=1)
-        ledger.execute(
-            "update raw_file set rebuilt_by = ? where night = ?", [proof["id"], night.number]
-        )
-        night.proved = True
-
-    def _become_safe(self, night: NightTruth) -> None:
-        row = night_rows.get_night(self.ledger, night.number)
-        night_rows.set_status(self.ledger, row, NightStatus.SAFE, None)
-        night.safe_us = self.clock.true_us
+            folder = self.root / date
+            self.nights.append(make_night(self.ledger, self.clock, random, folder))
 
     # -- the daemon ----------------------------------------------------------------------
 
@@ -484,9 +248,6 @@ class World:
 
     def _night_of(self, job: Mapping[str, Any]) -> NightTruth:
         return next(night for night in self.nights if night.date == job["date"])
-
-
-_ENDINGS = (".fits.fz", ".txt")
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
