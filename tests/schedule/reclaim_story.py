@@ -161,7 +161,8 @@ def raw_file_is_replaced(world: World, night: NightTruth) -> None:
     """Somebody puts another file under a raw file's name; it is not vampd's to take."""
     raw = world.random.choice(sorted(night.raw.values(), key=lambda raw: raw.path))
     path = night.folder / raw.path
-    if path.exists() and not raw.is_another and not raw.quarantined:
+    is_there = path.exists() and raw.path not in night.strangers
+    if is_there and not raw.is_another and not raw.quarantined:
         new = path.with_name("new")
         new.write_text(path.read_text())
         old = path.with_name(f"{path.name}.old")
