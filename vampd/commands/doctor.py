@@ -342,7 +342,17 @@ def _test_mail(config: Config) -> Iterator[Finding]:
 
 
 _HERE = (_programs, _sqlite, _inotify, _service)
-_CHECKS = (_clock, _state_directory, _ledger, _roots, _far_side, _mail)
+
+
+def _hooks(config: Config) -> Iterator[Finding]:
+    for words in config.hooks.after_safe:
+        if shutil.which(words[0]) is None:
+            yield _bad(f"hooks.after_safe: {words[0]} cannot be run", "install it, or correct it")
+        else:
+            yield _ok(f"hooks.after_safe: {words[0]}")
+
+
+_CHECKS = (_clock, _state_directory, _ledger, _roots, _far_side, _mail, _hooks)
 
 
 def _ok(what: str) -> Finding:

@@ -41,7 +41,7 @@ def command(
         }
     if as_json:
         rows = [
-            {"kind": night.kind, "date": night.date, "hooks": [_plain(run) for run in each]}
+            {"kind": night.kind, "date": night.date, "hooks": [run_json(run) for run in each]}
             for night, each in found.items()
         ]
         echo_json({"nights": rows})
@@ -65,7 +65,8 @@ def _tell(run: HookRun) -> None:
         click.echo(paragraph("    said     ", run.output))
 
 
-def _plain(run: HookRun) -> dict[str, object]:
+def run_json(run: HookRun) -> dict[str, object]:
+    """A run for programs."""
     times = {
         "started": time_json(run.started_us),
         "finished": time_json(run.finished_us),

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vampd.commands import advice, copies, dates
+from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
     count_text,
@@ -21,8 +22,17 @@ from vampd.commands.screen import (
 from vampd.commands.stage_times import StageTimes, facts, stage_times, times_json
 from vampd.commands.status_json import summary_json
 from vampd.io.clock import SystemClock
-from vampd.ledger import details
-from vampd.ledger.details import DeliverableRow, EvidenceRow, OutputRow, RawRow, ReportRow, TaskRow
+from vampd.ledger import details, hooks
+from vampd.ledger.details import (
+    DeliverableRow,
+    EvidenceRow,
+    OutputRow,
+    RawRow,
+    ReportRow,
+    SpaceRow,
+    TaskRow,
+)
+from vampd.ledger.hooks import HookRun
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import Night, Summary, nights, summarise
 from vampd.states import FileState, Stage, TaskState
@@ -42,6 +52,8 @@ class _Details:
     deliverables: list[DeliverableRow]
     evidence: list[EvidenceRow]
     reports: list[ReportRow]
+    hooks: list[HookRun]
+    space: SpaceRow
 
 
 @click.command("show")
@@ -67,12 +79,14 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
 def _details(ledger: Reader, night: Night) -> _Details:
     return _Details(
         summary=summarise(ledger, [night])[0],
+        space=details.space(ledger, night),
         tasks=details.tasks(ledger, night),
         raw=details.raw_files(ledger, night),
         outputs=details.outputs(ledger, night),
         deliverables=details.deliverables(ledger, night),
         evidence=details.evidence(ledger, night),
         reports=details.reports(ledger, night),
+        hooks=hooks.runs(ledger, night.id),
     )
 
 
@@ -91,6 +105,11 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
         if us is not None:
             by = f", by {night.closed_by}" if label == "closed" and night.closed_by else ""
             click.echo(f"{label:<12} {time_text(us)}{by}")
+    if found.space.kept is not None:
+        click.echo(paragraph("kept because ", found.space.kept))
+    if found.space.trash_files:
+        lying = f"{count_text(found.space.trash_files, 'file')}, "
+        click.echo(f"in the trash {lying}{size_text(found.space.trash_bytes)}")
     if night.status in advice.TOLD:
         click.echo(paragraph("what         ", advice.what(summary)))
         click.echo(paragraph("safe         ", advice.what_is_safe(summary)))
@@ -100,6 +119,14 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
     _show_deliverables(found.deliverables, screen)
     _show_list(
         "set aside", [f"{row.name} at {row.place}: {row.why}" for row in found.evidence], screen
+    )
+    _show_list(
+        "commands of the site (vampd hooks DATE)",
+        [
+            f"{run.command}: {run.state}{f', {run.error}' if run.error else ''}"
+            for run in found.hooks
+        ],
+        screen,
     )
     _show_list(
         "reports",
@@ -196,6 +223,8 @@ def _as_json(found: _Details) -> dict[str, Any]:
     return {
         **summary_json(found.summary),
         "hold": found.summary.night.hold,
+        "kept": found.space.kept,
+        "trash": {"files": found.space.trash_files, "size_bytes": found.space.trash_bytes},
         "stage_times": [times_json(times) for times in _times(found)],
         "tasks": [_task_json(row) for row in found.tasks],
         "quarantine": _reasons(found.raw, FileState.QUARANTINED),
@@ -208,6 +237,7 @@ def _as_json(found: _Details) -> dict[str, Any]:
             {"place": row.place, "name": row.name, "why": row.why, "at": time_json(row.at_us)}
             for row in found.evidence
         ],
+        "hooks": [run_json(run) for run in found.hooks],
         "reports": [
             {"stage": row.stage, "path": row.path, "text": row.text} for row in found.reports
         ],
