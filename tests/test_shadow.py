@@ -6,18 +6,20 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.daemon_site import DATE, DaemonSite, make_site
+from tests.daemon_site import DATE, DaemonSite, Settings, make_site
 from tests.incumbent import Incumbent
 from tests.support import read_file_stamps, who
 from vampd.config import load
 from vampd.errors import ConfigError, OperatorError
+from vampd.io.lock import StateLock
 from vampd.schedule.shadow import Mirror, refuse_order
 from vampd.sections import Root
 from vampd.simulation.night import SimulatedNight
@@ -208,19 +210,44 @@ def test_pixels_that_differ_are_found(tmp_path: Path) -> None:
     assert report["pixels"]["different"] == count
 
 
-def test_a_shadow_and_the_daemon_run_side_by_side(tmp_path: Path) -> None:
-    site = make_site(tmp_path)
+def test_a_shadow_follows_a_night_that_is_processed_while_it_collects(tmp_path: Path) -> None:
+    """The other pipeline does not wait for the shadow; the raw files are moved under its eyes."""
+    site = make_site(tmp_path, Settings(quiet_seconds=5.0))
     _add_scenes(site)
+    cubes = len(list(site.night().glob("vcam?/*.fits")))
 
-    with site.running("--until-idle") as daemon:
-        done = site.call("run", "--shadow", "--until-idle")
-        assert daemon.wait(timeout=90) == 0, site.log()
+    with site.running("--shadow"):
+        _wait(lambda: _ledger(site, "select count(*) from cube") == [(cubes,)], site)
+        incumbent = Incumbent(night=site.night()).process()
+        _wait(lambda: _ledger(site, "select status from night") == [("held",)], site)
 
-    assert done.returncode == 0, done.stderr
-    assert site.status() == "safe"
-    assert _ledger(site, "select count(*) from output") == [
-        (len(list((site.night() / "vgen2").glob("*.fits.fz"))),)
-    ]
+    assert _ledger(site, "select hold from night") == [(None,)]
+    assert _figures(_report(site))["opposite_short"] == incumbent.done["opposite"]
+
+
+def test_a_shadow_runs_beside_the_daemon_of_the_same_settings(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    _add_scenes(site, ("one-frame",))
+
+    with StateLock.acquire(site.state):
+        daemon = site.call("run", "--until-idle")
+        shadow = site.call("run", "--shadow", "--until-idle")
+
+    assert (daemon.returncode, shadow.returncode) == (1, 0), shadow.stderr
+
+
+def test_to_build_without_a_shadow_is_no_option(tmp_path: Path) -> None:
+    assert make_site(tmp_path).call("run", "--build").returncode == 64
+
+
+def _wait(is_so: Callable[[], bool], site: DaemonSite) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(sqlite3.OperationalError):  # no ledger yet
+            if is_so():
+                return
+        assert time.monotonic() < deadline, site.log()
+        time.sleep(0.1)
 
 
 def test_a_report_without_a_shadow_says_how_to_get_one(tmp_path: Path) -> None:
