@@ -120,3 +120,43 @@ def test_a_night_of_which_all_holds_is_begun_for_the_daemon(site: Site) -> None:
 
 def test_nothing_lies_in_the_trash_of_a_night_that_was_never_touched(site: Site) -> None:
     assert "nothing of it lies in the trash" in site.said("undelete", DATE)
+
+
+def test_show_tells_who_keeps_a_night_and_what_lies_in_the_trash(site: Site) -> None:
+    site.said("keep", DATE, "--why", "a supernova")
+    _put(site, "trashed")
+
+    said, answer = site.said("show", DATE), site.answer("show", DATE)["nights"][0]
+
+    assert "kept because a supernova" in said
+    assert "in the trash 1 file, " in said
+    assert (answer["kept"], answer["trash"]["files"]) == ("a supernova", 1)
+
+
+@pytest.mark.parametrize(("state", "missed"), [("trashed", 0), ("unlinked", 0), ("returned", 1)])
+def test_verify_misses_no_local_copy_that_gave_its_space_back(
+    site: Site, state: str, missed: int
+) -> None:
+    site.execute(
+        "insert into deliverable (night, path, size_bytes, sha256) values (1, 'vgen2/a.txt', 5, ?)",
+        "a" * 64,
+    )
+    _put(site, state)
+
+    answer = site.answer("verify", DATE)
+
+    assert len(answer["nights"][0]["here"]) == missed
+
+
+def _put(site: Site, state: str) -> None:
+    """Let the ledger say that an output went that way."""
+    site.execute(
+        "insert into reclaim (id, run, night, space, final, state, begun_us, begun_passed_us,"
+        " changed_us, changed_by) values (1, 1, 1, 'outputs', 0, 'done', 1, 1, 1, 'vampd')"
+    )
+    site.execute(
+        "insert into trash (reclaim, night, space, path, place, inode, size_bytes, modified_ns,"
+        " state, changed_us, changed_by) values (1, 1, 'outputs', 'vgen2/a.txt', 'x', 1, 5, 1, ?,"
+        " 1, 'vampd')",
+        state,
+    )

@@ -77,10 +77,10 @@ def command(
     config = context.obj.config()
     with reading(config.state_dir) as ledger:
         chosen = [
-            (night, details.deliverables(ledger, night))
+            (night, details.deliverables(ledger, night), details.space(ledger, night).removed)
             for night in dates.resolve(nights(ledger), date, kind)
         ]
-    found = [_verified(config, night, rows, full=full) for night, rows in chosen]
+    found = [_verified(config, night, rows, gone, full=full) for night, rows, gone in chosen]
     if as_json:
         echo_json({"nights": [_as_json(each) for each in found]})
     else:
@@ -90,11 +90,18 @@ def command(
         context.exit(1)
 
 
-def _verified(config: Config, night: Night, rows: list[DeliverableRow], *, full: bool) -> _Verified:
+def _verified(
+    config: Config,
+    night: Night,
+    rows: list[DeliverableRow],
+    removed: frozenset[str],
+    *,
+    full: bool,
+) -> _Verified:
     return _Verified(
         night=night,
         files=len(rows),
-        here=tuple(_here(Path(night.folder), rows)),
+        here=tuple(_here(Path(night.folder), [row for row in rows if row.path not in removed])),
         there=tuple(_there(config, night, rows)),
         frames=tuple(_frames(config, night)) if full else None,
         verified_us=copies.verified_us(rows),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vampd.ledger.numbers import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night
-from vampd.states import FileState, FlcState, OutputState, Stage, TaskState
+from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
 
 #: Where outputs lie, and how their two files' names end.
 OUTPUT_FOLDER = "vgen2"
@@ -232,3 +232,30 @@ def evidence(ledger: Reader, night: Night) -> list[EvidenceRow]:
         EvidenceRow(place=row["place"], name=row["name"], why=row["why"], at_us=row["changed_us"])
         for row in rows
     ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpaceRow:
+    """What became of a night's files on this machine."""
+
+    kept: str | None  #: why an operator wants all of them kept
+    trash_files: int  #: in the trash
+    trash_bytes: int
+    removed: frozenset[str]  #: paths whose files are in the trash, or removed for ever
+
+
+def space(ledger: Reader, night: Night) -> SpaceRow:
+    """Who keeps the night, what lies in the trash, and what gave its space back."""
+    pin = ledger.execute("select why from pin where night = ?", (night.id,)).fetchone()
+    rows = ledger.execute(
+        "select path, state, size_bytes from trash where night = ?"
+        " and state in ('trashed', 'unlinked') and not made_anew",
+        (night.id,),
+    ).fetchall()
+    lying = [row["size_bytes"] for row in rows if row["state"] == TrashState.TRASHED]
+    return SpaceRow(
+        kept=None if pin is None else pin["why"],
+        trash_files=len(lying),
+        trash_bytes=sum(lying),
+        removed=frozenset(row["path"] for row in rows),
+    )
