@@ -1,4 +1,4 @@
-"""How the site's own commands ended is told, by `hooks` and `show`, and by the doctor beforehand."""
+"""How the site's own commands ended is told, and beforehand whether they can be run at all."""
 
 from __future__ import annotations
 
