@@ -31,7 +31,10 @@ from vampd.states import ReclaimState, Space, TrashState
 
 log = logging.getLogger(__name__)
 
-_BATCH = 200  # files: a hold or a `vampd keep` stops a run after so many at the latest
+# Files that go on one decision: a hold or a `vampd keep` stops a run after so many at the latest.
+# What is moved can be moved back; to remove one takes the disk longer, and is for ever.
+_MOVED_AT_ONCE = 1000
+_REMOVED_AT_ONCE = 200
 _HOUR_US = 3_600_000_000
 
 #: Why a run of vampd's own choice began.
@@ -47,7 +50,7 @@ def due(ledger: Ledger, config: Config) -> Any | None:
     4. What was begun goes on, as long as nothing speaks against it.
     """
     passed_us = witness.bear_witness(ledger)
-    unsettled = trash.unsettled(ledger, _BATCH, passed_us)
+    unsettled = trash.unsettled(ledger, _MOVED_AT_ONCE, passed_us)
     if unsettled:
         return move_job(ledger, unsettled, "settle", row=None)
     if config.reclaim.enabled and _is_time(ledger, config, passed_us):
@@ -116,7 +119,8 @@ def _next_step(ledger: Ledger, config: Config, row: Row) -> Any | None:
         row = reclaims.get(ledger, row["id"])
     if row["state"] == ReclaimState.VERIFYING:
         return _verify_job(ledger, config, row, night)
-    going = reclaims.next_files(ledger, row, _BATCH)
+    most = _REMOVED_AT_ONCE if row["final"] else _MOVED_AT_ONCE
+    going = reclaims.next_files(ledger, row, most)
     if not going:
         size = f"{row['files']} files, {gigabytes(row['size_bytes'])} GB"
         reclaims.end(ledger, row["id"], ReclaimState.DONE, size)
