@@ -237,6 +237,16 @@ def odd_things(site: Site) -> None:
     )
 
 
+def a_supplement(site: Site) -> None:
+    night = _safe(site)
+    site.cube(night, "vcam1_05:12:00.000000000", state="arriving")
+    site.execute(
+        "update night set batch = 2, status = 'collecting', cause = '30 min without a change',"
+        " closed_us = null, safe_us = null where id = ?",
+        night,
+    )
+
+
 def at_rest(site: Site) -> None:
     for date, status in (("20251101", "reclaimed"), ("20251102", "empty"), ("20251103", "safe")):
         site.night(date, status)
@@ -259,6 +269,7 @@ SCENES: Mapping[str, Callable[[Site], None]] = {
         held_for_a_changed_file,
         held_for_its_bytes,
         odd_things,
+        a_supplement,
         at_rest,
     )
 }

@@ -146,7 +146,7 @@ def test_cubes_are_counted_by_what_became_of_them(site: Site) -> None:
     assert [said[name] for name in counts] == [2, 1, 1, 3, 2, 1]
     screen = site.said("status")
     assert "archive 20251106: 1 cube quarantined: vampd quarantine 20251106" in screen
-    assert "archive 20251106: 1 cube came after it was closed" in screen
+    assert "archive 20251106: 1 cube held for its supplement: vampd explain 20251106" in screen
 
 
 def test_a_failure_is_told_in_three_lines(site: Site) -> None:

@@ -157,7 +157,7 @@ def _odd(each: Explained) -> Iterator[str]:
         yield f"{cubes} quarantined, and not in what was made: vampd quarantine {each.name}."
     if summary.late:
         cubes = count_text(summary.late, "cube")
-        yield f"{cubes} came after it was closed: vampd show {each.name}."
+        yield f"{cubes} came after it was closed, and become its supplement once it is safe."
     if summary.elsewhere:
         files = count_text(summary.elsewhere, "file")
         yield f"{files} at the far end not moved on yet to where they count as safe."

@@ -336,9 +336,13 @@ def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
     """What stops nothing and somebody should know."""
     sorts: tuple[tuple[Callable[[Summary], int], str, str, str], ...] = (
         (lambda each: each.quarantined, "cube", "quarantined", "vampd quarantine"),
-        (lambda each: each.late, "cube", "came after it was closed", "vampd show"),
+        (lambda each: each.late, "cube", "held for its supplement", "vampd explain"),
         (lambda each: each.elsewhere, "file", "not moved on yet at the far end", "vampd show"),
     )
+    for summary in picture.summaries:
+        if summary.night.batch > 1 and not is_at_rest(summary.night):
+            number = summary.night.batch - 1
+            yield f"{summary.night}: its supplement {number} is under way: cubes that came late"
     both = advice.both_kinds(picture.summaries)
     for count, noun, what, command in sorts:
         found = [summary for summary in picture.summaries if count(summary)]
