@@ -77,8 +77,8 @@ def test_a_processed_night_is_held_and_its_frame_ids_are_used_for_ever(site: Sit
         (_FIRST, count, "void")
     ]
     assert count == len(list((_night(site) / "vgen2").glob("VMPA*.fits.fz")))
-    assert _said(found, "proved", f"{count} of them bear frame IDs, VMPA00425001")
-    assert _said(found, "proved", "vcam1_hlinkbak holds 2 raw cubes and 2 timing files")
+    assert _said(found, "proved", f"{count} of them with frame IDs, VMPA00425001")
+    assert _said(found, "proved", "vcam1_hlinkbak: 2 raw cubes, 2 timing files; 2 of the size")
     assert _said(found, "unproved", "never verified by digest: no table names this night")
 
 
@@ -185,7 +185,7 @@ def test_a_cube_that_was_cut_or_renumbered_is_named(site: Site) -> None:
     assert _said(found, "conflicts", f"{cubes[0].name}: ends within a header, after 0 bytes")
     assert any(cubes[1].name in line and "demand" in line for line in found["conflicts"])
     assert _said(found, "conflicts", "VMPA00429999.fits.fz: its header's FRAMEID is VMPA0042500")
-    assert _said(found, "conflicts", "the manifest lists 1 files that are not there")
+    assert _said(found, "conflicts", "the manifest lists 1 file not there")
     assert (429999,) in _rows(site, "select number from frame_id")
 
 
@@ -217,7 +217,7 @@ def test_numbers_that_only_a_list_names_are_used_too(site: Site) -> None:
     found = _imported(site)
 
     assert found["frame_ids"]["first"] == _FIRST
-    assert _said(found, "unproved", "stand in its lists, and no file bears them")
+    assert _said(found, "unproved", "in its lists that no file bears")
 
 
 def test_a_raw_header_that_was_edited_through_a_hard_link_is_found(site: Site) -> None:
@@ -227,7 +227,7 @@ def test_a_raw_header_that_was_edited_through_a_hard_link_is_found(site: Site) -
 
     found = _imported(site)
 
-    assert _said(found, "unproved", "1 raw headers in vcam1_hlinkbak were edited")
+    assert _said(found, "unproved", "1 raw header in vcam1_hlinkbak edited")
     assert found["frame_ids"]["count"] > 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
 from vampd.watch.legacy import BACKUP_ENDING, Survey
@@ -30,23 +30,22 @@ def judge_legacy(night: Survey, row: StatusRow | None) -> Verdict:
 def _proved(night: Survey) -> Iterator[str]:
     good = [cube for cube in night.cubes if cube.problem is None]
     if good:
-        yield f"{len(good)} compressed cubes have whole headers, and the size that these demand"
+        yield f"{_count(good, 'compressed cube')}: whole headers, and the size that these demand"
     in_headers = [cube for cube in good if cube.frame_id is not None]
     if in_headers:
         numbers = sorted(cube.frame_id for cube in in_headers if cube.frame_id is not None)
         yield (
-            f"{len(in_headers)} of them bear frame IDs, {_frame_id(numbers[0])} to"
+            f"{len(in_headers)} of them with frame IDs, {_frame_id(numbers[0])} to"
             f" {_frame_id(numbers[-1])}, and their headers agree"
         )
     digested = sum(file.sha256 is not None for file in night.files)
     if digested:
-        yield f"SHA-256 of {digested} files in vgen2 is recorded, as they are now"
+        yield f"SHA-256 of {_count(digested, 'file')} in vgen2 is recorded, as it is now"
     for raw in night.raw:
         if raw.cubes:
-            yield (
-                f"{raw.name} holds {raw.cubes} raw cubes and {raw.timings} timing files;"
-                f" {raw.cubes - raw.unreadable} cubes have the size that their headers demand"
-            )
+            found = f"{_count(raw.cubes, 'raw cube')}, {_count(raw.timings, 'timing file')}"
+            whole = raw.cubes - raw.unreadable
+            yield f"{raw.name}: {found}; {whole} of the size that the header demands"
 
 
 def _unproved(night: Survey, row: StatusRow | None) -> Iterator[str]:
@@ -64,10 +63,10 @@ def _unproved_outputs(night: Survey) -> Iterator[str]:
     lone = night.frame_ids.keys() - {file.frame_id for file in night.files}
     if lone:
         first = _frame_id(min(lone))
-        yield f"{len(lone)} frame IDs, {first} first, stand in its lists, and no file bears them"
+        yield f"{_count(lone, 'frame ID')} in its lists that no file bears, {first} first"
     uncompressed = sum(file.path.endswith(".fits") for file in night.files)
     if uncompressed:
-        yield f"{uncompressed} cubes in vgen2 are not compressed: it stopped on the way"
+        yield f"{_count(uncompressed, 'cube')} in vgen2 not compressed: it stopped on the way"
     if night.files and not any(file.sha256 for file in night.files):
         yield "no digest of what lies in vgen2 is on record (`vampd import-legacy --digests`)"
 
@@ -86,9 +85,9 @@ def _unproved_raw(night: Survey) -> Iterator[str]:
         )
     for raw in night.raw:
         if raw.altered:
-            yield f"{raw.altered} raw headers in {raw.name} were edited through hard links"
+            yield f"{_count(raw.altered, 'raw header')} in {raw.name} edited through hard links"
         if raw.unreadable:
-            yield f"{raw.unreadable} raw cubes in {raw.name} are cut or unreadable"
+            yield f"{_count(raw.unreadable, 'raw cube')} in {raw.name} cut or unreadable"
 
 
 def _table_word(row: StatusRow | None) -> str:
@@ -120,7 +119,7 @@ def _conflicts(night: Survey, row: StatusRow | None) -> Iterator[str]:
     if row.processed.done and not row.processed.at:
         yield f"{row.source} says processed, and not when"
     if not row.processed.done and night.cubes:
-        yield f"{row.source} does not say processed, but {len(night.cubes)} cubes lie in vgen2"
+        yield f"{row.source} does not say processed, but vgen2 holds {_count(night.cubes, 'cube')}"
 
 
 def _manifest_conflicts(night: Survey) -> Iterator[str]:
@@ -128,10 +127,15 @@ def _manifest_conflicts(night: Survey) -> Iterator[str]:
     absent, unlisted = sorted(night.listed - there), sorted(there - night.listed)
     if absent and there:
         first = _frame_id(absent[0])
-        yield f"the manifest lists {len(absent)} files that are not there, {first} first"
+        yield f"the manifest lists {_count(absent, 'file')} not there, {first} first"
     if unlisted:
         first = _frame_id(unlisted[0])
-        yield f"the manifest lacks {len(unlisted)} files that are there, {first} first"
+        yield f"the manifest lacks {_count(unlisted, 'file')}, {first} first"
+
+
+def _count(things: int | Sized, noun: str) -> str:
+    count = things if isinstance(things, int) else len(things)
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _frame_id(number: int) -> str:
