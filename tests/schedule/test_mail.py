@@ -114,10 +114,10 @@ class Scene:
             "update task set state = 'done', finished_us = ? where night = ?", [now_us, night["id"]]
         )
 
-    def send(self, *rows: Row, dry_run: bool = False) -> list[str]:
+    def send(self, *rows: Row, dry_run: bool = False, anew: str | None = None) -> list[str]:
         """The operator's word."""
         asked = [{"kind": row["kind"], "date": row["date"]} for row in rows]
-        return self.order("mail", date=None, nights=asked, dry_run=dry_run)
+        return self.order("mail", date=None, nights=asked, anew=anew, dry_run=dry_run)
 
     def ack(self, night: Row, **arguments: Any) -> list[str]:
         named = {"kind": night["kind"], "date": night["date"], "dry_run": False}
@@ -537,6 +537,31 @@ def test_a_night_that_comes_out_otherwise_after_its_mail_is_never_mailed_again(
 
     assert scene.track(night).state is Track.CHANGED
     assert len(scene.contents()) == 1
+
+
+def test_a_doubtful_mail_is_composed_anew_when_the_archive_never_got_it(scene: Scene) -> None:
+    changed, other = scene.night("20251105"), scene.night("20251106")
+    scene.office.contents.append(DROP)
+    scene.send(changed, other)
+    scene.work()
+    scene.ledger.execute(
+        "update deliverable set sha256 = ? where path = 'manifest_VMP_20251105.csv'", ["0" * 64]
+    )
+    scene.clock.pass_seconds(60)
+    scene.work()
+
+    with pytest.raises(OperatorError, match="another manifest of archive 20251105"):
+        scene.send(other)
+    scene.send(other, anew="they told so by telephone")
+    scene.work()
+
+    assert [received.mail["Subject"] for received in scene.office.accepted] == [
+        "VAMPIRES 20251106: 2 files for the archive"
+    ]
+    assert scene.track(other).state is Track.SENT
+    scene.ledger.execute("update deliverable set sha256 = ? where path like 'm%'", ["0" * 64])
+    with pytest.raises(OperatorError, match="the server took its mail"):
+        scene.send(other, anew="once more")
 
 
 def test_a_supplement_has_a_mail_of_its_own(scene: Scene) -> None:

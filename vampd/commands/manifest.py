@@ -11,7 +11,7 @@ import click
 
 from vampd.commands import acting, dates
 from vampd.commands.screen import echo_json, time_json, time_text
-from vampd.errors import OperatorError, RetryableError
+from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock, holder
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
@@ -26,6 +26,8 @@ _LOOK_SECONDS = 0.2
 @dates.date_argument
 @click.option("--print", "preview", is_flag=True, help="Print the mail, and send nothing.")
 @click.option("--send", is_flag=True, help="Mail it to the archive team.")
+@click.option("--anew", is_flag=True, help="The archive never got the last mail: compose another.")
+@click.option("--why", metavar="TEXT", help="Who said so, for the ledger (--anew).")
 @click.option(
     "--wait",
     "wait_seconds",
@@ -45,6 +47,8 @@ def command(
     kind: str | None,
     preview: bool,
     send: bool,
+    anew: bool,
+    why: str | None,
     wait_seconds: float,
     dry_run: bool,
     as_json: bool,
@@ -55,6 +59,9 @@ def command(
     the same files: sent again, it is the very same mail. A night is ready when every file of it
     was verified at the far end.
     """
+    if anew and not (send and why):
+        msg = "--anew needs --send and --why TEXT"
+        raise UsageError(msg)
     config: Config = context.obj.config()
     with reading(config.state_dir) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind or _only_archive(nights(ledger), date))
@@ -64,7 +71,8 @@ def command(
             for track in batch_tracks(ledger, configured=config.mail.is_configured, night=night.id)
         ]
     if send:
-        _send(config, chosen, wait_seconds, dry_run=dry_run, as_json=as_json)
+        reason = why if anew else None
+        _send(config, chosen, reason, wait_seconds, dry_run=dry_run, as_json=as_json)
     elif as_json:
         echo_json({"nights": [track_json(night, track) for night, track in found]})
     else:
@@ -148,6 +156,7 @@ def _output(config: Config, listed: Sequence[tuple[Night, MailTrack]], *, previe
 def _send(
     config: Config,
     chosen: Sequence[Night],
+    anew: str | None,
     wait_seconds: float,
     *,
     dry_run: bool,
@@ -157,9 +166,8 @@ def _send(
     from vampd.schedule import control
 
     asked = [{"kind": night.kind.value, "date": night.date} for night in chosen]
-    answer = control.act(
-        config, "mail", {"date": None, "nights": asked, "dry_run": dry_run}, actor=acting.actor()
-    )
+    arguments = {"date": None, "nights": asked, "anew": anew, "dry_run": dry_run}
+    answer = control.act(config, "mail", arguments, actor=acting.actor())
     if not as_json:
         for line in answer["lines"]:
             click.echo(line)

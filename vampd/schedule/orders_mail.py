@@ -30,53 +30,77 @@ def _send(desk: Desk, arguments: Mapping[str, Any]) -> Answer:
         for night in [nights.find_night(desk.ledger, each["kind"], each["date"])]
         for track in mails.batch_tracks(desk.ledger.connection, configured=True, night=night["id"])
     ]
-    wrong = [_refusal(night, track) for night, track in asked]
+    anew = arguments.get("anew")
+    wrong = [_refusal(desk, night, track, anew=bool(anew)) for night, track in asked]
     refusals = [text for text in wrong if text]
     if refusals and len(arguments["nights"]) == 1:
         raise OperatorError("; ".join(refusals))
     lines = [
-        text or _intention(night, track) for (night, track), text in zip(asked, wrong, strict=True)
+        text or _intention(night, track, anew=bool(anew))
+        for (night, track), text in zip(asked, wrong, strict=True)
     ]
     chosen = [track for (_, track), text in zip(asked, wrong, strict=True) if not text]
     chosen = [track for track in chosen if track.state not in _DONE]
     if not arguments["dry_run"]:
         with desk.ledger.transaction():
-            _carry_out(desk, chosen)
+            _carry_out(desk, chosen, anew)
     return Answer(lines=lines, changed=bool(chosen))
 
 
-def _carry_out(desk: Desk, chosen: Sequence[MailTrack]) -> None:
+def _carry_out(desk: Desk, chosen: Sequence[MailTrack], anew: str | None) -> None:
+    """*anew*: why the archive certainly has nothing of what was in doubt."""
     ledger, config = desk.ledger, desk.config.mail
     fresh = [track for track in chosen if track.state is Track.READY]
     for number in sorted({track.mail for track in chosen if track.mail is not None}):
         track = next(track for track in chosen if track.mail == number)
         if track.state is Track.SENDING:
             mail_moves.hasten(ledger, number)
-        elif track.was_mailed:
+        elif track.was_mailed and not anew:
             mail_moves.try_again(ledger, number, [*config.recipients, *config.copies], _WHY)
         else:
-            mail_moves.withdraw(ledger, number, f"{_WHY}: it never left, and is composed anew")
+            mail_moves.withdraw(ledger, number, anew or f"{_WHY}: it never left")
             fresh += [other for other in chosen if other.mail == number]
     for group in batches_of_mails(fresh, config):
         mail_moves.want(ledger, group, _WHY)
 
 
-def _refusal(night: Row, track: MailTrack) -> str:
+def _refusal(desk: Desk, night: Row, track: MailTrack, *, anew: bool) -> str:
     """Why no mail can be sent about a batch; '' when one can, or need not."""
-    name = _name(night, track)
-    if track.state is Track.CHANGED:
+    name, date = _name(night, track), night["date"]
+    if track.state is Track.SENDING and anew:
+        return f"{name}: its mail is being sent: hold your word until that has failed"
+    if track.state not in {Track.NOT_YET, Track.FAILED, Track.CHANGED}:
+        return ""
+    if anew and track.accepted:
+        return f"{name}: the server took its mail: the archive has it"
+    changed = track.was_mailed and not anew and _changed_part(desk, track)
+    if track.state is Track.CHANGED and (not anew or track.mail is None):
+        changed = name
+    if changed:
         return (
-            f"{name}: the archive was told another manifest than the present one, and vampd"
-            f" never sends a second: write to them, then `vampd ack {night['date']} --force --why`"
+            f"{name}: the archive was told, or may have been, another manifest of {changed} than"
+            " the present one, and vampd never sends a second mail. Ask them: if they have it,"
+            f" vampd ack {date} (--force); if nothing ever came, --send --anew --why TEXT"
         )
-    if track.state in {Track.NOT_YET, Track.FAILED} and not track.is_verified:
+    if not track.is_verified:
         return f"{name} is {night['status']}: not every file of it is verified at the far end yet"
-    if track.state in {Track.NOT_YET, Track.FAILED} and track.hold:
-        return f"{name} is held: {track.hold}"
+    return f"{name} is held: {track.hold}" if track.hold else ""
+
+
+def _changed_part(desk: Desk, track: MailTrack) -> str:
+    """The first night of a batch's mail of which the manifest is another one now, or none."""
+    assert track.mail is not None
+    for part in mail_moves.parts_of(desk.ledger, track.mail):
+        listed = desk.ledger.value(
+            "select sha256 from deliverable where night = ? and path = ?",
+            [part["id"], part["manifest"]],
+        )
+        if listed != part["manifest_sha256"]:
+            return nights.label(part)
     return ""
 
 
-def _intention(night: Row, track: MailTrack) -> str:
+def _intention(night: Row, track: MailTrack, *, anew: bool) -> str:
     name = _name(night, track)
     if track.state is Track.NONE:
         return f"{name}: no mail belongs to it"
@@ -86,7 +110,7 @@ def _intention(night: Row, track: MailTrack) -> str:
         return f"{name}: its mail was sent: {track.message_id}"
     if track.state is Track.SENDING:
         return f"{name}: its mail is being sent; it is tried again now"
-    if track.was_mailed:
+    if track.was_mailed and not anew:
         return f"{name}: the same mail is sent again, to those who do not have it"
     return f"{name}: its manifest is mailed"
 
