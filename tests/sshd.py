@@ -130,6 +130,7 @@ def _write_config(folder: Path, host: str, port: int, path: str | None) -> None:
         f"  UserKnownHostsFile {folder}/known_hosts\n"
         "  GlobalKnownHostsFile /dev/null\n"
         "  StrictHostKeyChecking yes\n"
+        "  KexAlgorithms curve25519-sha256\n"  # half the time of the default's
     )
 
 
