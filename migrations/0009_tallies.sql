@@ -90,6 +90,7 @@ create index task_verified on task (finished_us) where stage = 'verify' and stat
 -- The past is asked for by time; and a unit of work or an output that was forgotten must be told
 -- by name, though its row is gone.
 create index event_at on event (at_us);
+create index event_of_nights_moves on event (night, id) where subject = 'night';
 alter table event add column about text; -- of a task: its stage and unit; of an output: its name
 
 drop trigger output_new;
