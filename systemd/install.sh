@@ -187,8 +187,8 @@ put_settings() {
     fi
 }
 
-# Everything of release $1 that lies outside of it.
-put_files() {
+# What release $1 needs before it can be asked anything: user, folders, settings.
+put_account() {
     find_shipped "$1"
     put "$shipped/vampd.sysusers" 644 "$sysusers"
     put "$shipped/vampd.tmpfiles" 644 "$tmpfiles"
@@ -197,6 +197,9 @@ put_files() {
         run systemd-tmpfiles --create "$tmpfiles"
     fi
     put_settings
+}
+
+put_pages() {
     for page in $pages; do put_page "$1" "$page"; done
     put_completion "$1" bash "$bash_file"
     put_completion "$1" zsh "$zsh_file"
@@ -204,6 +207,7 @@ put_files() {
 }
 
 put_units() {
+    find_shipped "$1"
     units_changed=
     for each in "$shipped"/vampd*.service "$shipped"/vampd*.timer; do
         [ ! -f "$each" ] || put "$each" 644 "${unit%/*}/${each##*/}"
@@ -231,12 +235,13 @@ suits() {
 # Let release $1 be the one in use, and a running service go on with it.
 switch_to() {
     before=$(in_use)
+    older=$(readlink "$root$prefix/previous" 2>/dev/null || true)
     was_active=
     ! is_active || was_active=yes
     [ -z "$was_active" ] || run systemctl stop vampd
     link_to "$1" current || return 1
     [ -z "$before" ] || link_to "$before" previous
-    put_units
+    put_units "$1"
     [ "$(readlink "$root/usr/local/bin/vampd" 2>/dev/null)" = "$prefix/current/bin/vampd" ] || {
         run mkdir -p "$root/usr/local/bin"
         run ln -sfn "$prefix/current/bin/vampd" "$root/usr/local/bin/vampd"
@@ -259,16 +264,17 @@ do_install() {
     know_source
     choose_release
     make_release
-    put_files "$release"
+    put_account "$release"
     before=$(in_use)
     if [ "$before" = "$release" ]; then
-        put_units
+        put_units "$release"
     elif [ -z "$before" ] || [ -n "$dry" ] || suits "$release"; then
         switch_to "$release" || { undo; give_up "vampd $release did not start: journalctl -u vampd"; }
         [ -n "$dry" ] || remove_older
     else
         give_up "the settings or the ledger do not suit vampd $release; $before stays in use"
     fi
+    put_pages "$release"
     [ -n "$dry" ] || tell_next
 }
 
@@ -278,6 +284,9 @@ undo() {
     echo "install.sh: going back to vampd $before" >&2
     was_active=yes
     go_back_to "$before"
+    # What does not start is nothing to go back to.
+    rm -f "$root$prefix/previous"
+    [ -z "$older" ] || link_to "$older" previous
 }
 
 # The old version refuses a ledger that the newer one has migrated: then that is undone too.
@@ -292,8 +301,9 @@ go_back_to() {
     newer=$(in_use)
     link_to "$1" current
     link_to "$newer" previous
-    put_files "$1"
-    put_units
+    put_account "$1"
+    put_units "$1"
+    put_pages "$1"
     [ -z "$was_active" ] || run systemctl start vampd
 }
 
@@ -313,7 +323,8 @@ tell_next() {
 Next: the settings, $settings; then, as the service's user, whether all is there; then start it:
   vampd config check
   setpriv --reuid vampd --regid vampd --clear-groups vampd doctor
-  systemctl enable --now vampd vampd-watchdog.timer
+  systemctl enable --now vampd
+With alerts.recipients set, also: systemctl enable --now vampd-watchdog.timer
 END
 }
 

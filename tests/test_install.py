@@ -104,6 +104,9 @@ def test_an_installed_vampd_has_all_its_files(machine: Machine) -> None:
     assert machine.at(program).exists()
     assert str(machine.at("/usr/local/bin/vampd").readlink()) == program
     for path in (
+        f"/opt/vampd/{__version__}/share/man/man1/vampd.1",  # in the wheel itself
+        "/etc/systemd/system/vampd-watchdog.service",
+        "/etc/systemd/system/vampd-watchdog.timer",
         "/usr/lib/sysusers.d/vampd.conf",
         "/usr/lib/tmpfiles.d/vampd.conf",
         "/usr/local/share/man/man1/vampd.1",
