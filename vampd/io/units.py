@@ -59,6 +59,15 @@ def read_units(path: Path) -> tuple[Unit, ...]:
     return tuple(units)
 
 
+def read_start(path: Path, most_bytes: int) -> bytes:
+    """The first *most_bytes* of a file, all of it where it is smaller. OSError: it cannot be read.
+
+    A pipe under its name is not waited for, and a symbolic link is not followed.
+    """
+    with open(os.open(path, _OPEN_FILE), "rb") as file:  # noqa: PTH123 - a descriptor
+        return file.read(most_bytes) or b""
+
+
 def _read_unit(descriptor: int, offset: int, path: Path) -> Unit:
     cards, data_offset = _cards(descriptor, offset, path)
     return Unit(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vampd.errors import InputError
 from vampd.io.publish import digest_file
-from vampd.io.units import Unit, read_units
+from vampd.io.units import Unit, read_start, read_units
 from vampd.science.cards import parse_card
 from vampd.watch.naming import CAMERA_FOLDERS, Role, classify, night_date
 
@@ -261,8 +261,7 @@ def _named_in_texts(folder: Path, problems: list[str]) -> Iterator[tuple[str, se
     places += [name for name in manifests if OUTPUT_FOLDER in folders or name in aside]
     for place in places:
         try:
-            with (folder / place).open("rb") as file:
-                text = file.read(_MAX_TEXT_BYTES).decode("ascii", "replace")
+            text = read_start(folder / place, _MAX_TEXT_BYTES).decode("ascii", "replace")
         except FileNotFoundError:
             continue
         except OSError as error:

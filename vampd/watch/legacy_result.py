@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError
-from vampd.io.units import read_units
+from vampd.io.units import read_start, read_units
 from vampd.records import CardValue
 from vampd.science.cards import parse_card
 from vampd.science.comparison import LABEL_A, LABEL_B, LABEL_DUBIOUS, NO_LABEL, Frames
@@ -26,6 +26,7 @@ _NAME = re.compile(
 _CAMERA = re.compile(r"\.cam([12])\b")
 _LABELS = {"A": LABEL_A, "B": LABEL_B, "D": LABEL_DUBIOUS}
 _MAX_TIMING_BYTES = 64 * 1024 * 1024
+_MAX_NAMES_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +82,7 @@ def read_result(night: Path) -> LegacyResult:
 def _names_before(folder: Path) -> dict[str, str]:
     """Old names by new ones, without ending."""
     try:
-        text = (folder / NAME_CHANGES).read_text("ascii", "replace")
+        text = read_start(folder / NAME_CHANGES, _MAX_NAMES_BYTES).decode("ascii", "replace")
     except OSError:
         return {}
     pairs = (line.split("\t") for line in text.splitlines())
@@ -95,8 +96,7 @@ def _names_before(folder: Path) -> dict[str, str]:
 def _read_cube(night: Path, path: Path, name: str) -> tuple[LegacyCube, NDArray[np.int64]]:
     cards, problem = _cards(path)
     timing_path = path.with_name(path.name.partition(".fits")[0] + ".txt")
-    with timing_path.open("rb") as file:
-        timing = parse_timing(file.read(_MAX_TIMING_BYTES))
+    timing = parse_timing(read_start(timing_path, _MAX_TIMING_BYTES))
     named = _NAME.fullmatch(name)
     camera = _camera(name, named, cards)
     if camera is None:
