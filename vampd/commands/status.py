@@ -9,7 +9,6 @@ import click
 from vampd.commands import dates
 from vampd.commands.moments import parse_moment
 from vampd.commands.screen import Screen, echo_json
-from vampd.commands.status_json import picture_json
 from vampd.commands.status_picture import Picture, Wish, take
 from vampd.commands.status_screen import lines
 from vampd.errors import UsageError
@@ -63,6 +62,9 @@ def command(
     if watch:
         _watch(look, plain=as_json or moment is not None)
     elif as_json:
+        # Late: people ask more often, and are in a hurry.
+        from vampd.commands.status_json import picture_json
+
         echo_json(picture_json(look()))
     else:
         for line in lines(look(), Screen.of_stdout()):
