@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.commands.ledgers import NOW_US, Site
+from tests.frame_id_counter import Counter
+from tests.gen2_server import observatory
 from tests.post_office import PASSWORD, USER, post_office
 from tests.support import digests_of_tree
 from vampd.cli import group
@@ -169,3 +171,22 @@ def test_a_test_mail_goes_to_the_operators_and_its_answer_is_told(site: Site) ->
     assert "test mail to a@example.org: taken (250 OK)" in result.output
     assert "test mail to b@example.org: 550 who?" in result.output
     assert result.exit_code == 1
+
+
+def test_who_deals_frame_ids_is_looked_for_and_asked_nothing(site: Site, tmp_path: Path) -> None:
+    text = site.config.read_text(encoding="utf-8")
+    program = "first = 425189\nissuer = 'command'\ncommand = ['/no/such', '{count}']"
+    site.config.write_text(text.replace("first = 425189", program), encoding="utf-8")
+    without = findings(site)
+    counter = Counter(following=1)
+    with observatory(tmp_path / "frames_VMPA.txt", counter) as gen2:
+        service = f"issuer = 'gen2'\ngen2_name_service = '{gen2.name_service}'"
+        site.config.write_text(text.replace("first = 425189", service), encoding="utf-8")
+        found = findings(site)
+        gen2.registered = False
+        missing = findings(site)
+
+    assert has(without["bad"], "/no/such, which deals frame IDs, cannot be run")
+    assert has(found["ok"], "frame IDs are dealt by Gen2: frames at 127.0.0.1:")
+    assert has(missing["bad"], "knows no service frames")
+    assert counter.questions == 0

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from vampd.io.gen2 import endpoint, lies_in_private_folder
+from tests.frame_id_counter import Counter
+from tests.gen2_server import observatory
+from vampd.errors import OperatorError, RetryableError
+from vampd.io.gen2 import endpoint, find_service, lies_in_private_folder
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,22 @@ def test_a_service_is_called_where_it_speaks_plain_xml_rpc(
     row: dict[str, Any], found: tuple[str, int] | None
 ) -> None:
     assert endpoint(row) == found
+
+
+@pytest.mark.parametrize(("route", "name"), [("frames", "frames"), ("instrument", "VAMPIRES")])
+def test_a_service_is_found_without_a_question(tmp_path: Path, route: str, name: str) -> None:
+    counter = Counter(following=1)
+    with observatory(tmp_path / "frames_VMPA.txt", counter) as gen2:
+        found = find_service(route, gen2.name_service, seconds=10)
+        gen2.refuse()
+        with pytest.raises(RetryableError, match=f"service {name} of Gen2 cannot be reached"):
+            find_service(route, gen2.name_service, seconds=10)
+        gen2.protocol = "socket"
+        with pytest.raises(OperatorError, match="does not speak plain XML-RPC"):
+            find_service(route, gen2.name_service, seconds=10)
+
+    assert found.startswith(f"{name} at 127.0.0.1:")
+    assert counter.questions == 0
 
 
 _OWN_TMP = (

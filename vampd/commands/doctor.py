@@ -31,6 +31,7 @@ from vampd.ledger.connection import ledger_path, pending_migrations
 from vampd.ledger.reading import has_ledger, reading
 from vampd.ledger.summaries import last_daemon, root_markers
 from vampd.sections import Config
+from vampd.states import Kind
 
 _PROGRAMS = ("rsync", "ssh", "funpack", "sha256sum", "setpriv")
 
@@ -263,6 +264,31 @@ def _space(folder: Path, least_bytes: float) -> Finding:
     return _ok(text)
 
 
+def _issuer(config: Config) -> Iterator[Finding]:
+    """Whether somebody is there who deals frame IDs; none is asked for."""
+    settings = config.frame_ids
+    if config.root_of(Kind.ARCHIVE) is None or settings.issuer == "local":
+        return
+    if settings.issuer == "command":
+        path = shutil.which(settings.command[0])
+        if path is None:
+            advice = f"correct frame_ids.command: {list(settings.command)}"
+            yield _bad(f"{settings.command[0]}, which deals frame IDs, cannot be run", advice)
+        else:
+            yield _ok(f"frame IDs are dealt by {path}")
+        return
+    from vampd.io.gen2 import find_service
+
+    try:
+        found = find_service(
+            settings.gen2_route, str(settings.gen2_name_service), seconds=settings.deadline_seconds
+        )
+    except VampdError as error:
+        yield _bad(str(error), "correct frame_ids.gen2_name_service, or wait for Gen2")
+    else:
+        yield _ok(f"frame IDs are dealt by Gen2: {found}")
+
+
 def _far_side(config: Config) -> Iterator[Finding]:
     for root in config.roots:
         delivery = config.delivery.of(root.kind)
@@ -352,7 +378,7 @@ def _hooks(config: Config) -> Iterator[Finding]:
             yield _ok(f"hooks.after_safe: {words[0]}")
 
 
-_CHECKS = (_clock, _state_directory, _ledger, _roots, _far_side, _mail, _hooks)
+_CHECKS = (_clock, _state_directory, _ledger, _roots, _issuer, _far_side, _mail, _hooks)
 
 
 def _ok(what: str) -> Finding:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from vampd.errors import OperatorError, RetryableError
 from vampd.io.frame_id_program import NOTHING_AT_ALL, NOTHING_YET
 
 _UNCLEAR = 70  # EX_SOFTWARE of sysexits.h; any status that is not spoken of will do
@@ -164,6 +165,25 @@ ROUTES: dict[str, Callable[[Question], list[str]]] = {
     "frames": ask_frames,
     "instrument": ask_instrument,
 }
+
+
+def find_service(route: str, name_service: str, *, seconds: float) -> str:
+    """Where the service that *route* asks listens; a connection is made, and nothing asked of it.
+
+    RetryableError: it cannot be reached now. OperatorError: it cannot be spoken to at all.
+    """
+    name = "frames" if route == "frames" else _INSTRUMENT
+    host, _, port = name_service.rpartition(":")
+    question = Question(
+        host=host, port=int(port), count=0, deadline=time.monotonic() + seconds, file=Path("/")
+    )
+    try:
+        connection = _connect_to(name, question)
+    except _Failure as failure:
+        kind = RetryableError if failure.status == NOTHING_YET else OperatorError
+        raise kind(str(failure)) from failure
+    connection.close()
+    return f"{name} at {connection.host}:{connection.port}"
 
 
 def lies_in_private_folder(file: Path, mounts: str) -> bool:
