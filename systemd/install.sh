@@ -83,7 +83,7 @@ look_for_packages() {
     [ -n "$python" ] && "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="python3-venv"
     [ -n "$python" ] && "$python" -c 'import os, sysconfig, sys
 sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || missing="$missing python3-dev"
-    for pair in gcc:gcc pkg-config:pkg-config rsync:rsync ssh:openssh-client funpack:libcfitsio-bin; do
+    for pair in systemctl:systemd gcc:gcc pkg-config:pkg-config rsync:rsync ssh:openssh-client funpack:libcfitsio-bin; do
         command -v "${pair%:*}" >/dev/null || missing="$missing ${pair#*:}"
     done
     pkg-config --exists libsystemd 2>/dev/null || missing="$missing libsystemd-dev"
