@@ -232,6 +232,14 @@ def test_memory_does_not_grow_with_the_cube(night: Path) -> None:
     assert int(done.stdout) < _MOST_KIB
 
 
+def test_a_proof_is_of_the_sidecar_that_is_meant(night: Path) -> None:
+    path = make_small(night)
+    job = {"night": str(night), "sidecar": str(path.relative_to(night)), "sha256": "0" * 64}
+
+    with pytest.raises(IntegrityError, match=path.name):
+        rebuild.prove({**job, "files": {}, "outputs": {}})
+
+
 def test_a_proof_needs_the_recorded_digests_of_the_outputs(night: Path) -> None:
     path = make_small(night)
     with closing(Sidecar(path)) as opened:
