@@ -1,4 +1,4 @@
-"""The watchdog under a real systemd, in its sandbox, as the daemon's user: it mails a silence once."""
+"""The watchdog under a real systemd: sandboxed, as the daemon's user, it mails a silence once."""
 
 from __future__ import annotations
 
