@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -26,8 +29,9 @@ def site(tmp_path: Path) -> Site:
     return site
 
 
-def on_a_terminal(site: Site, **environment: str) -> str:
+def on_a_terminal(site: Site, columns: int = 80, **environment: str) -> str:
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     command = [sys.executable, "-m", "vampd", "--config", str(site.config), "status"]
     variables = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TERM": "xterm"}
     with subprocess.Popen(command, stdout=theirs, env=variables | environment):
@@ -62,6 +66,24 @@ def test_a_terminal_without_unicode_gets_words(site: Site) -> None:
 
     assert said.isascii()
     assert "done" in said
+
+
+def test_a_wide_terminal_is_used_and_a_pipe_is_as_wide_as_columns_says(site: Site) -> None:
+    wide, narrow = on_a_terminal(site, columns=120), on_a_terminal(site, columns=80)
+    command = [sys.executable, "-m", "vampd", "--config", str(site.config), "status"]
+    piped = {
+        columns: subprocess.run(
+            command,
+            env=os.environ | {"COLUMNS": columns},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for columns in ("80", "120")
+    }
+
+    assert ["raw  what" in said for said in (wide, narrow)] == [True, False]
+    assert ["raw  what" in piped[columns] for columns in ("80", "120")] == [False, True]
 
 
 def test_times_name_their_zones_and_utc_comes_first() -> None:
