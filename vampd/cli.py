@@ -36,6 +36,8 @@ COMMANDS: Mapping[str, str] = {
     "log": "What happened, when, by whom, and why.",
     "explain": "Why a night is where it is, and what to type.",
     "trace": "Follow a frame from an output to its raw file, and back.",
+    "page": "The nights in a browser.",
+    "report": "A night as one HTML file.",
     "watch": "Watch cubes arrive, live.",
     "summary": "What a night came to, minute by minute.",
     "files": "The files of a night.",

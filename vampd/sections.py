@@ -350,6 +350,15 @@ class Hooks:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Where `vampd page` listens, and by which other names it may be asked for."""
+
+    listen: str = field(default="127.0.0.1:8765", metadata=by(_host_and_port))
+    hosts: tuple[str, ...] = field(default=(), metadata=words())
+    silent_seconds: float = field(default=60.0, metadata=number(above=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Control:
     """Where the commands reach the running daemon."""
 
@@ -378,6 +387,7 @@ class Config:
     alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
     reclaim: Reclaim = field(default=Reclaim(), metadata=table(Reclaim))
     hooks: Hooks = field(default=Hooks(), metadata=table(Hooks))
+    page: Page = field(default=Page(), metadata=table(Page))
     control: Control = field(default=Control(), metadata=table(Control))
 
     @property

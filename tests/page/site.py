@@ -1,0 +1,84 @@
+"""A served page beside a small observatory, for tests."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.daemon_site import DaemonSite
+
+_START_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One answer of the page's server."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        return self.content.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """A page that is served, and the site that it shows."""
+
+    site: DaemonSite
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=named)
+        answer = connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        content = answer.read()
+        connection.close()
+        return Answer(status=answer.status, headers=found, content=content)
+
+
+@contextmanager
+def serving(site: DaemonSite) -> Iterator[Page]:
+    """The page of *site*, served by the real command until the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        site.words("page", "--listen", f"127.0.0.1:{port}"), stderr=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _listens(port):
+            assert server.poll() is None, "the page's server ended"
+            assert time.monotonic() < deadline, "the page's server does not listen"
+            time.sleep(0.05)
+        yield Page(site=site, port=port)
+    finally:
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""One night, gathered for its page, its report, and programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from vampd.commands import log, stage_times
+from vampd.commands.explain import explained, text_of
+from vampd.commands.screen import time_json
+from vampd.commands.status_json import summary_json
+from vampd.ledger import details, qualities
+from vampd.ledger.history import events
+from vampd.ledger.reading import Reader
+from vampd.ledger.summaries import Night, nights
+from vampd.states import FileState
+
+_MOST_EVENTS = 2000
+_HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})
+
+
+def night_context(ledger: Reader, night: Night, *, now_us: int) -> dict[str, Any]:
+    """Everything that the page of *night* shows; `json` holds what programs are told."""
+    every = nights(ledger)
+    why = explained(ledger, night, every, daemon_runs=True, now_us=now_us)
+    summary = why.summary
+    tasks = details.tasks(ledger, night)
+    times = list(stage_times.stage_times(night.kind, summary.batches, tasks))
+    raw = [row for row in details.raw_files(ledger, night) if row.state not in _HIDDEN]
+    outputs = details.outputs(ledger, night)
+    deliverables = details.deliverables(ledger, night)
+    slices = qualities.slices(ledger, night)
+    happened = events(ledger, nights=[night], newest=_MOST_EVENTS)
+    twins = sum(other.date == night.date for other in every) > 1
+    return {
+        "night": night,
+        "now_us": now_us,
+        "summary": summary,
+        "explanation": text_of(why, now_us=now_us),
+        "command": why.cause.command,
+        "stages": [(each, stage_times.facts(each, now_us=now_us)) for each in times],
+        "errors": [row for row in tasks if row.error],
+        "raw": raw,
+        "bad": [row for row in raw if row.state in {FileState.QUARANTINED, FileState.LATE}],
+        "outputs": outputs,
+        "verdicts": Counter(row.verdict or "not yet known" for row in deliverables),
+        "reports": details.reports(ledger, night),
+        "slices": slices,
+        "quality": qualities.kept(ledger, night),
+        "findings": qualities.findings(ledger, night),
+        "events": [
+            (told.event.at_us, log.sentence(told, why=told.last.why))
+            for told in log.together(happened)
+        ],
+        "json": {
+            **summary_json(summary, both_kinds=twins),
+            "explanation": text_of(why, now_us=now_us),
+            "stages_in_time": [stage_times.times_json(each) for each in times],
+            "quality": [asdict(each) for each in qualities.kept(ledger, night)],
+            "outside_limits": qualities.findings(ledger, night),
+            "now": time_json(now_us),
+        },
+    }

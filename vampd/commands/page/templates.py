@@ -1,0 +1,36 @@
+"""Templates: every value is escaped, whatever a header says."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from vampd.commands.screen import duration_text, size_text, time_text
+
+
+def render(name: str, context: Mapping[str, Any]) -> str:
+    """The template *name* with the values of *context*; one that is missing is an error."""
+    return _environment().get_template(name).render(context)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "size": size_text,
+        "time": time_text,
+        "duration": duration_text,
+        "base64": lambda content: base64.b64encode(content).decode("ascii"),
+    }
+    return environment

@@ -1,0 +1,42 @@
+"""`vampd report DATE`: a night as one HTML file that opens without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vampd.commands import dates
+from vampd.errors import OperatorError, UsageError
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import nights
+
+
+@click.command("report")
+@dates.date_argument
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    help="The file; else vampd_KIND_YYYYMMDD.html here. In place of an older one.",
+)
+@click.pass_context
+def command(context: click.Context, *, date: str, kind: str | None, target: Path | None) -> None:
+    """Write a night's page into one file: stages, files, plots, quality, log."""
+    try:
+        from vampd.commands.page.views import report
+    except ImportError as error:
+        msg = f"reports need {error.name}: pip install 'vampd[web]'"
+        raise OperatorError(msg) from error
+    config = context.obj.config()
+    with reading(config.state_dir) as ledger:
+        chosen = dates.resolve(nights(ledger), date, kind)
+        if target is not None and len(chosen) > 1:
+            msg = f"{date} is {len(chosen)} nights, and --to names one file"
+            raise UsageError(msg)
+        for night in chosen:
+            path = target or Path(f"vampd_{night.kind}_{night.date}.html")
+            scratch = path.with_name(f".{path.name}.scratch")
+            scratch.write_text(report(config, ledger, night), encoding="utf-8")
+            scratch.replace(path)
+            click.echo(f"wrote {path}")
