@@ -16,7 +16,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.daemon_site import DaemonSite, add_night, make_site, products, raw_digests
+from tests.daemon_site import (
+    DaemonSite,
+    add_night,
+    give_times,
+    make_site,
+    products,
+    raw_digests,
+    sidecar,
+)
 
 _LONGEST_LIFE_SECONDS = 3.0
 _KILLS_A_NIGHT = 8
@@ -50,7 +58,7 @@ def main(nights: int) -> int:
 
 def _differing(site: DaemonSite, calm: DaemonSite) -> list[str]:
     """Names of files that are not the same on both sides, raw or made."""
-    here, there = products(site) | raw_digests(site), products(calm) | raw_digests(calm)
+    here, there = (products(one) | raw_digests(one) | sidecar(one) for one in (site, calm))
     names = sorted(here.keys() | there.keys())
     return [name for name in names if here.get(name) != there.get(name)]
 
@@ -58,6 +66,7 @@ def _differing(site: DaemonSite, calm: DaemonSite) -> list[str]:
 def _site(folder: Path) -> DaemonSite:
     site = make_site(folder)
     add_night(site)
+    give_times(site.night())
     return site
 
 

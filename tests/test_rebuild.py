@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import lzma
-import os
 import shutil
 import subprocess
 import tarfile
@@ -23,6 +22,7 @@ from tests.daemon_site import (
     DaemonSite,
     Settings,
     add_night,
+    give_times,
     make_site,
     raw_digests,
 )
@@ -66,16 +66,9 @@ def _times_ns(night: Path) -> dict[str, int]:
     return {str(path.relative_to(night)): path.stat().st_mtime_ns for path in paths}
 
 
-def _give_times(night: Path) -> None:
-    """Times that are the same wherever the night is written, to the nanosecond."""
-    for number, path in enumerate(sorted(night.glob("vcam*/*"))):
-        time_ns = 1_762_405_800_123_456_789 + number * 1_000_000_007
-        os.utime(path, ns=(time_ns, time_ns))
-
-
 def _faulty_night(site: DaemonSite) -> None:
     SimulatedNight(_SCENES, date=DATE).write(site.root())
-    _give_times(site.night())
+    give_times(site.night())
 
 
 def _carried(site: DaemonSite) -> Carried:
