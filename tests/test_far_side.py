@@ -25,6 +25,7 @@ def test_a_night_goes_through_the_restricted_key_and_a_rotten_copy_is_mended(
         site = make_site(tmp_path / "site", settings)
         through_the_helper(site)
         sshd.force(f"{HELPER} {tmp_path}/site/far")
+        assert "has its programs, vampd-remote answers" in site.call("doctor").stdout
         add_night(site)
 
         site.run()
