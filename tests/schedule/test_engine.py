@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -14,10 +15,15 @@ from tests.raw_cubes import write_raw_cube
 from tests.schedule import bodies
 from tests.schedule.made import FakeClock, opened, settings
 from tests.support import digests_of_tree
+from vampd.commands import causes
 from vampd.ledger import files, nights, numbers, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.reading import reading
+from vampd.ledger.summaries import nights as all_nights
+from vampd.ledger.summaries import summarise
 from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Body, Workers
+from vampd.sections import Disk
 from vampd.states import FileState, Kind, NightStatus, TaskState
 from vampd.watch import inspect
 from vampd.watch.rounds import Rounds
@@ -128,3 +134,17 @@ def test_a_shortage_on_this_machine_condemns_no_file_and_is_waited_for(
 
     assert FileState.QUARANTINED not in during
     assert set(scene.states().values()) == {FileState.WHOLE}
+
+
+def test_a_night_that_waits_for_room_is_explained_and_a_retry_is_not_advised(scene: Scene) -> None:
+    scene.engine.config = replace(scene.engine.config, disk=Disk(keep_free_gb=1e9))
+
+    for _ in range(3):
+        scene.go_round()
+
+    with reading(scene.folder / "state") as ledger:
+        (summary,) = summarise(ledger, all_nights(ledger))
+    cause = causes.cause(summary, both_kinds=False)
+    assert cause.rule == "disk low"
+    assert "make room" in cause.next_step
+    assert "vampd retry" not in cause.next_step
