@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,22 @@ def test_an_error_of_a_chore_keeps_its_class(
     [(_, outcome)] = errands.ended
     assert outcome.error_class is ErrorClass.TRANSIENT
     assert outcome.error == "the far side is silent"
+
+
+@pytest.mark.parametrize(("is_light", "going"), [(False, 1), (True, 2)])
+def test_only_a_light_chore_waits_for_no_transfer(
+    tmp_path: Path, ledger: Ledger, workers: Workers, *, is_light: bool, going: int
+) -> None:
+    first, second = (Errands([each], bodies.double) for each in (3, 4))
+    config = settings(tmp_path)
+    chores = [
+        replace(first.chore, uses_network=True),
+        replace(second.chore, uses_network=True, is_light=is_light),
+    ]
+    rounds = Rounds(ledger, FakeClock(), config)
+    engine = Engine(ledger, config, rounds, workers, chores=chores)
+
+    engine.hand_out()
+
+    assert engine.busy == going
+    engine.stop()
