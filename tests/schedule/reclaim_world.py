@@ -175,7 +175,8 @@ class World:
             self.seen[f"{order} refused"] += 1
             return False
         finally:
-            self.after_moves()
+            if order in {"undelete", "restore"}:
+                self.after_moves()
         self.seen[order] += 1
         return True
 

@@ -25,6 +25,7 @@ def memory(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.timeout(300)  # 20 s of a processor, which others may want too
 def test_raw_files_go_only_when_all_holds_and_in_the_end_all_go(
     memory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -53,11 +53,17 @@ def propose(
     *verified*: when the run that asks found every far copy right. The frames are counted, which
     takes long for a night of 10^4 cubes, only if nothing else speaks against it.
     """
-    facts = _facts(ledger, night, space, final=final, verified=verified)
+    files = _files(ledger, night["id"], space, final=final)
+    facts = _facts(ledger, night, space, files, final=final, verified=verified)
+    return _decide(ledger, config, night, facts)
+
+
+def _decide(ledger: Ledger, config: Config, night: Row, facts: SpaceFacts) -> Proposal:
     keep, moment = retention(config.reclaim), now(ledger)
     against = refusals(facts, moment, keep)
     if not against:
-        facts = replace(facts, unproved=tuple(_unproved(ledger, night, space, final=final)))
+        unproved = tuple(_unproved(ledger, night, facts.space, final=facts.final))
+        facts = replace(facts, unproved=unproved)
         against = refusals(facts, moment, keep)
     return Proposal(night=night, facts=facts, refusals=against)
 
@@ -65,10 +71,10 @@ def propose(
 def proposals(ledger: Ledger, config: Config, night: Row) -> list[Proposal]:
     """What of a night could be given back now or later: what lies in the trash, then the rest."""
     return [
-        propose(ledger, config, night, space, final=final)
+        _decide(ledger, config, night, _facts(ledger, night, space, files, final=final))
         for final in (True, False)
         for space in Space
-        if _files(ledger, night["id"], space, final=final)
+        if (files := _files(ledger, night["id"], space, final=final))
     ]
 
 
@@ -76,12 +82,12 @@ def _facts(
     ledger: Ledger,
     night: Row,
     space: Space,
+    chosen: list[Row],
     *,
     final: bool,
-    verified: Moment | None,
+    verified: Moment | None = None,
 ) -> SpaceFacts:
     number = night["id"]
-    chosen = _files(ledger, number, space, final=final)
     kept = trash.pinned(ledger, number)
     since = witness.safe_since(ledger, number)
     return SpaceFacts(
