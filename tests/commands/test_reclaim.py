@@ -89,22 +89,7 @@ def test_the_word_on_quarantined_files_is_given_once(site: Site) -> None:
 
 
 def test_a_night_of_which_all_holds_is_begun_for_the_daemon(site: Site) -> None:
-    """Its frames are rejected, with a reason; all else is as it must be."""
-    site.execute(
-        "insert into segment (night, raw_file, first, step, count, reason)"
-        " select night, id, 0, 1, 3, 'no time' from raw_file where role = 'cube'"
-    )
-    site.execute(
-        "insert into deliverable (night, path, size_bytes, sha256, verified_us, verdict)"
-        " values (1, '.vampd/raw_sidecar.tar', 5, 'a', 1, 'verified')"
-    )
-    site.execute(
-        "insert into rebuild_proof (night, batch, sidecar_sha256, proved_us, changed_us,"
-        " changed_by) values (1, 1, 'a', 1, 1, 'vampd')"
-    )
-    site.execute("update raw_file set rebuilt_by = 1")
-    site.execute("insert into witness (id, seen_ns, passed_us) values (1, 0, ?)", NOW_US)
-    site.execute("insert into safe_since (night, since_us, passed_us) values (1, 1, 1)")
+    _ready(site)
 
     listed = site.said("reclaim", "--dry-run")
     begun = site.said("reclaim", DATE, "-y")
@@ -160,3 +145,48 @@ def _put(site: Site, state: str) -> None:
         " 1, 'vampd')",
         state,
     )
+
+
+def _ready(site: Site) -> None:
+    """Let all hold: its frames are rejected, with a reason; its raw file is proved."""
+    site.execute(
+        "insert into segment (night, raw_file, first, step, count, reason)"
+        " select night, id, 0, 1, 3, 'no time' from raw_file where role = 'cube'"
+    )
+    site.execute(
+        "insert into deliverable (night, path, size_bytes, sha256, verified_us, verdict)"
+        " values (1, '.vampd/raw_sidecar.tar', 5, 'a', 1, 'verified')"
+    )
+    site.execute(
+        "insert into rebuild_proof (night, batch, sidecar_sha256, proved_us, changed_us,"
+        " changed_by) values (1, 1, 'a', 1, 1, 'vampd')"
+    )
+    site.execute("update raw_file set rebuilt_by = 1")
+    site.execute("insert into witness (id, seen_ns, passed_us) values (1, 0, ?)", NOW_US)
+    site.execute("insert into safe_since (night, since_us, passed_us) values (1, 1, 1)")
+
+
+def test_where_it_is_enabled_all_nights_that_may_are_begun(site: Site) -> None:
+    with site.config.open("a") as config:
+        config.write("[reclaim]\nenabled = true\n")
+
+    nothing = site.said("reclaim", "-y")
+    _ready(site)
+    asked = site.run("reclaim")
+    begun = site.said("reclaim", "-y")
+    again = site.said("reclaim", "-y")
+
+    assert "nothing may go now" in nothing
+    assert isinstance(asked.exception, UsageError)
+    assert f"engineering {DATE}: raw into the trash: 2 files" in begun
+    assert "nothing may go now" in again
+
+
+def test_a_night_that_is_too_much_for_a_run_is_refused(site: Site) -> None:
+    with site.config.open("a") as config:
+        config.write("[reclaim]\nmax_gb_per_run = 0.000001\n")
+    _ready(site)
+
+    result = site.run("reclaim", DATE, "-y")
+
+    assert "a run takes 0.0 at most (reclaim.max_gb_per_run)" in str(result.exception)
