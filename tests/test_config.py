@@ -18,10 +18,11 @@ from vampd.commands.config import command
 from vampd.config import DEFAULT_PATH, examine, find, load
 from vampd.errors import ConfigError
 from vampd.io.place import Place
-from vampd.sections import MAIL_NAMES, Config
+from vampd.sections import Config
 from vampd.settings import keys_of, read_section
 from vampd.shipped import default_config
 from vampd.states import Kind
+from vampd.values import MAIL_NAMES
 
 ENGINEERING = """
 state_dir = "/var/lib/vampd"

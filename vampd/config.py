@@ -14,9 +14,10 @@ from pathlib import Path
 
 from vampd.errors import ConfigError
 from vampd.io.place import Place
-from vampd.sections import ANY_NIGHT, Config, Delivery, Root
+from vampd.sections import Config, Delivery, Root
 from vampd.settings import read_section
 from vampd.states import Kind
+from vampd.values import ANY_NIGHT
 
 DEFAULT_PATH = Path("/etc/vampd/vampd.toml")
 PATH_VARIABLE = "VAMPD_CONFIG"

@@ -6,12 +6,11 @@ holds the rules between sections.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vampd.errors import ConfigError
+from vampd import values
 from vampd.io.place import Place
 from vampd.settings import (
     absolute_path,
@@ -31,17 +30,6 @@ from vampd.states import Kind
 # The last number of an eight-digit counter.
 _LAST_FRAME_NUMBER = 99_999_999
 
-#: Any date will do where a rule holds for all of them.
-ANY_NIGHT = "20000101"
-
-#: What the subject and the text of a mail to the archive team may name, in braces.
-MAIL_NAMES = frozenset(
-    {"nights", "files", "size", "first", "last", "manifest", "digest", "data_host", "list"}
-)
-
-#: What a word of a command in [hooks] may name, in braces.
-HOOK_NAMES = frozenset({"night", "kind", "folder", "batch"})
-
 _SUBJECT = "VAMPIRES {nights}: {files} for the archive"
 _TEXT = (
     "The files of {nights} are complete: {files} of {size} in all, {first} to {last}.\n"
@@ -55,82 +43,6 @@ _TEXT = (
 _ADDRESS = r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _ADDRESS_OR_NOTHING = rf"({_ADDRESS})?"
 _PATH_OR_NOTHING = r"(/[ -~]*)?"
-
-
-def _place(value: object) -> Place:
-    try:
-        return Place.parse(value if isinstance(value, str) else "")
-    except ConfigError:
-        msg = f"must be an absolute folder or host:/folder, without '..', not {value!r}"
-        raise ValueError(msg) from None
-
-
-def _host_and_port(value: object) -> str:
-    match = re.fullmatch(r"[0-9A-Za-z.-]+:([0-9]{1,5})", value if isinstance(value, str) else "")
-    if match is None or not 0 < int(match[1]) < 65536:
-        msg = f"must be host:port, not {value!r}"
-        raise ValueError(msg)
-    return match[0]
-
-
-def _program_there(value: object) -> str:
-    text = value if isinstance(value, str) else "?"
-    if not re.fullmatch(r"(?:[0-9A-Za-z/._+-]*/)?vampd-remote|", text):
-        msg = f"must be vampd-remote, perhaps with its folder, or empty, not {value!r}"
-        raise ValueError(msg)
-    return text
-
-
-def _night_template(value: object) -> str:
-    if not isinstance(value, str) or value.count("{night}") < 1:
-        msg = f"must contain {{night}}, which becomes the date, not {value!r}"
-        raise ValueError(msg)
-    if re.search(r"[{}]", value.replace("{night}", "")):
-        msg = f"may have no braces but those of {{night}}, not {value!r}"
-        raise ValueError(msg)
-    _place(value.replace("{night}", ANY_NIGHT))
-    return value
-
-
-def _commands(value: object) -> tuple[tuple[str, ...], ...]:
-    """Commands as lists of words, each with a program, and no braces but those that are known."""
-    if isinstance(value, list) and all(isinstance(each, list) and each for each in value):
-        return tuple(tuple(_command_word(word) for word in command) for command in value)
-    msg = f"must be a list of commands, each a list of words, not {value!r}"
-    raise ValueError(msg)
-
-
-def _command_word(word: object) -> str:
-    if not isinstance(word, str) or not word or not word.isprintable():
-        msg = f"must hold printable words, not {word!r}"
-        raise ValueError(msg)
-    strange = set(re.findall(r"[{]([a-z_]+)[}]", word)) - HOOK_NAMES
-    if strange:
-        known = ", ".join(f"{{{name}}}" for name in sorted(HOOK_NAMES))
-        msg = f"knows {known}, not {{{min(strange)}}}"
-        raise ValueError(msg)
-    return word
-
-
-def _mail_text(value: object) -> str:
-    """A text in which each {name} will be replaced by what it stands for in a mail."""
-    if not isinstance(value, str) or not value.strip():
-        msg = f"must be a text, not {value!r}"
-        raise ValueError(msg)
-    strange = set(re.findall(r"[{]([^{}]*)[}]", value)) - MAIL_NAMES
-    if strange or re.search(r"[{}]", re.sub(r"[{][^{}]*[}]", "", value)):
-        known = ", ".join(f"{{{name}}}" for name in sorted(MAIL_NAMES))
-        msg = f"may have no braces but those of {known}"
-        raise ValueError(msg)
-    return value
-
-
-def _mail_line(value: object) -> str:
-    line = _mail_text(value)
-    if not line.isprintable():
-        msg = f"must be one printable line, not {value!r}"
-        raise ValueError(msg)
-    return line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,7 +120,7 @@ class FrameIds:
     gen2_route: Literal["frames", "instrument"] = field(
         default="frames", metadata=choice("frames", "instrument")
     )
-    gen2_name_service: str | None = field(default=None, metadata=by(_host_and_port))
+    gen2_name_service: str | None = field(default=None, metadata=by(values.host_and_port))
     gen2_file: Path = field(default=Path("/tmp/frames_VMPA.txt"), metadata=absolute_path())  # noqa: S108 - the instrument's
 
 
@@ -216,11 +128,11 @@ class FrameIds:
 class Delivery:
     """Where the nights of one kind go, and where they count as safe."""
 
-    destination: Place = field(metadata=by(_place))
-    verify_at: str | None = field(default=None, metadata=by(_night_template))
+    destination: Place = field(metadata=by(values.place))
+    verify_at: str | None = field(default=None, metadata=by(values.night_template))
     verify_after_hours: float = field(default=24.0, metadata=number(at_least=0))
     reverify_days: float = field(default=0.0, metadata=number(at_least=0))
-    far_helper: str = field(default="", metadata=by(_program_there))
+    far_helper: str = field(default="", metadata=by(values.program_there))
     bandwidth_kib_per_second: int = field(default=0, metadata=whole(at_least=0, at_most=10**9))
 
     def sent_to(self, night: str) -> Place:
@@ -319,8 +231,8 @@ class Mail:
     largest_mb: float = field(default=8.0, metadata=number(above=0))
     ack_days: float = field(default=7.0, metadata=number(above=0))
     data_host: str = field(default="", metadata=text())
-    subject: str = field(default=_SUBJECT, metadata=by(_mail_line))
-    text: str = field(default=_TEXT, metadata=by(_mail_text))
+    subject: str = field(default=_SUBJECT, metadata=by(values.mail_line))
+    text: str = field(default=_TEXT, metadata=by(values.mail_text))
 
     @property
     def is_configured(self) -> bool:
@@ -345,7 +257,7 @@ class Alerts:
 class Hooks:
     """Commands of the site's own, as lists of words."""
 
-    after_safe: tuple[tuple[str, ...], ...] = field(default=(), metadata=by(_commands))
+    after_safe: tuple[tuple[str, ...], ...] = field(default=(), metadata=by(values.commands))
     deadline_minutes: float = field(default=60.0, metadata=number(above=0))
 
 
@@ -353,7 +265,7 @@ class Hooks:
 class Page:
     """Where `vampd page` listens, and by which other names it may be asked for."""
 
-    listen: str = field(default="127.0.0.1:8765", metadata=by(_host_and_port))
+    listen: str = field(default="127.0.0.1:8765", metadata=by(values.host_and_port))
     hosts: tuple[str, ...] = field(default=(), metadata=words())
     silent_seconds: float = field(default=60.0, metadata=number(above=0))
 

@@ -86,7 +86,7 @@ def _draw_intervals(axes: Axes, ledger: Reader, night: Night) -> bool:
     low, high = np.percentile(intervals_us, [_CUT_PERCENT, 100 - _CUT_PERCENT])
     shown = intervals_us[(intervals_us >= low) & (intervals_us <= high)]
     step_us = max(1, round((high - low) / _BINS))  # times are whole microseconds
-    bins = np.arange(np.floor(low), high + step_us, step_us) - 0.5
+    bins = (np.arange(np.floor(low), high + step_us, step_us) - 0.5).tolist()
     axes.hist(shown, bins=bins, color=_FATES["synchronised"])
     axes.set_xlabel("interval less the middle of its cube's / us (A: short, B: long)")
     axes.set_ylabel("frames")

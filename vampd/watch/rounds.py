@@ -22,9 +22,9 @@ from vampd.watch.batches import begin_supplement, reopen
 from vampd.watch.inspect import Inspection
 from vampd.watch.legacy import signs_of
 from vampd.watch.manner import OWN, Manner
-from vampd.watch.naming import CAMERA_FOLDERS, Role, night_date
+from vampd.watch.naming import Role, night_date
 from vampd.watch.pairs import Pair, cube_facts, pairs_of
-from vampd.watch.scan import Look, find_nights, look
+from vampd.watch.scan import Look, find_nights, folder_stamps, look
 from vampd.watch.settle import (
     Verdict,
     Watched,
@@ -152,7 +152,7 @@ class Rounds:
     def _go_to(self, kind: Kind, folder: Path) -> None:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
         watch = self.nights.setdefault(night["id"], NightWatch(night=night["id"], folder=folder))
-        stamps = _folder_stamps(folder)
+        stamps = folder_stamps(folder)
         if night["status"] in FINAL and stamps == watch.stamps:
             return
         seen = look(folder, follow=self.manner.is_shadow)
@@ -392,14 +392,3 @@ def _is_used(night: Row, row: Row) -> bool:
     """Whether a plan may have been made of a file: it was whole when its batch was closed."""
     is_closed = night["closed_us"] is not None or row["batch"] < night["batch"]
     return bool(is_closed and row["state"] == FileState.WHOLE)
-
-
-def _folder_stamps(folder: Path) -> tuple[int, ...]:
-    """When the night's folders last had an entry made, renamed or removed."""
-    stamps = []
-    for path in (folder, *(folder / name for name in CAMERA_FOLDERS)):
-        try:
-            stamps.append(path.stat().st_mtime_ns)
-        except OSError:
-            stamps.append(0)
-    return tuple(stamps)

@@ -104,6 +104,17 @@ def look(night: Path, *, follow: bool = False) -> Look:
     )
 
 
+def folder_stamps(folder: Path) -> tuple[int, ...]:
+    """When the night's folders last had an entry made, renamed or removed."""
+    stamps = []
+    for path in (folder, *(folder / name for name in CAMERA_FOLDERS)):
+        try:
+            stamps.append(path.stat().st_mtime_ns)
+        except OSError:
+            stamps.append(0)
+    return tuple(stamps)
+
+
 class _Looking:
     """What one look has gathered so far."""
 
