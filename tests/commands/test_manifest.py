@@ -136,6 +136,19 @@ def test_the_archives_word_is_recorded_and_taken_back(site: Site) -> None:
     assert revoked["state"] == "sent"
 
 
+@pytest.mark.parametrize("command", ["show", "explain"])
+def test_show_and_explain_tell_where_the_mail_is(site: Site, command: str) -> None:
+    delivered(site, "20251106", "VMPA00000001")
+    before = " ".join(site.said(command, "20251106").split())
+    site.said("manifest", "20251106", "--send")
+    after = " ".join(site.said(command, "20251106").split())
+    (night,) = json.loads(site.said("show", "20251106", "--json"))["nights"]
+
+    assert "ready to be sent: vampd manifest 20251106 --send" in before
+    assert "when the archive answers: vampd ack 20251106" in after
+    assert [track["state"] for track in night["mail"]] == ["sent"]
+
+
 def test_to_force_needs_a_reason(site: Site) -> None:
     delivered(site, "20251106", "VMPA00000001")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, causes, dates
+from vampd.commands import advice, causes, dates, mail_words
 from vampd.commands.causes import Cause
 from vampd.commands.explanations_held import NOBODY
 from vampd.commands.screen import (
@@ -25,6 +25,7 @@ from vampd.io.clock import SystemClock
 from vampd.io.lock import holder
 from vampd.ledger.activity import Progress, progress
 from vampd.ledger.history import Move, last_move
+from vampd.ledger.mails import MailTrack, Track, night_track
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import Night, Summary, is_at_rest, nights, summarise
 from vampd.states import NightStatus
@@ -47,6 +48,7 @@ class Explained:
     running: tuple[Progress, ...]
     daemon_runs: bool
     name: str  #: the night as commands take it
+    mail: MailTrack | None = None  #: where the archive team is told
 
 
 @click.command("explain")
@@ -60,7 +62,14 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
     with reading(config.state_dir) as ledger:
         every = nights(ledger)
         found = [
-            explained(ledger, night, every, daemon_runs=daemon_runs, now_us=now_us)
+            explained(
+                ledger,
+                night,
+                every,
+                daemon_runs=daemon_runs,
+                now_us=now_us,
+                has_mail=config.mail.is_configured,
+            )
             for night in dates.resolve(every, date, kind)
         ]
     if as_json:
@@ -76,9 +85,18 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
 
 
 def explained(
-    ledger: Reader, night: Night, every: list[Night], *, daemon_runs: bool, now_us: int
+    ledger: Reader,
+    night: Night,
+    every: list[Night],
+    *,
+    daemon_runs: bool,
+    now_us: int,
+    has_mail: bool = False,
 ) -> Explained:
-    """All that the paragraph of *night* is made of; its twin is looked for in *every* night."""
+    """All that the paragraph of *night* is made of; its twin is looked for in *every* night.
+
+    *has_mail*: the archive team is told (`config.mail.is_configured`).
+    """
     summary = summarise(ledger, [night])[0]
     twins = sum(other.date == night.date for other in every) > 1
     return Explained(
@@ -88,6 +106,7 @@ def explained(
         running=tuple(progress(ledger, [summary], now_us=now_us)) if daemon_runs else (),
         daemon_runs=daemon_runs,
         name=causes.name_of(summary, both_kinds=twins),
+        mail=night_track(ledger, night.id, configured=True) if has_mail else None,
     )
 
 
@@ -115,6 +134,8 @@ def _sentences(each: Explained, now_us: int) -> Iterator[str]:
         yield "Nobody needs to act."
     yield f"Safe: {advice.what_is_safe(summary)}."
     yield from _odd(each)
+    if each.mail is not None and each.mail.state not in {Track.NONE, Track.NOT_YET}:
+        yield f"Its mail to the archive: {mail_words.track_text(each.mail, each.name)}."
     if not each.daemon_runs and not is_at_rest(night):
         yield "But the daemon is not running, and nothing happens until it does: vampd status."
 

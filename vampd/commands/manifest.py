@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from vampd.commands import acting, dates
-from vampd.commands.screen import echo_json, time_json, time_text
+from vampd.commands.mail_words import track_json, track_text
+from vampd.commands.screen import echo_json
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock, holder
@@ -83,45 +83,6 @@ def command(
         click.echo(_output(config, listed, preview=preview), nl=False)
 
 
-def track_json(night: Night, track: MailTrack) -> dict[str, Any]:
-    """The mail of one batch of a night, for programs."""
-    return {
-        "kind": night.kind,
-        "date": night.date,
-        "batch": track.batch,
-        "state": track.state,
-        "manifest": str(Path(night.folder) / track.manifest) if track.manifest else None,
-        "manifest_sha256": track.manifest_sha256,
-        "subject": track.subject,
-        "message_id": track.message_id,
-        "attempts": track.attempts,
-        "in_doubt": track.in_doubt,
-        "error": track.error,
-        "accepted": list(track.accepted),
-        "refused": list(track.refused),
-        "composed": time_json(track.composed_us),
-        "sent": time_json(track.sent_us),
-        "next_attempt": time_json(track.due_us or None),
-        "acknowledged": time_json(track.acked_us),
-        "acknowledged_by": track.acked_by,
-        "note": track.note,
-    }
-
-
-def track_text(track: MailTrack) -> str:
-    """The mail of one batch of a night, in a sentence."""
-    if track.state is Track.ACKNOWLEDGED and track.acked_us is not None:
-        return f"acknowledged {time_text(track.acked_us)} by {track.acked_by}"
-    if track.state is Track.SENT and track.sent_us is not None:
-        return f"sent {time_text(track.sent_us)}, not acknowledged; {track.message_id}"
-    if track.state is Track.FAILED:
-        return f"failed: {track.error}"
-    if track.state is Track.SENDING and track.error:
-        again = f"; tried again {time_text(track.due_us)}" if track.due_us else ""
-        return f"not sent yet, {track.attempts} attempts: {track.error}{again}"
-    return track.state.value
-
-
 def _only_archive(every: Sequence[Night], date: str) -> str | None:
     """Engineering nights have no manifest: where a date has both kinds, the archive's is meant."""
     found = {night.kind.value for night in dates.chosen(every, [date], None)}
@@ -176,7 +137,7 @@ def _send(
         tracks = _outcome(config, chosen, wait_seconds)
         states = [track_json(night, track) for night, track in tracks]
         for night, track in [] if as_json else tracks:
-            click.echo(f"{night}: {track_text(track)}")
+            click.echo(f"{night}: {track_text(track, night.date)}")
     if as_json:
         echo_json({"changed": answer["changed"], "lines": answer["lines"], "nights": states})
     _judge(states)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, copies, dates
+from vampd.commands import advice, copies, dates, mail_words
 from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
@@ -33,12 +33,16 @@ from vampd.ledger.details import (
     TaskRow,
 )
 from vampd.ledger.hooks import HookRun
+from vampd.ledger.mails import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import Night, Summary, nights, summarise
 from vampd.states import FileState, Stage, TaskState
 
 #: Of a long list, so many lines are shown to people; programs get all of it.
 _LINES = 12
+
+#: Where there is nothing to be said of a mail.
+_NO_MAIL = frozenset({Track.NONE, Track.NOT_CONFIGURED, Track.NOT_YET})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +57,7 @@ class _Details:
     evidence: list[EvidenceRow]
     reports: list[ReportRow]
     hooks: list[HookRun]
+    mails: list[MailTrack]
     space: SpaceRow
 
 
@@ -62,9 +67,13 @@ class _Details:
 @click.pass_context
 def command(context: click.Context, *, date: str, kind: str | None, as_json: bool) -> None:
     """Show a night: its stages, what went wrong, bad and late files, outputs, deliveries."""
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir) as ledger:
         every = nights(ledger)
-        found = [_details(ledger, night) for night in dates.resolve(every, date, kind)]
+        found = [
+            _details(ledger, night, has_mail=config.mail.is_configured)
+            for night in dates.resolve(every, date, kind)
+        ]
     if as_json:
         echo_json({"nights": [_as_json(night) for night in found]})
         return
@@ -76,7 +85,7 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
         _show(night, screen, both_kinds=twin)
 
 
-def _details(ledger: Reader, night: Night) -> _Details:
+def _details(ledger: Reader, night: Night, *, has_mail: bool) -> _Details:
     return _Details(
         summary=summarise(ledger, [night])[0],
         space=details.space(ledger, night),
@@ -87,6 +96,7 @@ def _details(ledger: Reader, night: Night) -> _Details:
         evidence=details.evidence(ledger, night),
         reports=details.reports(ledger, night),
         hooks=hooks.runs(ledger, night.id),
+        mails=batch_tracks(ledger, configured=has_mail, night=night.id),
     )
 
 
@@ -118,6 +128,11 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
     _show_files(found, screen)
     _show_deliverables(found.deliverables, screen)
     _show_list(
+        "mail to the archive",
+        [_mail_line(track, night) for track in found.mails if track.state not in _NO_MAIL],
+        screen,
+    )
+    _show_list(
         "set aside", [f"{row.name} at {row.place}: {row.why}" for row in found.evidence], screen
     )
     _show_list(
@@ -133,6 +148,11 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
         [f"{row.stage}: {row.path or 'night'}: {row.text}" for row in found.reports],
         screen,
     )
+
+
+def _mail_line(track: MailTrack, night: Night) -> str:
+    batch = "" if track.batch == 1 else f"supplement {track.batch - 1}: "
+    return batch + mail_words.track_text(track, night.date)
 
 
 def _show_stages(found: _Details, screen: Screen) -> None:
@@ -238,6 +258,7 @@ def _as_json(found: _Details) -> dict[str, Any]:
             for row in found.evidence
         ],
         "hooks": [run_json(run) for run in found.hooks],
+        "mail": [mail_words.track_json(found.summary.night, track) for track in found.mails],
         "reports": [
             {"stage": row.stage, "path": row.path, "text": row.text} for row in found.reports
         ],

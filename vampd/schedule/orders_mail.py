@@ -170,7 +170,7 @@ def _revoke(
 
 def _name(night: Row, track: MailTrack) -> str:
     name = nights.label(night)
-    return name if track.batch == 1 else f"{name}, supplement {track.batch}"
+    return name if track.batch == 1 else f"{name}, supplement {track.batch - 1}"
 
 
 ORDERS: dict[str, Order] = {"ack": _ack}

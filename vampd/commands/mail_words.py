@@ -1,0 +1,53 @@
+"""How the commands tell of a night's mail to the archive team: in words, and in JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vampd.commands.screen import time_json, time_text
+from vampd.ledger.mails import MailTrack, Track
+from vampd.ledger.summaries import Night
+
+
+def track_json(night: Night, track: MailTrack) -> dict[str, Any]:
+    """The mail of one batch of a night, for programs."""
+    return {
+        "kind": night.kind,
+        "date": night.date,
+        "batch": track.batch,
+        "state": track.state,
+        "manifest": str(Path(night.folder) / track.manifest) if track.manifest else None,
+        "manifest_sha256": track.manifest_sha256,
+        "subject": track.subject,
+        "message_id": track.message_id,
+        "attempts": track.attempts,
+        "in_doubt": track.in_doubt,
+        "error": track.error,
+        "accepted": list(track.accepted),
+        "refused": list(track.refused),
+        "composed": time_json(track.composed_us),
+        "sent": time_json(track.sent_us),
+        "next_attempt": time_json(track.due_us or None),
+        "acknowledged": time_json(track.acked_us),
+        "acknowledged_by": track.acked_by,
+        "note": track.note,
+    }
+
+
+def track_text(track: MailTrack, name: str) -> str:
+    """The mail of one batch of a night, which commands take as *name*, in a sentence."""
+    send = f"vampd manifest {name} --send"
+    sent = time_text(track.sent_us) if track.sent_us is not None else ""
+    acked = time_text(track.acked_us) if track.acked_us is not None else ""
+    again = f"; tried again {time_text(track.due_us)}" if track.due_us else ""
+    trouble = f": not yet, {track.attempts} attempts: {track.error}{again}" if track.error else ""
+    words = {
+        Track.READY: f"ready to be sent: {send}",
+        Track.SENDING: f"being sent{trouble}",
+        Track.FAILED: f"failed: {track.error}; mend that, then: {send}",
+        Track.SENT: f"sent {sent}, {track.message_id}; when the archive answers: vampd ack {name}",
+        Track.CHANGED: f"of another manifest than the present one; what to do: {send}",
+        Track.ACKNOWLEDGED: f"acknowledged {acked} by {track.acked_by}",
+    }
+    return words.get(track.state, track.state.value)
