@@ -219,6 +219,16 @@ def test_a_ledger_that_is_there_is_not_touched(site: DaemonSite, tmp_path: Path)
     assert not list(site.state.glob("ledger-made-again*"))
 
 
+def test_a_daemon_does_not_begin_anew_where_a_ledger_was_lost(site: DaemonSite) -> None:
+    _lose_ledger(site)
+
+    done = site.call("run", "--until-idle")
+
+    assert done.returncode == 1
+    assert "vampd rebuild-db" in done.stderr
+    assert not list(site.state.glob("ledger*"))
+
+
 def test_a_dry_run_makes_no_ledger(site: DaemonSite) -> None:
     _lose_ledger(site)
 

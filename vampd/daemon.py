@@ -28,7 +28,7 @@ from vampd.io import systemd
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
 from vampd.ledger import tasks
-from vampd.ledger.connection import Ledger, open_ledger
+from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.schedule.control import ControlServer
 from vampd.schedule.dispatch import needs_somebody
 from vampd.schedule.engine import Engine
@@ -39,6 +39,7 @@ from vampd.schedule.shadow import Mirror, refuse_order
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
 from vampd.sections import Config
+from vampd.stages.lost_ledger import refuse_to_forget
 from vampd.watch.events import EventHints
 from vampd.watch.manner import OWN
 from vampd.watch.rounds import Rounds
@@ -121,6 +122,8 @@ def _settings(config_path: Path, mirror: Mirror | None) -> Config:
 
 @contextlib.contextmanager
 def _opened(config: Config, clock: Clock) -> Iterator[Ledger]:
+    if not ledger_path(config.state_dir).exists():
+        refuse_to_forget(root.path for root in config.roots)
     ledger = open_ledger(config.state_dir, version=__version__, clock=clock)
     try:
         yield ledger

@@ -76,6 +76,20 @@ def make_again(
     return found
 
 
+def refuse_to_forget(roots: Iterable[Path]) -> None:
+    """OperatorError: papers in the *roots* tell of a ledger, and there is none.
+
+    A new one would take their nights for unknown, and ask for their frame IDs a second time.
+    """
+    for root in roots:
+        for papers in root.glob(f"[0-9]*/{LEDGER_DUMP}"):
+            msg = (
+                f"the ledger is lost, and {papers} tells of one: `vampd rebuild-db` makes it again;"
+                " or set state_dir to where it is"
+            )
+            raise OperatorError(msg)
+
+
 def _night_again(ledger: Ledger, kind: Kind, folder: Path, *, digests: bool) -> NightAgain | None:
     """One night, if its folder shows that a vampd worked on it."""
     papers = folder / LEDGER_DUMP
