@@ -72,8 +72,8 @@ def make_newer(source: Path, folder: Path, version: str) -> Path:
 
 def fetch_wheels(source: Path, folder: Path) -> None:
     """What pip will need in the box, which has no network."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", folder]
-    subprocess.run([*command, source, "hatchling"], check=True, timeout=300)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
+    subprocess.run([*command, str(source), "hatchling"], check=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
