@@ -116,7 +116,10 @@ def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
     supplement = f" (batch {night['batch']})" if night["batch"] > 1 else ""
     yield f"{label(night)}{supplement}: what the cameras wrote, and what vampd made of it"
     files = ledger.rows("select * from raw_file where night = ? and batch = ? order by path", batch)
-    kinds = Counter((row["role"], row["state"]) for row in files if row["state"] != "gone")
+    # Others' files come and go; the log of the same night stays the same.
+    kinds = Counter(
+        (row["role"], row["state"]) for row in files if row["state"] not in {"gone", "ignored"}
+    )
     for (role, state), count in sorted(kinds.items()):
         yield f"{count} files: {role}, {state}"
     for row in files:

@@ -48,7 +48,7 @@ _CAMERA_FILE = re.compile(
     r"(?:(?P<cube>\.fits)|(?P<timing>\.txt)|\.fits\.[0-9]+\.[0-9]+\.tmp)"
 )
 
-_MANIFEST = re.compile(r"manifest_[0-9A-Za-z_]+\.csv")
+_MANIFEST = re.compile(r"manifest_[0-9A-Za-z_]+(?:\.[0-9]+)?\.csv")  # a batch has its number
 
 #: Folders of a night in which cubes arrive.
 CAMERA_FOLDERS = ("vcam1", "vcam2")
