@@ -27,6 +27,7 @@ from vampd.errors import ConfigError
 from vampd.io import systemd
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
+from vampd.io.signals import Flag
 from vampd.ledger import tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.schedule.control import ControlServer
@@ -58,8 +59,8 @@ class Alarm:
     def __init__(self) -> None:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.scan = threading.Event()
-        self.stop = threading.Event()
-        self.reload = threading.Event()
+        self.stop = Flag()
+        self.reload = Flag()
 
     def ring(self) -> None:
         """Let the loop go round once."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 import click
+
+from vampd.io.signals import Interruption
 
 #: How often the screen is painted.
 EVERY_SECONDS = 2.0
@@ -29,7 +30,7 @@ def is_terminal() -> bool:
 
 def until_interrupted(work: Callable[[], Iterator[None]]) -> None:
     """Do one step of *work* a second, until Ctrl-C or a request to end: neither is a failure."""
-    stop = threading.Event()
+    stop = Interruption()
     before = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM)
@@ -48,7 +49,7 @@ class Live:
     """The terminal's second screen. Ctrl-C and a request to end leave it, and are no failure."""
 
     def __init__(self) -> None:
-        self._stop = threading.Event()
+        self._stop = Interruption()
         self._last: Sequence[str] = ()
         self._before: dict[int, Any] = {}
 
