@@ -36,7 +36,7 @@ def site(tmp_path: Path) -> Site:
 def with_subcommands(name: str) -> Iterator[tuple[str, ...]]:
     """The words of a command, and of each command below it."""
     yield (name,)
-    command = group.get_command(click.Context(group), name)
+    command = group.get_command(click.Context(group, **group.context_settings), name)
     if isinstance(command, click.Group):
         yield from ((name, each) for each in command.commands)
 
@@ -219,7 +219,7 @@ def test_without_settings_a_shell_offers_no_date_and_says_nothing(
 
 
 def test_what_cannot_be_read_offers_no_date(tmp_path: Path) -> None:
-    context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     context.params = {"config_path": str(tmp_path / "none.toml")}
 
     assert dates.complete(context, click.Argument(["date"]), "2") == []

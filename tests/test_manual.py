@@ -38,7 +38,7 @@ def test_vampd_1_tells_every_command_and_option(made: dict[str, str]) -> None:
     page = plain(made["vampd.1"])
 
     for name in COMMANDS:
-        command = group.get_command(click.Context(group), name)
+        command = group.get_command(click.Context(group, **group.context_settings), name)
         assert command is not None
         told = page.split(f".SS vampd {name} ", 1)[1].split("\n.SH", 1)[0]
         for parameter in command.params:

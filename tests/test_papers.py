@@ -142,7 +142,7 @@ def test_readme_explains_every_command_and_no_other() -> None:
 
 @pytest.mark.parametrize("words", TYPED, ids=" ".join)
 def test_commands_that_readme_types_exist_with_their_options(words: list[str]) -> None:
-    context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     command = group.get_command(context, words[0])
     assert command is not None, f"no command {words[0]}"
     if isinstance(command, click.Group):

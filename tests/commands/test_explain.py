@@ -305,7 +305,7 @@ def test_the_commands_that_are_advised_exist_with_their_options(rule_name: str) 
     for words in re.findall(r"vampd ([a-z-]+(?: [^;,.()`]*)?)", text.replace("{name}", "DATE")):
         name, *rest = words.split()
         assert name in COMMANDS, words
-        command = group.get_command(click.Context(group), name)
+        command = group.get_command(click.Context(group, **group.context_settings), name)
         if isinstance(command, click.Group):
             command = command.get_command(click.Context(command), rest[0])
         assert command is not None

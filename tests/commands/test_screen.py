@@ -55,7 +55,7 @@ def test_a_terminal_gets_signs_and_colours(site: Site) -> None:
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_colours_where_they_are_not_wanted(site: Site, variable: dict[str, str]) -> None:
-    said = on_a_terminal(site, **variable)
+    said = on_a_terminal(site, 80, **variable)
 
     assert "20251106 failed" in said
     assert _ESCAPE not in said

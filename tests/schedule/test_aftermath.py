@@ -23,10 +23,13 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan
 from vampd.schedule import aftermath
 from vampd.schedule.workers import Outcome
+from vampd.science.quality import measure
 from vampd.sections import Config
+from vampd.stages.sync import Planned
 from vampd.states import ErrorClass, FileState, Stage, TaskState
 
-_EMPTY_PLAN = Plan(outputs=(), rejected=(), reports=())
+_PLAN = Plan(outputs=(), rejected=(), reports=())
+_PLANNED = Planned(plan=_PLAN, quality=measure([], _PLAN), findings=(), holds=())
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ def test_after_a_success_the_pauses_begin_anew(
     number = a_task(ledger, night)
     after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
     clock.pass_seconds(3600)
-    aftermath.after_success(ledger, claimed(ledger, number), _EMPTY_PLAN, config)
+    aftermath.after_success(ledger, claimed(ledger, number), _PLANNED, config)
     tasks.make_pending(ledger, night, [Stage.SYNC], "again")
 
     row = after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
@@ -223,7 +226,7 @@ def test_a_result_of_a_lost_claim_is_dropped(ledger: Ledger, config: Config, nig
     ledger.insert("report", night=night, stage=Stage.SYNC, text="of the plan that counts")
     tasks.reap(ledger, "its daemon died")
 
-    aftermath.after_success(ledger, lost, _EMPTY_PLAN, config)
+    aftermath.after_success(ledger, lost, _PLANNED, config)
 
     assert tasks.get_task(ledger, lost["id"])["state"] == TaskState.PENDING
     assert ledger.value("select count(*) from report") == 1

@@ -120,7 +120,7 @@ def test_sending_twice_sends_nothing_the_second_time(side: FarSide) -> None:
 
 
 def test_hundreds_of_files_go_in_batches(far: FarSide) -> None:
-    fill(far, files=1100, size_bytes=20)
+    fill(far, files=600, size_bytes=20)
 
     result = far.send()
 
