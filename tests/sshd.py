@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,13 @@ class LoopbackSshd:
             with suppress(ProcessLookupError):
                 os.kill(connection, number)
 
+    def kill(self) -> None:
+        """End the server and every connection, as a crash does."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.process.kill()
+        self.process.wait(timeout=_READY_SECONDS)
+
     def force(self, command: str) -> None:
         """Let the client's key run *command* alone, without terminal and forwarding."""
         public = (self.folder / "client_key.pub").read_text()
@@ -54,6 +61,16 @@ class LoopbackSshd:
         """Let the client remember another host key than the server's."""
         _make_key(self.folder / "other_key")
         _write_known_hosts(self.folder, self.host, self.port, "other_key")
+
+    def make_host_key(self) -> None:
+        """Let the server have another key from its next start on; the client knows the old one."""
+        for ending in ("", ".pub"):
+            (self.folder / f"host_key{ending}").unlink()
+        _make_key(self.folder / "host_key")
+
+    def remember_host_key(self) -> None:
+        """Let the client know the key that the server has."""
+        _write_known_hosts(self.folder, self.host, self.port, "host_key")
 
     def forget_client_key(self) -> None:
         """Let the client log in with a key that the server does not know."""
@@ -74,23 +91,36 @@ def running_sshd(folder: Path, *, path: str | None = None) -> Iterator[LoopbackS
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists, as root
         if Path("/etc/shadow").read_text().partition("root:")[2].startswith("!"):
             pytest.skip("the account is locked: sshd refuses a password field that begins with '!'")
-    folder.mkdir(parents=True, exist_ok=True)
     host, port = "127.0.0.1", _free_port()
+    make_sshd(folder, host, port, path=path)
+    server = start_sshd(folder, host, port)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def make_sshd(folder: Path, host: str, port: int, *, path: str | None = None) -> None:
+    """Write keys, configuration and known_hosts of a server and its one client."""
+    folder.mkdir(parents=True, exist_ok=True)
     _make_key(folder / "host_key")
     _make_key(folder / "client_key")
     _write_config(folder, host, port, path)
     _write_known_hosts(folder, host, port, "host_key")
-    command = [_SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "log")]
+
+
+def start_sshd(folder: Path, host: str, port: int, *, inside: Sequence[str] = ()) -> LoopbackSshd:
+    """Start what `make_sshd` made; *inside* are words that lead into another namespace."""
+    assert _SSHD is not None
+    command = [*inside, _SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "log")]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     server = LoopbackSshd(host=host, port=port, folder=folder, process=process)
     try:
         _wait_until_ready(server)
-        yield server
-    finally:
-        if process.poll() is None:
-            server.signal(signal.SIGKILL)
-            process.kill()
-        process.wait(timeout=_READY_SECONDS)
+    except BaseException:
+        server.kill()
+        raise
+    return server
 
 
 def _free_port() -> int:
