@@ -37,6 +37,13 @@ def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
     return {row["path"]: row for row in rows}
 
 
+def file_of(ledger: Ledger, night: int, path: str) -> Row:
+    """The row of a file that was seen."""
+    row = ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+    assert row is not None, path
+    return row
+
+
 def identity(row: Row) -> FileIdentity:
     """Who the file was when last seen."""
     return FileIdentity(
@@ -80,6 +87,13 @@ def renew_file(
 ) -> None:
     """Another file stands under a known name: what was known of the old one is void."""
     forget_cube(ledger, number)
+    # An operator's word that the old one may go is not said of this one.
+    ledger.execute(
+        "update let_go set changed_us = :changed_us, changed_by = :changed_by, why = :why"
+        " where raw_file = :number",
+        {**ledger.stamp("another file bears its name"), "number": number},
+    )
+    ledger.execute("delete from let_go where raw_file = ?", [number])
     batch = ledger.value(
         "select night.batch from night join raw_file on raw_file.night = night.id"
         " where raw_file.id = ?",
@@ -107,6 +121,12 @@ def set_state(ledger: Ledger, number: int, state: FileState, reason: str | None)
 def forget_cube(ledger: Ledger, raw_file: int) -> None:
     """The cube or timing file *raw_file* is another one now: its facts no longer hold."""
     ledger.execute("delete from cube where raw_file = ?1 or timing = ?1", [raw_file])
+
+
+def is_known_cube(ledger: Ledger, raw_file: int) -> bool:
+    """Whether the facts of the cube or timing file *raw_file* are kept."""
+    query = "select 1 from cube where raw_file = ?1 or timing = ?1"
+    return ledger.value(query, [raw_file]) is not None
 
 
 def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vampd.ledger import files, nights
+from vampd.ledger import files, nights, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.states import FileState, NightStatus
 
@@ -13,9 +13,7 @@ def begin_supplement(ledger: Ledger, night: Row) -> None:
         for row in ledger.rows(
             "select * from raw_file where night = ? and state = 'late'", [night["id"]]
         ):
-            for twin in files.twins(ledger, row):
-                if twin["state"] != FileState.WHOLE:
-                    ledger.update("raw_file", twin["id"], batch=night["batch"] + 1)
+            take_bad_twins(ledger, row, night["batch"] + 1)
         ledger.update("night", night["id"], batch=night["batch"] + 1, safe_us=None)
         nights.note_change(ledger, night["id"])
         reopen(ledger, night["id"], f"late files: batch {night['batch'] + 1}")
@@ -32,3 +30,31 @@ def reopen(ledger: Ledger, night: int, why: str) -> None:
         nights.set_status(
             ledger, nights.get_night(ledger, night), NightStatus.COLLECTING, None, why
         )
+
+
+def take_bad_twins(ledger: Ledger, row: Row, batch: int) -> None:
+    """A file of *batch* takes its partner along, which was of no use in an earlier batch."""
+    for twin in files.twins(ledger, row):
+        if twin["batch"] != batch and twin["state"] != FileState.WHOLE:
+            ledger.update("raw_file", twin["id"], batch=batch)
+
+
+def is_used(night: Row, row: Row) -> bool:
+    """Whether a plan may have been made of a file: it was whole when its batch was closed."""
+    return _is_closed(night, row) and row["state"] == FileState.WHOLE
+
+
+def stands_for(ledger: Ledger, night: Row, row: Row) -> bool:
+    """Whether a name stands for a file that was processed or gave its space back, and went.
+
+    What appears under it is that file, come back, or one that must not be taken for new: its
+    frames are in outputs, and would be in two.
+    """
+    if trash.why_gone(ledger, row["id"]) is not None:
+        return True
+    is_gone = row["state"] == FileState.GONE and _is_closed(night, row)
+    return is_gone and files.is_known_cube(ledger, row["id"])
+
+
+def _is_closed(night: Row, row: Row) -> bool:
+    return night["closed_us"] is not None or row["batch"] < night["batch"]

@@ -16,9 +16,10 @@ from vampd.io.clock import Clock
 from vampd.io.disk import MarkerState, check_marker, claim_root
 from vampd.ledger import files, legacy, nights, tasks, trash
 from vampd.ledger.connection import Ledger, Row
+from vampd.records import FileIdentity
 from vampd.sections import Config, Root
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
-from vampd.watch.batches import begin_supplement, reopen
+from vampd.watch.batches import begin_supplement, is_used, reopen, stands_for, take_bad_twins
 from vampd.watch.inspect import Inspection
 from vampd.watch.legacy import signs_of
 from vampd.watch.manner import OWN, Manner
@@ -187,9 +188,11 @@ class Rounds:
         moving = replace(
             differences,
             appeared=tuple(
-                path for path in differences.appeared if not self._was_given_back(rows.get(path))
+                path
+                for path in differences.appeared
+                if path not in rows or not stands_for(self._ledger, night, rows[path])
             ),
-            changed=tuple(path for path in differences.changed if not _is_used(night, there[path])),
+            changed=tuple(path for path in differences.changed if not is_used(night, there[path])),
         )
         counts = counts_as_change(moving, roles)
         if counts and night["status"] == NightStatus.EMPTY:
@@ -212,24 +215,29 @@ class Rounds:
             state, reason = FileState.LATE, "came after its night was closed"
         if row is None:
             self._add(night, path, seen, state, reason)
-        elif self._was_given_back(row):
-            # Being put back, or a copy that somebody made again: what is recorded still holds.
-            if files.identity(row) != file.identity:
-                self._tell(
-                    f"{nights.label(night)}: {path} is not the file that gave its space back"
-                )
+        elif stands_for(self._ledger, night, row):
+            self._record_back(night, row, file.identity)
             return
-        elif _is_used(night, row):
+        elif is_used(night, row):
             self._hold_for(night, row, f"raw file changed after the night was closed: {path}")
             return
         else:
             files.renew_file(self._ledger, row["id"], file.identity, state, reason)
         if state is FileState.LATE:
             self._tell(f"{nights.label(night)}: {path} {reason}; it is left untouched")
+        elif night["closed_us"] is None and night["batch"] > 1:
+            row = files.file_of(self._ledger, night["id"], path)
+            take_bad_twins(self._ledger, row, night["batch"])
 
-    def _was_given_back(self, row: Row | None) -> bool:
-        """Whether a file of that name is on its way into or out of the trash, or left it."""
-        return row is not None and trash.why_gone(self._ledger, row["id"]) is not None
+    def _record_back(self, night: Row, row: Row, found: FileIdentity) -> None:
+        """A file lies where one of an earlier plan lay: it is that one, or is left alone."""
+        name = f"{nights.label(night)}: {row['path']}"
+        given_back = trash.why_gone(self._ledger, row["id"]) is not None
+        if files.identity(row) != found:
+            what = "gave its space back" if given_back else "was processed, and went"
+            self._tell(f"{name} is not the file that {what}; it is left untouched")
+        elif not given_back:  # of one that is being put back, its return says what it is
+            files.set_state(self._ledger, row["id"], FileState.WHOLE, "back in its folder")
 
     def _add(self, night: Row, path: str, seen: Look, state: FileState, reason: str) -> None:
         file = seen.files[path]
@@ -250,7 +258,7 @@ class Rounds:
         if given_back is not None:
             files.set_state(self._ledger, row["id"], FileState.GONE, given_back)
             return
-        needed = _is_used(night, row)
+        needed = is_used(night, row)
         if needed and night["status"] not in FINAL and row["batch"] == night["batch"]:
             self._hold_for(night, row, f"raw file gone after the night was closed: {row['path']}")
             return
@@ -386,9 +394,3 @@ class Rounds:
         if text not in self._told:
             self._told.add(text)
             log.warning("%s", text)
-
-
-def _is_used(night: Row, row: Row) -> bool:
-    """Whether a plan may have been made of a file: it was whole when its batch was closed."""
-    is_closed = night["closed_us"] is not None or row["batch"] < night["batch"]
-    return bool(is_closed and row["state"] == FileState.WHOLE)
