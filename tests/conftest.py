@@ -8,6 +8,14 @@ from tests.carried import KINDS, Carried, carry
 from tests.support import needs_reference_night
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what takes long to make are done by one process, one after another."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        shared = "both_kinds" if "both_kinds" in fixtures else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 @pytest.fixture(scope="session")
 def done_before() -> dict[str, dict[str, Carried]]:
     """Nights by their source: pytest comes back to a parameter, and must not carry them again."""
