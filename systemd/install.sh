@@ -325,6 +325,7 @@ Next: the settings, $settings; then, as the service's user, whether all is there
   setpriv --reuid vampd --regid vampd --clear-groups vampd doctor
   systemctl enable --now vampd
 With alerts.recipients set, also: systemctl enable --now vampd-watchdog.timer
+For the nights in a browser (install.sh --extras web,plots): systemctl enable --now vampd-page
 END
 }
 

@@ -20,10 +20,13 @@ _MOST_EVENTS = 2000
 _HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})
 
 
-def night_context(ledger: Reader, night: Night, *, now_us: int) -> dict[str, Any]:
-    """Everything that the page of *night* shows; `json` holds what programs are told."""
+def night_context(ledger: Reader, night: Night, *, now_us: int, has_mail: bool) -> dict[str, Any]:
+    """Everything that the page of *night* shows; `json` holds what programs are told.
+
+    *has_mail*: the archive team is told by mail.
+    """
     every = nights(ledger)
-    why = explained(ledger, night, every, daemon_runs=True, now_us=now_us)
+    why = explained(ledger, night, every, daemon_runs=True, now_us=now_us, has_mail=has_mail)
     summary = why.summary
     tasks = details.tasks(ledger, night)
     times = list(stage_times.stage_times(night.kind, summary.batches, tasks))

@@ -44,7 +44,7 @@ class Views:
     def night(self, kind: str, date: str, *, fragment: bool) -> str:
         """One night. OperatorError: there is none such."""
         with self._found(kind, date) as (ledger, night):
-            context = night_context(ledger, night, now_us=SystemClock().now_us())
+            context = self._context(ledger, night)
         context |= {"title": f"{kind} {date}", "plots": plots.PLOTS, **self._frame()}
         return render("_night.html" if fragment else "night.html", context)
 
@@ -63,9 +63,7 @@ class Views:
     def night_json(self, kind: str, date: str) -> dict[str, Any]:
         """One night for programs. OperatorError: there is none such."""
         with self._found(kind, date) as (ledger, night):
-            found: dict[str, Any] = night_context(ledger, night, now_us=SystemClock().now_us())[
-                "json"
-            ]
+            found: dict[str, Any] = self._context(ledger, night)["json"]
             return found
 
     def metrics(self) -> str:
@@ -100,6 +98,10 @@ class Views:
                 "token": last_event(ledger),
             }
 
+    def _context(self, ledger: Reader, night: Night) -> dict[str, Any]:
+        now_us, has_mail = SystemClock().now_us(), self._config.mail.is_configured
+        return night_context(ledger, night, now_us=now_us, has_mail=has_mail)
+
     def _frame(self) -> dict[str, Any]:
         """What every page has around its content."""
         pulse = self.pulse()
@@ -129,7 +131,9 @@ class Views:
 
 def report(config: Config, ledger: Reader, night: Night) -> str:
     """A night as one HTML file that needs no other. Without matplotlib it has no plots."""
-    context = night_context(ledger, night, now_us=SystemClock().now_us())
+    context = night_context(
+        ledger, night, now_us=SystemClock().now_us(), has_mail=config.mail.is_configured
+    )
     images = {}
     for name in plots.PLOTS:
         try:
