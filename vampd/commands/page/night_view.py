@@ -10,23 +10,29 @@ from vampd.commands import log, stage_times
 from vampd.commands.explain import explained, text_of
 from vampd.commands.screen import time_json
 from vampd.commands.status_json import summary_json
+from vampd.io.lock import holder
 from vampd.ledger import details, qualities
 from vampd.ledger.history import events
 from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night, nights
+from vampd.sections import Config
 from vampd.states import FileState
 
 _MOST_EVENTS = 2000
 _HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})
 
 
-def night_context(ledger: Reader, night: Night, *, now_us: int, has_mail: bool) -> dict[str, Any]:
-    """Everything that the page of *night* shows; `json` holds what programs are told.
-
-    *has_mail*: the archive team is told by mail.
-    """
+def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) -> dict[str, Any]:
+    """Everything that the page of *night* shows; `json` holds what programs are told."""
     every = nights(ledger)
-    why = explained(ledger, night, every, daemon_runs=True, now_us=now_us, has_mail=has_mail)
+    why = explained(
+        ledger,
+        night,
+        every,
+        daemon_runs=holder(config.state_dir) is not None,
+        now_us=now_us,
+        has_mail=config.mail.is_configured,
+    )
     summary = why.summary
     tasks = details.tasks(ledger, night)
     times = list(stage_times.stage_times(night.kind, summary.batches, tasks))

@@ -99,8 +99,7 @@ class Views:
             }
 
     def _context(self, ledger: Reader, night: Night) -> dict[str, Any]:
-        now_us, has_mail = SystemClock().now_us(), self._config.mail.is_configured
-        return night_context(ledger, night, now_us=now_us, has_mail=has_mail)
+        return night_context(ledger, night, self._config, now_us=SystemClock().now_us())
 
     def _frame(self) -> dict[str, Any]:
         """What every page has around its content."""
@@ -131,9 +130,7 @@ class Views:
 
 def report(config: Config, ledger: Reader, night: Night) -> str:
     """A night as one HTML file that needs no other. Without matplotlib it has no plots."""
-    context = night_context(
-        ledger, night, now_us=SystemClock().now_us(), has_mail=config.mail.is_configured
-    )
+    context = night_context(ledger, night, config, now_us=SystemClock().now_us())
     images = {}
     for name in plots.PLOTS:
         try:
