@@ -222,6 +222,27 @@ def _names(found: list[Condition]) -> list[str]:
     return [each.name for each in found]
 
 
+def test_a_command_that_failed_after_safe_is_told_and_its_night_is_not_in_trouble(
+    scene: Scene,
+) -> None:
+    night = scene.night("20251101", "safe")
+    scene.ledger.insert(
+        "hook_run",
+        night=night["id"],
+        batch=1,
+        command="reduce {night}",
+        state="failed",
+        error="exited 3:\nno node is free",
+        **scene.ledger.stamp(),
+    )
+
+    [told] = scene.conditions()
+
+    assert told.severity is Severity.WARNING
+    assert "reduce {night}: exited 3" in told.text
+    assert "vampd hooks 20251101" in told.text
+
+
 def test_a_night_that_gets_nowhere_is_stalled_and_one_that_goes_on_is_not(scene: Scene) -> None:
     stuck, busy = scene.night("20251101", "waiting"), scene.night("20251102", "running")
     task = a_task(scene.ledger, busy["id"], Stage.BUILD, "1.1")

@@ -54,6 +54,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
     found = [
         *_stopped(every),
         *_stalled(reader, every, limits, now_us),
+        *_hooks(reader, every),
         *_unclosed(every, limits, now_us),
         *_far_side(reader, every, limits, now_us),
         *_lost_cubes(reader, every),
@@ -88,10 +89,16 @@ def _stopped(every: Mapping[int, Night]) -> Iterator[Condition]:
             yield Condition(
                 name=f"{night.status}:{night.id}",
                 severity=Severity.CRITICAL,
-                text=f"{night} {night.status}: {cause}: vampd show {night.date}",
+                text=f"{night} {night.status}: {cause}: vampd show {_name(night, every)}",
                 night=night.id,
                 since_us=night.changed_us,
             )
+
+
+def _name(night: Night, every: Mapping[int, Night]) -> str:
+    """By which commands know a night: its date, and its kind where the date has a night of each."""
+    has_twin = any(other.date == night.date and other.id != night.id for other in every.values())
+    return f"{night.date} --kind {night.kind}" if has_twin else night.date
 
 
 def _stalled(
@@ -109,7 +116,7 @@ def _stalled(
                 severity=Severity.CRITICAL,
                 text=(
                     f"{night} {night.status}, and nothing got done for {hours:.0f} h{cause}:"
-                    f" vampd show {night.date}"
+                    f" vampd show {_name(night, every)}"
                 ),
                 night=night.id,
                 since_us=moved_us,
@@ -143,7 +150,7 @@ def _unclosed(every: Mapping[int, Night], limits: Limits, now_us: int) -> Iterat
             yield Condition(
                 name=f"unclosed:{night.id}",
                 severity=Severity.WARNING,
-                text=f"{night} is over, and does not close{cause}: vampd close {night.date}",
+                text=f"{night} is over, and does not close{cause}: vampd close {_name(night, every)}",
                 night=night.id,
                 since_us=since_us,
             )
@@ -166,7 +173,7 @@ def _far_side(
                 severity=Severity.WARNING,
                 text=(
                     f"{night}: nobody moved on {row['files']} files from where they were sent:"
-                    f" vampd show {night.date}"
+                    f" vampd show {_name(night, every)}"
                 ),
                 night=night.id,
                 since_us=sent_us,
@@ -176,7 +183,7 @@ def _far_side(
         yield Condition(
             name=f"copies:{night.id}",
             severity=Severity.CRITICAL,
-            text=f"{night}: {row['wrong']} far copies were not right: vampd show {night.date}",
+            text=f"{night}: {row['wrong']} far copies were not right: vampd show {_name(night, every)}",
             night=night.id,
             since_us=row["changed_us"],
         )
@@ -214,6 +221,25 @@ def _lost_cubes(reader: Reader, every: Mapping[int, Night]) -> Iterator[Conditio
                 ),
                 night=night.id,
             )
+
+
+def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:
+    """Commands of the site's own that gave up after a night was safe."""
+    for row in reader.execute(
+        "select id, night, command, error, changed_us from hook_run where state = 'failed'"
+        " order by id"
+    ):
+        night = every[row["night"]]
+        yield Condition(
+            name=f"hook:{row['id']}",
+            severity=Severity.WARNING,
+            text=(
+                f"{night}: {row['command']}: {_first_line(row['error'] or 'failed')}; the night is"
+                f" safe all the same: vampd hooks {night.date}"
+            ),
+            night=night.id,
+            since_us=row["changed_us"],
+        )
 
 
 def _mails(
