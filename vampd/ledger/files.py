@@ -44,6 +44,18 @@ def file_of(ledger: Ledger, night: int, path: str) -> Row:
     return row
 
 
+def processed_and_gone(ledger: Ledger, night: int) -> list[Row]:
+    """Raw files that are gone, and of which an output or the sidecar holds what they held."""
+    return ledger.rows(
+        "select * from raw_file where night = ?1 and state = 'gone' and (rebuilt_by is not null"
+        " or id in (select segment.raw_file from segment where night = ?1 union"
+        " select cube.timing from cube join segment on segment.raw_file = cube.raw_file"
+        " where segment.night = ?1)) and exists (select 1 from output where night = ?1"
+        " and state != 'planned') order by path",
+        [night],
+    )
+
+
 def identity(row: Row) -> FileIdentity:
     """Who the file was when last seen."""
     return FileIdentity(

@@ -101,6 +101,15 @@ def acknowledged_batch(reader: Reader, night: int) -> int:
     return batch
 
 
+def is_told(reader: Reader, night: int) -> bool:
+    """Whether the archive was told of a night, or is going to be, or said that it has it."""
+    query = (
+        "select 1 from mail_night where night = ?1 and withdrawn_us is null"
+        " union all select 1 from ack where night = ?1 and revoked_us is null limit 1"
+    )
+    return reader.execute(query, (night,)).fetchone() is not None
+
+
 def any_unmailed(reader: Reader) -> bool:
     """Whether any manifest was verified at the far end, and has no mail and no acknowledgement."""
     return reader.execute(_UNMAILED).fetchone() is not None
