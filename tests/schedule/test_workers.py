@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -15,6 +18,18 @@ import pytest
 from tests.schedule import bodies
 from vampd.schedule.workers import Body, Outcome, Workers
 from vampd.states import ErrorClass
+
+#: A process with one worker, for which it waits.
+_DAEMON = """
+import sys
+from multiprocessing.connection import wait
+from tests.schedule import bodies
+from vampd.schedule.workers import Workers
+
+workers = Workers(nice=0)
+workers.start(1, bodies.wait_for, tuple(sys.argv[1:]))
+wait(workers.pipes())
+"""
 
 
 @pytest.fixture
@@ -135,6 +150,22 @@ def test_a_killed_fork_server_takes_its_workers_along_and_the_next_work_is_done(
     assert found[1].crashed
     assert outcomes(workers)[2].result == 8
     assert pid != server
+
+
+def test_a_killed_daemon_takes_its_workers_along(pipes: tuple[str, str]) -> None:
+    daemon = subprocess.Popen([sys.executable, "-c", _DAEMON, *pipes])
+    try:
+        worker = int(Path(pipes[0]).read_text())
+        was_alive = is_alive(worker)
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+    deadline = time.monotonic() + 10
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert was_alive
+    assert not is_alive(worker)
 
 
 def test_a_cancelled_worker_is_dead_and_says_nothing_more(

@@ -12,7 +12,9 @@ import errno
 import logging
 import multiprocessing
 import os
+import select
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -67,7 +69,7 @@ class Workers:
         """Do *body* of *job* in a process of its own."""
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=_work, args=(theirs, body, job, self._nice), daemon=True
+            target=_work, args=(theirs, body, job, self._nice, os.getpid()), daemon=True
         )
         process.start()
         theirs.close()
@@ -113,9 +115,10 @@ def _dismiss(seat: _Seat) -> int | None:
     return seat.process.exitcode
 
 
-def _work(pipe: Connection, body: Body, job: object, nice: int) -> None:
-    """The life of a worker."""
+def _work(pipe: Connection, body: Body, job: object, nice: int, daemon: int) -> None:
+    """The life of a worker of the process *daemon*."""
     _die_with_parent()
+    _die_with(daemon)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.nice(max(0, nice - os.nice(0)))
@@ -151,8 +154,27 @@ def _unexpected(error: Exception) -> dict[str, Any]:
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel to kill this worker when the fork server dies, as it does with the daemon."""
+    """Ask the kernel to kill this worker when the fork server dies."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() == 1:  # it died before we asked
         os._exit(1)
+
+
+def _die_with(daemon: int) -> None:
+    """End this worker, whatever it is at, when the process *daemon* has ended.
+
+    The fork server does not die with the daemon: it waits until every process that it forked
+    has ended. A worker of a dead daemon would go on beside the next daemon's.
+    """
+    try:
+        life = os.pidfd_open(daemon)
+    except ProcessLookupError:
+        os._exit(1)
+    threading.Thread(target=_end_after, args=(life,), daemon=True).start()
+
+
+def _end_after(life: int) -> None:
+    """Wait for the end of the process behind *life*; then there is no other end for this one."""
+    select.select([life], [], [])
+    os.kill(os.getpid(), signal.SIGKILL)
