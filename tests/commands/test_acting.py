@@ -73,7 +73,7 @@ def test_without_a_daemon_the_command_acts_itself_in_the_operators_name(site: Si
     answer = acted(site, "retry", "20251106")
 
     assert answer["changed"] is True
-    assert answer["lines"] == ["1 tasks are tried again now"]
+    assert answer["lines"] == ["it is tried again now"]
     ((state, by),) = rows(site, "select state, changed_by from task where stage = 'transfer'")
     assert (state, by) == ("pending", _ME)
     assert holder(site.state) is None, "the lock is given back"

@@ -13,10 +13,12 @@ import pytest
 from tests.raw_cubes import write_raw_cube
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, opened, settings
 from tests.support import identities_of_tree
+from vampd.errors import OperatorError
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.facts import read_facts
+from vampd.schedule.orders import Orders
 from vampd.sections import Config
 from vampd.states import STAGES_OF, FileState, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
@@ -211,6 +213,31 @@ def test_a_raw_file_that_goes_after_the_close_holds_the_night(scene: Scene) -> N
 
     assert scene.night["hold"] == f"raw file gone after the night was closed: vcam1/{STEM}.fits"
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
+
+
+@pytest.mark.parametrize("order", ["retry", "release"])
+@pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
+def test_no_order_lets_a_night_go_on_while_its_raw_file_is_another(
+    scene: Scene, order: str, *, gone: bool
+) -> None:
+    cube = scene.cube()
+    scene.close_night()
+    aside = cube.rename(scene.folder / "aside")
+    if not gone:
+        cube.write_bytes(aside.read_bytes() + b"\0")
+    scene.go(3)
+    held = scene.night["hold"]
+    orders, night = Orders(scene.ledger, scene.config), {"kind": Kind.ARCHIVE, "date": DATE}
+
+    with pytest.raises(OperatorError, match="put that one back"):
+        orders.carry_out(order, {**night, "dry_run": False}, "somebody")
+    refused = scene.night["hold"]
+    aside.rename(cube)
+    orders.carry_out(order, {**night, "dry_run": False}, "somebody")
+
+    assert held is not None
+    assert refused == held
+    assert scene.night["hold"] is None
 
 
 def test_a_night_without_a_cube_is_empty_and_reopens_when_files_come(scene: Scene) -> None:

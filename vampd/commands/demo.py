@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import click
 
-from vampd.commands.screen import count_text
+from vampd.commands.screen import Screen, count_text
+from vampd.commands.status_picture import Wish, take
+from vampd.commands.status_screen import lines
+from vampd.config import load as load_config
 from vampd.errors import OperatorError, RetryableError, UsageError
+from vampd.io.clock import SystemClock
 from vampd.ledger.connection import ledger_path
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import Summary, nights, summarise
@@ -36,6 +41,16 @@ _HEAD_START = 3
 _DEADLINE_SECONDS = 300.0
 
 _LOOK_SECONDS = 0.3
+
+_LOOK_ROUND = (
+    "show last",
+    "summary last",
+    "page                            # in a browser; Ctrl-C ends it",
+    "audit last --digests",
+    "verify last --full",
+    "restore last --force --dry-run",
+    "run                             # the daemon again; Ctrl-C ends it",
+)
 
 # Faster than a real night, on a disk of this machine; everything else as it is shipped.
 _SETTINGS = """\
@@ -231,10 +246,17 @@ def _end(daemon: subprocess.Popen[bytes]) -> None:
         daemon.wait()
 
 
+def _show_end(site: _Site) -> None:
+    """What `vampd status` shows; that no daemon runs any more is as it should be here."""
+    picture = take(load_config(site.config), Wish(everything=True), now_us=SystemClock().now_us())
+    for line in lines(replace(picture, is_over=not picture.daemon_runs), Screen.of_stdout()):
+        click.echo(line)
+
+
 def _explain(site: _Site, *, kept: bool) -> None:
     click.echo("")
     sys.stdout.flush()
-    subprocess.run(site.vampd("status"), check=False, timeout=60)
+    _show_end(site)
     if not kept:
         return
     night = reference_night().date
@@ -250,6 +272,7 @@ def _explain(site: _Site, *, kept: bool) -> None:
     ):
         click.echo(f"{label:<9} {path}")
     click.echo(f"\nlook round:\n  export VAMPD_CONFIG={site.config}")
-    for words in ("show last", "files last", "audit last --digests", "verify last --full"):
+    if shutil.which("vampd") is None:
+        click.echo(f"  export PATH={Path(sys.executable).parent}:$PATH")
+    for words in _LOOK_ROUND:
         click.echo(f"  vampd {words}")
-    click.echo("  vampd restore last --force --dry-run")

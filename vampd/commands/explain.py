@@ -120,7 +120,7 @@ def _sentences(each: Explained, now_us: int) -> Iterator[str]:
     since_us = each.move.at_us if each.move is not None else night.changed_us
     verb = _VERBS.get(night.status, f"has been {night.status}")
     yield f"{night} {verb} since {time_text(since_us)}, for {duration_text(now_us - since_us)}."
-    if night.batch > 1:
+    if night.batch > 1 and not is_at_rest(night):
         yield f"What is worked on is its supplement {night.batch - 1}: files that came later."
     yield cause.because
     yield from _own_words(each)

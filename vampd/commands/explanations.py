@@ -202,10 +202,10 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
         command=RETRY,
     ),
     (NightStatus.WAITING, ErrorClass.DETERMINISTIC): Explanation(
-        because="Its {stage} failed once; if the same failure comes again it is given up.",
-        awaits="It is tried a second time{due}.",
+        because="Its {stage} failed; if it fails in the same way once more, it is given up.",
+        awaits="It is tried once more{due}.",
         who=NOBODY,
-        next_step=f"nothing yet: it is tried a second time{{due}}; at once: {RETRY}",
+        next_step=f"nothing yet: it is tried once more{{due}}; at once: {RETRY}",
         command=RETRY,
     ),
     (NightStatus.WAITING, ErrorClass.INPUT): _tried_again(

@@ -55,7 +55,7 @@ HOLDS: Mapping[str, Explanation] = {
         because="A raw file is not the one that it was when the night was closed: {path}. While it"
         " is another file vampd neither goes on nor restores: the plan was made of the old one.",
         awaits="It waits until the very file is back, unchanged and with its times; a retry before"
-        " that is held again. If it cannot be had any more, what is left is to abandon the night.",
+        " that is refused. If it cannot be had any more, what is left is to abandon the night.",
         who=OPERATOR,
         next_step=f"put the old file back, then: {RETRY}; or give up: vampd abandon {{name}}"
         " --why TEXT",
@@ -65,8 +65,8 @@ HOLDS: Mapping[str, Explanation] = {
     "hold: raw gone": Explanation(
         because="A raw file that the plan needs is gone: {path}. Without it vampd neither goes on"
         " nor restores.",
-        awaits="It waits until the very file is back, with its times; a retry before that is held"
-        " again. If it cannot be had any more, what is left is to abandon the night.",
+        awaits="It waits until the very file is back, with its times; a retry before that is"
+        " refused. If it cannot be had any more, what is left is to abandon the night.",
         who=OPERATOR,
         next_step=f"put the file back, then: {RETRY}; or give up: vampd abandon {{name}}"
         " --why TEXT",

@@ -214,7 +214,7 @@ def sentence(told: Told, *, why: str | None) -> str:
     if event.at_us - told.event.at_us >= _SECOND_US and event.subject != "night":
         until = f", until {time_text(event.at_us)[11:22]}"
     who = "" if event.actor == "vampd" else f" by {event.actor}"
-    return f"{text}{until}{who}{f': {why}' if why else ''}"
+    return f"{text}{until}{who}{f': {why}' if why and why != event.became else ''}"
 
 
 def _what(told: Told) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,8 @@ class Picture:
     summaries: list[Summary]
     left_out: int
     full: bool  #: the grid is asked for, whether all is well or not
+    to_be_mailed: tuple[str, ...] = ()  #: dates whose mail goes out on an operator's word alone
+    is_over: bool = False  #: the daemon ended because it was to end when all was done
 
     @property
     def daemon_runs(self) -> bool:
@@ -175,6 +178,7 @@ def _present(  # noqa: PLR0917 - what was gathered, once
     every = nights(ledger)
     chosen = _chosen(every, wish)
     summaries = summarise(ledger, chosen)
+    mails = _mails(ledger, config)
     return Picture(
         now_us=now_us,
         host=host_name(),
@@ -183,12 +187,13 @@ def _present(  # noqa: PLR0917 - what was gathered, once
         roots=roots,
         disks=_disks(ledger, config, roots, every),
         far=_far(ledger, summaries),
-        mail=_mail(ledger, config),
+        mail=_counted(mails),
         queue=queue(summaries),
         running=tuple(progress(ledger, summaries, now_us=now_us)) if lock is not None else (),
         summaries=summaries,
         left_out=0 if wish.texts else len(every) - len(chosen),
         full=bool(wish.texts) or wish.everything,
+        to_be_mailed=_to_be_mailed(config, every, mails),
     )
 
 
@@ -291,16 +296,26 @@ def _disks(
     return tuple(found)
 
 
-def _mail(ledger: Reader, config: Config) -> dict[str, int] | None:
+def _mails(ledger: Reader, config: Config) -> dict[int, str] | None:
+    """How far the mail of each archive night is, by the night's number; None: nobody is told."""
     if not config.mail.is_configured:
         return None
     # Late: where nobody is told of nights, nothing of mails is needed.
     from vampd.ledger.mails import tracks
 
-    counts: dict[str, int] = {}
-    for track in tracks(ledger, configured=True).values():
-        counts[track.state] = counts.get(track.state, 0) + 1
-    return counts
+    return {night: track.state for night, track in tracks(ledger, configured=True).items()}
+
+
+def _counted(mails: dict[int, str] | None) -> dict[str, int] | None:
+    return None if mails is None else dict(Counter(mails.values()))
+
+
+def _to_be_mailed(
+    config: Config, every: Sequence[Night], mails: dict[int, str] | None
+) -> tuple[str, ...]:
+    if not mails or config.mail.mode != "ask":
+        return ()
+    return tuple(sorted(night.date for night in every if mails.get(night.id) == "ready"))
 
 
 def _far(ledger: Reader, summaries: Sequence[Summary]) -> FarView:

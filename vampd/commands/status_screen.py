@@ -79,6 +79,10 @@ def _head(picture: Picture, screen: Screen) -> Iterator[str]:
         return
     daemon = picture.daemon
     now = time_text(picture.now_us)
+    if picture.is_over:
+        yield f"{title}  {now}"
+        yield "the daemon ended when all was done, as it was told"
+        return
     if not picture.daemon_runs:
         yield f"{title}  {now}"
         yield from _wrapped(
@@ -222,7 +226,7 @@ def _grids(picture: Picture, screen: Screen) -> Iterator[str]:
 
 def _broken(picture: Picture, screen: Screen) -> Iterator[str]:
     """What needs somebody: three things of each, cause, what is safe, what to do."""
-    if picture.at_us is None and not picture.daemon_runs:
+    if picture.at_us is None and not picture.daemon_runs and not picture.is_over:
         yield from _daemon_down(picture, screen)
     for root in picture.roots:
         if not root.present:
@@ -240,7 +244,7 @@ def _daemon_down(picture: Picture, screen: Screen) -> Iterator[str]:
     yield screen.word("bad", text="the daemon is not running")
     what = "nothing is done until it runs; the cameras' files stay where they are"
     yield paragraph("  what  ", what, screen.width)
-    yield paragraph("  safe  ", "all that was done; the ledger's last word follows", screen.width)
+    yield paragraph("  safe  ", "all that was done; nights are shown as it left them", screen.width)
     crashed = picture.daemon is not None and picture.daemon.stopped_us is None
     why = "; why it ended: journalctl -u vampd -n 50" if crashed else ""
     yield paragraph("  next  ", f"systemctl start vampd{why}", screen.width)
@@ -343,6 +347,8 @@ def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
         if summary.night.batch > 1 and not is_at_rest(summary.night):
             number = summary.night.batch - 1
             yield f"{summary.night}: its supplement {number} is under way: cubes that came late"
+    if picture.to_be_mailed:
+        yield _note(*_to_be_mailed(picture.to_be_mailed), screen)
     both = advice.both_kinds(picture.summaries)
     for count, noun, what, command in sorts:
         found = [summary for summary in picture.summaries if count(summary)]
@@ -353,6 +359,14 @@ def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
         if len(found) > _ODD_LINES:
             more = count_text(len(found) - _ODD_LINES, "older night")
             yield f"and in {more}: {what}"
+
+
+def _to_be_mailed(dates: Sequence[str]) -> tuple[str, str]:
+    """That the archive is to be told, and by which command; one mail tells of several nights."""
+    first, last = dates[0], dates[-1]
+    span = last if first == last else f"{first}..{last}"
+    who = f"archive {last}" if first == last else count_text(len(dates), "archive night")
+    return f"{who}: the archive is not told yet:", f"vampd manifest {span} --send"
 
 
 def _note(text: str, next_command: str, screen: Screen) -> str:

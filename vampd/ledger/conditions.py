@@ -150,7 +150,8 @@ def _unclosed(every: Mapping[int, Night], limits: Limits, now_us: int) -> Iterat
             yield Condition(
                 name=f"unclosed:{night.id}",
                 severity=Severity.WARNING,
-                text=f"{night} is over, and does not close{cause}: vampd close {_name(night, every)}",
+                text=f"{night} is over, and does not close{cause}:"
+                f" vampd close {_name(night, every)}",
                 night=night.id,
                 since_us=since_us,
             )
@@ -183,7 +184,8 @@ def _far_side(
         yield Condition(
             name=f"copies:{night.id}",
             severity=Severity.CRITICAL,
-            text=f"{night}: {row['wrong']} far copies were not right: vampd show {_name(night, every)}",
+            text=f"{night}: {row['wrong']} far copies were not right: vampd show"
+            f" {_name(night, every)}",
             night=night.id,
             since_us=row["changed_us"],
         )

@@ -85,24 +85,24 @@ def delete_derived(plan: RestorePlan) -> None:
     sync_folder(plan.folder)
 
 
-def refuse_lost(ledger: Ledger, night: Row) -> None:
-    """OperatorError: a raw file is gone of which outputs were made, which are all that is left.
+def refuse_other_raw(ledger: Ledger, night: Row) -> None:
+    """Refuse to let a night go on that is held for a raw file which is not back.
 
-    One that was made again where it lay, with the bytes that it had, is not gone.
+    What is left to do of it could be done before the next look finds the file once more.
+    OperatorError: one is still another, or away.
     """
+    if not (night["hold"] or "").startswith("raw file "):
+        return
     folder = Path(night["folder"])
-    gone = [
-        row["path"]
-        for row in files.processed_and_gone(ledger, night["id"])
-        if not (folder / row["path"]).is_file() or row["sha256"] != _digest(folder / row["path"])
-    ]
-    if gone:
-        msg = (
-            f"{folder / gone[0]}: gone, and {len(gone) - 1} other raw files of which outputs were"
-            f" made; nothing is restored. Put them back, or make them again from the outputs:"
-            f" vampd rebuild-raw {night['date']} --to {folder}"
-        )
-        raise OperatorError(msg)
+    for row in _plain_raw(ledger, night):
+        if row["batch"] == night["batch"] and not _is_as_recorded(folder, row):
+            date = night["date"]
+            msg = (
+                f"{folder / row['path']}: still not the file that it was when the night was closed;"
+                f" put that one back, unchanged and with its times, then: vampd retry {date};"
+                f" or give up: vampd abandon {date} --why TEXT"
+            )
+            raise OperatorError(msg)
 
 
 def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
@@ -111,14 +111,10 @@ def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     IntegrityError: one is not.
     """
     folder = Path(night["folder"])
-    rows = [
-        row
-        for row in files.files_of(ledger, night["id"]).values()
-        if row["state"] == "whole" and row["role"] in {"cube", "timing"}
-    ]
+    rows = _plain_raw(ledger, night)
     for row in rows:
         path = folder / row["path"]
-        if not path.is_file() or identity_of(path.stat()) != files.identity(row):
+        if not _is_as_recorded(folder, row):
             msg = f"{path}: not the file that was recorded; nothing is restored"
             raise IntegrityError(msg)
         if digests and row["sha256"] not in {None, _digest(path)}:
@@ -126,6 +122,20 @@ def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
             raise IntegrityError(msg)
     how = "identity and digest" if digests else "identity"
     return [f"{len(rows)} raw files proved by {how}"]
+
+
+def _plain_raw(ledger: Ledger, night: Row) -> list[Row]:
+    """The raw files that a plan may be made of."""
+    return [
+        row
+        for row in files.files_of(ledger, night["id"]).values()
+        if row["state"] == "whole" and row["role"] in {"cube", "timing"}
+    ]
+
+
+def _is_as_recorded(folder: Path, row: Row) -> bool:
+    path = folder / row["path"]
+    return path.is_file() and identity_of(path.stat()) == files.identity(row)
 
 
 def _incumbent_renames(folder: Path, *, foreign: bool) -> tuple[tuple[str, str], ...]:
