@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import files, legacy, nights, outputs, tasks, trash
+from vampd.ledger import files, legacy, mails, nights, outputs, tasks, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import (
     orders_hooks,
@@ -74,6 +74,7 @@ def _retry(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     if arguments.get("from"):
         return _retry_from(desk, night, arguments)
     _refuse_abandoned(night)
+    _refuse_half_restored(night)
     troubled = desk.ledger.value(
         "select count(*) from task where night = ? and (state = 'failed'"
         " or (state = 'pending' and due_us > 0))",
@@ -112,6 +113,7 @@ def _retry_from(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
             )
         return Answer(lines=[*answer.lines, "it is planned anew"], changed=True)
     restoring.refuse_other_raw(desk.ledger, night)
+    _refuse_half_restored(night)
     if not arguments["dry_run"]:
         desk.stop_work(night["id"])
         with desk.ledger.transaction():
@@ -134,7 +136,8 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     plan = restoring.plan_restore(desk.ledger, night)
     if plan.nothing_to_do and night["status"] != NightStatus.ABANDONED:
         return Answer(lines=["it was never processed: there is nothing to restore"], changed=False)
-    _refuse_safe(night, force=bool(arguments.get("force")))
+    if night["hold"] != _BEING_RESTORED:
+        _refuse_safe(desk.ledger, night, force=bool(arguments.get("force")))
     _refuse_incomplete(desk.ledger, night)
     lines = plan.lines()
     if arguments["dry_run"]:
@@ -143,7 +146,9 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     prove = bool(arguments.get("prove"))
     lines += restoring.prove_raw(desk.ledger, night, digests=prove)
     # Held before the first file goes: a power cut must not leave a night that goes on.
-    nights.hold(desk.ledger, night["id"], _BEING_RESTORED)
+    # In place of any other reason: none of them may be what is released.
+    stamp = desk.ledger.stamp(_BEING_RESTORED)
+    desk.ledger.update("night", night["id"], hold=_BEING_RESTORED, **stamp)
     if plan.renames:
         lines += orders_legacy.remember_frame_ids(desk.ledger, night)
     restoring.delete_derived(plan)
@@ -171,6 +176,7 @@ def _release(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
         return Answer(lines=["it is not held"], changed=False)
     orders_legacy.refuse_unrestored(desk.ledger, night)
     restoring.refuse_other_raw(desk.ledger, night)
+    _refuse_half_restored(night)
     if not arguments["dry_run"]:
         _release_hold(desk.ledger, night, "release")
     return Answer(lines=[f"it goes on; it was held: {night['hold']}"], changed=True)
@@ -244,13 +250,21 @@ def _refuse_abandoned(night: Row) -> None:
         raise OperatorError(msg)
 
 
-def _refuse_safe(night: Row, *, force: bool) -> None:
-    is_safe = night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED} or night["batch"] > 1
-    if is_safe and not force:
-        msg = (
-            f"{nights.label(night)} is safe at the far end; restoring would undo that (use --force)"
-        )
+def _refuse_half_restored(night: Row) -> None:
+    if night["hold"] == _BEING_RESTORED:
+        msg = f"{nights.label(night)}: its restore was cut short; `vampd restore` finishes it first"
         raise OperatorError(msg)
+
+
+def _refuse_safe(ledger: Ledger, night: Row, *, force: bool) -> None:
+    """A hold of a safe night, or a copy that rots, does not undo what others were told."""
+    was_safe = night["safe_us"] is not None or night["batch"] > 1
+    is_safe = was_safe or night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
+    if force or not (is_safe or mails.is_told(ledger.connection, night["id"])):
+        return
+    what = "is safe at the far end" if is_safe else "was mailed to the archive"
+    msg = f"{nights.label(night)} {what}; restoring would undo that (use --force)"
+    raise OperatorError(msg)
 
 
 def _refuse_incomplete(ledger: Ledger, night: Row) -> None:
@@ -259,6 +273,7 @@ def _refuse_incomplete(ledger: Ledger, night: Row) -> None:
     if why is not None:
         msg = f"{nights.label(night)}: {why}; nothing is restored"
         raise OperatorError(msg)
+    restoring.refuse_lost(ledger, night)
 
 
 def _move_to_held(ledger: Ledger, night: Row) -> None:

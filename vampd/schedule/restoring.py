@@ -105,6 +105,26 @@ def refuse_other_raw(ledger: Ledger, night: Row) -> None:
             raise OperatorError(msg)
 
 
+def refuse_lost(ledger: Ledger, night: Row) -> None:
+    """OperatorError: a raw file is gone of which outputs were made, which are all that is left.
+
+    One that was made again where it lay, with the bytes that it had, is not gone.
+    """
+    folder = Path(night["folder"])
+    gone = [
+        row["path"]
+        for row in files.processed_and_gone(ledger, night["id"])
+        if not (folder / row["path"]).is_file() or row["sha256"] != _digest(folder / row["path"])
+    ]
+    if gone:
+        msg = (
+            f"{folder / gone[0]}: gone, and {len(gone) - 1} other raw files of which outputs were"
+            f" made; nothing is restored. Put them back, or make them again from the outputs:"
+            f" vampd rebuild-raw {night['date']} --to {folder}"
+        )
+        raise OperatorError(msg)
+
+
 def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     """Prove that the raw files are the ones that the ledger knows; with *digests*, their bytes.
 
