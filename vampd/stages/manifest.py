@@ -181,11 +181,17 @@ def checksums_text(files: Sequence[ListedFile]) -> bytes:
 
 
 def _scratch(folder: Path, name: str) -> Path:
-    """A scratch file for *name* that does not exist; a killed worker may have left one."""
+    """A scratch file of this process for *name*; what killed ones left of it is cleared away.
+
+    The papers of a night are written by its stages and by a chore, perhaps at the same time.
+    """
     create_folder(folder / SCRATCH_FOLDER)
-    scratch = folder / SCRATCH_FOLDER / f"{Path(name).name}.scratch"
-    scratch.unlink(missing_ok=True)
-    return scratch
+    beside = folder / SCRATCH_FOLDER / Path(name).name
+    for left in beside.parent.glob(f"{beside.name}.*scratch"):
+        owner = left.name.removeprefix(f"{beside.name}.").partition(".")[0]
+        if owner == str(os.getpid()) or not Path("/proc", owner).exists():
+            left.unlink(missing_ok=True)
+    return beside.with_name(f"{beside.name}.{os.getpid()}.scratch")
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> ListedFile:
