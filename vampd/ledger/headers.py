@@ -8,12 +8,12 @@ as no FITS keyword has (FITS standard 4.0, section 4.1.2.1).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from vampd.errors import OperatorError, UsageError
+from vampd.errors import OperatorError, ResourceError, UsageError
 from vampd.ledger.connection import Ledger, Row
 
 HEADERS_NAME = "headers.sqlite3"
@@ -35,10 +35,14 @@ create table if not exists header (
 """
 
 
-def due(ledger: Ledger) -> dict[str, Any] | None:
-    """The next files whose headers are to be read, of one night; None when there are none."""
+def due(ledger: Ledger, resting: Collection[int] = ()) -> dict[str, Any] | None:
+    """The next files whose headers are to be read, of one night; None when there are none.
+
+    Nights that are *resting* are left out.
+    """
+    others = f" and night not in ({', '.join(map(str, sorted(resting)))})" if resting else ""
     for kind, query in _QUERIES.items():
-        first = ledger.row(f"{query} order by id limit 1")
+        first = ledger.row(f"{query}{others} order by id limit 1")
         if first is None:
             continue
         night = ledger.row("select * from night where id = ?", [first["night"]])
@@ -64,14 +68,21 @@ _QUERIES = {
 
 
 def record(ledger: Ledger, path: Path, job: Mapping[str, Any], read: Sequence[Any]) -> None:
-    """Keep the headers that were *read* in the file *path*, and that they were."""
+    """Keep the headers that were *read* in the file *path*, and that they were.
+
+    ResourceError: that file cannot be written.
+    """
     nights = {row["id"]: row for row in ledger.rows("select * from night")}
-    with closing(_open(path)) as book, book:
-        for row in ledger.rows("select * from header_gone"):
-            _forget(book, nights[row["night"]], row["path"])
-        for file in read:
-            if file["cards"] is not None:
-                _store(book, nights[job["night"]], file)
+    try:
+        with closing(_open(path)) as book, book:
+            for row in ledger.rows("select * from header_gone"):
+                _forget(book, nights[row["night"]], row["path"])
+            for file in read:
+                if file["cards"] is not None:
+                    _store(book, nights[job["night"]], file)
+    except sqlite3.Error as error:
+        msg = f"{path}: {error}; it can be deleted: every header is then read again"
+        raise ResourceError(msg) from error
     ledger.execute("delete from header_gone")
     for file in read:
         table = "raw_file" if file["kind"] == "raw" else "output"

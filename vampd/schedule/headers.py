@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from vampd.errors import ResourceError
 from vampd.ledger import headers
 from vampd.ledger.connection import Ledger
 from vampd.schedule.chores import Chore
@@ -12,37 +14,47 @@ from vampd.sections import Config
 from vampd.stages.headers import work
 from vampd.states import ErrorClass
 
+log = logging.getLogger(__name__)
+
 _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 
 
-class _Headers:
-    """Remembers that the table is there, and a rest after a passing failure."""
+class HeaderReader:
+    """Remembers that the table is there, and which nights rest after a passing failure.
+
+    A disk that is away keeps its own nights waiting, and no others.
+    """
 
     def __init__(self) -> None:
-        self._rests_until_us = 0
+        self._rests_until_us: dict[int, int] = {}
         self._is_there = False
 
     def due(self, ledger: Ledger, config: Config) -> Any | None:
+        """The next headers to be read."""
         if not self._is_there:
             self._is_there = True
             if not (config.state_dir / headers.HEADERS_NAME).exists():
                 headers.ask_anew(ledger)
-        if ledger.now_us() < self._rests_until_us:
-            return None
-        return headers.due(ledger)
+        now_us = ledger.now_us()
+        resting = [night for night, until_us in self._rests_until_us.items() if now_us < until_us]
+        return headers.due(ledger, resting)
 
     def record(self, ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
-        if outcome.result is not None:
-            path = config.state_dir / headers.HEADERS_NAME
-            headers.record(ledger, path, job, outcome.result)
-        elif outcome.error_class in _PASSING:
-            self._rests_until_us = ledger.now_us() + round(config.retry.first_seconds * 1e6)
-        else:
+        """Keep them; after a passing failure, ask again later."""
+        rests_until_us = ledger.now_us() + round(config.retry.first_seconds * 1e6)
+        if outcome.error_class in _PASSING:
+            self._rests_until_us[job["night"]] = rests_until_us
+        elif outcome.result is None:
             headers.give_up(ledger, job)
+        else:
+            try:
+                path = config.state_dir / headers.HEADERS_NAME
+                headers.record(ledger, path, job, outcome.result)
+            except ResourceError as error:
+                log.warning("%s", error)
+                self._rests_until_us[job["night"]] = rests_until_us
 
 
-_HEADERS = _Headers()
+_READER = HeaderReader()
 
-CHORE = Chore(
-    name="headers", uses_network=False, due=_HEADERS.due, body=work, record=_HEADERS.record
-)
+CHORE = Chore(name="headers", uses_network=False, due=_READER.due, body=work, record=_READER.record)
