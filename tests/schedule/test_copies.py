@@ -225,6 +225,19 @@ def test_what_nobody_moved_yet_is_awaited_and_after_its_time_sent_again(desk: Fa
     assert desk.do(Stage.VERIFY) is None
 
 
+def test_what_is_wrong_where_it_was_sent_is_sent_again_without_blaming_who_moves(
+    desk: FarDesk,
+) -> None:
+    desk = where_files_are_moved(desk)
+    desk.do(Stage.TRANSFER)
+    flip_one_byte(desk.far / PATHS[0])
+
+    awaited = desk.do(Stage.VERIFY)
+
+    assert awaited is not None
+    assert awaited.endswith(f"{PATHS[0]} is different; 1 are sent again")
+
+
 def test_what_is_on_its_way_is_missing_at_both_and_has_the_same_time(desk: FarDesk) -> None:
     desk = where_files_are_moved(desk)
     desk.do(Stage.TRANSFER)

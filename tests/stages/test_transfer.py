@@ -144,6 +144,22 @@ def test_files_get_their_names_in_the_order_of_the_list(
     assert order == [file["path"] for file in side.files]
 
 
+def test_what_is_moved_on_as_soon_as_it_has_its_name_was_published(
+    side: FarSide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(side)
+    (tmp_path / "moved").mkdir()
+    move_on = f'{shutil.which("ln")} "$@" && for f do :; done && mv "$f" {tmp_path}/moved'
+    lie(monkeypatch, liar(tmp_path / "bin", "ln", move_on))
+
+    result = side.send()
+
+    assert result["published"] == side.files
+    assert arrived(side) == {}
+    assert len(list((tmp_path / "moved").iterdir())) == len(side.files)
+    assert not side.incoming.exists()
+
+
 def test_a_copy_of_ours_that_is_newer_and_wrong_is_set_aside_and_sent_again(
     any_side: FarSide,
 ) -> None:

@@ -37,12 +37,13 @@ _PREPARE = (
     f'mkdir -p -- "$1/{INCOMING}/$2"'
 )
 # `ln` makes the final name only if it is free. Where a file system has no hard links, `mv -n`
-# does; its exit status is the same when it did nothing, so the names are looked at.
+# does; its exit status is the same when it did nothing, so the names are looked at. Whoever moves
+# files on may have taken the final name already: then the link is still counted.
 _PUBLISH = (
     "b=$1; n=$2; shift 2; d=; s=0; "
     'gone() { if [ -e "$1" ] || [ -h "$1" ]; then return 1; fi; }; '
     'move() { gone "$2" || return 1; if ln -T -- "$1" "$2" 2>/dev/null; then '
-    '[ "$1" -ef "$2" ] && { rm -f -- "$1" || :; }; '
+    '{ [ "$1" -ef "$2" ] || [ -n "$(find "$1" -links +1)" ]; } && { rm -f -- "$1" || :; }; '
     'else mv -nT -- "$1" "$2" && [ -f "$2" ] && gone "$1"; fi; }; '
     "while [ $# -gt 1 ]; do "
     f"f=$b/{INCOMING}/$n/$1; t=$b/$n/$1; p=${{t%/*}}; w={FAILED}; "

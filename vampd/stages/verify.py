@@ -119,16 +119,20 @@ def to_send_again(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list
     it was sent, and so is one that lies right at the destination, whatever has its name now.
     """
     since_us = {row["path"]: row["sent_us"] for row in deliveries.deliverables_of(ledger, night)}
-    is_moved = result["verify_at"] != result["destination"]
     latest_us = ledger.now_us() - round(result["patience_hours"] * _HOUR_US)
     again = []
     for row in result["results"]:
-        may_be_moved = is_moved and (row["verdict"] == "missing" or row["lies_at_destination"])
         if row["verdict"] == "verified":
             continue
-        if not may_be_moved or (since_us[row["path"]] or 0) <= latest_us:
+        if not _may_be_moved(row, result) or (since_us[row["path"]] or 0) <= latest_us:
             again.append(row["path"])
     return again
+
+
+def _may_be_moved(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether it may suffice that somebody moves the file on."""
+    is_moved = bool(result["verify_at"] != result["destination"])
+    return is_moved and (row["verdict"] == "missing" or row["lies_at_destination"])
 
 
 def _awaited(
@@ -143,7 +147,7 @@ def _awaited(
     )
     if first["lies_at_destination"]:
         text += f", and lies at {result['destination']} to be moved on"
-    if again and result["verify_at"] != result["destination"]:
+    if again and all(_may_be_moved(row, result) for row in unverified if row["path"] in again):
         hours = f"{result['patience_hours']:g} h"
         return f"{text}; {len(again)} are sent again, for nobody moved them within {hours}"
     return f"{text}; {len(again)} are sent again" if again else text
