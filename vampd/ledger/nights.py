@@ -47,6 +47,13 @@ def find_night(ledger: Ledger, kind: str, date: str) -> Row:
     return row
 
 
+def root_of(ledger: Ledger, night: Row) -> dict[str, str]:
+    """The root in which a night lies, and the marker by which its disk is known; "": none."""
+    root = str(Path(night["folder"]).parent)
+    marker = ledger.value("select marker from root where path = ?", [root])
+    return {"root": root, "marker": marker or ""}
+
+
 def label(night: Row) -> str:
     """How messages name a night."""
     return f"{night['kind']} {night['date']}"

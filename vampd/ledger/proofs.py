@@ -82,6 +82,12 @@ def sidecar_to_prove(ledger: Ledger) -> Row | None:
     )
 
 
+def is_listed(ledger: Ledger, night: int, path: str, sha256: str) -> bool:
+    """Whether the sidecar *path* of a night is still listed, with this digest."""
+    query = "select 1 from deliverable where night = ? and path = ? and sha256 = ?"
+    return ledger.value(query, [night, path, sha256]) is not None
+
+
 def begin(ledger: Ledger, night: int, batch: int, sidecar_sha256: str) -> Row:
     """The proof of a batch from this sidecar, begun when it is not there."""
     ledger.execute(

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import RetryableError
-from vampd.io.disk import MarkerState, check_marker
 from vampd.ledger import nights
 from vampd.ledger.connection import Ledger
 from vampd.schedule.chores import Chore
 from vampd.schedule.workers import Outcome
 from vampd.sections import Config
 from vampd.stages import papers
+from vampd.stages.root import check_root
 
 log = logging.getLogger(__name__)
 
@@ -26,19 +26,17 @@ def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
     night = papers.night_to_tell(ledger, _QUIET_US)
     if night is None:
         return None
-    root = str(Path(night["folder"]).parent)
     return {
         "night": night["id"],
-        "root": root,
-        "marker": ledger.value("select marker from root where path = ?", [root]),
+        **nights.root_of(ledger, night),
         **papers.prepare_story(ledger, night),
     }
 
 
 def work(job: Mapping[str, Any]) -> None:
     """Write them. RetryableError: the night's folder is not there, or lies on another disk."""
-    is_marked = check_marker(Path(job["root"]), job["marker"] or "") is MarkerState.OK
-    if not is_marked or not Path(job["folder"]).is_dir():
+    check_root(job["root"], job["marker"])
+    if not Path(job["folder"]).is_dir():
         msg = f"{job['folder']}: not there; is its disk?"
         raise RetryableError(msg)
     papers.write_story(job)

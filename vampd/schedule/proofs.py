@@ -17,6 +17,7 @@ from vampd.schedule.chores import Chore
 from vampd.schedule.workers import Outcome
 from vampd.sections import Config
 from vampd.stages import rebuild
+from vampd.stages.root import on_its_disk
 from vampd.states import ErrorClass
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
         "number": night["id"],
         "batch": sidecar["batch"],
         "night": night["folder"],
+        **nights.root_of(ledger, night),
         "sidecar": sidecar["path"],
         "sha256": sidecar["sha256"],
         "files": {row["path"]: row["sha256"] for row in files},
@@ -49,8 +51,15 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     }
 
 
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Rebuild them, while their disk is there: the worker's part."""
+    return on_its_disk(rebuild.prove, job)
+
+
 def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
     """Keep what came back; a file that did not come back holds its night."""
+    if not proofs.is_listed(ledger, job["number"], job["sidecar"], job["sha256"]):
+        return  # the night was restored meanwhile
     proof = proofs.begin(ledger, job["number"], job["batch"], job["sha256"])
     night = nights.get_night(ledger, job["number"])
     if proof["sidecar_sha256"] != job["sha256"]:
@@ -116,5 +125,5 @@ def _prove(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     return Answer(lines=[line], changed=bool(known))
 
 
-CHORE = Chore(name="proofs", uses_network=False, due=due, body=rebuild.prove, record=record)
+CHORE = Chore(name="proofs", uses_network=False, due=due, body=work, record=record)
 ORDERS: dict[str, Order] = {"prove": _prove}
