@@ -49,13 +49,23 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
 
 def _in_progress(ledger: Ledger, config: Config) -> Row | None:
     """A night whose copies are being read through; after a failure it rests for a while."""
-    rested_us = ledger.now_us() - round(config.retry.longest_seconds * _SECOND_US)
+    now_us = ledger.now_us()
+    rested_us = now_us - round(config.retry.longest_seconds * _SECOND_US)
+    _mend_dates(ledger, now_us)
     return ledger.row(
         "select * from night where verify_since_us is not null and status in ('safe', 'reclaimed')"
         " and coalesce(verify_tried_us, 0) <= ?"
         " order by verify_asked_by is null, verify_since_us, id limit 1",
         [rested_us],
     )
+
+
+def _mend_dates(ledger: Ledger, now_us: int) -> None:
+    """What was begun while the date was ahead began by now: else no copy is ever read since."""
+    for column in ("verify_since_us", "verify_tried_us"):
+        query = f"select id from night where {column} > ?"  # noqa: S608 - constants
+        for night in ledger.rows(query, [now_us]):
+            ledger.update("night", night["id"], **{column: now_us})
 
 
 def _begin_oldest(ledger: Ledger, config: Config) -> bool:

@@ -93,12 +93,12 @@ def night_to_tell(ledger: Ledger, quiet_us: int) -> Row | None:
     return ledger.row(
         "select night.* from night left join paper on paper.night = night.id"
         " where (select max(id) from event where night = night.id) > coalesce(paper.event, 0)"
-        " and coalesce(paper.written_us, 0) <= ?"
+        " and (coalesce(paper.written_us, 0) <= ?1 or paper.written_us > ?2)"
         " and (paper.night is not null"
         " or exists (select 1 from output where night = night.id)"
         " or exists (select 1 from frame_id where night = night.id))"
         " limit 1",
-        [ledger.now_us() - quiet_us],
+        [ledger.now_us() - quiet_us, ledger.now_us()],
     )
 
 

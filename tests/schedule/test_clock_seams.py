@@ -1,0 +1,52 @@
+"""A date that was ahead for a while leaves nothing that never ends, or never begins again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.schedule.made import DAY_US, FakeClock, a_night, opened
+from tests.schedule.reclaim_nights import NightTruth
+from tests.schedule.reclaim_world import World
+from tests.schedule.test_given_back import world
+from vampd.ledger import nights
+from vampd.schedule import reverify
+from vampd.schedule.workers import Outcome
+from vampd.stages import papers
+
+__all__ = ["world"]
+
+
+def test_copies_are_read_through_once_though_the_date_was_ahead_when_that_began(
+    world: World,
+) -> None:
+    night: NightTruth = world.nights[0]
+    world.clock.date_error_us = 300 * DAY_US
+    world.order("verify", night)
+    world.clock.date_error_us = 0
+    world.pass_time(DAY_US)
+
+    jobs = 0
+    while jobs < 5 and (job := reverify.CHORE.due(world.ledger, world.config)) is not None:
+        jobs += 1
+        results = [
+            {**file, "verdict": "verified", "why": None, "lies_at_destination": True}
+            for file in job["files"]
+        ]
+        places = {"verify_at": job["verify_at"], "destination": job["destination"]}
+        found = {"results": results, "patience_hours": 0.0, **places}
+        reverify.CHORE.record(world.ledger, world.config, job, Outcome(key=1, result=found))
+
+    assert jobs == 1
+    assert nights.get_night(world.ledger, night.number)["verify_asked_by"] is None
+
+
+def test_papers_are_written_though_the_date_was_ahead_when_they_were_last(tmp_path: Path) -> None:
+    clock = FakeClock()
+    ledger = opened(tmp_path, clock)
+    night = a_night(ledger)
+    clock.pass_seconds(86_400 * 300)
+    papers.record_story(ledger, night["id"], 0)
+    clock.pass_seconds(-86_400 * 300)
+
+    assert papers.night_to_tell(ledger, 60_000_000) is not None
+    ledger.close()
