@@ -1,0 +1,173 @@
+"""A ledger of the first vampd, with nights in every state, opened by the present one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.schedule.made import NOW_US, opened
+from vampd.ledger import connection as module
+from vampd.ledger import mails, proofs, trash, witness
+from vampd.ledger.connection import Ledger, ledger_path
+from vampd.ledger.mails import Track
+from vampd.shipped import migrations_folder
+from vampd.states import NightStatus
+
+_NIGHT = (
+    "insert into night (id, kind, date, folder, status, seen_us, last_change_us, closed_us,"
+    " safe_us, hold, changed_us, changed_by) values (?, 'archive', ?, ?, ?, 1, 1, ?, ?, ?, 1, 'x')"
+)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("state")
+    _make_old(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ledger(state: Path) -> Iterator[Ledger]:
+    with closing(opened(state)) as ledger:
+        yield ledger
+
+
+def _make_old(folder: Path) -> None:
+    """What 0001 alone makes, recorded as vampd records it, with a night in each state."""
+    import sqlite_utils
+    from sqlite_utils.migrations import Migrations
+
+    connection = sqlite3.connect(ledger_path(folder), isolation_level=None)
+    first = next(iter(sorted(migrations_folder().glob("0001_*.sql"))))
+    old = Migrations(module._SET)
+    old(name=first.stem)(module._runner(first))
+    old.apply(sqlite_utils.Database(connection))
+    connection.execute("update version set text = '0.0.1'")
+    for number, status in enumerate(NightStatus, start=1):
+        _fill(connection, number, status)
+    connection.close()
+
+
+def _fill(connection: sqlite3.Connection, number: int, status: NightStatus) -> None:
+    date = f"202511{number:02}"
+    is_safe = status in {NightStatus.SAFE, NightStatus.RECLAIMED}
+    is_closed = None if status is NightStatus.COLLECTING else 2
+    hold = "a look" if status is NightStatus.HELD else None
+    values = (number, date, f"/data/{date}", status, is_closed, 3 if is_safe else None, hold)
+    connection.execute(_NIGHT, values)
+    for file, (role, end) in enumerate((("cube", ".fits"), ("timing", ".txt"))):
+        connection.execute(
+            "insert into raw_file (id, night, path, role, camera, stem, inode, size_bytes,"
+            " modified_ns, state, sha256, seen_us, changed_us, changed_by)"
+            " values (?, ?, ?, ?, 1, 'vcam1_a', 1, 100, 1, 'whole', 'abc', 1, 1, 'x')",
+            (number * 10 + file, number, f"vcam1/vcam1_a{end}", role),
+        )
+    connection.execute(
+        "insert into cube (raw_file, timing, frames, width, height, cards, has_acquisition,"
+        " rejected, reports, acquired) values (?, ?, 2, 4, 4, '{}', 1, '{}', '[]', x'00')",
+        (number * 10, number * 10 + 1),
+    )
+    if status in {NightStatus.COLLECTING, NightStatus.EMPTY}:
+        return
+    state = "verified" if is_safe else "built"
+    connection.execute(
+        "insert into output (id, night, ordinal, cube, camera, synchronised, flc_state, name,"
+        " frames, width, height, first_us, last_us, header_file, content_key, frame_id, state,"
+        " size_bytes, sha256, timing_size_bytes, timing_sha256, changed_us, changed_by)"
+        " values (?, ?, 0, 0, 1, 0, '', 'vcam1_a', 2, 4, 4, 0, 1, ?, 'k', ?, ?, 7, 'd', 5, 'e', 1,"
+        " 'x')",
+        (number, number, number * 10, 500 + number, state),
+    )
+    connection.execute(
+        "insert into segment (night, output, position, raw_file, first, step, count)"
+        " values (?, ?, 0, ?, 0, 1, 2)",
+        (number, number, number * 10),
+    )
+    connection.execute(
+        "insert into frame_id (number, night, content_key, state, reserved_us, changed_us,"
+        " changed_by) values (?, ?, 'k', 'bound', 1, 1, 'x')",
+        (500 + number, number),
+    )
+    name = f"vgen2/VMPA{500 + number:08}"
+    for path in (f"{name}.fits.fz", f"{name}.txt", f"manifest_VMP_{date}.csv"):
+        connection.execute(
+            "insert into deliverable (night, path, size_bytes, sha256, sent_us, verified_us)"
+            " values (?, ?, 7, 'd', 1, ?)",
+            (number, path, 3 if is_safe else None),
+        )
+    for stage in ("sync", "frame_ids", "build", "manifest", "transfer", "verify"):
+        connection.execute(
+            "insert into task (night, stage, unit, state, finished_us, changed_us, changed_by)"
+            " values (?, ?, '', ?, 3, 1, 'x')",
+            (number, stage, "done" if is_safe else "failed"),
+        )
+
+
+def _night(ledger: Ledger, status: NightStatus) -> int:
+    number: int = ledger.value("select id from night where status = ?", [status])
+    return number
+
+
+def test_nights_keep_their_state_and_are_of_one_batch(ledger: Ledger) -> None:
+    rows = ledger.rows("select status, batch, hold from night order by id")
+
+    assert [row["status"] for row in rows] == list(NightStatus)
+    assert {row["batch"] for row in rows} == {1}
+    for table in ("raw_file", "segment", "output", "task", "deliverable", "frame_id"):
+        assert ledger.value(f"select count(*) from {table} where batch != 1") == 0
+    assert ledger.rows("pragma foreign_key_check") == []
+    assert ledger.value("pragma integrity_check") == "ok"
+
+
+def test_tallies_are_what_a_count_of_the_rows_gives(ledger: Ledger) -> None:
+    for subject, part in (("raw_file", "role"), ("task", "stage"), ("output", "''")):
+        counted = ledger.rows(
+            f"select night, {part}, state, count(*) from {subject} group by 1, 2, 3"
+            " order by 1, 2, 3"
+        )
+        kept = ledger.rows(
+            "select night, part, state, items from tally where subject = ? and items > 0"
+            " order by 1, 2, 3",
+            [subject],
+        )
+        assert [tuple(row) for row in kept] == [tuple(row) for row in counted]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_the_ledger_as_it_was_is_kept_beside(state: Path) -> None:
+    (copy,) = state.glob("*.before-0002*")
+
+    with closing(sqlite3.connect(copy)) as found:
+        tables = {row[0] for row in found.execute("select name from sqlite_master")}
+        nights = found.execute("select count(*) from night").fetchone()[0]
+    assert nights == len(NightStatus)
+    assert "trash" not in tables
+
+
+def test_nothing_of_a_safe_night_counts_as_proved_seen_or_acknowledged(ledger: Ledger) -> None:
+    night = _night(ledger, NightStatus.SAFE)
+    first = witness.bear_witness(ledger)
+    since = witness.safe_since(ledger, night)
+
+    assert not proofs.rebuild_proved(ledger, night)
+    assert proofs.unproved_files(ledger, night) == ["vcam1/vcam1_a.fits", "vcam1/vcam1_a.txt"]
+    assert (first, since is not None and since["since_us"]) == (0, NOW_US)
+    assert mails.acknowledged_batch(ledger.connection, night) == 0
+    assert mails.night_track(ledger.connection, night, configured=True).state is Track.READY
+    assert trash.why_incomplete(ledger, night) is None
+
+
+def test_headers_of_what_is_there_are_still_to_be_read(ledger: Ledger) -> None:
+    assert ledger.value("select count(*) from raw_file where headed != 0") == 0
+    assert ledger.value("select count(*) from output where headed != 0") == 0
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_ledger_of_the_present_is_opened_again_without_another_copy(state: Path) -> None:
+    opened(state).close()
+
+    assert len(list(state.glob("*.before-*"))) == 1
