@@ -333,6 +333,9 @@ def _of_the_machine(site: Site) -> Iterator[tuple[str, Picture]]:
     yield "root_hangs", replace(well, roots=(hangs,), disks=())
     full = replace(disk, free_bytes=41_200_000_000, spare_bytes=-58_800_000_000)
     yield "disk_full", replace(well, disks=(full,))
+    mailed = replace(well, mail={"ready": 2, "acknowledged": 4})
+    yield "to_be_mailed", replace(mailed, to_be_mailed=("20251103", "20251106"))
+    yield "daemon_is_done", replace(picture_of(site, runs=False), is_over=True)
 
 
 def screens(picture: Picture) -> str:

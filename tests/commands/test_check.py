@@ -12,7 +12,7 @@ import pytest
 from tests.commands.ledgers import Site
 from tests.post_office import PostOffice, post_office
 from vampd.io.clock import SystemClock
-from vampd.states import NightStatus, Stage
+from vampd.states import Kind, NightStatus, Stage
 
 _MINUTE_US = 60_000_000
 
@@ -86,6 +86,16 @@ def test_a_failed_night_is_critical_and_told_first_in_one_line(site: Site) -> No
     )
     assert line.count("\n") == 1
     assert re.search(r"'oldest_failing'=54\d\ds;", line)
+
+
+def test_a_night_whose_date_has_one_of_each_kind_is_named_with_its_kind(site: Site) -> None:
+    limits(site)
+    site.night("20251105", "failed", cause="transfer: no", kind=Kind.ENGINEERING)
+    site.night("20251105", "safe")
+
+    _, line = said(site)
+
+    assert "vampd show 20251105 --kind engineering |" in line
 
 
 def test_what_can_wait_until_the_morning_is_a_warning(site: Site) -> None:

@@ -76,6 +76,20 @@ def test_where_a_date_has_both_kinds_the_archive_night_is_meant(site: Site) -> N
     assert site.said("manifest", "20251106").encode() == content
 
 
+def test_status_says_which_nights_wait_for_the_word_to_be_mailed(
+    site: Site, office: PostOffice
+) -> None:
+    for date, frame_id in (("20251105", "VMPA00000001"), ("20251106", "VMPA00000002")):
+        delivered(site, date, frame_id)
+
+    both = site.said("status")
+    site.said("manifest", "20251105..20251106", "--send")
+
+    assert "archive is not told yet:\n  vampd manifest 20251105..20251106 --send" in both
+    assert "is not told yet" not in site.said("status")
+    assert len(office.accepted) == 1
+
+
 def test_the_mail_is_shown_and_not_sent(site: Site, office: PostOffice) -> None:
     delivered(site, "20251106", "VMPA00000001")
 

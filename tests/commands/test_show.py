@@ -84,6 +84,22 @@ def test_show_tells_stages_trouble_files_and_deliveries(site: Site) -> None:
     assert screen.isascii()
 
 
+def test_a_timing_file_is_not_listed_beside_its_cube_unless_something_else_is_said_of_it(
+    site: Site,
+) -> None:
+    site.execute(
+        "update raw_file set reason = 'not text' where path = 'vcam2/vcam2_05:10:01.000000000.txt'"
+    )
+    late = site.said("show", "20251106").split("\nlate\n")[1].split("\ndeliveries")[0]
+    bad = site.said("quarantine", "20251106")
+
+    assert "vcam2_05:10:01.000000000.txt: not text" in late
+    assert bad.splitlines()[0] == (
+        "archive 20251106: 1 quarantined file, and 1 timing file with them"
+    )
+    assert bad.count("vcam2_05:10:00.000000000") == 1
+
+
 def test_show_tells_programs_all_of_it(site: Site) -> None:
     (night,) = site.answer("show", "last")["nights"]
 

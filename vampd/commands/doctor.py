@@ -313,7 +313,7 @@ def _asking(place: Place, helper: str) -> Callable[[Config], Iterator[Finding]]:
             return
         complaints = finished.stdout.decode(errors="replace").splitlines()
         for line in complaints:
-            yield _bad(f"{place}: {line}", "mend that over there")
+            yield _bad(f"{place}: {line}", "make the folder, mend its rights, or install it there")
         if not complaints:
             by = f", {helper} answers" if reach.has_helper(place) else ""
             yield _ok(f"{place}: reachable, writable, has its programs{by}")

@@ -131,7 +131,7 @@ def _send(
     answer = control.act(config, "mail", arguments, actor=acting.actor())
     if not as_json:
         for line in answer["lines"]:
-            click.echo(line)
+            click.echo(f"{line} (dry run)" if dry_run else line)
     states: list[dict[str, Any]] = []
     if answer["changed"] and not dry_run:
         tracks = _outcome(config, chosen, wait_seconds)

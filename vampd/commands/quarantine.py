@@ -81,8 +81,11 @@ def _list(
         echo_json({"nights": [_as_json(night, rows) for night, rows in found.items()]})
         return
     for night, rows in found.items():
-        click.echo(f"{night}: {count_text(len(rows), 'quarantined file')}")
-        for row in rows:
+        shown = details.without_twins(rows)
+        beside = len(rows) - len(shown)
+        twins = f", and {count_text(beside, 'timing file')} with them" if beside else ""
+        click.echo(f"{night}: {count_text(len(shown), 'quarantined file')}{twins}")
+        for row in shown:
             frames = f", {count_text(row.frames, 'frame')}" if row.frames is not None else ""
             click.echo(f"  {row.path}  ({size_text(row.size_bytes)}{frames})")
             click.echo(paragraph("    ", row.reason or "no reason was recorded"))

@@ -31,6 +31,7 @@ from vampd.ledger.details import (
     ReportRow,
     SpaceRow,
     TaskRow,
+    without_twins,
 )
 from vampd.ledger.hooks import HookRun
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
@@ -203,7 +204,7 @@ def _show_files(found: _Details, screen: Screen) -> None:
             f"{last.frame_id_text}"
         )
     for state in (FileState.QUARANTINED, FileState.LATE, FileState.ARRIVING):
-        rows = [row for row in found.raw if row.state is state]
+        rows = without_twins([row for row in found.raw if row.state is state])
         lines = [f"{row.path}: {row.reason}" if row.reason else row.path for row in rows]
         _show_list(state, lines, screen)
 

@@ -358,7 +358,7 @@ def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
             yield _note(text, f"{command} {name}", screen)
         if len(found) > _ODD_LINES:
             more = count_text(len(found) - _ODD_LINES, "older night")
-            yield f"and in {more}: {what}"
+            yield f"and {noun}s {what} in {more}"
 
 
 def _to_be_mailed(dates: Sequence[str]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from vampd.commands import dates
-from vampd.commands.screen import Screen, echo_json, time_json
+from vampd.commands.screen import Screen, echo_json, paragraph, time_json
 from vampd.ledger import qualities
 from vampd.ledger.qualities import MINUTE_US, Fates, KeptQuality, Slice
 from vampd.ledger.reading import reading
@@ -20,8 +20,8 @@ from vampd.ledger.summaries import Night, nights
 _COUNTS = ("synchronised", "solo", "a", "b", "dubious", "rejected", "lost")
 _HEADINGS = ("sync", "solo", "A", "B", "D", "reject", "lost")
 _HST_US = -10 * 60 * MINUTE_US  # Hawaii has no summer time
-_WIDTH = 7
-_TARGET = 18
+_LEAST_WIDTH = 5
+_TARGET = 14
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,23 +92,34 @@ def _show(found: _Found, screen: Screen) -> None:
     ]
     _table("all night", totals, screen)
     for kept in found.kept:
-        click.echo(_quality_line(kept))
+        click.echo(paragraph("", _quality_line(kept), screen.width))
     for text in found.findings:
-        click.echo(f"{screen.word('odd')} {text}")
+        click.echo(paragraph("odd ", text, screen.width))
 
 
 def _table(title: str, rows: Sequence[tuple[str, Slice]], screen: Screen) -> None:
-    heads = "".join(f"{head:>{_WIDTH}}" for head in _HEADINGS)
-    click.echo(screen.title(f"{title:<13}{'target':<{_TARGET}} {'EXPTIME':>8} cam{heads}"))
+    widths = _widths(rows)
+    heads = "".join(f" {head:>{width}}" for head, width in zip(_HEADINGS, widths, strict=True))
+    click.echo(screen.title(f"{title:<12}{'target':<{_TARGET}} {'EXPTIME':>7} cam{heads}"))
     for when, each in rows:
-        exposure = "" if each.exposure_s is None else f"{each.exposure_s:.6g}"
-        begin = f"{when:<13}{each.target[: _TARGET - 1] or '-':<{_TARGET}} {exposure:>8}"
+        exposure = "" if each.exposure_s is None else f"{each.exposure_s:.5g}"
+        begin = f"{when:<12}{each.target[:_TARGET] or '-':<{_TARGET}} {exposure:>7}"
         for camera, fates in each.cameras.items():
             counts = asdict(fates)
             if any(counts.values()):
-                line = "".join(f"{counts[name] or '-':>{_WIDTH}}" for name in _COUNTS)
+                cells = zip(_COUNTS, widths, strict=True)
+                line = "".join(f" {counts[name] or '-':>{width}}" for name, width in cells)
                 click.echo(f"{begin} {camera:>3}{line}")
                 begin = " " * len(begin)
+
+
+def _widths(rows: Sequence[tuple[str, Slice]]) -> list[int]:
+    """How wide each count's column is: as its longest number, and no less than its heading."""
+    every = [asdict(fates) for _, each in rows for fates in each.cameras.values()]
+    return [
+        max(_LEAST_WIDTH, len(head), *(len(str(counts[name])) for counts in every))
+        for name, head in zip(_COUNTS, _HEADINGS, strict=True)
+    ]
 
 
 def _minute(minute_us: int) -> str:

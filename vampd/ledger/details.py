@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vampd.ledger.numbers import frame_id_text
@@ -142,6 +143,16 @@ def tasks(ledger: Reader, night: Night) -> list[TaskRow]:
         for row in ledger.execute("select * from task where night = ? order by id", (night.id,))
     ]
     return sorted(rows, key=lambda row: (row.batch, order.index(row.stage)))
+
+
+def without_twins(rows: Sequence[RawRow]) -> list[RawRow]:
+    """*rows* but for timing files of which all that can be said is said of their cubes."""
+    said = {(_base(row.path), row.reason) for row in rows if row.role == "cube"}
+    return [row for row in rows if row.role == "cube" or (_base(row.path), row.reason) not in said]
+
+
+def _base(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def raw_files(ledger: Reader, night: Night) -> list[RawRow]:

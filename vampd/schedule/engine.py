@@ -353,5 +353,6 @@ def _log_status(night: Row, status: NightStatus, cause: str | None) -> None:
     level = logging.INFO
     if status in {NightStatus.FAILED, NightStatus.HELD} and cause != SHADOWED:
         level = logging.ERROR
-    text = f"{nights.label(night)}: {night['status']} -> {status}"
+    moved = f"{night['status']} -> {status}" if night["status"] != status else f"still {status}"
+    text = f"{nights.label(night)}: {moved}"
     log.log(level, "%s%s", text, f": {cause}" if cause else "", extra={"NIGHT": night["date"]})
