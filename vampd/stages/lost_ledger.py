@@ -266,13 +266,21 @@ def _given_back(ledger: Ledger, night: Row) -> set[str]:
     return {row["path"] for row in rows}
 
 
-def _again(ledger: Ledger, night: Row, stage: Stage, unit: str) -> None:
+def _again(ledger: Ledger, night: Row, stage: Stage, unit: str, *, is_of_all: bool = False) -> None:
+    """Let a task be done again; one *is_of_all* batches is the present batch's."""
     ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, error = null,"
         " error_class = null, failing_since_us = null, due_us = 0, changed_us = :changed_us,"
         " changed_by = :changed_by, why = :why"
-        " where night = :night and stage = :stage and unit = :unit and state != 'pending'",
-        {**ledger.stamp(_WHY), "night": night["id"], "stage": stage, "unit": unit},
+        " where night = :night and stage = :stage and unit = :unit and state != 'pending'"
+        " and (not :is_of_all or batch = (select batch from night where id = :night))",
+        {
+            **ledger.stamp(_WHY),
+            "night": night["id"],
+            "stage": stage,
+            "unit": unit,
+            "is_of_all": is_of_all,
+        },
     )
 
 
@@ -287,10 +295,12 @@ def _renew(ledger: Ledger, night: Row) -> None:
         [number],
     )
     ledger.update("night", number, safe_us=None, verified_us=None)
-    _again(ledger, night, Stage.VERIFY, "")
+    # The present batch's tasks do it for all files; one of an earlier batch would never be begun.
+    _again(ledger, night, Stage.VERIFY, "", is_of_all=True)
     if not _given_back(ledger, night):
         ledger.execute("update deliverable set sent_us = null where night = ?", [number])
-        _again(ledger, night, Stage.TRANSFER, "")
+        _again(ledger, night, Stage.TRANSFER, "", is_of_all=True)
+    _renew_space(ledger, night)
     status = NightStatus(night["status"])
     if status not in _KEPT:
         status = NightStatus.HELD if night["hold"] else NightStatus.READY
@@ -298,6 +308,25 @@ def _renew(ledger: Ledger, night: Row) -> None:
         status = NightStatus.HELD
     if status != night["status"]:
         ledger.update("night", number, status=status, cause=None, **ledger.stamp(_WHY))
+
+
+def _renew_space(ledger: Ledger, night: Row) -> None:
+    """Nothing of it goes on to give space back; what lies in the trash counts from now on.
+
+    The time that the lost ledger had seen to pass is lost with it: this one's begins at 0.
+    """
+    number = night["id"]
+    ledger.execute("delete from trash where state = 'listed' and night = ?", [number])
+    ledger.execute(
+        "update trash set due_passed_us = 0, moved_passed_us = iif(moved_us is null, null, 0),"
+        " moved_us = iif(moved_us is null, null, ?) where night = ?",
+        [ledger.now_us(), number],
+    )
+    ledger.execute(
+        "update reclaim set state = 'refused', changed_us = :changed_us, changed_by = :changed_by,"
+        " why = :why where night = :night and state in ('verifying', 'moving')",
+        {**ledger.stamp(_WHY), "night": number},
+    )
 
 
 def _events(journal: Path) -> Iterable[dict[str, Any]]:
