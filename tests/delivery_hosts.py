@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from tests.stages.far_side import HELPER
 
 _OWN_WORLD = "VAMPD_TEST_WORLD"
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+#: The first process, which has to bury whoever dies without parents.
+_FIRST = ("sh", "-c", '"$@"; exit $?', "sh")
 _TRIAL = (
     "ip link set lo up && ip link add trial0 type veth peer name trial1 && "
     "mount -t tmpfs none /mnt && umount /mnt"
@@ -61,12 +64,14 @@ def in_own_world(words: Sequence[str]) -> str | None:
     why_not = _why_not()
     if why_not is None:
         os.environ[_OWN_WORLD] = "1"
-        os.execvp(_UNSHARE[0], [*_UNSHARE, sys.executable, "-m", *words])
+        os.execvp(_UNSHARE[0], [*_UNSHARE, *_FIRST, sys.executable, "-m", *words])
     return why_not
 
 
 def _why_not() -> str | None:
     """What speaks against namespaces, a cable and a disk of our own; None if nothing."""
+    if shutil.which(_UNSHARE[0]) is None:
+        return f"{_UNSHARE[0]} is not installed"
     done = subprocess.run(
         [*_UNSHARE, "sh", "-c", _TRIAL],
         capture_output=True,

@@ -85,12 +85,9 @@ def running_sshd(folder: Path, *, path: str | None = None) -> Iterator[LoopbackS
 
     Skips the test where there is no sshd, or the account may not log in.
     """
-    if _SSHD is None:
-        pytest.skip("openssh-server is not installed")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists, as root
-        if Path("/etc/shadow").read_text().partition("root:")[2].startswith("!"):
-            pytest.skip("the account is locked: sshd refuses a password field that begins with '!'")
+    why_not = why_no_sshd()
+    if why_not is not None:
+        pytest.skip(why_not)
     host, port = "127.0.0.1", _free_port()
     make_sshd(folder, host, port, path=path)
     server = start_sshd(folder, host, port)
@@ -100,9 +97,20 @@ def running_sshd(folder: Path, *, path: str | None = None) -> Iterator[LoopbackS
         server.kill()
 
 
+def why_no_sshd() -> str | None:
+    """What keeps a server from running here; None if nothing."""
+    if _SSHD is None:
+        return "openssh-server is not installed"
+    if os.geteuid() == 0 and Path("/etc/shadow").read_text().partition("root:")[2].startswith("!"):
+        return "the account is locked: sshd refuses a password field that begins with '!'"
+    return None
+
+
 def make_sshd(folder: Path, host: str, port: int, *, path: str | None = None) -> None:
     """Write keys, configuration and known_hosts of a server and its one client."""
     folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists, as root
     _make_key(folder / "host_key")
     _make_key(folder / "client_key")
     _write_config(folder, host, port, path)
