@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vampd.cli import group
 from vampd.commands.config import command
 from vampd.config import DEFAULT_PATH, examine, find, load
 from vampd.errors import ConfigError
@@ -48,6 +49,9 @@ destination = "scexao6:/tier1/2_ARCHIVED_DATA"
 destination = "scexao6:/tier1"
 """
 
+# click keeps the names of --help with the command, for whoever runs it next.
+_CONTEXT = group.context_settings
+
 
 _FOR_ARCHIVE = ("host", "sender", "data_host")
 
@@ -63,7 +67,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
 
 
 def invoke(path: Path, *words: str) -> Result:
-    return CliRunner().invoke(command, words, obj=SimpleNamespace(config_path=path))
+    return CliRunner().invoke(command, words, obj=SimpleNamespace(config_path=path), **_CONTEXT)
 
 
 def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:

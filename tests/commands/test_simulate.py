@@ -10,13 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support import digests_of_tree
+from vampd.cli import group
 from vampd.commands.simulate import command
 from vampd.errors import OperatorError, UsageError
 from vampd.simulation.truth import Truth
 
+# click keeps the names of --help with the command, for whoever runs it next.
+_CONTEXT = group.context_settings
+
 
 def run(*arguments: object) -> str:
-    result = CliRunner().invoke(command, [str(one) for one in arguments])
+    result = CliRunner().invoke(command, [str(one) for one in arguments], **_CONTEXT)
     if result.exception is not None:
         raise result.exception
     return result.output
