@@ -163,7 +163,7 @@ _STOPPED: dict[str, Explanation] = {
     ),
     "disk low": Explanation(
         because="The disk has less free space than is kept for the cameras (`disk.keep_free_gb`),"
-        " and nothing of its closed nights is begun.",
+        " and nothing of its nights is read or begun.",
         awaits=f"It waits for room. {BY_ITSELF}",
         who=SITE,
         next_step="make room on that disk; it goes on by itself (a retry would wait as well)",
