@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from vampd.errors import VampdError
-from vampd.io.disk import free_bytes
+from vampd.io.disk import MarkerState, check_marker, free_bytes
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import aftermath
@@ -31,6 +31,8 @@ _BATCH_CUBES = 50
 _BATCH_FILES = 40
 _BATCH_BYTES = 4_000_000_000
 _MOST_CRASHES = 3  # of readings of one file, the first among others, before it is called bad
+
+_OF_FILES = frozenset({ErrorClass.DETERMINISTIC, ErrorClass.INPUT, ErrorClass.INTEGRITY})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,6 +261,7 @@ class Engine:
         self._workers.start(key, body, job)
 
     def _take_task(self, task: Row, outcome: Outcome) -> None:
+        outcome = self._blamed(task["night"], outcome)
         with self._ledger.transaction():
             if outcome.crashed:
                 aftermath.after_crash(self._ledger, task, outcome.error or "")
@@ -266,6 +269,19 @@ class Engine:
                 aftermath.after_error(self._ledger, task, outcome, self.config)
             else:
                 aftermath.after_success(self._ledger, task, outcome.result, self.config)
+
+    def _blamed(self, night: int, outcome: Outcome) -> Outcome:
+        """What went wrong while the night's disk was away says nothing of any file."""
+        if outcome.error_class in _OF_FILES and self._is_away(night):
+            error = f"its disk is not there: {outcome.error}"
+            return replace(outcome, error_class=ErrorClass.TRANSIENT, error=error)
+        return outcome
+
+    def _is_away(self, night: int) -> bool:
+        """Whether a night's disk is absent, or another one, at this moment."""
+        known = nights.root_of(self._ledger, nights.get_night(self._ledger, night))
+        is_there = check_marker(Path(known["root"]), known["marker"]) is MarkerState.OK
+        return bool(known["marker"]) and not is_there
 
     def _take_reading(self, work: _Reading, outcome: Outcome) -> None:
         if outcome.result is None:
@@ -288,8 +304,9 @@ class Engine:
         who = inspect.identity_from_plain(result["identity"])
         if result["sha256"] is not None and who is not None:
             files.record_digest(self._ledger, night, result["file"], result["sha256"], who)
-        elif str(result["problem"]).startswith("cannot be read"):
-            self._quarantine(night, result["file"], result["problem"])
+            self._crashes.pop(result["file"], None)
+        elif str(result["problem"]).startswith("cannot be read") and not self._is_away(night):
+            self._count_failure(night, result["file"], result["problem"])
 
     def _count_crash(self, night: int, paths: Any, outcome: Outcome) -> None:
         """The files of a batch that failed are taken one by one; one that fails alone is bad.
@@ -297,14 +314,18 @@ class Engine:
         A shortage on this machine says nothing of the files: reading rests for a while.
         """
         log.warning("reading %d files, %s first: %s", len(paths), paths[0], outcome.error)
-        if outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}:
+        passes = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
+        if passes or self._is_away(night):
             pause_us = round(self.config.retry.first_seconds * 1e6)
             self._rests_until_us = self._ledger.now_us() + pause_us
             return
         for path in paths:
-            self._crashes[path] = self._crashes.get(path, 0) + 1
-            if self._crashes[path] >= _MOST_CRASHES:
-                self._quarantine(night, path, f"reading it fails: {outcome.error}")
+            self._count_failure(night, path, f"reading it fails: {outcome.error}")
+
+    def _count_failure(self, night: int, path: str, why: str) -> None:
+        self._crashes[path] = self._crashes.get(path, 0) + 1
+        if self._crashes[path] >= _MOST_CRASHES:
+            self._quarantine(night, path, why)
 
     def _quarantine(self, night: int, path: str, reason: str) -> None:
         log.error("%s quarantined: %s", path, reason, extra={"FILE": path})
