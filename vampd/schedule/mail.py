@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from vampd.errors import VampdError
+from vampd.io.disk import MarkerState, check_marker
 from vampd.io.mail import SmtpServer
-from vampd.ledger import mail_moves, mails
+from vampd.ledger import mail_moves, mails, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.mails import MailTrack, Track
 from vampd.schedule.chores import Chore
@@ -137,13 +139,26 @@ def _may_go_on(ledger: Ledger, config: Config, mail: Row) -> bool:
             why = f"{name} has another manifest now than when the mail was asked for, or none"
             _give_up(ledger, mail, why, was_mailed=track.was_mailed)
             return False
-        if not track.is_verified or track.hold:
-            why = f"{name} is held" if track.hold else f"{name}: not every file is verified now"
+        why_not = _why_not_now(ledger, mail, part, track)
+        if why_not is not None:
             mail_moves.postpone(
-                ledger, mail, why, ledger.now_us() + _pause_us(ledger, mail, config)
+                ledger, mail, f"{name}{why_not}", ledger.now_us() + _pause_us(ledger, mail, config)
             )
             return False
     return True
+
+
+def _why_not_now(ledger: Ledger, mail: Row, part: Row, track: MailTrack) -> str | None:
+    """Why a mail cannot speak of *part* at this moment; None: it can."""
+    if track.hold:
+        return " is held"
+    if not track.is_verified:
+        return ": not every file is verified now"
+    known = nights.root_of(ledger, part)
+    if mail["state"] == MailState.WANTED and known["marker"]:  # its manifest is to be read
+        state = check_marker(Path(known["root"]), known["marker"])
+        return None if state is MarkerState.OK else f": the marker of {known['root']} is {state}"
+    return None
 
 
 def _give_up(ledger: Ledger, mail: Row, why: str, *, was_mailed: bool) -> None:
