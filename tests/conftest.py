@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.carried import KINDS, Carried, carry
 from tests.support import needs_reference_night
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what takes long to make are done by one process, one after another."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = "both_kinds" if "both_kinds" in fixtures else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(shared))
+#: These share the carried nights: one process does all of them.
+_WITH_NIGHTS = frozenset(
+    {"tests/test_night.py", "tests/test_downstream.py", "tests/commands/test_trace.py"}
+)
+
+
+class _ByFile(LoadFileScheduling):
+    """A file's tests are done by one process, for they share what takes long to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "with nights" if file in _WITH_NIGHTS else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """How two or more processes share the tests."""
+    return _ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
