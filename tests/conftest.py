@@ -10,14 +10,13 @@ from xdist.scheduler import LoadFileScheduling
 from tests.carried import KINDS, Carried, carry
 from tests.support import needs_reference_night
 
-
 #: These share the carried nights: one process does all of them.
 _WITH_NIGHTS = frozenset(
     {"tests/test_night.py", "tests/test_downstream.py", "tests/commands/test_trace.py"}
 )
 
 
-class _ByFile(LoadFileScheduling):
+class _ByFile(LoadFileScheduling):  # type: ignore[misc] - it has no types
     """A file's tests are done by one process, for they share what takes long to make."""
 
     def _split_scope(self, nodeid: str) -> str:
