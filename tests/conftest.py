@@ -16,7 +16,7 @@ _WITH_NIGHTS = frozenset(
 )
 
 
-class _ByFile(LoadFileScheduling):  # type: ignore[misc] - it has no types
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """A file's tests are done by one process, for they share what takes long to make."""
 
     def _split_scope(self, nodeid: str) -> str:
