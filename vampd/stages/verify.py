@@ -91,6 +91,9 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
     """
     night = task["night"]
     unverified = keep_verdicts(ledger, night, result)
+    left = [row for row in deliveries.deliverables_of(ledger, night) if row["verified_us"] is None]
+    if not unverified and left:  # listed, or made anew, since the question was asked
+        return f"{len(left)} files are still to be verified, {left[0]['path']} first"
     if not unverified:
         _mark_verified(ledger, night)
         return None
