@@ -116,3 +116,24 @@ def test_a_paragraph_keeps_its_lines_and_the_width() -> None:
     assert lines[0] == "what  first"
     assert all(line.startswith("      word") for line in lines[1:])
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "vampd release 20251106 --kind engineering",
+        "vampd abandon 20251106 --why TEXT",
+        "vampd ids adopt 20251106 FIRST..LAST --why TEXT",
+        "vampd retry 20251106 --from sync -y",
+        "vampd manifest 20251101..20251106 --send",
+        "vampd doctor",
+    ],
+)
+def test_a_command_is_never_broken_and_prose_is(command: str) -> None:
+    for filler in range(60):
+        lines = paragraph("next ", f"{'x' * filler} then: {command}; or wait").splitlines()
+        assert any(command in line for line in lines), lines
+        assert max(map(len, lines)) <= 80
+
+    prose = "vampd never writes raw files; what was built of the old one is kept over there"
+    assert paragraph("", prose, 40).splitlines()[0] == "vampd never writes raw files; what was"

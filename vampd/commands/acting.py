@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from vampd.commands import dates
-from vampd.commands.screen import echo_json
+from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import Night, nights
@@ -74,7 +74,7 @@ def act(
             click.echo(f"{_title(night)}{' (dry run)' if dry_run else ''}:")
         answers.append(give(night, dry_run=dry_run))
         for line in [] if as_json else answers[-1]["lines"]:
-            click.echo(f"  {line}")
+            click.echo(paragraph("  ", line))
     if as_json:
         echo_json({"nights": answers})
 

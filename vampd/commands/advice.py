@@ -15,6 +15,10 @@ TOLD = frozenset({NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD})
 _LINES = 4
 
 
+#: Reasons for a hold that are too short to be understood.
+_HOLDS = {"restored": "restored: what vampd had made of it is deleted"}
+
+
 def cause_of(summary: Summary) -> str | None:
     """Why the night is not going on, in one text; None where it is."""
     night, trouble = summary.night, summary.trouble
@@ -31,7 +35,7 @@ def what(summary: Summary) -> str:
     """What is wrong: the stage, and the tool's own words."""
     night, trouble = summary.night, summary.trouble
     if night.status is NightStatus.HELD and night.hold is not None:
-        return _shortened(f"{night.status}: {night.hold}")
+        return _shortened(f"{night.status}: {_HOLDS.get(night.hold, night.hold)}")
     cause = cause_of(summary) or "no reason was recorded"
     if trouble is None or not (trouble.error in cause or cause in trouble.error):
         # What stops any work of the night; that some of it went wrong before is not the cause.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -23,6 +24,15 @@ WIDTH = 80
 
 #: Wider lines are hard to follow with the eye.
 _WIDEST = 160
+
+#: A command of ours with a date, an option or what stands for a value; prose has none of these.
+_COMMAND = re.compile(
+    r"\bvampd [a-z][a-z-]*(?: [a-z]+)?"
+    r"(?: (?:\d{8}(?:\.\.\d{8})?|--[a-z-]+(?: (?:archive|engineering|sync))?|-y"
+    r"|[A-Z]+(?:\.\.[A-Z]+)?\b))+"
+    r"|\bvampd doctor\b|\bsystemctl [a-z]+ vampd\b"
+)
+_GLUE = "\0"
 
 _COLOURS: Mapping[str, str] = {
     TaskState.RUNNING: "cyan",
@@ -161,11 +171,15 @@ def count_text(count: int, noun: str) -> str:
 
 
 def paragraph(label: str, text: str, width: int = WIDTH) -> str:
-    """*text*, perhaps of several lines, behind *label*, within *width*."""
+    """*text*, perhaps of several lines, behind *label*, within *width*.
+
+    A command is not broken, so that it can be copied.
+    """
     indent = " " * len(label)
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), text)
     lines = [
-        line
-        for part in text.splitlines() or [""]
+        line.replace(_GLUE, " ")
+        for part in whole.splitlines() or [""]
         for line in textwrap.wrap(
             part, width - len(label), break_long_words=False, break_on_hyphens=False
         )

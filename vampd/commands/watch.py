@@ -27,6 +27,9 @@ _SILENT_SECONDS = 10.0
 _SECOND_NS = 1_000_000_000
 _OLD_SECONDS = 3600.0
 
+#: Columns from which on a cube's line has room for all of it.
+_WIDE = 100
+
 
 @click.command("watch")
 @click.argument("date", required=False, shell_complete=dates.complete)
@@ -156,7 +159,8 @@ def _arrivals(config: Config, folder: Path) -> Mapping[int, Arrival]:
 
 def _lines(seen: NightSeen, known: Mapping[int, Arrival], screen: Screen) -> list[str]:
     now = time_text(SystemClock().now_us())
-    lines = [f"{screen.title(seen['folder'])}   {now}   {size_text(seen['free_bytes'])} free"]
+    title, free = screen.title(seen["folder"]), f"{now}   {size_text(seen['free_bytes'])} free"
+    lines = [f"{title}   {free}"] if screen.width >= _WIDE else [title, free]
     for camera in seen["cameras"]:
         lines += ["", *_camera_lines(camera, known.get(camera["camera"]), screen)]
     return lines
@@ -188,12 +192,16 @@ def _cube_line(cube: CubeSeen, screen: Screen) -> str:
         shape = f"{cube['width']}x{cube['height']}x{cube['frames']}"
     cards = cube["cards"]
     state, colour = _state(cube)
-    return (
-        f"  {cube['path'].partition('/')[2][:34]:<34} {shape:>15}"
-        f" {size_text(cube['size_bytes']):>8}"
-        f" {cards.get('DATA-TYP') or '-'!s:<10.10} {cards.get('OBJECT') or '-'!s:<14.14}"
-        f" {_age_text(cube['age_seconds']):>7}  {screen.word(colour, text=state)}"
-    ).rstrip()
+    name, size = cube["path"].partition("/")[2], size_text(cube["size_bytes"])
+    target, age = str(cards.get("OBJECT") or "-"), _age_text(cube["age_seconds"])
+    if screen.width >= _WIDE:
+        kind = str(cards.get("DATA-TYP") or "-")
+        begin = f"{name[:34]:<34} {shape:>15} {size:>8} {kind:<10.10} {target:<14.14} {age:>7}"
+    else:
+        begin = (
+            f"{name.removesuffix('.fits')[:24]:<24} {shape:>12} {size:>7} {target:<9.9} {age:>6}"
+        )
+    return f"  {begin}  {screen.word(colour, text=state)}".rstrip()
 
 
 def _state(cube: CubeSeen) -> tuple[str, str]:

@@ -42,7 +42,7 @@ class RestorePlan:
 
     def lines(self) -> list[str]:
         """What it would do, in sentences."""
-        lines = [f"{len(self.derived)} derived files are deleted; raw files are not touched"]
+        lines = [f"derived files that are deleted: {len(self.derived)}; raw files are not touched"]
         lines += [f"{old} becomes {new}" for old, new in self.renames]
         return lines
 
