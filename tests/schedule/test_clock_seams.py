@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.schedule.made import DAY_US, FakeClock, a_night, opened
 from tests.schedule.reclaim_nights import NightTruth
 from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import world
 from vampd.ledger import nights
+from vampd.ledger.dates import mend_due
 from vampd.schedule import reverify
 from vampd.schedule.workers import Outcome
 from vampd.stages import papers
@@ -50,3 +54,26 @@ def test_papers_are_written_though_the_date_was_ahead_when_they_were_last(tmp_pa
 
     assert papers.night_to_tell(ledger, 60_000_000) is not None
     ledger.close()
+
+
+@pytest.mark.parametrize("table", ["task", "mail", "rebuild_proof"])
+def test_nothing_waits_for_a_date_that_was_wrong(world: World, table: str) -> None:
+    ledger, hour_us = world.ledger, 3_600_000_000
+    stamp = ledger.stamp()
+    night = world.nights[0].number
+    rows: dict[str, dict[str, Any]] = {
+        "task": {"night": night, "batch": 2, "stage": "sync", "state": "pending"},
+        "mail": {"state": "wanted"},
+        "rebuild_proof": {"night": night, "batch": 2, "sidecar_sha256": "x"},
+    }
+    wrong_us = ledger.now_us() + 300 * DAY_US
+    number = ledger.insert(table, due_us=wrong_us, **rows[table], **stamp)
+    soon = ledger.insert(
+        "task", night=night, stage="build", unit="9.1", state="pending", due_us=5, **stamp
+    )
+
+    mend_due(ledger, hour_us)
+
+    due_us = ledger.value(f"select due_us from {table} where id = ?", [number])
+    assert due_us == ledger.now_us() + hour_us
+    assert ledger.value("select due_us from task where id = ?", [soon]) == 5

@@ -13,6 +13,7 @@ from vampd.errors import VampdError
 from vampd.io.disk import MarkerState, check_marker, free_bytes
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.dates import mend_due
 from vampd.schedule import aftermath
 from vampd.schedule.chores import Chore
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, standing
@@ -89,7 +90,7 @@ class Engine:
         self._keys = count(1)
         self._work: dict[int, _Work] = {}
         self._crashes: dict[str, int] = {}  #: of readings, by path
-        self._rests_until_us = 0  #: no reading before this time
+        self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
 
     @property
     def busy(self) -> int:
@@ -117,6 +118,8 @@ class Engine:
 
         Transfers and verifications wait for a network, and have a seat of their own.
         """
+        longest = max(self.config.retry.longest_seconds, self.config.retry.first_seconds)
+        mend_due(self._ledger, round(longest * 1e6))
         self.refresh()
         for night in self.facts:
             if night.status not in FINAL and night.pause is None:
@@ -176,7 +179,7 @@ class Engine:
 
     def _hand_out_reading(self, night: NightFacts) -> None:
         watch = self._rounds.nights.get(night.number)
-        if watch is None or self._ledger.now_us() < self._rests_until_us:
+        if watch is None or self._ledger.clock.monotonic_ns() < self._rests_until_ns:
             return
         for pairs in _batches(self._unasked(watch.wanted), self._crashes):
             if self._seats(delivery=False) <= 0:
@@ -316,8 +319,8 @@ class Engine:
         log.warning("reading %d files, %s first: %s", len(paths), paths[0], outcome.error)
         passes = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
         if passes or self._is_away(night):
-            pause_us = round(self.config.retry.first_seconds * 1e6)
-            self._rests_until_us = self._ledger.now_us() + pause_us
+            pause_ns = round(self.config.retry.first_seconds * 1e9)
+            self._rests_until_ns = self._ledger.clock.monotonic_ns() + pause_ns
             return
         for path in paths:
             self._count_failure(night, path, f"reading it fails: {outcome.error}")
