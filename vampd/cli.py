@@ -58,11 +58,9 @@ COMMANDS: Mapping[str, str] = {
     "undelete": "Put a night's files back from the trash.",
     "rebuild-raw": "Make raw files again, bit for bit, from what was delivered.",
     "rebuild-db": "Make a lost ledger again from the nights' papers.",
-    "import-legacy": "Take over what the earlier pipeline left.",
     "manifest": "Print a night's manifest, or mail it to the archive team.",
     "ack": "Record that the archive has a night's files.",
     "run": "The daemon.",
-    "shadow-report": "How the earlier pipeline's result differs from the plan.",
     "demo": "See a whole simulated night go through.",
     "simulate": "Write a night as the cameras do.",
     "doctor": "Check everything that vampd needs.",
@@ -72,6 +70,18 @@ COMMANDS: Mapping[str, str] = {
     "hooks": "How the site's own commands ended, which run once a night is safe.",
     "completion": "Print the script for a shell's completion.",
     "migrate": "Bring the ledger to this version's schema.",
+    "import-legacy": "Take over what the earlier pipeline left.",
+    "shadow-report": "How the earlier pipeline's result differs from the plan.",
+}
+
+#: Under what the list of commands tells them: by the first of each.
+_HEADINGS = {
+    "status": "Look",
+    "close": "Decide about a night",
+    "keep": "Space, and what was lost",
+    "manifest": "The archive team",
+    "run": "The daemon and its site",
+    "import-legacy": "The earlier pipeline",
 }
 
 
@@ -117,9 +127,15 @@ class LazyGroup(click.Group):
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List the commands without importing them, under their headings."""
+        told: dict[str, list[tuple[str, str]]] = {}
+        heading = ""
+        for name, said in COMMANDS.items():
+            heading = _HEADINGS.get(name, heading)
+            told.setdefault(heading, []).append((name, said))
+        for heading, rows in told.items():
+            with formatter.section(heading):
+                formatter.write_dl([(f"{name:<13}", said) for name, said in rows])
 
 
 @click.group(

@@ -52,7 +52,7 @@ def test_each_command_has_help_and_is_listed_by_its_own_words(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ((), 64, "Commands:"),
+        ((), 64, "Decide about a night:"),
         (("nonsense",), 64, "No such command 'nonsense'"),
         (("status", "--nonsense"), 64, "No such option"),
         (("--config", "/nowhere/x.toml", "status"), 78, "vampd: /nowhere/x.toml"),
