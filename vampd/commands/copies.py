@@ -16,7 +16,8 @@ def verified_us(rows: Sequence[DeliverableRow]) -> int | None:
 
 
 def verified_text(us: int | None, now_us: int) -> str:
-    """`every copy verified at ... or later, 3 days ago`, where *us* is from `verified_us`."""
+    """`every copy verified within the last 3 days, since ...`; *us* is from `verified_us`."""
     if us is None:
         return "not every copy is verified"
-    return f"every copy verified at {time_text(us)} or later, {duration_text(now_us - us)} ago"
+    ago = duration_text(now_us - us)
+    return f"every copy verified within the last {ago}, since {time_text(us)}"

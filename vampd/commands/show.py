@@ -220,7 +220,8 @@ def _show_deliverables(rows: list[DeliverableRow], screen: Screen) -> None:
     states = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     click.echo(f"  {count_text(len(rows), 'file')}, {size}: {states}")
     oldest_us = copies.verified_us(rows)
-    click.echo(f"  {copies.verified_text(oldest_us, SystemClock().now_us())}")
+    said = copies.verified_text(oldest_us, SystemClock().now_us())
+    click.echo(paragraph("  ", said, screen.width))
     wrong = [
         f"{row.path}: {row.verdict}{f', {row.detail}' if row.detail else ''}"
         for row in rows

@@ -183,7 +183,7 @@ def _show(found: _Verified, screen: Screen) -> None:
         click.echo("  nothing to verify yet: no file was made")
         return
     on_record = copies.verified_text(found.verified_us, SystemClock().now_us())
-    click.echo(f"  {'record':<8} {on_record}")
+    click.echo(paragraph(f"  {'record':<8} ", on_record, screen.width))
     parts = [("here", found.here), ("far end", found.there)]
     if found.frames is not None:
         parts.append(("frames", found.frames))
