@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -275,4 +276,5 @@ def _explain(site: _Site, *, kept: bool) -> None:
     if shutil.which("vampd") is None:
         click.echo(f"  export PATH={Path(sys.executable).parent}:$PATH")
     for words in _LOOK_ROUND:
-        click.echo(f"  vampd {words}")
+        if not words.startswith("page") or find_spec("uvicorn") is not None:
+            click.echo(f"  vampd {words}")

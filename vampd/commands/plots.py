@@ -52,7 +52,7 @@ def plot_png(ledger: Reader, night: Night, name: str) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        msg = "plots need matplotlib: pip install 'vampd[plots]'"
+        msg = "plots need matplotlib: install.sh --extras plots, or pip install '.[plots]'"
         raise OperatorError(msg) from error
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
     axes = figure.add_subplot()

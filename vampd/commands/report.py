@@ -26,7 +26,7 @@ def command(context: click.Context, *, date: str, kind: str | None, target: Path
     try:
         from vampd.commands.page.views import report
     except ImportError as error:
-        msg = f"reports need {error.name}: pip install 'vampd[web]'"
+        msg = f"reports need {error.name}: install.sh --extras web, or pip install '.[web]'"
         raise OperatorError(msg) from error
     config = context.obj.config()
     with reading(config.state_dir) as ledger:

@@ -24,7 +24,7 @@ def command(context: click.Context, *, listen: str | None) -> None:
 
         from vampd.commands.page.app import make_app
     except ImportError as error:
-        msg = f"the page needs {error.name}: pip install 'vampd[web]'"
+        msg = f"the page needs {error.name}: install.sh --extras web, or pip install '.[web]'"
         raise OperatorError(msg) from error
     with _listening(host, port) as listener:
         click.echo(f"http://{host}:{port}/", err=True)
