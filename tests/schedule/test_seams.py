@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.schedule.test_batches import _make_safe
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene
 from vampd.ledger import files, trash
@@ -118,3 +120,18 @@ def test_a_word_that_a_bad_file_may_go_is_not_said_of_another_one_of_its_name(
     assert decided == []
     assert scene.states()[f"vcam1/{LATER_STEM}.fits"] == FileState.QUARANTINED
     assert trash.undecided(scene.ledger, scene.night["id"]) == [f"vcam1/{LATER_STEM}.fits"]
+
+
+def test_nights_of_a_root_that_the_settings_do_not_name_any_more_are_paused(scene: Scene) -> None:
+    scene.cube()
+    scene.close_night()
+    before = scene.rounds.pause_of_row(scene.night)
+
+    scene.rounds.config = replace(scene.config, roots=())
+    scene.go()
+
+    assert before is None
+    assert "not among the roots" in (scene.rounds.pause_of_row(scene.night) or "")
+    scene.rounds.config = scene.config
+    scene.go()
+    assert scene.rounds.pause_of_row(scene.night) is None

@@ -100,6 +100,8 @@ class Rounds:
         """Why a night must not be touched now."""
         root = Path(night["folder"]).parent
         why = self.absent.get(root)
+        if all(root != known.path for known in self.config.roots):
+            why = "not among the roots of the settings, so nobody looks whether its disk is there"
         return None if why is None else f"{root}: {why}"
 
     def accept(self, night: int, stems: Iterable[str], results: Iterable[Inspection]) -> None:
