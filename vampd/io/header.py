@@ -91,7 +91,7 @@ def read_cards(
 ) -> tuple[tuple[str, ...], int]:
     """The cards of the header at *offset* before its END, and the offset of the block after it.
 
-    InputError: there is none whose first card is *begins*, or it is damaged. *path* is for messages.
+    InputError: there is none whose first card is *begins*, or it is damaged. *path* is told.
     """
     cards: list[str] = []
     for block_number in range(_MAX_BLOCKS):
