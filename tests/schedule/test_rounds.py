@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -314,3 +314,35 @@ def test_rounds_that_begin_again_change_nothing_that_is_known(scene: Scene) -> N
     scene.go(3)
 
     assert scene.ledger.value("select count(*) from event") == events
+
+
+def _close_while_reading_fails(scene: Scene, failures: int) -> None:
+    """Close the night by hand; the cube cannot be read so many times in succession."""
+    scene.cube()
+    scene.go()
+    scene.ledger.update("night", scene.night["id"], close_asked_by="test")
+    for number in range(failures + 4):
+        scene.clock.pass_seconds(60)
+        scene.rounds.go()
+        [watch] = scene.rounds.nights.values()
+        pairs = dict(watch.wanted)
+        found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
+        if number < failures:
+            found = [replace(each, unread="cannot be read: Input/output error") for each in found]
+        scene.rounds.accept(watch.night, pairs, found)
+        scene.rounds.judge_again(watch.night)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_disk_that_stumbles_at_the_close_costs_no_cube(scene: Scene, failures: int) -> None:
+    _close_while_reading_fails(scene, failures)
+
+    assert scene.night["closed_us"] is not None
+    assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
+
+
+def test_a_cube_that_can_never_be_read_keeps_no_night_open(scene: Scene) -> None:
+    _close_while_reading_fails(scene, 6)
+
+    assert scene.night["closed_us"] is not None
+    assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.QUARANTINED

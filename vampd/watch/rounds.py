@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vampd.errors import OperatorError
@@ -24,6 +24,7 @@ from vampd.watch.inspect import Inspection
 from vampd.watch.legacy import signs_of
 from vampd.watch.manner import OWN, Manner
 from vampd.watch.naming import Role, night_date
+from vampd.watch.night_watch import NightWatch
 from vampd.watch.pairs import Pair, cube_facts, pairs_of
 from vampd.watch.scan import Look, find_nights, folder_stamps, look
 from vampd.watch.settle import (
@@ -42,22 +43,9 @@ from vampd.watch.settle import (
 
 log = logging.getLogger(__name__)
 
+_MOST_FAILED_READS = 3
+
 _KNOWN = frozenset({FileState.WHOLE, FileState.QUARANTINED})
-
-
-@dataclass(kw_only=True, slots=True)
-class NightWatch:
-    """What the rounds remember of one night; all of it can be found out again."""
-
-    night: int
-    folder: Path
-    watched: dict[str, Watched] = field(default_factory=dict)
-    inspections: dict[str, Inspection] = field(default_factory=dict)  #: by stem
-    wanted: dict[str, tuple[str, str]] = field(default_factory=dict)  #: stem -> cube, timing
-    unchanged_looks: int = 0
-    waits_for: str = ""  #: why it is not over
-    due_us: int = 0  #: when it can be over at the earliest
-    stamps: tuple[int, ...] = ()  #: when its folders changed, as last seen
 
 
 class Rounds:
@@ -111,6 +99,7 @@ class Rounds:
             return
         for stem, inspection in zip(stems, results, strict=True):
             watch.inspections[stem] = inspection
+            watch.failed_reads[stem] = watch.failed_reads[stem] + 1 if inspection.unread else 0
             watch.wanted.pop(stem, None)
 
     def judge_again(self, night: int) -> None:
@@ -316,7 +305,9 @@ class Rounds:
                 assert pair.cube is not None
                 assert pair.timing is not None
                 watch.wanted[pair.stem] = (pair.cube["path"], pair.timing["path"])
-        judgement = judge_at_close if at_close else judge
+        # A disk that stumbles once must not cost a cube: not at the very last reading either.
+        is_final = watch.failed_reads[pair.stem] not in range(1, _MOST_FAILED_READS)
+        judgement = judge_at_close if at_close and is_final else judge
         return judgement(cube, timing, inspection, now_ns=now_ns, settle_seconds=settle_seconds)
 
     def _is_settled(self, file: Watched) -> bool:

@@ -1,0 +1,26 @@
+"""What is remembered of a night between two looks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vampd.watch.inspect import Inspection
+from vampd.watch.settle import Watched
+
+
+@dataclass(kw_only=True, slots=True)
+class NightWatch:
+    """What the rounds remember of one night; all of it can be found out again."""
+
+    night: int
+    folder: Path
+    watched: dict[str, Watched] = field(default_factory=dict)
+    inspections: dict[str, Inspection] = field(default_factory=dict)  #: by stem
+    wanted: dict[str, tuple[str, str]] = field(default_factory=dict)  #: stem -> cube, timing
+    failed_reads: Counter[str] = field(default_factory=Counter)  #: by stem, in succession
+    unchanged_looks: int = 0
+    waits_for: str = ""  #: why it is not over
+    due_us: int = 0  #: when it can be over at the earliest
+    stamps: tuple[int, ...] = ()  #: when its folders changed, as last seen
