@@ -215,6 +215,8 @@ def test_a_night_held_by_failed_work_is_to_be_retried(site: Site) -> None:
 
 def test_when_all_is_well_there_are_three_lines(site: Site) -> None:
     site.daemon(stopped=False)
+    for kind in Kind:
+        site.root(kind)
     for day in range(1, 8):
         night = site.night(f"2025110{day}", "safe")
         site.stages(night, Kind.ARCHIVE, None)
@@ -301,6 +303,19 @@ def test_an_absent_disk_is_told(site: Site) -> None:
 
     assert present == {"archive": False, "engineering": True}
     assert f"ABSENT: root {root} (archive)" in site.said("status")
+
+
+def test_a_root_that_no_daemon_ever_found_is_told(site: Site) -> None:
+    root = site.root(Kind.ARCHIVE)
+    before = site.said("status")
+    site.daemon(stopped=False)
+
+    said = site.said("status")
+
+    assert "ABSENT" not in before
+    assert f"ABSENT: root {root}" not in said
+    assert "(engineering)" in said
+    assert "vampd never found it" in said
 
 
 def test_a_root_that_hangs_is_told_and_the_rest_is_shown(site: Site) -> None:

@@ -66,6 +66,7 @@ def _root(root: RootView) -> dict[str, Any]:
         "kind": root.kind,
         "present": root.present,
         "answers": root.answers,
+        "known": root.known,
         "free_bytes": root.free_bytes,
         "total_bytes": root.total_bytes,
     }

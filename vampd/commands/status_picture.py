@@ -53,6 +53,7 @@ class RootView:
     kind: Kind
     present: bool
     answers: bool = True  #: whether the system said anything of it within `ROOT_SECONDS`
+    known: bool = True  #: whether a daemon ever found a disk or files there
     device: int | None = None
     free_bytes: int | None = None
     total_bytes: int | None = None
@@ -131,11 +132,12 @@ def take(config: Config, wish: Wish, *, now_us: int) -> Picture:
         lock = holder(config.state_dir) if has_ledger(config.state_dir) else None
         if not has_ledger(config.state_dir) and not wish.texts:
             answers = [inquiry.answer(until_ns=until_ns) for inquiry in inquiries]
-            return _fresh(_roots(config, {}, answers), now_us)
+            return _fresh(_roots(config, {}, answers, ran=False), now_us)
         with reading(config.state_dir) as ledger:
             answers = [inquiry.answer(until_ns=until_ns) for inquiry in inquiries]
             inquiries = []
-            roots = _roots(config, root_markers(ledger), answers)
+            ran = last_daemon(ledger) is not None
+            roots = _roots(config, root_markers(ledger), answers, ran=ran)
             if wish.at_us is not None:
                 return _past(ledger, wish, wish.at_us, now_us)
             return _present(ledger, config, wish, roots, lock, now_us)
@@ -249,13 +251,19 @@ def _look_at(path: Path) -> dict[str, Any]:
 
 
 def _roots(
-    config: Config, markers: dict[str, str], answers: Sequence[dict[str, Any] | None]
+    config: Config,
+    markers: dict[str, str],
+    answers: Sequence[dict[str, Any] | None],
+    *,
+    ran: bool,
 ) -> tuple[RootView, ...]:
+    """The roots as they are; *ran*: a daemon did, so that each should have a marker on record."""
     found = []
     for root, answer in zip(config.roots, answers, strict=True):
         expected = markers.get(str(root.path))
         said = answer or {"is_there": False}
-        right = expected is None or said.get("marker") == expected
+        known = expected is not None or not ran
+        right = known and (expected is None or said.get("marker") == expected)
         present = said["is_there"] and right
         found.append(
             RootView(
@@ -263,6 +271,7 @@ def _roots(
                 kind=root.kind,
                 present=present,
                 answers=answer is not None,
+                known=known,
                 device=said.get("device") if present else None,
                 free_bytes=said.get("free_bytes") if present else None,
                 total_bytes=said.get("total_bytes") if present else None,

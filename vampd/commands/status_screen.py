@@ -253,11 +253,13 @@ def _daemon_down(picture: Picture, screen: Screen) -> Iterator[str]:
 def _root_gone(root: RootView, screen: Screen) -> Iterator[str]:
     state = "ABSENT" if root.answers else "HANGS"
     yield f"{screen.word('bad', text=state)}: root {root.path} ({root.kind})"
-    what = (
-        "the disk that bears its marker is not there"
-        if root.answers
-        else f"the system did not answer for {ROOT_SECONDS:g} s; is it a network disk that is gone?"
-    )
+    what = "the disk that bears its marker is not there"
+    if not root.answers:
+        what = (
+            f"the system did not answer for {ROOT_SECONDS:g} s; is it a network disk that is gone?"
+        )
+    elif not root.known:
+        what = "vampd never found it: no folder, or an empty one on which nothing is mounted"
     yield paragraph("  what  ", what, screen.width)
     safe = "vampd touches nothing below it: its nights are paused"
     yield paragraph("  safe  ", safe, screen.width)
