@@ -328,7 +328,10 @@ def main(arguments: Sequence[str]) -> int:
     wrong = [ending.name for ending in endings if ending.how == "WRONG"]
     size_mb = sum(ending.size_bytes for ending in endings) / 1e6
     print(f"{len(endings)} endings, {len(wrong)} wrong, {size_mb:.1f} MB of copies digested")
-    return 1 if wrong else 0
+    if not endings:
+        names = ", ".join(sorted(scenario.name for scenario in SCENARIOS))
+        print(f"nothing was played: --only is none of nights, {names}")
+    return 1 if wrong or not endings else 0
 
 
 def _play_all(folder: Path, chosen: argparse.Namespace) -> list[Ending]:
