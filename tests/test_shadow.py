@@ -123,8 +123,9 @@ def test_a_shadow_needs_no_right_to_write_under_the_roots(tmp_path: Path) -> Non
         timeout=90,
     )
 
-    if done.returncode in {1, 77} and "ermission" in done.stderr + done.stdout:
-        pytest.skip("no mounts for this user")
+    forbidden = done.returncode in {1, 77} and "ermission" in done.stderr + done.stdout
+    if forbidden or done.stderr.startswith("unshare: "):
+        pytest.skip("no mounts for this user, or in this place")
     assert done.returncode == 0, done.stderr
     assert _ledger(site, "select status from night") == [("held",)]
 
