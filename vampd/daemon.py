@@ -47,7 +47,7 @@ from vampd.watch.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
-_DRAIN_SECONDS = 25.0  # the unit allows 30 before systemd kills
+_DRAIN_SECONDS = 25.0  # the unit allows 90 before systemd kills
 _TICK_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
 _SECOND_NS = 1_000_000_000

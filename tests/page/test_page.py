@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 import urllib.request
 
 import pytest
 
 from tests.daemon_site import DATE
 from tests.page.conftest import HOSTILE, HOSTILE_DATE
-from tests.page.site import Page
+from tests.page.site import Page, serving
 
 _PAGES = ["/", f"/night/archive/{DATE}", f"/night/archive/{HOSTILE_DATE}"]
 
@@ -55,20 +56,28 @@ def test_metrics_are_those_of_the_command(page: Page) -> None:
 
 
 def test_health_depends_on_when_the_daemon_was_heard(page: Page) -> None:
-    with page.site.running():
-        said = _health_until(page, 200)
+    text = page.site.config.read_text()
+    page.site.config.write_text(text + "\n[page]\nsilent_seconds = 3\n")
+    try:
+        with serving(page.site) as impatient:
+            silent = _health_until(impatient, 503)
+            with page.site.running():
+                heard = _health_until(impatient, 200)
+    finally:
+        page.site.config.write_text(text)
 
-        assert "last heard" in said
+    assert "last heard" in silent
+    assert "last heard" in heard
 
 
 def _health_until(page: Page, status: int) -> str:
-    said = ""
-    for _ in range(200):
+    deadline = time.monotonic() + 60
+    answer = page.get("/healthz")
+    while answer.status != status:
+        assert time.monotonic() < deadline, f"/healthz goes on saying: {answer.text}"
+        time.sleep(0.05)
         answer = page.get("/healthz")
-        said = answer.text
-        if answer.status == status:
-            return said
-    pytest.fail(f"/healthz goes on saying: {said}")
+    return answer.text
 
 
 @pytest.mark.parametrize("path", [*_PAGES, "/api/v1/status", "/metrics", "/nothing"])
