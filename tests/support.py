@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vampd.io.beneath import Beneath
 from vampd.records import FileIdentity
 from vampd.simulation.pixels import Stamps, read_stamps
 from vampd.simulation.truth import FileTruth, Truth
@@ -29,6 +30,11 @@ has_reference_night = (_REFERENCE / REFERENCE_DATE).is_dir()
 needs_reference_night = pytest.mark.skipif(
     not has_reference_night, reason=f"no reference night in {_REFERENCE}"
 )
+
+
+def below(path: Path) -> Beneath:
+    """*path*, as a name in a folder that is named outright."""
+    return Beneath(path.parent, (path.name,))
 
 
 def reference_night() -> Path:

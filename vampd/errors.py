@@ -10,6 +10,7 @@
     |-- InputError                 exit 1   one raw file is bad; everything else goes on
     |-- AmbiguousError             exit 1   nobody can tell what happened; held
     `-- IntegrityError             exit 1   bytes are not what they were; held, with an alarm
+        `-- NotPlainError          exit 1   a link or a pipe lies where a file or folder belongs
 
 Each class carries the error class that the scheduler acts upon, so that an error
 crosses the pipe from a worker as two words: its class and its message.
@@ -17,6 +18,7 @@ crosses the pipe from a worker as two words: its class and its message.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from vampd.states import ErrorClass
@@ -87,3 +89,17 @@ class IntegrityError(VampdError):
     """Bytes are not what they were recorded to be."""
 
     error_class = ErrorClass.INTEGRITY
+
+
+class NotPlainError(IntegrityError, OSError):
+    """A symbolic link, a pipe, a device lies below a root, where a file or a folder belongs.
+
+    It is an OSError too, for whoever goes on when one of many files cannot be read. *found* says
+    what lies at *path*, in words.
+    """
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(errno.ELOOP, f"{path} is {found}", path)
+
+    def __str__(self) -> str:
+        return str(self.strerror)

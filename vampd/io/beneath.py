@@ -1,0 +1,313 @@
+"""The only way to what lies below a root: names of files and folders, and what is done with them.
+
+A root is a folder that somebody named outright, in the settings or on a command line; it may be a
+link or a mount itself. Below it no symbolic link is ever followed, by nobody who swaps a folder
+for one in the middle of it either: everything is reached through a descriptor of the root. A file
+is a regular file: a pipe or a device under its name is not waited for, and not read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vampd.errors import NotPlainError
+from vampd.io.openat2 import open_below
+
+_MODE = 0o644
+_ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_HANDLE = os.O_PATH | os.O_DIRECTORY
+_FILE = os.O_NONBLOCK | os.O_NOCTTY
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
+
+_RENAME_NOREPLACE = 1
+# File systems without the flag say EINVAL, kernels without the call ENOSYS.
+_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+# What is told where a link, a pipe or a socket lies on the way.
+_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EXDEV, errno.ENXIO})
+
+_LINK = (
+    "a symbolic link to {target!r}; vampd reads, writes and deletes nothing through links below its"
+    " roots: put there what it leads to (a mount will do), or move it away"
+)
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Beneath:
+    """What *names* lead to from *root*. A value: it touches nothing, and `open` does not take it.
+
+    ValueError: a name that would lead elsewhere.
+    """
+
+    root: Path
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name in {"", ".", ".."} or "/" in name or "\0" in name:
+                msg = f"{name!r} is not a name below {self.root}"
+                raise ValueError(msg)
+
+    def __truediv__(self, relative: str) -> Beneath:
+        return Beneath(self.root, (*self.names, *relative.split("/")))
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def path(self) -> Path:
+        """As it is told to people and to other programs."""
+        return self.root.joinpath(*self.names)
+
+    @property
+    def name(self) -> str:
+        """The last name."""
+        return self.path.name
+
+    @property
+    def parent(self) -> Beneath:
+        """The folder in which it lies. ValueError: of the root itself, nobody knows."""
+        if not self.names:
+            msg = f"{self.root} is a root"
+            raise ValueError(msg)
+        return Beneath(self.root, self.names[:-1])
+
+    def with_name(self, name: str) -> Beneath:
+        """Another name in the same folder."""
+        return self.parent / name
+
+    def relative_to(self, folder: Beneath) -> str:
+        """The names that lead here from *folder*, which lies above."""
+        assert (folder.root, folder.names) == (self.root, self.names[: len(folder.names)])
+        return "/".join(self.names[len(folder.names) :])
+
+
+def night_folder(folder: str | Path) -> Beneath:
+    """A night's folder, in its root."""
+    path = Path(folder)
+    return Beneath(path.parent, (path.name,))
+
+
+def open_file(where: Beneath, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a regular file that is there.
+
+    NotPlainError: it is something else, or a link leads there. OSError: it cannot be had.
+    """
+    descriptor = _open(where, flags | _FILE)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise NotPlainError(str(where), f"{_kind(mode)}, not a regular file")
+    return descriptor
+
+
+def open_quietly(where: Beneath) -> int:
+    """`open_file`, for reading; its time of access stays, where we may decide about that."""
+    try:
+        return open_file(where, os.O_RDONLY | os.O_NOATIME)
+    except PermissionError:  # only a file's owner may
+        return open_file(where)
+
+
+def read_start(where: Beneath, most_bytes: int) -> bytes:
+    """The first *most_bytes* of a file, all of it where it is smaller."""
+    with open(open_file(where), "rb") as file:
+        return file.read(most_bytes)
+
+
+def create(where: Beneath) -> int:
+    """A descriptor, for reading and writing, of the new and empty file *where*."""
+    descriptor = _open(where, _NEW_FILE, _MODE)
+    os.fchmod(descriptor, _MODE)  # whatever the umask says
+    return descriptor
+
+
+@contextmanager
+def opened_folder(where: Beneath) -> Iterator[int]:
+    """A descriptor of a folder: to list it, to make its names durable, to lend it to a program."""
+    descriptor = _open(where, _FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def entries(folder: Beneath) -> Iterator[os.DirEntry[str]]:
+    """What lies in *folder*; all of it in one and the same folder."""
+    with opened_folder(folder) as descriptor, os.scandir(descriptor) as found:
+        yield from found
+
+
+def names_in(folder: Beneath) -> list[str]:
+    """The names in *folder*, in order."""
+    with opened_folder(folder) as descriptor:
+        return sorted(os.listdir(descriptor))  # noqa: PTH208 - of a descriptor
+
+
+def status(where: Beneath) -> os.stat_result:
+    """What lies there; a symbolic link is told as one."""
+    if not where.names:
+        return where.root.stat()
+    with _explaining(where), _holding(where) as (folder, name):
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+
+def exists(where: Beneath) -> bool:
+    """Whether anything lies there. NotPlainError: a link leads there, so nobody looked."""
+    return _mode(where) != 0
+
+
+def is_file(where: Beneath) -> bool:
+    """Whether a regular file lies there. NotPlainError: a link leads there, so nobody looked."""
+    return stat.S_ISREG(_mode(where))
+
+
+def is_folder(where: Beneath) -> bool:
+    """Whether a real folder lies there. NotPlainError: a link leads there, so nobody looked."""
+    return stat.S_ISDIR(_mode(where))
+
+
+def create_folder(folder: Beneath) -> None:
+    """Create *folder*, durably, in a folder that exists; once is enough.
+
+    NotPlainError: a link or something else has its name.
+    """
+    with _explaining(folder), _holding(folder) as (above, name):
+        try:
+            os.mkdir(name, dir_fd=above)
+        except FileExistsError:
+            with opened_folder(folder):
+                pass
+    sync_folder(folder.parent)
+
+
+def remove(where: Beneath, *, missing_ok: bool = False) -> None:
+    """Take a name away from its file, or a link away."""
+    try:
+        with _explaining(where), _holding(where) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        if not missing_ok:
+            raise
+
+
+def remove_folder(folder: Beneath) -> None:
+    """Remove a folder that is empty."""
+    with _explaining(folder), _holding(folder) as (above, name):
+        os.rmdir(name, dir_fd=above)
+
+
+def replace(old: Beneath, new: Beneath) -> None:
+    """Rename in one step; what had the name *new* is no more."""
+    with _explaining(old, new), _holding(old) as (source, name), _holding(new) as (target, as_name):
+        os.replace(name, as_name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def rename_without_replacing(old: Beneath, new: Beneath) -> None:
+    """Rename in one step; FileExistsError where *new* exists, even as a dangling link."""
+    with _explaining(old, new), _holding(old) as (source, name), _holding(new) as (target, as_name):
+        move_without_replacing(source, name, target, as_name)
+
+
+def move_without_replacing(old_folder: int, old: str, new_folder: int, new: str) -> None:
+    """`rename_without_replacing` of names in folders that are held open."""
+    before, after = os.fsencode(old), os.fsencode(new)
+    if _libc.renameat2(old_folder, before, new_folder, after, _RENAME_NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in _NOT_SUPPORTED:
+        raise OSError(number, os.strerror(number), old, None, new)
+    # Killed in between, the file has both names; the scratch name is cleared at the next try.
+    os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
+    os.unlink(old, dir_fd=old_folder)
+
+
+def sync_folder(folder: Beneath) -> None:
+    """Make the names in *folder* durable."""
+    with opened_folder(folder) as descriptor:
+        os.fsync(descriptor)
+
+
+def _open(where: Beneath, flags: int, mode: int = 0) -> int:
+    with _explaining(where):
+        root = os.open(where.root, _ROOT)
+        try:
+            return open_below(root, where.names, flags, mode)
+        finally:
+            os.close(root)
+
+
+@contextmanager
+def _holding(where: Beneath) -> Iterator[tuple[int, str]]:
+    """A descriptor of the folder in which *where* lies, and its name in there."""
+    folder = _open(where.parent, _HANDLE)
+    try:
+        yield folder, where.names[-1]
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _explaining(where: Beneath, to: Beneath | None = None) -> Iterator[None]:
+    """An error tells the whole path; one of a link tells the link, and where that leads."""
+    try:
+        yield
+    except NotPlainError:
+        raise
+    except OSError as error:
+        if error.errno in _IN_THE_WAY:
+            _refuse_odd(where, error.errno)
+        new = None if to is None else str(to)
+        raise OSError(error.errno, error.strerror, str(where), None, new) from error
+
+
+def _refuse_odd(where: Beneath, number: int) -> None:
+    """NotPlainError: the first name on the way that is neither a folder nor a regular file."""
+    folder = os.open(where.root, _ROOT)
+    try:
+        for depth, name in enumerate(where.names, start=1):
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            here = str(Beneath(where.root, where.names[:depth]))
+            if stat.S_ISLNK(mode):
+                target = os.readlink(name, dir_fd=folder)
+                raise NotPlainError(here, _LINK.format(target=target))
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                raise NotPlainError(here, f"{_kind(mode)} where a file or a folder belongs")
+            if depth < len(where.names):
+                below = open_below(folder, (name,), _HANDLE)
+                os.close(folder)
+                folder = below
+    except FileNotFoundError:
+        pass
+    finally:
+        os.close(folder)
+    if number in {errno.ELOOP, errno.EXDEV}:  # somebody is quicker than we are
+        raise NotPlainError(str(where), "reached through a symbolic link, or was a moment ago")
+
+
+def _kind(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "no file")
+
+
+def _mode(where: Beneath) -> int:
+    """Of what lies there; 0: nothing does."""
+    try:
+        return status(where).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
