@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.raw_cubes import write_raw_cube
+from tests.raw_cubes import COMMON_CARDS, card_text, write_raw_cube
 from tests.schedule.made import FakeClock, opened, settings
 from vampd.errors import RetryableError
 from vampd.ledger import files, nights
@@ -37,19 +38,20 @@ def ledger(tmp_path: Path, clock: FakeClock) -> Iterator[Ledger]:
         yield ledger
 
 
-def _night(ledger: Ledger, root: Path, date: str) -> Row:
-    """A night with one whole cube."""
+def _night(ledger: Ledger, root: Path, date: str, *cards: str, stem: str = STEM) -> Row:
+    """A night with one whole cube; again, with another *stem*, one more."""
     folder = root / date
-    cube = write_raw_cube(folder, [np.zeros((4, 6), np.uint16)], stem=STEM)
+    pixels = [np.zeros((4, 6), np.uint16)]
+    cube = write_raw_cube(folder, pixels, stem=stem, extra=(*COMMON_CARDS, *cards))
     night = nights.sight_night(ledger, Kind.ARCHIVE, date, folder)
     found = cube.stat()
     files.add_file(
         ledger,
         night["id"],
-        f"vcam1/{STEM}.fits",
+        f"vcam1/{stem}.fits",
         role="cube",
         camera=1,
-        stem=STEM,
+        stem=stem,
         who=FileIdentity(
             inode=found.st_ino, size_bytes=found.st_size, modified_ns=found.st_mtime_ns
         ),
@@ -100,3 +102,59 @@ def test_a_table_that_cannot_be_written_costs_nothing_else(tmp_path: Path, ledge
 
     assert _due(chore, ledger, config) is None
     assert ledger.value("select headed from raw_file") == 0
+
+
+def _taken(ledger: Ledger, config: Config) -> None:
+    """Let everything that is due be read and kept."""
+    chore = HeaderReader()
+    while (job := _due(chore, ledger, config)) is not None:
+        chore.record(ledger, config, job, Outcome(key=1, result=work(job)))
+
+
+@pytest.mark.parametrize(
+    ("cards", "held"),
+    [
+        (["object  = 'M 31    '"], {"OBJECT": "a star"}),
+        (["Gain    =                  1.5"], {"GAIN": 1.5}),
+        (["Gain    =                  1.5", "GAIN    =                  2.5"], {"GAIN": 2.5}),
+        (["OVERFLOW=                1E400"], {"OVERFLOW": math.inf}),
+        ([f"COUNTER = {2**63:>20}"], {"COUNTER": str(2**63)}),
+        ([f"COUNTER = {-(2**63):>20}"], {"COUNTER": -(2**63)}),
+        (['A"B     =                    3', "a'b     =                    4"], {'A"B': 3}),
+        (["SELECT  =                    5"], {"SELECT": 5}),
+    ],
+)
+def test_a_strange_card_is_in_the_table_as_far_as_a_table_can_hold_it(
+    tmp_path: Path, ledger: Ledger, cards: list[str], held: dict[str, Any]
+) -> None:
+    config = settings(tmp_path)
+    _night(ledger, tmp_path / "root", "20251106", *map(card_text, cards))
+
+    _taken(ledger, config)
+
+    table, nights = config.state_dir / HEADERS_NAME, [("archive", "20251106")]
+    _, rows = select(table, nights, wanted=list(held))
+    assert rows == [tuple(held.values())]
+    names, rows = select(table, nights)
+    assert dict(zip(names, rows[0], strict=True)).items() >= held.items()
+
+
+def test_a_header_that_no_table_can_hold_keeps_no_other_away(
+    tmp_path: Path, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, chore = settings(tmp_path), HeaderReader()
+    other = f"{STEM[:-1]}1"
+    _night(ledger, tmp_path / "root", "20251106")
+    _night(ledger, tmp_path / "root", "20251106", stem=other)
+    job = _due(chore, ledger, config)
+    read = work(job)
+    read[0]["cards"]["WORSE"] = "\udc80"  # no text of UTF-8
+
+    chore.record(ledger, config, job, Outcome(key=1, result=read))
+
+    assert f"vcam1/{STEM}.fits: its header is not in the table" in caplog.text
+    assert _due(chore, ledger, config) is None
+    _, rows = select(
+        config.state_dir / HEADERS_NAME, [("archive", "20251106")], wanted=["file_path"]
+    )
+    assert rows == [(f"vcam1/{other}.fits",)]

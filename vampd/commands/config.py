@@ -6,6 +6,7 @@ import json
 
 import click
 
+from vampd.commands.screen import echo_json
 from vampd.config import examine, flatten, load
 from vampd.errors import ConfigError
 from vampd.shipped import default_config
@@ -24,7 +25,7 @@ def check(context: click.Context, *, as_json: bool) -> None:
     path = context.obj.config_path
     if as_json:
         _, problems = examine(path)
-        click.echo(json.dumps({"schema": 1, "path": str(path), "problems": problems}, indent=2))
+        echo_json({"path": str(path), "problems": problems})
         if problems:
             context.exit(ConfigError.exit_code)
     else:
@@ -50,7 +51,7 @@ def show(context: click.Context, *, default: bool, as_json: bool) -> None:
     path = context.obj.config_path
     settings = dict(flatten(load(path)))
     if as_json:
-        click.echo(json.dumps({"schema": 1, "path": str(path), "settings": settings}, indent=2))
+        echo_json({"path": str(path), "settings": settings})
         return
     click.echo(f"# {path}")
     for key, value in settings.items():

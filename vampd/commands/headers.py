@@ -68,7 +68,8 @@ def command(
 ) -> None:
     """List header cards of raw cubes and outputs, a row for each file.
 
-    The table itself is `headers.sqlite3` beside the ledger; any SQLite tool reads it.
+    The table itself is `headers.sqlite3` beside the ledger; any SQLite tool reads it. Keywords
+    are in capitals. In JSON, which has no infinity, such a value is null.
     """
     if only_raw and only_outputs:
         msg = "either --raw or --outputs, not both"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from vampd.io.clock import SystemClock
 from vampd.ledger.history import Event, events, last_event
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import Night, nights
+from vampd.plain_json import plain_json
 from vampd.sections import Config
 from vampd.states import TaskState
 
@@ -137,7 +137,7 @@ class _Printer:
         """All of them, or the last *limit* lines."""
         if self._as_json:
             for event in found:
-                click.echo(json.dumps({"schema": 1, **_as_json(event)}))
+                click.echo(plain_json({"schema": 1, **_as_json(event)}))
             return
         told = [Told(event=event, last=event, count=1) for event in found]
         if not self._each:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 
 import click
 
+from vampd.plain_json import plain_json
 from vampd.states import NightStatus, TaskState
 
 _HST = timezone(timedelta(hours=-10))
@@ -195,4 +195,4 @@ def echo_json(answer: Mapping[str, Any]) -> None:
 
 def json_text(answer: Mapping[str, Any]) -> str:
     """*answer* for programs. `schema` tells them when a field changes its meaning."""
-    return json.dumps({"schema": 1, **answer}, indent=2)
+    return plain_json({"schema": 1, **answer}, indent=2)

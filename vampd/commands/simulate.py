@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import click
 
 from vampd.errors import OperatorError, UsageError
+from vampd.plain_json import plain_json
 from vampd.simulation.night import DEFAULT_DATE, DEFAULT_START, SimulatedNight
 from vampd.simulation.random_scenes import random_scenes
 from vampd.simulation.reference_scenes import REFERENCE_SCENES, scene_named
@@ -112,7 +112,7 @@ def _list(scenes: tuple[Scene, ...], *, as_json: bool) -> None:
             }
             for scene in scenes
         ]
-        click.echo(json.dumps({"schema": 1, "scenes": rows}))
+        click.echo(plain_json({"schema": 1, "scenes": rows}))
         return
     click.echo(f"{'NAME':<18} {'TRIGGERS':>8} {'PERIOD':>11}  WHAT")
     for scene in scenes:
@@ -144,7 +144,7 @@ def _report(
             "faulty": faulty,
             "truth": None if truth is None or dry_run else str(truth),
         }
-        click.echo(json.dumps(answer))
+        click.echo(plain_json(answer))
         return
     verb = "would write" if dry_run else "wrote"
     click.echo(

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
+from vampd.ledger.address import address
 from vampd.ledger.copies import copy_before
 from vampd.shipped import migrations_folder
 
@@ -123,7 +124,7 @@ def pending_migrations(path: Path) -> list[str]:
     names = [file.stem for file in _migration_files()]
     if not path.exists():
         return names
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection = sqlite3.connect(address(path, "ro"), uri=True)
     try:
         applied = _applied(connection)
     finally:

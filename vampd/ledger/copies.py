@@ -10,8 +10,10 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 from vampd.errors import OperatorError
+from vampd.ledger.address import address
 
 #: Of these the folders tell everything again; all other events are of work that was done.
 _DONE_SINCE = """
@@ -83,7 +85,5 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _opened(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None
-    )
+def _opened(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    return sqlite3.connect(address(path, mode), uri=True, isolation_level=None)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import OperatorError, ResourceError, UsageError
+from vampd.ledger.address import address
 from vampd.ledger.connection import Ledger, Row
+from vampd.records import CardValue
 
 HEADERS_NAME = "headers.sqlite3"
 
@@ -23,6 +25,18 @@ OWN_COLUMNS = ("night_kind", "night_date", "file_path", "file_kind")
 
 _MOST_FILES = 200  # a worker reads so many headers in a tenth of a second
 _MOST_COLUMNS = 1900  # of SQLite's 2000
+_TWO_TO_63 = 1 << 63
+
+#: What SQLite says of a statement or a value of ours, and not of the file that it writes.
+_THE_FILE_S = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+    }
+)
 
 _MAKE = """
 create table if not exists header (
@@ -67,26 +81,33 @@ _QUERIES = {
 }
 
 
-def record(ledger: Ledger, path: Path, job: Mapping[str, Any], read: Sequence[Any]) -> None:
+def record(
+    ledger: Ledger, path: Path, job: Mapping[str, Any], read: Sequence[Any]
+) -> dict[str, str]:
     """Keep the headers that were *read* in the file *path*, and that they were.
 
+    Returns why the header of a file is not kept, by its path: no table can hold it.
     ResourceError: that file cannot be written.
     """
     nights = {row["id"]: row for row in ledger.rows("select * from night")}
+    refused: dict[str, str] = {}
     try:
         with closing(_open(path)) as book, book:
+            book.execute("begin immediate")
             for row in ledger.rows("select * from header_gone"):
                 _forget(book, nights[row["night"]], row["path"])
             for file in read:
-                if file["cards"] is not None:
-                    _store(book, nights[job["night"]], file)
+                if file["cards"] is not None and (why := _try(book, nights, job, file)):
+                    refused[file["path"]] = why
     except sqlite3.Error as error:
         msg = f"{path}: {error}; it can be deleted: every header is then read again"
         raise ResourceError(msg) from error
     ledger.execute("delete from header_gone")
     for file in read:
         table = "raw_file" if file["kind"] == "raw" else "output"
-        ledger.update(table, file["id"], headed=1 if file["cards"] is not None else 2)
+        kept = file["cards"] is not None and file["path"] not in refused
+        ledger.update(table, file["id"], headed=1 if kept else 2)
+    return refused
 
 
 def ask_anew(ledger: Ledger) -> None:
@@ -125,7 +146,7 @@ def select(
     if not path.exists():
         msg = f"{path}: no header was read yet; the daemon reads them as files become whole"
         raise OperatorError(msg)
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
+    with closing(sqlite3.connect(address(path, "ro"), uri=True)) as book:
         known = columns(book)
         names = [_known(name, known) for name in wanted]
         names = names or [name for name in preferred if name in known] or known
@@ -161,19 +182,61 @@ def _store(book: sqlite3.Connection, night: Row, file: Mapping[str, Any]) -> Non
         "file_path": file["path"],
         "file_kind": file["kind"],
     }
-    known = set(columns(book))
-    for keyword, value in file["cards"].items():
+    known = {name.upper(): name for name in columns(book)}
+    for keyword, value in _folded(file["cards"]).items():
         if keyword not in known and len(known) < _MOST_COLUMNS:
             book.execute(f"alter table header add column {_quoted(keyword)}")
-            known.add(keyword)
+            known[keyword] = keyword
         if keyword in known:
-            values[keyword] = value
+            values[known[keyword]] = _held(value)
     names = ", ".join(map(_quoted, values))
     places = ", ".join(["?"] * len(values))
     book.execute(
         f"insert or replace into header ({names}) values ({places})",  # noqa: S608
         list(values.values()),
     )
+
+
+def _try(
+    book: sqlite3.Connection, nights: Mapping[int, Row], job: Mapping[str, Any], file: Any
+) -> str | None:
+    """Keep one file's header; return why it cannot be kept. sqlite3.Error: the table is at fault.
+
+    One header that no table can hold must not keep those of all others away.
+    """
+    book.execute("savepoint file")
+    try:
+        _store(book, nights[job["night"]], file)
+    except (ValueError, OverflowError) as error:
+        why: str | None = str(error)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) not in _THE_FILE_S:
+            raise
+        why = str(error)
+    else:
+        why = None
+    if why is not None:
+        book.execute("rollback to file")
+    book.execute("release file")
+    return why
+
+
+def _folded(cards: Mapping[str, CardValue]) -> dict[str, CardValue]:
+    """The values by their column: SQLite takes `object` and `OBJECT` for the same.
+
+    The standard knows capitals alone, so of twins they count; else the first.
+    """
+    folded = {keyword: value for keyword, value in cards.items() if keyword == keyword.upper()}
+    for keyword, value in cards.items():
+        folded.setdefault(keyword.upper(), value)
+    return folded
+
+
+def _held(value: CardValue) -> CardValue:
+    """*value* as SQLite holds it; a whole number of more than 64 bits as its digits."""
+    if isinstance(value, int) and not -_TWO_TO_63 <= value < _TWO_TO_63:
+        return str(value)
+    return value
 
 
 def _forget(book: sqlite3.Connection, night: Row, path: str) -> None:

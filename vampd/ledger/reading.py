@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote
 
 from vampd.errors import OperatorError, RetryableError
+from vampd.ledger.address import address
 from vampd.ledger.connection import ledger_path
 
 #: A writer holds the ledger for milliseconds; more than this is a fault.
@@ -66,18 +66,17 @@ def _open(path: Path) -> Reader:
     `-wal` file holds commits, the ledger can be read as a file that nobody changes.
     """
     try:
-        return _begin(path, "mode=ro")
+        return _begin(address(path, "ro"))
     except sqlite3.OperationalError as error:
         if _code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
             raise
         if _has_open_commits(path):
             raise
-        return _begin(path, "mode=ro&immutable=1")
+        return _begin(address(path, "ro", immutable=True))
 
 
-def _begin(path: Path, mode: str) -> Reader:
-    address = f"file:{quote(str(path))}?{mode}"
-    ledger = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+def _begin(where: str) -> Reader:
+    ledger = sqlite3.connect(where, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         ledger.row_factory = sqlite3.Row
         ledger.execute("begin")

@@ -49,10 +49,13 @@ class HeaderReader:
         else:
             try:
                 path = config.state_dir / headers.HEADERS_NAME
-                headers.record(ledger, path, job, outcome.result)
+                refused = headers.record(ledger, path, job, outcome.result)
             except ResourceError as error:
                 log.warning("%s", error)
                 self._rests_until_us[job["night"]] = rests_until_us
+                return
+            for file, why in refused.items():
+                log.warning("%s: its header is not in the table of headers: %s", file, why)
 
 
 _READER = HeaderReader()

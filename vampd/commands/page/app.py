@@ -15,19 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import (
-    HTMLResponse,
-    JSONResponse,
-    PlainTextResponse,
-    Response,
-    StreamingResponse,
-)
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vampd.commands.page.views import Views
 from vampd.errors import OperatorError, UsageError, VampdError
+from vampd.plain_json import plain_json
 from vampd.sections import Config
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -82,7 +77,11 @@ def _routes(views: Views) -> list[Route | Mount]:
     def answer(make: Callable[..., Any]) -> Callable[[Request], Any]:
         async def respond(request: Request) -> Response:
             found = await run_in_threadpool(make, **request.path_params)
-            return JSONResponse({"schema": 1, **found}, headers={"cache-control": "no-store"})
+            return Response(
+                plain_json({"schema": 1, **found}),
+                media_type="application/json",
+                headers={"cache-control": "no-store"},
+            )
 
         return respond
 
