@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -137,6 +138,36 @@ def test_late_cubes_that_cannot_be_used_leave_the_night_safe(tmp_path: Path) -> 
     assert bad.exists()
     [shown] = site.json("show", DATE)["nights"]
     assert any(row["path"] == f"vcam1/{bad.name}" for row in shown["quarantine"])
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "vgen2/VMPA*.fits.fz",
+        "vgen2/VMPA*.txt",
+        ".vampd/raw_sidecar.tar",
+        f"manifest_VMP_{DATE}.csv",
+    ],
+)
+def test_what_is_missing_of_an_earlier_batch_when_a_ledger_is_made_again_is_made_again(
+    done: Supplemented, gone: str
+) -> None:
+    site = done.site
+    before, far = products(site), digests_of_tree(site.far())
+    for path in site.state.glob("ledger*"):
+        path.unlink()
+    missing = min(site.night().glob(gone))
+    digest = hashlib.sha256(missing.read_bytes()).hexdigest()
+    missing.unlink()
+
+    rebuilt = site.json("rebuild-db")
+    site.run()
+
+    (night,) = rebuilt["nights"]
+    assert any(missing.name.split(".")[0] in note for note in night["notes"])
+    assert site.status() == "safe"
+    assert hashlib.sha256(missing.read_bytes()).hexdigest() == digest
+    assert (products(site), digests_of_tree(site.far())) == (before, far)
 
 
 def test_a_restored_night_takes_all_its_files_as_one_batch(done: Supplemented) -> None:

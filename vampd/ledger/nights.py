@@ -38,6 +38,18 @@ def get_night(ledger: Ledger, number: int) -> Row:
     return row
 
 
+def night_of_task(ledger: Ledger, task: Row) -> Row:
+    """The night of a task, as of the task's batch: work of an earlier one may be done again."""
+    names = [row["name"] for row in ledger.rows("pragma table_info(night)")]
+    columns = ", ".join(name for name in names if name != "batch")
+    row = ledger.row(
+        f"select {columns}, ? as batch from night where id = ?",  # noqa: S608 - the schema's words
+        [task["batch"], task["night"]],
+    )
+    assert row is not None, task["night"]
+    return row
+
+
 def find_night(ledger: Ledger, kind: str, date: str) -> Row:
     """The row of the night that an operator named. OperatorError: there is none."""
     row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])

@@ -151,12 +151,12 @@ def outputs_of(ledger: Ledger, night: int) -> list[Row]:
     return ledger.rows("select * from output where night = ? order by ordinal", [night])
 
 
-def outputs_of_batch(ledger: Ledger, night: int) -> list[Row]:
-    """The outputs of the batch that is being worked on, in the order of their frame IDs."""
+def outputs_of_batch(ledger: Ledger, night: int, batch: int | None = None) -> list[Row]:
+    """The outputs of a batch, else of the one worked on, in the order of their frame IDs."""
     return ledger.rows(
         "select output.* from output join night on night.id = output.night"
-        " and night.batch = output.batch where night.id = ? order by ordinal",
-        [night],
+        " and output.batch = coalesce(?2, night.batch) where night.id = ?1 order by ordinal",
+        [night, batch],
     )
 
 

@@ -249,7 +249,7 @@ class Engine:
 
     def _start_task(self, task: Row) -> None:
         room = ROOMS[Stage(task["stage"])]
-        night = nights.get_night(self._ledger, task["night"])
+        night = nights.night_of_task(self._ledger, task)
         try:
             job = room.prepare(self._ledger, self.config, night, task["unit"])
         except VampdError as error:

@@ -57,8 +57,10 @@ def _digests_missing(ledger: Ledger, night: int) -> int:
 
 
 def _counts(ledger: Ledger, night: Row) -> dict[tuple[Stage, TaskState], int]:
+    """Tasks of the night's batch, and what is to be done again of the earlier ones."""
     rows = ledger.rows(
-        "select stage, state, count(*) as tasks from task where night = ? and batch = ?"
+        "select stage, state, count(*) as tasks from task where night = ?"
+        " and (batch = ? or state != 'done')"
         " group by stage, state",
         [night["id"], night["batch"]],
     )

@@ -222,7 +222,7 @@ def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
         )
         if not is_there:
             notes.append(f"{path}{CUBE_ENDING} is not as it was: it is to be built again")
-            _again(ledger, night, Stage.BUILD, outputs.unit_of(row))
+            _again(ledger, night, Stage.BUILD, outputs.unit_of(row), row["batch"])
         state = "built" if is_there else "planned"
         if row["state"] != state:
             ledger.update("output", row["id"], state=state, **ledger.stamp(_WHY))
@@ -233,7 +233,7 @@ def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
     """Have the other files made again that are not there: the sidecar, the lists."""
     notes = []
     rows = ledger.rows(
-        "select path, size_bytes from deliverable where night = ? and path not like '%.log'"
+        "select path, size_bytes, batch from deliverable where night = ? and path not like '%.log'"
         " and path not like 'vgen2/V%' and path not like 'vgen2/v%'",
         [night["id"]],
     )
@@ -244,7 +244,7 @@ def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
             notes.append(f"{row['path']} is not as it was: it is to be made again")
             is_sidecar = row["path"].endswith(".tar")
             stage, unit = (Stage.BUILD, "sidecar") if is_sidecar else (Stage.MANIFEST, "")
-            _again(ledger, night, stage, unit)
+            _again(ledger, night, stage, unit, row["batch"])
     return notes
 
 
@@ -266,20 +266,20 @@ def _given_back(ledger: Ledger, night: Row) -> set[str]:
     return {row["path"] for row in rows}
 
 
-def _again(ledger: Ledger, night: Row, stage: Stage, unit: str, *, is_of_all: bool = False) -> None:
-    """Let a task be done again; one *is_of_all* batches is the present batch's."""
+def _again(ledger: Ledger, night: Row, stage: Stage, unit: str, batch: int) -> None:
+    """Let a task of a batch be done again."""
     ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, error = null,"
         " error_class = null, failing_since_us = null, due_us = 0, changed_us = :changed_us,"
         " changed_by = :changed_by, why = :why"
-        " where night = :night and stage = :stage and unit = :unit and state != 'pending'"
-        " and (not :is_of_all or batch = (select batch from night where id = :night))",
+        " where night = :night and stage = :stage and unit = :unit and batch = :batch"
+        " and state != 'pending'",
         {
             **ledger.stamp(_WHY),
             "night": night["id"],
             "stage": stage,
             "unit": unit,
-            "is_of_all": is_of_all,
+            "batch": batch,
         },
     )
 
@@ -295,11 +295,11 @@ def _renew(ledger: Ledger, night: Row) -> None:
         [number],
     )
     ledger.update("night", number, safe_us=None, verified_us=None)
-    # The present batch's tasks do it for all files; one of an earlier batch would never be begun.
-    _again(ledger, night, Stage.VERIFY, "", is_of_all=True)
+    # The present batch's tasks do it for the files of all.
+    _again(ledger, night, Stage.VERIFY, "", night["batch"])
     if not _given_back(ledger, night):
         ledger.execute("update deliverable set sent_us = null where night = ?", [number])
-        _again(ledger, night, Stage.TRANSFER, "", is_of_all=True)
+        _again(ledger, night, Stage.TRANSFER, "", night["batch"])
     _renew_space(ledger, night)
     status = NightStatus(night["status"])
     if status not in _KEPT:

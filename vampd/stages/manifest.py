@@ -66,7 +66,7 @@ class ChecksumsJob(TypedDict):
 
 def prepare(ledger: Ledger, night: Row, *, digests: bool = False) -> ManifestJob:
     """The lists of a night's batch of which all outputs are built."""
-    planned = outputs.outputs_of_batch(ledger, night["id"])
+    planned = outputs.outputs_of_batch(ledger, night["id"], night["batch"])
     files: list[NumberedFile] = [
         {
             "frame_id": frame_id_text(row["frame_id"]),

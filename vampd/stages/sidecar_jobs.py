@@ -68,9 +68,8 @@ def _file(row: Row, ranges: Mapping[int, Mapping[str, list[list[Any]]]]) -> dict
 def _ranges(ledger: Ledger, night: Row) -> Mapping[int, dict[str, list[list[Any]]]]:
     """By raw cube: its "segments" in outputs, and those "kept" because they are in none."""
     found: dict[int, dict[str, list[list[Any]]]] = defaultdict(lambda: {"segments": [], "kept": []})
-    names = {
-        row["id"]: outputs.file_name(row) for row in outputs.outputs_of_batch(ledger, night["id"])
-    }
+    of_batch = outputs.outputs_of_batch(ledger, night["id"], night["batch"])
+    names = {row["id"]: outputs.file_name(row) for row in of_batch}
     for row in ledger.rows(
         "select raw_file, output, position, first, step, count from segment"
         " where night = ? and batch = ? order by raw_file, first, step",
