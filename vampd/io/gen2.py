@@ -22,7 +22,7 @@ import socket
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,21 @@ _MOST_BYTES = 1 << 20
 _MOUNTS = Path("/proc/self/mountinfo")
 _WHOLE = re.compile(r"[A-Z]{4}[0-9]{8}")
 
+#: So much of the time for the whole must be left for an answer, or nothing that deals is sent.
+_SHARE_OF_ANSWER = 0.5
+#: A row of the name service whose host is gone costs no more than its share, and this at least.
+_LEAST_CONNECT_SECONDS = 0.05
+
+#: Statuses of HTTP by which a server says that it did not carry a request out; a service of Gen2
+#: has none of them after it was called.
+_NOT_CARRIED_OUT = frozenset({401, 403, 404, 405, 501})
+#: What a service of Gen2 says of a call in another service's name, before it does anything
+#: (ro_XMLRPC.py, authenticate_client); an error from a service behind it has another class.
+_NOT_LET_IN = re.compile(
+    r"<class '(\w+\.)*Error'>:Service (requires authentication|only handles 'basic' auth)[^<>]*"
+)
+_NO_SUCH_METHOD = "<class 'Exception'>:method \"{}\" is not supported"
+
 #: What a call raises that was sent, and not answered as it should be. Whatever else may be
 #: raised ends the program with a status that means the same.
 _NO_ANSWER = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, ValueError)
@@ -51,12 +66,17 @@ class Question:
     host: str
     port: int
     count: int
+    seconds: float  #: from the beginning to the deadline
     deadline: float  #: of time.monotonic
     file: Path  #: where the instrument leaves its answer
 
     def remaining_seconds(self) -> float:
         """Until the deadline; a little even after it, for time-outs must not be zero."""
         return max(0.01, self.deadline - time.monotonic())
+
+    def spare_seconds(self) -> float:
+        """What may still be spent before the question is sent; negative: it is too late for it."""
+        return self.deadline - time.monotonic() - _SHARE_OF_ANSWER * self.seconds
 
 
 class _Failure(Exception):  # noqa: N818 - it says how the program ends
@@ -65,6 +85,10 @@ class _Failure(Exception):  # noqa: N818 - it says how the program ends
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+class _ElsewhereError(Exception):
+    """Whoever answered is not the service that was meant, or did certainly not carry it out."""
 
 
 class _OneCall(xmlrpc.client.Transport):
@@ -94,6 +118,7 @@ def main(arguments: Sequence[str]) -> int:
         host=host,
         port=int(port),
         count=int(count),
+        seconds=float(seconds),
         deadline=time.monotonic() + float(seconds),
         file=Path(file),
     )
@@ -108,10 +133,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def ask_frames(question: Question) -> list[str]:
     """Ask the service `frames`, which answers at once: (status, ids); status 0 is good."""
-    connection = _connect_to("frames", question)
-    answer = _call_once(
-        connection, "frames", "getFrames", (_INSTRUMENT, _FRAME_TYPE, question.count)
-    )
+    arguments = (_INSTRUMENT, _FRAME_TYPE, question.count)
+    answer = _call_in_turn("frames", question, "getFrames", arguments)
     if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[1], list):
         raise _Failure(_UNCLEAR, f"frames.getFrames answered {answer!r}, not (status, list of IDs)")
     status, ids = answer
@@ -135,10 +158,9 @@ def ask_instrument(question: Question) -> list[str]:
             f"{question.file} cannot be seen by a service that has a /tmp of its own: set"
             " PrivateTmp=no (systemctl edit vampd)",
         )
-    connection = _connect_to(_INSTRUMENT, question)
     before = _stamp(question.file)
     arguments = (_INSTRUMENT, "foo", "get_frames", _FRAME_TYPE, {"num": question.count})
-    status = _call_once(connection, _INSTRUMENT, "executeCmd", arguments)
+    status = _call_in_turn(_INSTRUMENT, question, "executeCmd", arguments)
     if status not in {0, None}:
         raise _Failure(_UNCLEAR, f"{_INSTRUMENT}.executeCmd answered {status!r}, and 0 is good")
     lines: list[str] = []
@@ -174,16 +196,19 @@ def find_service(route: str, name_service: str, *, seconds: float) -> str:
     """
     name = "frames" if route == "frames" else _INSTRUMENT
     host, _, port = name_service.rpartition(":")
+    deadline = time.monotonic() + seconds
     question = Question(
-        host=host, port=int(port), count=0, deadline=time.monotonic() + seconds, file=Path("/")
+        host=host, port=int(port), count=0, seconds=seconds, deadline=deadline, file=Path("/")
     )
+    refused: list[str] = []
     try:
-        connection = _connect_to(name, question)
+        for connection in _connections(name, question, refused):
+            connection.close()
+            return f"{name} at {connection.host}:{connection.port}"
+        raise _nobody(name, refused)
     except _Failure as failure:
         kind = RetryableError if failure.status == NOTHING_YET else OperatorError
         raise kind(str(failure)) from failure
-    connection.close()
-    return f"{name} at {connection.host}:{connection.port}"
 
 
 def lies_in_private_folder(file: Path, mounts: str) -> bool:
@@ -198,23 +223,50 @@ def lies_in_private_folder(file: Path, mounts: str) -> bool:
     return False
 
 
-def _connect_to(name: str, question: Question) -> http.client.HTTPConnection:
-    """A connection to the service *name*. Nothing was asked yet: whatever fails, fails safely."""
-    providers = _providers(name, question)
-    refused = []
-    for host, port in providers:
+def _call_in_turn(name: str, question: Question, method: str, arguments: tuple[Any, ...]) -> Any:
+    """Have the service *name* deal. The name service may know it at several addresses.
+
+    Some can be of dead processes, whose port another service took: the next one is called where it
+    is certain that nothing was dealt, and none any more once an answer could not be awaited.
+    """
+    refused: list[str] = []
+    for connection in _connections(name, question, refused):
         try:
-            return _connected(host, port, question)
+            return _call_once(connection, question, name, method, arguments)
+        except _ElsewhereError as error:
+            refused.append(f"{connection.host}:{connection.port}: {error}")
+    raise _nobody(name, refused)
+
+
+def _connections(
+    name: str, question: Question, refused: list[str]
+) -> Iterator[http.client.HTTPConnection]:
+    """A connection to each address of the service *name* in turn; what fails goes to *refused*.
+
+    Nothing was asked yet: whatever fails, fails safely.
+    """
+    providers = _providers(name, question)
+    for number, (host, port) in enumerate(providers):
+        share = question.spare_seconds() / (len(providers) - number)
+        try:
+            connection = _connected(host, port, max(_LEAST_CONNECT_SECONDS, share))
         except OSError as error:
             refused.append(f"{host}:{port}: {error}")
-    raise _Failure(NOTHING_YET, f"service {name} of Gen2 cannot be reached at {', '.join(refused)}")
+            continue
+        yield connection
+
+
+def _nobody(name: str, refused: Sequence[str]) -> _Failure:
+    return _Failure(
+        NOTHING_YET, f"service {name} of Gen2 cannot be reached at {', '.join(refused)}"
+    )
 
 
 def _providers(name: str, question: Question) -> list[tuple[str, int]]:
     """Where the name service says that *name* listens, and speaks XML-RPC."""
     where = f"Gen2's name service at {question.host}:{question.port}"
     try:
-        connection = _connected(question.host, question.port, question)
+        connection = _connected(question.host, question.port, question.remaining_seconds())
         rows = _call(connection, "names", "getInfo", (name,))
         found = [endpoint(row) for row in rows]
     except _NO_ANSWER as error:
@@ -241,8 +293,8 @@ def endpoint(row: dict[str, Any]) -> tuple[str, int] | None:
     return None
 
 
-def _connected(host: str, port: int, question: Question) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(host, port, timeout=question.remaining_seconds())
+def _connected(host: str, port: int, seconds: float) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
     connection.connect()
     return connection
 
@@ -260,15 +312,49 @@ def _call(
 
 
 def _call_once(
-    connection: http.client.HTTPConnection, name: str, method: str, arguments: tuple[Any, ...]
+    connection: http.client.HTTPConnection,
+    question: Question,
+    name: str,
+    method: str,
+    arguments: tuple[Any, ...],
 ) -> Any:
-    """Call what deals numbers. From here on a failure says nothing of what was dealt."""
+    """Call what deals numbers. From here on a failure hardly ever says that nothing was dealt.
+
+    _ElsewhereError: this one does.
+    """
+    if question.spare_seconds() < 0:
+        connection.close()
+        left = max(0.0, question.deadline - time.monotonic())
+        raise _Failure(
+            NOTHING_YET,
+            f"finding service {name} of Gen2 took too long: nothing was asked, for its answer"
+            f" could not be awaited in the {left:.1f} s that were left of {question.seconds:g}",
+        )
+    connection.sock.settimeout(question.remaining_seconds())
     try:
         return _call(connection, name, method, arguments)
     except _NO_ANSWER as error:
+        if _is_elsewhere(error, method):
+            raise _ElsewhereError(repr(error)) from error
         raise _Failure(
             _UNCLEAR, f"{name}.{method} was called, and no answer came: {error!r}"
         ) from error
+
+
+def _is_elsewhere(error: Exception, method: str) -> bool:
+    """Whether a failed call was certainly not carried out."""
+    if isinstance(error, xmlrpc.client.ProtocolError):
+        return error.errcode in _NOT_CARRIED_OUT
+    if isinstance(error, xmlrpc.client.Fault):
+        said = str(error.faultString)
+        return _NOT_LET_IN.fullmatch(said) is not None or said == _NO_SUCH_METHOD.format(method)
+    # Silence is an error of this kind too, and says nothing.
+    if isinstance(error, http.client.RemoteDisconnected):
+        return False
+    if isinstance(error, http.client.BadStatusLine):
+        # Something that speaks, and not HTTP. Half that word says nothing either.
+        return not "HTTP/".startswith(str(error.args[0])[:5])
+    return False
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:
