@@ -80,6 +80,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     assert config.workers.processes == 2
     assert config.cubes.max_bytes == 2_000_000_000
     assert config.compress.tiles == "frame"
+    assert config.compress.verify == "sample"
     assert config.frame_ids.first == 425190
     assert config.socket == Path("/var/lib/vampd/vampd.sock")
 

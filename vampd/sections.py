@@ -102,9 +102,10 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compress:
-    """How cubes are compressed."""
+    """How cubes are compressed, and how much of them others must read before they count."""
 
     tiles: Literal["frame", "row"] = field(default="frame", metadata=choice("frame", "row"))
+    verify: Literal["sample", "all"] = field(default="sample", metadata=choice("sample", "all"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -597,3 +598,65 @@ def test_memory_does_not_grow_with_the_cube(night: Path, tmp_path: Path) -> None
     job = build_job(night, [write_raw_cube(night, first, declared_frames=700)])
 
     assert work_in_a_process(job, tmp_path)["peak_kib"] < 128 << 10
+
+
+def funpack_that_says(folder: Path, words: str) -> dict[str, str]:
+    """A PATH on which funpack does what the shell *words* say."""
+    program = folder / "bin" / "funpack"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{words}\n")
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+def test_funpack_reads_every_frame_of_the_outputs_that_are_asked_for(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    real = shutil.which("funpack")
+    words = f'echo "$3" >> {told}; exec {real} "$@"'
+    for name, value in funpack_that_says(tmp_path, words).items():
+        monkeypatch.setenv(name, value)
+    job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
+
+    work({**job, "read_whole": [101]})
+
+    assert [Path(line).name.split(".fits")[0] for line in told.read_text().split()] == [f"{NAME}.B"]
+    assert names(night / ".vampd" / "scratch") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ('echo "illegal character in keyword" >&2; exit 207', "illegal character"),
+        ('cp "$3" "$2"', "no raw cube"),
+    ],
+)
+def test_what_funpack_cannot_read_is_never_published(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, says: str
+) -> None:
+    for name, value in funpack_that_says(tmp_path, words).items():
+        monkeypatch.setenv(name, value)
+    job = build_job(night, [write_raw_cube(night, noise(5))])
+
+    with pytest.raises(IntegrityError, match=says):
+        work(job)
+
+    assert names(night / "vgen2") == []
+    assert names(night / ".vampd" / "scratch") == []
+
+
+def test_a_frame_that_funpack_reads_otherwise_is_never_published(
+    night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (
+        f'{shutil.which("funpack")} "$@" || exit; printf x | dd of="$2" bs=1 seek=5000 conv=notrunc'
+    )
+    for name, value in funpack_that_says(tmp_path, words).items():
+        monkeypatch.setenv(name, value)
+    job = build_job(night, [write_raw_cube(night, noise(20, 20, 20))])
+
+    with pytest.raises(IntegrityError, match=f"{NAME}.fits.fz: frame 2 differs from frame 2"):
+        work(job)
+
+    assert names(night / "vgen2") == []

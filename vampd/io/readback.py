@@ -8,13 +8,15 @@ astropy reads it one tile at a time, so that memory does not grow with the cube;
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.errors import InputError, IntegrityError
+from vampd.errors import InputError, IntegrityError, ResourceError
+from vampd.io.disk import free_bytes
 from vampd.io.process import run
 from vampd.io.raw import RawCubeFile
 from vampd.records import FileIdentity
@@ -22,6 +24,7 @@ from vampd.records import FileIdentity
 # A disk busy with cameras' data was taken as 10 MB/s.
 _SLOW_DISK_BYTES_PER_SECOND = 10_000_000
 _LEAST_SECONDS = 600
+_HEADERS_BYTES = 66 * 2880  # the most that a header takes, and the last block's padding
 
 
 def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
@@ -54,17 +57,22 @@ def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int
         raise IntegrityError(msg) from error
 
 
-def funpack_frames(path: Path, scratch: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
+def funpack_frames(
+    path: Path, scratch: Path, frames: Sequence[int], *, size_bytes: int = 0
+) -> Iterator[NDArray[np.int16]]:
     """The *frames* of a compressed cube as funpack unpacks them to the file *scratch*.
 
-    *scratch* must not exist; it takes the size of the raw pixels and is removed.
-    IntegrityError: funpack cannot read it. OperatorError: it is not installed.
+    *scratch* must not exist; it takes *size_bytes*, those of the raw pixels, and is removed.
+    IntegrityError: funpack cannot read it. OperatorError: it is not installed. ResourceError:
+    there is no room for *scratch*.
     """
     deadline = _LEAST_SECONDS + path.stat().st_size / _SLOW_DISK_BYTES_PER_SECOND
+    _demand_room(scratch, size_bytes)
     try:
         # -O, not -S: to a file it unpacks tile by tile, to a pipe the whole cube in memory.
         finished = run(["funpack", "-O", str(scratch), str(path)], deadline_seconds=deadline)
         if finished.code != 0:
+            _demand_room(scratch, size_bytes)  # others write too
             msg = f"{path}: funpack exited {finished.code}:\n{finished.stderr_tail}"
             raise IntegrityError(msg)
         cube = RawCubeFile(scratch.parent, scratch.name, _identity(scratch))
@@ -80,6 +88,15 @@ def funpack_frames(path: Path, scratch: Path, frames: Sequence[int]) -> Iterator
         raise IntegrityError(msg) from error
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _demand_room(scratch: Path, size_bytes: int) -> None:
+    with suppress(FileNotFoundError):  # what did not fit was left behind
+        size_bytes -= scratch.stat().st_size
+    free = free_bytes(scratch.parent)
+    if free < size_bytes + _HEADERS_BYTES:
+        msg = f"{scratch.parent}: {size_bytes} bytes are needed to unpack a cube, {free} are free"
+        raise ResourceError(msg)
 
 
 def _native(section: Any) -> NDArray[np.int16]:

@@ -7,7 +7,7 @@ The worker's part: it takes plain values, touches only files, and returns plain 
 2. Each file is synchronised, dropped from the cache, read again, and its digest compared
    with that of what was meant to be written.
 3. It is opened with another implementation, and its first, last and some frames are
-   compared with the raw pixels.
+   compared with the raw pixels; of those that are asked for, funpack must read every frame.
 4. The raw files are asked whether they are still the same.
 5. Only then do the files get their final names, one by one, never replacing another.
 """
@@ -94,6 +94,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
         {"night": folder, "scratch": folder on the same file system,
          "tiles": "frame" or "row",
+         "read_whole": [number of an output that funpack must read whole, ...]; without: all,
          "raw": {number: {"path", "inode", "size_bytes", "modified_ns",
                           "timing": {"path", "inode", "size_bytes", "modified_ns"}}},
          "outputs": [{"output": number, "file_name": without ending, "synchronised": bool,
@@ -139,12 +140,14 @@ def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
             if changed:
                 differences.append(changed)
                 continue
-            every = range(len(entry["acquired_us"]))
+            output = _output(entry)
+            every = range(len(output.frames))
             if job["tiles"] == "frame":
                 found = astropy_frames(path, every)
             else:
-                found = funpack_frames(path, _beside(scratch, path), every)
-            differences += _unreadable_or_differing(_output(entry), cubes, every, found)
+                unpacked, size_bytes = _beside(scratch, path), _pixel_bytes(output, cubes)
+                found = funpack_frames(path, unpacked, every, size_bytes=size_bytes)
+            differences += _unreadable_or_differing(output, cubes, every, found)
         for cube in cubes.values():
             cube.check_unchanged()
     return differences
@@ -189,6 +192,9 @@ def _build(
     drafts = [_draft(output, cubes, folder, job["tiles"], scratch) for output in outputs]
     _stream(drafts, cubes)
     proofs = [_prove(draft, cubes) for draft in drafts]
+    for draft in drafts:
+        if draft.output.number in job.get("read_whole", {draft.output.number}):
+            _unpack(draft, cubes)
     for cube in cubes.values():
         cube.check_unchanged()
     return {
@@ -343,10 +349,33 @@ def _prove(draft: _Draft, cubes: Mapping[int, RawCubeFile]) -> Published:
     last = len(draft.output.frames) - 1
     samples = sorted({last * index // (_SAMPLES - 1) for index in range(_SAMPLES)})
     found = astropy_frames(draft.path, samples)
-    differences = _differences(draft.output, cubes, samples, found)
+    _demand_equal(draft.output, cubes, samples, found)
+    return Published(size_bytes=written.size_bytes, sha256=sha256)
+
+
+def _unpack(draft: _Draft, cubes: Mapping[int, RawCubeFile]) -> None:
+    """Compare every frame as funpack unpacks it. Needs room for the unpacked cube."""
+    every = range(len(draft.output.frames))
+    unpacked = draft.path.with_name(f"{draft.path.name}.unpacked")
+    unpacked.unlink(missing_ok=True)
+    size_bytes = _pixel_bytes(draft.output, cubes)
+    found = funpack_frames(draft.path, unpacked, every, size_bytes=size_bytes)
+    _demand_equal(draft.output, cubes, every, found)
+
+
+def _pixel_bytes(output: _Output, cubes: Mapping[int, RawCubeFile]) -> int:
+    return cubes[output.header_file].header.frame_bytes * len(output.frames)
+
+
+def _demand_equal(
+    output: _Output,
+    cubes: Mapping[int, RawCubeFile],
+    frames: Sequence[int],
+    found: Iterable[NDArray[np.int16]],
+) -> None:
+    differences = _differences(output, cubes, frames, found)
     if differences:
         raise IntegrityError("\n".join(differences))
-    return Published(size_bytes=written.size_bytes, sha256=sha256)
 
 
 def _differences(

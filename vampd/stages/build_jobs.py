@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vampd.io.fits import Shape
 from vampd.io.publish import create_folder
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
 from vampd.ledger.numbers import frame_id_text
 from vampd.records import Report
+from vampd.sections import Compress
 from vampd.stages import build, sidecar, sidecar_jobs
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.states import Stage
@@ -19,7 +21,7 @@ from vampd.states import Stage
 SCRATCH_FOLDER = ".vampd/scratch"
 
 
-def prepare(ledger: Ledger, night: Row, unit: str, tiles: str) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, unit: str, compress: Compress) -> dict[str, Any]:
     """The job of one cube and camera, as `build.work` takes it, or of the night's sidecar."""
     if unit == sidecar_jobs.UNIT:
         return sidecar_jobs.prepare(ledger, night, Path(night["folder"]) / SCRATCH_FOLDER)
@@ -32,7 +34,8 @@ def prepare(ledger: Ledger, night: Row, unit: str, tiles: str) -> dict[str, Any]
     return {
         "night": night["folder"],
         "scratch": str(Path(night["folder"]) / SCRATCH_FOLDER),
-        "tiles": tiles,
+        "tiles": compress.tiles,
+        "read_whole": _read_whole(ledger, night, rows, compress),
         "raw": files.plain_raw_files(ledger, own | {row["header_file"] for row in rows}),
         "outputs": [
             {
@@ -54,6 +57,33 @@ def prepare(ledger: Ledger, night: Row, unit: str, tiles: str) -> dict[str, Any]
             for row in rows
         ],
     }
+
+
+def _read_whole(ledger: Ledger, night: Row, rows: Sequence[Row], compress: Compress) -> list[int]:
+    """The outputs of which others must read every frame: all, or the first of each shape."""
+    if compress.verify == "all":
+        return [row["id"] for row in rows]
+    seen: set[tuple[int, int, bool]] = set()
+    for built in ledger.rows(
+        "select width, height, min(frames) as least, max(frames) as most from output"
+        " where night = ? and state != 'planned' group by width, height",
+        [night["id"]],
+    ):
+        seen |= {_layout(built, built[frames], compress) for frames in ("least", "most")}
+    chosen = []
+    for row in rows:
+        layout = _layout(row, row["frames"], compress)
+        if layout not in seen:
+            chosen.append(row["id"])
+            seen.add(layout)
+    return chosen
+
+
+def _layout(row: Row, frames: int, compress: Compress) -> tuple[int, int, bool]:
+    """What makes one file differ from another to a reader, beside its cards."""
+    width, height = row["width"], row["height"]
+    shape = Shape(width=width, height=height, frames=frames, tiles=compress.tiles)
+    return width, height, shape.needs_64_bit
 
 
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
