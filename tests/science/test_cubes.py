@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,14 @@ from vampd.errors import IntegrityError
 from vampd.records import CardValue, Plan, PlannedOutput, RawCube
 from vampd.science import cubes as cubes_module
 from vampd.science.cubes import (
+    DECIDING_CARDS,
     CubeLimits,
     can_synchronise,
     flc_applies,
     plan_night,
     tolerance_us,
 )
+from vampd.science.rules import CUTTING_CARDS
 from vampd.states import FlcState
 
 LIMITS = CubeLimits()
@@ -165,22 +167,80 @@ def test_both_cameras_have_partners_at_the_same_places() -> None:
         assert list(frames_of(two)) == list(partners_of(one))
 
 
-def test_a_change_of_a_deciding_card_begins_a_new_output() -> None:
+#: Every card whose change begins a new output, with a value that no made cube has.
+CUTS: dict[str, CardValue] = {
+    "EXPTIME": 0.0015,
+    "RET-ANG1": 45.0,
+    "FILTER01": "625-50",
+    "FILTER02": "Halpha",
+    "OBJECT": "Vega",
+    "DATA-TYP": "FLAT",
+    "PROP-ID": "o25199",
+    "U_FLCEN": True,
+    "U_FLCST": "OUT",
+    "U_DETMOD": "Fast",
+    "OBS-MOD": "IPOL_SLOW",
+}
+
+
+def test_the_cards_that_cut_are_those_of_the_rules_and_no_other() -> None:
+    assert set(CUTS) == set(CUTTING_CARDS)
+
+
+@pytest.mark.parametrize("camera", [1, 2])
+@pytest.mark.parametrize("card", CUTS)
+def test_a_change_of_any_cutting_card_in_either_camera_begins_a_new_output(
+    card: str, camera: int
+) -> None:
     night = make_night([Scene(triggers=400)])
+    _, second = (cube.raw_file for cube in night.cubes if cube.camera == camera)
 
-    for card, value in (
-        ("RET-ANG1", 45.0),
-        ("FILTER01", "625-50"),
-        ("OBJECT", "Vega"),
-        ("PROP-ID", "o25199"),
-        ("U_FLCST", "OUT"),
-    ):
-        # Only camera 2's second cube says so: a change in either camera counts.
-        _, second = (cube.raw_file for cube in night.cubes if cube.camera == 2)
-        plan = plan_night(with_cards(night, {second: {card: value}}), LIMITS)
+    plan = plan_night(with_cards(night, {second: {card: CUTS[card]}}), LIMITS)
 
-        assert [output.frames for output in camera1(plan)] == [200, 200]
-        assert any(report.text.startswith(card) for report in plan.reports)
+    assert [output.frames for output in camera1(plan)] == [200, 200]
+    assert all(output.synchronised for output in plan.outputs)
+    assert any(report.text.startswith(card) for report in plan.reports)
+
+
+@pytest.mark.parametrize("camera", [1, 2])
+@pytest.mark.parametrize(("width", "height"), [(48, 24), (32, 30)])
+def test_a_change_of_the_frames_size_in_either_camera_begins_a_new_output(
+    width: int, height: int, camera: int
+) -> None:
+    night = make_night([Scene(triggers=400)])
+    _, second = (cube.raw_file for cube in night.cubes if cube.camera == camera)
+    cubes = [
+        replace(cube, width=width, height=height) if cube.raw_file == second else cube
+        for cube in night.cubes
+    ]
+
+    assert [output.frames for output in camera1(plan_night(cubes, LIMITS))] == [200, 200]
+
+
+class _Asked(dict[str, CardValue]):
+    """Cards that remember what they were asked for."""
+
+    def __init__(self, cards: Mapping[str, CardValue], asked: set[str]) -> None:
+        super().__init__(cards)
+        self.asked = asked
+
+    def get(self, card: str, default: Any = None) -> Any:
+        self.asked.add(card)
+        return super().get(card, default)
+
+    def __getitem__(self, card: str) -> CardValue:
+        self.asked.add(card)
+        return super().__getitem__(card)
+
+
+def test_a_plan_asks_for_every_card_that_is_read_and_for_no_other() -> None:
+    night = make_night([Scene(triggers=400, **FLC), Scene(triggers=50)])
+    asked: set[str] = set()
+    cubes = [replace(cube, cards=_Asked(cube.cards, asked)) for cube in night.cubes]
+
+    plan_night(cubes, LIMITS)
+
+    assert asked == set(DECIDING_CARDS)
 
 
 def test_cameras_that_disagree_are_paired_all_the_same() -> None:

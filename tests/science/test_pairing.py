@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vampd.science.pairing import offset_hypotheses, pair_frames, shared_offset
+from vampd.science.pairing import choose, match, offset_hypotheses, shared_offset
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
 START_US = 1_762_405_800_000_000
@@ -41,6 +41,16 @@ def exposures(
     )
     pairs = [(seen[0].index(k), seen[1].index(k)) for k in seen[0] if k in set(seen[1])]
     return one, two, pairs
+
+
+def pair_frames(
+    t1_us: Times, t2_us: Times, *, tolerance_us: int, shared_us: int | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of one run, as a night pairs each of its runs."""
+    found = choose(offset_hypotheses(t1_us, t2_us, tolerance_us=tolerance_us), shared_us)
+    if found is None:
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    return match(t1_us, t2_us, hypothesis=found, tolerance_us=tolerance_us)
 
 
 def paired(t1_us: Times, t2_us: Times, tolerance_us: int) -> list[tuple[int, int]]:

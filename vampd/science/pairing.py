@@ -60,28 +60,6 @@ class Hypothesis:
     period_us: int  #: shortest period of the run; the tolerance where there is none
 
 
-def pair_frames(
-    t1_us: NDArray[np.int64],
-    t2_us: NDArray[np.int64],
-    *,
-    tolerance_us: int,
-    shared_us: int | None = None,
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the frames of both cameras that belong together, one to one, in order.
-
-    *t1_us* (n1,) and *t2_us* (n2,) are acquisition times of one run in ascending order,
-    microseconds. Matched frames differ by no more than *tolerance_us*. *shared_us* is
-    the offset that the night's other runs share, if known: it decides between
-    hypotheses that the run itself cannot tell apart.
-    """
-    candidates = offset_hypotheses(t1_us, t2_us, tolerance_us=tolerance_us)
-    chosen = choose(candidates, shared_us)
-    if chosen is None:
-        nothing = np.empty(0, dtype=np.intp)
-        return nothing, nothing
-    return match(t1_us, t2_us, hypothesis=chosen, tolerance_us=tolerance_us)
-
-
 def match(
     t1_us: NDArray[np.int64],
     t2_us: NDArray[np.int64],

@@ -10,25 +10,11 @@ from collections.abc import Mapping
 
 from vampd.records import CardValue
 
-#: The cards that a plan needs; nothing else of a header decides anything.
-DECIDING_CARDS: tuple[str, ...] = (
-    "DETECTOR",
-    "EXTTRIG",
-    "U_DETMOD",
-    "PRD-RNG2",
-    "EXPTIME",
-    "U_FLCEN",
-    "U_FLCST",
-    "U_FLC",
-    "U_TRIGJT",
-    "RET-ANG1",
-    "FILTER01",
-    "FILTER02",
-    "OBJECT",
-    "DATA-TYP",
-    "PROP-ID",
-    "OBS-MOD",
-)
+#: What tells whether, and within which tolerance, a cube can be paired.
+PAIRING_CARDS: tuple[str, ...] = ("EXTTRIG", "U_DETMOD", "PRD-RNG2")
+
+#: What tells whether a cube is to be deinterleaved, and by how much its intervals alternate.
+FLC_CARDS: tuple[str, ...] = ("DETECTOR", "EXTTRIG", "U_FLCEN", "U_FLCST", "U_FLC", "U_TRIGJT")
 
 #: A change of one of these, in either camera, begins a new output cube.
 CUTTING_CARDS: tuple[str, ...] = (
@@ -45,13 +31,20 @@ CUTTING_CARDS: tuple[str, ...] = (
     "OBS-MOD",
 )
 
-#: The cards on which the two cameras should agree.
-SHARED_CARDS: tuple[str, ...] = tuple(
-    card for card in DECIDING_CARDS if card not in {"DETECTOR", "U_FLC"}
-)
-
 #: The cards that, all equal, make consecutive cubes one run of the trigger.
 RUN_CARDS: tuple[str, ...] = ("EXPTIME", "U_TRIGJT", "U_DETMOD", "PRD-RNG2")
+
+#: The cards that a plan needs; nothing else of a header decides anything. They follow from the
+#: uses above, so that none can be used without being read. Reports come in this order.
+DECIDING_CARDS: tuple[str, ...] = tuple(
+    dict.fromkeys(("DETECTOR", *PAIRING_CARDS, "EXPTIME", *FLC_CARDS, *RUN_CARDS, *CUTTING_CARDS))
+)
+
+#: What each camera says of itself alone; on all others the two should agree.
+_OWN_CARDS = frozenset({"DETECTOR", "U_FLC"})
+
+#: The cards on which the two cameras should agree.
+SHARED_CARDS: tuple[str, ...] = tuple(card for card in DECIDING_CARDS if card not in _OWN_CARDS)
 
 _DETECTORS = frozenset({"VCAM1 - OrcaQ", "VCAM2 - OrcaQ"})
 # The detector's readout time is 0.868 us a row, 2.5 times that in its slow mode; in
