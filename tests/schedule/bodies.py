@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from vampd.errors import InputError, RetryableError
@@ -74,3 +77,73 @@ def digest_or_die(job: Any) -> dict[str, Any]:
     if any(POISON in file for file in job["files"]):
         die(job)
     return _digest(job)
+
+
+def leave(_: object) -> None:
+    raise SystemExit(0)
+
+
+def interrupt(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def descend(_: object) -> None:
+    descend(_)
+
+
+class Unreadable:
+    """Pickled without complaint, and unpickled by none."""
+
+    def __reduce__(self) -> Any:
+        return refuse, ("no object comes of this",)
+
+
+def answer_what_nobody_can_read(_: object) -> Unreadable:
+    return Unreadable()
+
+
+def answer_what_is_nested_too_deep(_: object) -> list[Any]:
+    nested: list[Any] = []
+    for _each in range(100_000):
+        nested = [nested]
+    return nested
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def fail_without_words(_: object) -> None:
+    raise SpeechlessError
+
+
+def fail_about_a_strange_name(_: object) -> None:
+    msg = f"a\udcff\0\x1b[31mb\nc: {'long' * 10_000} end"
+    raise RetryableError(msg)
+
+
+def say_half(_: object) -> None:
+    """Write half of an answer straight into the pipe, and then hang."""
+    _pipe_of_this_worker().write(b"\x10\0\0\0\0\0\0\0half")
+    signal.pause()
+
+
+def promise_too_much(_: object) -> None:
+    _pipe_of_this_worker().write(b"\xff" * 16)
+    signal.pause()
+
+
+def say_what_is_no_answer(words: object) -> None:
+    answer = pickle.dumps(words)
+    _pipe_of_this_worker().write(len(answer).to_bytes(8, "little") + answer)
+    signal.pause()
+
+
+def _pipe_of_this_worker() -> Any:
+    """The pipe to the daemon, as the worker's own code holds it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and "pipe" not in frame.f_locals:
+        frame = frame.f_back
+    assert frame is not None
+    return open(frame.f_locals["pipe"].fileno(), "wb", buffering=0, closefd=False)

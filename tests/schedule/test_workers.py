@@ -117,12 +117,80 @@ def test_an_error_crosses_with_its_class(
     assert outcome.result is None
 
 
-@pytest.mark.parametrize("body", [bodies.die, bodies.answer_what_no_pipe_can_carry])
-def test_an_end_without_an_answer_is_a_crash(workers: Workers, body: Body) -> None:
-    outcome = outcome_of(workers, body, None)
+def test_an_end_without_an_answer_is_a_crash(workers: Workers) -> None:
+    outcome = outcome_of(workers, bodies.die, None)
 
     assert outcome.crashed
     assert (outcome.result, outcome.error_class) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "job", "says"),
+    [
+        (bodies.leave, None, "SystemExit: 0 (leave, line "),
+        (bodies.interrupt, None, "KeyboardInterrupt:"),
+        (bodies.descend, None, "RecursionError: maximum recursion depth exceeded (descend"),
+        (bodies.fail_without_words, None, "SpeechlessError: no words, for its own text raises"),
+        (bodies.answer_what_no_pipe_can_carry, None, "Can't pickle"),
+        (bodies.answer_what_is_nested_too_deep, None, "RecursionError"),
+        (bodies.answer_what_nobody_can_read, None, "cannot be read: no object comes of this"),
+        (bodies.promise_too_much, None, "has 18446744073709551615 bytes, more than"),
+        (bodies.say_what_is_no_answer, [1, "two"], "the answer of its worker is [1, 'two']"),
+        (bodies.say_what_is_no_answer, {"outcome": 1}, "is {'outcome': 1}"),
+        (bodies.say_what_is_no_answer, {"error_class": "odd"}, "'odd' is not a valid ErrorClass"),
+    ],
+)
+def test_whatever_a_worker_says_is_the_failure_of_its_own_work(
+    workers: Workers, body: Body, job: object, says: str
+) -> None:
+    workers.start(1, bodies.double, 4)
+    workers.start(2, body, job)
+
+    found = outcomes(workers, 2)
+
+    assert found[1].result == 8
+    assert (found[2].error_class, found[2].crashed) == (ErrorClass.DETERMINISTIC, False)
+    assert says in (found[2].error or "")
+    assert len(workers) == 0
+
+
+def test_a_result_that_is_too_large_is_refused_where_it_was_made(workers: Workers) -> None:
+    most = 192 << 20
+
+    outcome = outcome_of(workers, bodies.large, most)
+
+    assert outcome.error_class is ErrorClass.DETERMINISTIC
+    assert f"bytes, more than {most}" in (outcome.error or "")
+
+
+def test_the_words_of_an_error_can_be_stored_and_shown(workers: Workers) -> None:
+    outcome = outcome_of(workers, bodies.fail_about_a_strange_name, None)
+
+    assert outcome.error_class is ErrorClass.TRANSIENT
+    error = outcome.error or ""
+    assert error.startswith("a\\udcff\\x00\\x1b[31mb\nc: long")
+    assert "characters left out" in error
+    assert error.endswith("long end")
+    assert len(error) < 25_000
+
+
+def test_half_an_answer_keeps_nobody_waiting(workers: Workers) -> None:
+    workers.start(1, bodies.say_half, None)
+    assert wait(workers.pipes(), timeout=60)
+    workers.start(2, bodies.double, 4)
+
+    found = outcomes(workers)
+    workers.cancel([1])
+
+    assert list(found) == [2]
+
+
+def test_work_that_cannot_be_begun_is_told_at_once_and_leaves_nothing(workers: Workers) -> None:
+    with pytest.raises(AttributeError, match="pickle"):
+        workers.start(1, bodies.double, lambda: None)
+
+    assert len(workers) == 0
+    assert workers.pipes() == []
 
 
 def test_a_killed_worker_costs_its_own_work_alone(workers: Workers, pipes: tuple[str, str]) -> None:

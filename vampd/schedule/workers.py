@@ -2,7 +2,8 @@
 
 A killed worker of a multiprocessing.Pool hangs its caller for ever, and breaks every
 future of a ProcessPoolExecutor. Here each task has its own process and pipe: what comes
-through the pipe is the result, and an end without one is a crash.
+through the pipe is the result, and an end without one is a crash. Whatever a worker says, or
+does not say to its end, costs its own work and no other.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import errno
 import logging
 import multiprocessing
 import os
+import pickle
 import select
 import signal
+import struct
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -23,6 +26,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from vampd.errors import InputError, VampdError
+from vampd.plain_text import plain_text
 from vampd.states import ErrorClass
 
 log = logging.getLogger(__name__)
@@ -32,7 +36,15 @@ Body = Callable[[Any], Any]
 _PRELOAD = ["vampd.schedule.rooms", "astropy.io.fits"]
 _PR_SET_PDEATHSIG = 1
 _SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_JOIN_SECONDS = 5.0
+_JOIN_SECONDS = 1.0  # it has answered, or was killed: the loop waits no longer for its end
+
+_LENGTH = struct.Struct("<Q")  # stands before an answer
+# The plan of a night of 10^4 cubes has some 30 MB; the daemon has 256 MiB for all that it does.
+_MOST_ANSWER_BYTES = 192 << 20
+_READ_BYTES = 1 << 20
+_READS_A_TURN = 1024
+_BETWEEN_BYTES_SECONDS = 0.01
+_WORDS = frozenset({"result", "error_class", "error", "path"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +59,47 @@ class Outcome:
     crashed: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Seat:
-    process: BaseProcess
-    pipe: Connection
+    """A worker's process, and what it has said so far."""
+
+    def __init__(self, process: BaseProcess, pipe: Connection) -> None:
+        self.process = process
+        self.pipe = pipe
+        self._said = bytearray()
+        self._has_ended = False
+        os.set_blocking(pipe.fileno(), False)
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes the whole answer has, as it says itself; None: not known yet."""
+        if len(self._said) < _LENGTH.size:
+            return None
+        length: int = _LENGTH.unpack_from(self._said)[0]
+        return length
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole answer is there."""
+        return self.length is not None and len(self._said) >= _LENGTH.size + self.length
+
+    def listen(self) -> bool:
+        """Take what was said; return whether nothing more is to be waited for.
+
+        One that falls silent in the middle costs the loop a moment, and is asked again next time.
+        """
+        for _ in range(_READS_A_TURN):
+            if self._has_ended or self.is_complete or (self.length or 0) > _MOST_ANSWER_BYTES:
+                return True
+            if not self.pipe.poll(_BETWEEN_BYTES_SECONDS if self._said else 0):
+                return False
+            chunk = os.read(self.pipe.fileno(), _READ_BYTES)
+            self._has_ended = not chunk
+            self._said += chunk
+        return False
+
+    def answer(self) -> memoryview:
+        """The whole answer."""
+        return memoryview(self._said)[_LENGTH.size :]
 
 
 class Workers:
@@ -66,14 +115,21 @@ class Workers:
         return len(self._seats)
 
     def start(self, key: int, body: Body, job: object) -> None:
-        """Do *body* of *job* in a process of its own."""
+        """Do *body* of *job* in a process of its own.
+
+        What process or pickle cannot begin is raised: nothing goes on then.
+        """
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=_work, args=(theirs, body, job, self._nice, os.getpid()), daemon=True
         )
-        process.start()
-        theirs.close()
-        self._seats[key] = _Seat(process=process, pipe=ours)
+        with theirs:
+            try:
+                process.start()
+            except BaseException:
+                ours.close()
+                raise
+        self._seats[key] = _Seat(process, ours)
 
     def pipes(self) -> list[Connection]:
         """What becomes readable when a worker has something to say, or is dead."""
@@ -81,7 +137,7 @@ class Workers:
 
     def finished(self) -> list[Outcome]:
         """The outcomes that are there; never waits for a worker that is still at it."""
-        return [self._outcome(key) for key, seat in list(self._seats.items()) if seat.pipe.poll(0)]
+        return [self._outcome(key) for key, seat in list(self._seats.items()) if seat.listen()]
 
     def cancel(self, keys: Iterable[int]) -> None:
         """Kill the workers of *keys*; what they were at is left as it is."""
@@ -97,13 +153,38 @@ class Workers:
 
     def _outcome(self, key: int) -> Outcome:
         seat = self._seats.pop(key)
-        try:
-            outcome: dict[str, Any] = seat.pipe.recv()
-        except (EOFError, OSError):
-            code = _dismiss(seat)
-            return Outcome(key=key, crashed=True, error=f"its worker died (exit status {code})")
-        _dismiss(seat)
-        return Outcome(key=key, **outcome)
+        if seat.is_complete:
+            _dismiss(seat)
+            return _understood(key, seat.answer())
+        if (seat.length or 0) > _MOST_ANSWER_BYTES:
+            seat.process.kill()
+            _dismiss(seat)
+            return _misshapen(key, f"has {seat.length} bytes, more than {_MOST_ANSWER_BYTES}")
+        code = _dismiss(seat)
+        return Outcome(key=key, crashed=True, error=f"its worker died (exit status {code})")
+
+
+def _understood(key: int, answer: memoryview) -> Outcome:
+    """What a worker's answer means; one that means nothing is a failure of its work."""
+    try:
+        told = pickle.loads(answer)  # noqa: S301 - of a process of ours
+        if not isinstance(told, dict) or told.keys() - _WORDS:
+            return _misshapen(key, f"is {plain_text(repr(told), most=200)}")
+        error_class, error, path = (told.get(word) for word in ("error_class", "error", "path"))
+        return Outcome(
+            key=key,
+            result=told.get("result"),
+            error_class=None if error_class is None else ErrorClass(error_class),
+            error=None if error_class is None else plain_text(str(error)),
+            path=None if path is None else str(path),
+        )
+    except Exception as error:  # noqa: BLE001 - the other side of a task's boundary: see _answer
+        return _misshapen(key, f"cannot be read: {_words(error)}")
+
+
+def _misshapen(key: int, why: str) -> Outcome:
+    error = f"the answer of its worker {why}"
+    return Outcome(key=key, error_class=ErrorClass.DETERMINISTIC, error=error)
 
 
 def _dismiss(seat: _Seat) -> int | None:
@@ -122,8 +203,19 @@ def _work(pipe: Connection, body: Body, job: object, nice: int, daemon: int) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.nice(max(0, nice - os.nice(0)))
-    pipe.send(_attempt(body, job))
+    answer = _answer(body, job)
+    with open(pipe.fileno(), "wb", closefd=False) as told:
+        told.write(_LENGTH.pack(len(answer)))
+        told.write(answer)
     pipe.close()
+
+
+def _answer(body: Body, job: object) -> bytes:
+    """What came of the work, as it goes through the pipe; whatever it raises is told."""
+    try:
+        return _pickled(_attempt(body, job))
+    except BaseException as error:  # noqa: BLE001 - the boundary of a task: a wish to exit, too
+        return pickle.dumps(_unexpected(error))
 
 
 def _attempt(body: Body, job: object) -> dict[str, Any]:
@@ -134,23 +226,36 @@ def _attempt(body: Body, job: object) -> dict[str, Any]:
         return {
             "result": error.progress,
             "error_class": error.error_class,
-            "error": str(error),
+            "error": _words(error),
             "path": path,
         }
-    except Exception as error:  # noqa: BLE001 - the boundary of a task: whatever it is, it is told
-        return _unexpected(error)
 
 
-def _unexpected(error: Exception) -> dict[str, Any]:
+def _pickled(told: dict[str, Any]) -> bytes:
+    answer = pickle.dumps(told)
+    if len(answer) > _MOST_ANSWER_BYTES:
+        msg = f"a result of {len(answer)} bytes, more than {_MOST_ANSWER_BYTES}"
+        raise ValueError(msg)
+    return answer
+
+
+def _unexpected(error: BaseException) -> dict[str, Any]:
     is_shortage = isinstance(error, MemoryError) or (
         isinstance(error, OSError) and error.errno in _SHORTAGES
     )
     if is_shortage:
-        return {"error_class": ErrorClass.RESOURCE, "error": f"{error}"}
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{last.name}, line {last.lineno}"
-    text = f"{type(error).__name__}: {error} ({where})"
+        return {"error_class": ErrorClass.RESOURCE, "error": _words(error)}
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
+    text = f"{type(error).__name__}: {_words(error)}{where}"
     return {"error_class": ErrorClass.DETERMINISTIC, "error": text}
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return plain_text(str(error))
+    except Exception as other:  # noqa: BLE001 - an error that cannot even say what it is
+        return f"no words, for its own text raises {type(other).__name__}"
 
 
 def _die_with_parent() -> None:
