@@ -156,7 +156,7 @@ class Daemon:
         chores = CHORES if mirror is None else ()
         self._engine = Engine(ledger, config, self._rounds, self._workers, chores)
         self._orders = Orders(ledger, config, self._engine.cancel)
-        self._control = ControlServer(config.socket)
+        self._control = ControlServer(config.socket, clock)
         self._hints = EventHints([root.path for root in config.roots], self._alarm.ring)
         self._timers = Timers()
         self._life = 0

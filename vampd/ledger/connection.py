@@ -22,6 +22,19 @@ Row: TypeAlias = sqlite3.Row
 _SET = "vampd"
 _BUSY_MS = 30_000
 
+_PRIMARY_CODE = 0xFF  # without the details in the upper bits: sqlite.org/rescode.html
+#: What SQLite says of a value or a statement, and not of the file, its disk or its other users.
+_OF_VALUES = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,  # a sum that overflows, JSON that is none
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_MISUSE,
+    }
+)
+
 
 class Ledger:
     """The one connection that writes. All methods are for one thread.
@@ -82,14 +95,45 @@ class Ledger:
         self.connection.execute("begin immediate")
         try:
             yield
+            self.connection.execute("commit")
         except BaseException:
-            self.connection.execute("rollback")
+            self.undo()
             raise
-        self.connection.execute("commit")
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a transaction that can be undone alone: the rest goes on without it."""
+        self.connection.execute("savepoint part")
+        try:
+            yield
+        except BaseException:
+            # A full disk makes SQLite roll back the whole transaction, and the savepoint with it.
+            if self.connection.in_transaction:
+                self.connection.execute("rollback to part")
+                self.connection.execute("release part")
+            raise
+        self.connection.execute("release part")
+
+    def undo(self) -> None:
+        """Roll back what is open, if anything still is."""
+        if self.connection.in_transaction:
+            self.connection.execute("rollback")
 
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded in."""
         self.connection.close()
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether *error* says that the ledger itself, or its disk, fails: no value is to blame.
+
+    A full disk, a read error, a damaged file, another process that does not let go. A value that
+    SQLite cannot take is none of these, whatever it raises: the next one may be taken.
+    """
+    if not isinstance(error, sqlite3.Error):
+        return False
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # None: Python's own complaint
+    return code is not None and code & _PRIMARY_CODE not in _OF_VALUES
 
 
 def ledger_path(state_directory: Path) -> Path:

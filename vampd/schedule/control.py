@@ -10,7 +10,6 @@ import json
 import logging
 import pwd
 import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,21 @@ from vampd.errors import (
     UsageError,
     VampdError,
 )
-from vampd.io.clock import SystemClock
+from vampd.io.callers import Caller, Callers
+from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock, holder
-from vampd.ledger.connection import open_ledger
+from vampd.ledger.connection import is_broken, open_ledger
+from vampd.plain_text import plain_text
+from vampd.schedule.requests import understand
 from vampd.sections import Config
 
 log = logging.getLogger(__name__)
 
 _ANSWER_SECONDS = 300.0
-_REQUEST_SECONDS = 2.0
+_REQUEST_SECONDS = 5.0
 _MOST_BYTES = 1 << 20
+_MOST_CALLERS = 16
+_BACKLOG = 64
 
 _RAISES: dict[str, type[VampdError]] = {
     kind.__name__: kind
@@ -86,62 +90,78 @@ def _ask(path: Path, order: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 class ControlServer:
-    """The daemon's end. It never waits longer than a moment for a client."""
+    """The daemon's end. No caller, whatever it says or leaves out, ends or delays its loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         path.unlink(missing_ok=True)  # the lock is ours: whose socket this was is dead
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
         path.chmod(0o660)
-        self._socket.listen(8)
-        self._socket.setblocking(False)  # noqa: FBT003 - its only argument
+        self._socket.listen(_BACKLOG)
+        self._callers = Callers(
+            self._socket,
+            clock or SystemClock(),
+            seconds=_REQUEST_SECONDS,
+            most_bytes=_MOST_BYTES,
+            most_callers=_MOST_CALLERS,
+        )
 
     def fileno(self) -> int:
-        """What becomes readable when a client is there."""
-        return self._socket.fileno()
+        """What becomes readable when a caller is there, or goes on."""
+        return self._callers.fileno()
 
     def serve(self, handle: Handler) -> bool:
-        """Answer the clients that are there; return whether there was any."""
-        served = False
-        while True:
+        """Answer the callers whose orders are there; return whether there was any.
+
+        Never waits. What breaks the ledger itself goes through.
+        """
+        asking = self._callers.heard()
+        for caller in asking:
             try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return served
-            served = True
-            with connection:
-                connection.settimeout(_REQUEST_SECONDS)
-                try:
-                    _answer(connection, handle)
-                except (OSError, ValueError) as error:
-                    log.warning("a command hung up: %s", error)
+                caller.answer(_answer(caller, handle))
+            finally:
+                self._callers.send()
+        return bool(asking)
 
     def close(self) -> None:
         """Stop listening."""
+        self._callers.close()
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
 
-def _answer(connection: socket.socket, handle: Handler) -> None:
-    with connection.makefile("rb") as lines:
-        request = json.loads(lines.readline(_MOST_BYTES))
+def _answer(caller: Caller, handle: Handler) -> bytes:
+    """What the caller is told. An error that no order raises on purpose is the caller's alone."""
     try:
-        answer = handle(request["order"], request["arguments"], _peer(connection))
+        answer = _carried_out(caller, handle)
     except VampdError as error:
-        answer = {"error": str(error), "kind": type(error).__name__}
-    except (KeyError, TypeError) as error:  # another version's command, or somebody's telnet
-        answer = {"error": f"the order is not understood: {error}", "kind": "UsageError"}
+        answer = {"error": plain_text(str(error)), "kind": type(error).__name__}
     except OSError as error:
         answer = {"error": f"not carried out to its end: {error}", "kind": "OperatorError"}
-    connection.sendall(json.dumps(answer).encode() + b"\n")
+    except Exception as error:  # the barrier around a caller: see `vampd.schedule.barrier`
+        if is_broken(error):
+            raise
+        log.exception("an order of %s was not carried out", _peer(caller.uid))
+        why = f"not carried out, and the daemon goes on: {type(error).__name__}: {error}"
+        answer = {"error": plain_text(why), "kind": "OperatorError"}
+    return json.dumps(answer).encode()
 
 
-def _peer(connection: socket.socket) -> str:
+def _carried_out(caller: Caller, handle: Handler) -> dict[str, Any]:
+    if caller.problem is not None:
+        msg = f"the order is not understood: {caller.problem}"
+        raise UsageError(msg)
+    request = understand(caller.line)
+    try:
+        return handle(request.order, request.arguments, _peer(caller.uid))
+    except KeyError as error:  # another version's command, or somebody's telnet
+        msg = f"the order is not understood: {error} is missing"
+        raise UsageError(msg) from error
+
+
+def _peer(uid: int) -> str:
     """Who asks, as the kernel says."""
-    size = struct.calcsize("3i")
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    _, uid, _ = struct.unpack("3i", credentials)
     try:
         return f"uid {uid} ({pwd.getpwuid(uid).pw_name})"
     except KeyError:

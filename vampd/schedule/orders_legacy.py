@@ -11,12 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vampd.errors import OperatorError
+from vampd.errors import OperatorError, UsageError
 from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.answers import Answer, Desk, OrderOfAll
 from vampd.states import Kind
 from vampd.watch.legacy import BACKUP_ENDING, OUTPUT_FOLDER, named_frame_ids, signs_of
+from vampd.watch.naming import night_date
 
 
 def refuse_unrestored(ledger: Ledger, night: Row) -> None:
@@ -67,6 +68,9 @@ def _take_tables(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
 
 def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
     told = arguments["night"]
+    if night_date(told["date"]) is None:  # a night without a date cannot be judged, nor shown
+        msg = f"{told['date']!r} is no date of a night"
+        raise UsageError(msg)
     night = nights.sight_night(ledger, Kind(told["kind"]), told["date"], Path(told["folder"]))
     lines = []
     if told["adopt"] and ledger.value("select 1 from output where night = ?", [night["id"]]):
