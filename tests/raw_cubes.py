@@ -96,7 +96,12 @@ def _seconds(first_us: int, frame: int) -> str:
 
 
 def build_job(
-    night: Path, cubes: Sequence[Path], *, tiles: str = "frame", states: bool = False
+    night: Path,
+    cubes: Sequence[Path],
+    *,
+    tiles: str = "frame",
+    verify: str = "sample",
+    states: bool = False,
 ) -> dict[str, Any]:
     """A job that builds all frames of *cubes*, in time order, into one output (A, B: two)."""
     raw = {number: _raw_entry(night, path) for number, path in enumerate(cubes, start=1)}
@@ -128,6 +133,7 @@ def build_job(
         "night": str(night),
         "scratch": str(night / ".vampd" / "scratch"),
         "tiles": tiles,
+        "verify": verify,
         "raw": raw,
         "outputs": outputs,
     }

@@ -3,11 +3,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import fitsio
-import imagecodecs
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -15,10 +14,13 @@ from numpy.typing import NDArray
 
 from tests.raw_cubes import COMMON_CARDS, card_text, image_cards, write_raw_cube
 from vampd.errors import IntegrityError
-from vampd.io.fits import Shape, Tiles, TileWriter, reserved_cards, table_cards
+from vampd.io import rice_cfitsio
+from vampd.io.fits import Shape, Tiles, TileWriter, Verify, reserved_cards, table_cards
 from vampd.io.header import read_header
+from vampd.io.pixels import STORED
 from vampd.io.publish import create_scratch, prove_written
 from vampd.io.readback import astropy_frames, funpack_frames
+from vampd.io.rice import Coder
 
 AWKWARD_CARDS = (
     *COMMON_CARDS,
@@ -51,7 +53,7 @@ def extremes(frames: int, height: int, width: int) -> NDArray[np.uint16]:
 
 
 def as_stored(cube: NDArray[np.uint16]) -> NDArray[np.int16]:
-    return (cube.astype(np.int32) - 32768).astype(np.int16)
+    return (cube.astype(np.int32) - 32768).astype(STORED)
 
 
 def write(
@@ -230,26 +232,83 @@ def test_cards_that_do_not_describe_the_cube_are_refused(descriptor: int, cards:
 
 def test_missing_frames_and_frames_of_another_shape_are_refused(descriptor: int) -> None:
     writer = TileWriter(descriptor, image_cards(4, 3, 2), SMALL, name="x")
-    writer.append(np.zeros((3, 4), dtype=np.int16))
+    writer.append(np.zeros((3, 4), dtype=STORED))
 
     with pytest.raises(ValueError, match="1 frames were written, not 2"):
         writer.finish()
-    with pytest.raises(ValueError, match=r"a frame of \(4, 3\)"):
-        writer.append(np.zeros((4, 3), dtype=np.int16))
+    with pytest.raises(ValueError, match=r">i2 \(4, 3\) is no frame of"):
+        writer.append(np.zeros((4, 3), dtype=STORED))
 
 
-def test_a_tile_that_does_not_come_back_is_never_written(
-    descriptor: int, monkeypatch: pytest.MonkeyPatch
+class _Faulty:
+    """A coder that errs in the first pixel, and sees nothing wrong with it."""
+
+    def encode(
+        self,
+        pixels: NDArray[np.int16],
+        tile_pixels: int,
+        coded: memoryview,
+        lengths: NDArray[np.int64],
+        /,
+    ) -> int:
+        used = rice_cfitsio.encode(pixels, tile_pixels, coded, lengths)
+        coded[1] ^= 1
+        return used
+
+    decode = staticmethod(rice_cfitsio.decode)
+
+    def matches(self, *_: object) -> bool:
+        return True
+
+
+class _Careful(_Faulty):
+    matches = staticmethod(rice_cfitsio.matches)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("tiles", ["frame", "row"])
+def test_a_frame_that_does_not_come_back_is_never_written(tmp_path: Path, tiles: Tiles) -> None:
+    written = write_with(_Careful(), tmp_path / "x.fits.fz", frames=1, tiles=tiles)
+
+    assert "x.fits.fz: frame 0 does not come back from Rice coding" in written
+    assert not any((tmp_path / "x.fits.fz").read_bytes())
+
+
+@pytest.mark.parametrize(("verify", "seen"), [("sample", (0, 16, 32, 39)), ("all", range(40))])
+def test_what_our_own_decoder_overlooks_the_second_sees(
+    tmp_path: Path, verify: Verify, seen: Sequence[int]
 ) -> None:
-    def flipping_decode(encoded: bytes, *, nblock: int, out: NDArray[np.int16]) -> None:
-        imagecodecs.rcomp_decode(encoded, nblock=nblock, out=out)
-        out[-1, -1] ^= 1
+    told = {
+        frame: write_with(_Faulty(), tmp_path / f"{frame}", frames=40, faulty=frame, verify=verify)
+        for frame in range(40)
+    }
 
-    monkeypatch.setattr("vampd.io.rice.rcomp_decode", flipping_decode)
-    writer = TileWriter(descriptor, image_cards(4, 3, 2), SMALL, name="vcam1_x")
+    assert [frame for frame, text in told.items() if text] == list(seen)
+    assert all(f"frame {frame} does not come back" in told[frame] for frame in seen)
 
-    with pytest.raises(IntegrityError, match="vcam1_x: frame 0 does not come back"):
-        writer.append(np.zeros((3, 4), dtype=np.int16))
+
+def write_with(
+    coder: Coder,
+    path: Path,
+    *,
+    frames: int,
+    faulty: int = 0,
+    tiles: Tiles = "frame",
+    verify: Verify = "sample",
+) -> str:
+    """Write with a coder that is put in at frame *faulty*; what went wrong."""
+    shape = Shape(width=4, height=3, frames=frames, tiles=tiles)
+    with os.fdopen(create_scratch(path)) as file:
+        writer = TileWriter(
+            file.fileno(), image_cards(4, 3, frames), shape, name=path.name, verify=verify
+        )
+        own = writer._coder
+        try:
+            for number, frame in enumerate(as_stored(noise(frames, 3, 4))):
+                writer._coder = coder if number == faulty else own
+                writer.append(frame)
+        except IntegrityError as error:
+            return str(error)
+    return ""
 
 
 @pytest.mark.parametrize("tiles", ["frame", "row"])

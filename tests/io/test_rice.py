@@ -1,3 +1,5 @@
+"""Both coders: the same bytes, the same pixels, and nothing outside of the buffers."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -5,48 +7,72 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
-from vampd.io import rice
+from vampd.io import _rice, rice, rice_cfitsio
+from vampd.io.pixels import STORED
+from vampd.io.rice import Coder
 
 CANARY = 0xA5
+CODERS = pytest.mark.parametrize("coder", [_rice, rice_cfitsio], ids=["own", "cfitsio"])
 
 
-def encoded(tile: np.ndarray) -> tuple[memoryview, bytearray]:
-    buffer = bytearray([CANARY]) * (rice.encoded_bound(tile.size) + 64)
-    length = rice.encode(tile, memoryview(buffer)[: rice.encoded_bound(tile.size)])
-    return memoryview(buffer)[:length], buffer
+def encoded(coder: Coder, frame: NDArray[np.int16]) -> tuple[bytes, NDArray[np.int64]]:
+    """The tiles of a frame, one a row, and their lengths."""
+    tiles, tile_pixels = frame.shape
+    lengths = np.zeros(tiles, dtype=np.int64)
+    room = rice.room_bytes(tile_pixels, tiles)
+    buffer = bytearray([CANARY]) * (room + 64)
+    used = coder.encode(frame, tile_pixels, memoryview(buffer)[:room], lengths)
+    assert set(buffer[room:]) == {CANARY}, "written behind its place"
+    assert used == lengths.sum()
+    assert lengths.max() <= rice.longest_bytes(tile_pixels)
+    return bytes(buffer[:used]), lengths
 
 
-def assert_comes_back(tile: np.ndarray) -> None:
-    coded, buffer = encoded(tile)
-    again = np.full_like(tile, -1)
-    rice.decode(coded, again)
+def decoded(
+    coder: Coder, coded: bytes, lengths: NDArray[np.int64], tile_pixels: int
+) -> NDArray[np.int16]:
+    buffer = np.full((len(lengths) * tile_pixels + 32), -21846, dtype=STORED)
+    frame = buffer[:-32].reshape(len(lengths), tile_pixels)
+    coder.decode(memoryview(coded), lengths, tile_pixels, frame)
+    assert (buffer[-32:] == -21846).all(), "written behind its place"
+    return frame
 
-    assert np.array_equal(tile, again)
-    assert len(coded) <= rice.longest_bytes(tile.size)
-    assert set(buffer[-64:]) == {CANARY}, "written behind its place"
+
+def assert_coders_agree(frame: NDArray[np.int16]) -> None:
+    ours, our_lengths = encoded(_rice, frame)
+    theirs, their_lengths = encoded(rice_cfitsio, frame)
+
+    assert ours == theirs
+    assert our_lengths.tolist() == their_lengths.tolist()
+    for coder in (_rice, rice_cfitsio):
+        assert np.array_equal(decoded(coder, ours, our_lengths, frame.shape[1]), frame)
+        assert coder.matches(memoryview(ours), our_lengths, frame.shape[1], frame)
+
+
+def stored(values: NDArray[np.integer]) -> NDArray[np.int16]:
+    return (values & 0xFFFF).astype(np.uint16).view(np.int16).astype(STORED)
 
 
 @given(hnp.arrays(np.int16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=70)))
-def test_any_tile_comes_back_and_fits(tile: np.ndarray) -> None:
-    assert_comes_back(tile)
+def test_coders_agree_on_any_frame(values: NDArray[np.int16]) -> None:
+    assert_coders_agree(values.astype(STORED))
 
 
-@given(st.integers(1, 16), st.integers(0, 2**32 - 1))
-def test_noise_of_any_width_comes_back_and_fits(bits: int, seed: int) -> None:
+@given(st.integers(1, 16), st.integers(1, 200), st.integers(0, 2**32 - 1))
+def test_coders_agree_on_noise_of_any_width(bits: int, width: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    tile = (random.integers(0, 2**bits, (37, 61)) - 2**15).astype(np.int16)
 
-    assert_comes_back(tile)
+    assert_coders_agree(stored(random.integers(0, 2**bits, (7, width)) - 2**15))
 
 
 @pytest.mark.parametrize("size", [1, 31, 32, 33, 536 * 536])
 def test_extreme_pixels_come_back_and_grow_by_less_than_a_hundredth(size: int) -> None:
-    low, high = -(2**15), 2**15 - 1
-    alternating = np.where(np.arange(size) % 2, low, high).astype(np.int16).reshape(1, size)
-    noise = np.random.default_rng(size).integers(low, high + 1, (1, size)).astype(np.int16)
-    noise[0, 0], noise[0, -1] = low, high
+    alternating = np.where(np.arange(size) % 2, 0, 0xFFFF).reshape(1, size)
+    noise = np.random.default_rng(size).integers(0, 0x10000, (1, size))
+    noise[0, 0], noise[0, -1] = 0, 0xFFFF
 
-    for tile in (alternating, noise, np.full_like(noise, low), np.full_like(noise, high)):
-        assert_comes_back(tile)
-    assert len(encoded(noise)[0]) <= 2 * size * 1.0081 + 3
+    for values in (alternating, noise, 0 * noise, 0 * noise + 0xFFFF):
+        assert_coders_agree(stored(values))
+    assert len(encoded(_rice, stored(noise))[0]) <= 2 * size * 1.0081 + 3

@@ -25,13 +25,18 @@ from vampd.io import rice
 from vampd.io.cache import STEP_BYTES, WriteBehind
 from vampd.io.checksum import EMPTY_CHECKSUM, encode_checksum, fold, word_sum
 from vampd.io.header import CARD_LENGTH, PIXEL_BYTES, padded
+from vampd.io.pixels import STORED
 from vampd.io.publish import Region, Written
 
 Tiles: TypeAlias = Literal["frame", "row"]
 
+#: Which frames CFITSIO's own decoder must give back too: all, or first, last and every so many.
+Verify: TypeAlias = Literal["all", "sample"]
+
 #: Beyond it two versions of astropy overflow 32-bit descriptors, and CFITSIO's are signed.
 MAX_BYTES_32_BIT = 2**31 - 1
 
+_SAMPLED_EVERY = 16  # frames; of each the second decoder takes as long as the builder for three
 _TABLE_STEP_ROWS = 1 << 16
 _DEFAULT_EXTNAME = "COMPRESSED_IMAGE"
 _STRUCTURE = re.compile(r"SIMPLE|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|BLOCKED")
@@ -60,6 +65,11 @@ class Shape:
         return 1 if self.tiles == "row" else self.height
 
     @property
+    def tile_pixels(self) -> int:
+        """Pixels of one tile."""
+        return self.tile_height * self.width
+
+    @property
     def tiles_per_frame(self) -> int:
         """One, or one for each row."""
         return self.height // self.tile_height
@@ -75,8 +85,7 @@ class Shape:
 
         By the most that the heap could take: pixels that cannot be compressed grow.
         """
-        longest = rice.longest_bytes(self.width * self.tile_height)
-        return longest * self.tile_count > MAX_BYTES_32_BIT
+        return rice.longest_bytes(self.tile_pixels) * self.tile_count > MAX_BYTES_32_BIT
 
 
 class TileWriter:
@@ -88,34 +97,53 @@ class TileWriter:
     byte, those of `fpack -r`. *name* is for messages.
     """
 
-    def __init__(self, descriptor: int, cards: Sequence[str], shape: Shape, *, name: str) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        cards: Sequence[str],
+        shape: Shape,
+        *,
+        name: str,
+        verify: Verify = "sample",
+    ) -> None:
         self._name = name
         self._descriptor = descriptor
         self._cards = list(cards)
         self._shape = shape
+        self._verify = verify
+        self._coder = rice.chosen().coder
         self._table = _Table(descriptor, len(self._headers(0, 0, 0)), shape)
         self._heap = _Heap(descriptor, self._table.end, shape)
-        tiles = (shape.tiles_per_frame, shape.tile_height, shape.width)
-        self._decoded = np.empty(tiles, dtype=np.int16)
+        self._lengths = np.empty(shape.tiles_per_frame, dtype=np.int64)
         self._frames = 0
 
     def append(self, frame: NDArray[np.int16]) -> None:
-        """Write the next frame, (height, width), the file's own values in native order.
+        """Write the next frame, (height, width), in the byte order of a FITS file.
 
         Every tile is decoded again and compared before it is written: a coder, or a
         memory, that errs raises IntegrityError.
         """
-        if frame.shape != (self._shape.height, self._shape.width):
-            msg = f"{self._name}: a frame of {frame.shape} in a cube of {self._shape}"
+        if frame.shape != (self._shape.height, self._shape.width) or frame.dtype != STORED:
+            msg = f"{self._name}: {frame.dtype} {frame.shape} is no frame of {self._shape}"
             raise ValueError(msg)
-        tiles = frame.reshape(self._decoded.shape)
-        lengths = self._heap.encode(tiles, self._decoded)
-        if not np.array_equal(tiles, self._decoded):
-            msg = f"{self._name}: frame {self._frames} does not come back from Rice coding"
-            raise IntegrityError(msg)
-        self._table.add(lengths, self._heap.size_bytes)
-        self._heap.take(sum(lengths))
+        size_bytes = self._coder.encode(
+            frame, self._shape.tile_pixels, self._heap.room(), self._lengths
+        )
+        self._check(frame, self._heap.room()[:size_bytes])
+        self._table.add(self._lengths, self._heap.size_bytes)
+        self._heap.take(size_bytes)
         self._frames += 1
+
+    def _check(self, frame: NDArray[np.int16], coded: memoryview) -> None:
+        coders = [self._coder, rice.CFITSIO] if self._is_checked_twice() else [self._coder]
+        for coder in coders:
+            if not coder.matches(coded, self._lengths, self._shape.tile_pixels, frame):
+                msg = f"{self._name}: frame {self._frames} does not come back from Rice coding"
+                raise IntegrityError(msg)
+
+    def _is_checked_twice(self) -> bool:
+        is_sample = self._frames % _SAMPLED_EVERY == 0 or self._frames == self._shape.frames - 1
+        return self._verify == "all" or is_sample
 
     def finish(self) -> Written:
         """Write what remains, the headers last. The file is not yet synchronised."""
@@ -245,13 +273,13 @@ class _Table:
         self._rows = np.empty((rows, 2), dtype=dtype)
         self._filled = 0
 
-    def add(self, lengths: Sequence[int], heap_offset: int) -> None:
+    def add(self, lengths: NDArray[np.int64], heap_offset: int) -> None:
         """Add tiles that lie one behind the other from *heap_offset* on."""
         rows = self._rows[self._filled : self._filled + len(lengths)]
         rows[:, 0] = lengths
         rows[:, 1] = heap_offset + np.cumsum(lengths) - lengths
         self._filled += len(lengths)
-        self.longest = max(self.longest, *lengths)
+        self.longest = max(self.longest, int(lengths.max()))
         if self._filled >= _TABLE_STEP_ROWS:
             self._flush()
 
@@ -270,25 +298,13 @@ class _Heap:
     def __init__(self, descriptor: int, offset: int, shape: Shape) -> None:
         self.stream = _Stream(descriptor, offset)
         self.size_bytes = 0
-        self._tile_bound = rice.encoded_bound(shape.width * shape.tile_height)
-        frame_bound = self._tile_bound * shape.tiles_per_frame
-        self._buffer = memoryview(bytearray(STEP_BYTES + frame_bound))
+        frame_bytes = rice.room_bytes(shape.tile_pixels, shape.tiles_per_frame)
+        self._buffer = memoryview(bytearray(STEP_BYTES + frame_bytes))
         self._filled = 0
 
-    def encode(self, tiles: NDArray[np.int16], decoded: NDArray[np.int16]) -> list[int]:
-        """Encode a frame's *tiles* behind what is there, and decode them again.
-
-        Both arrays are (tiles, height, width). Returns the length of each encoded tile.
-        They do not count before `take`.
-        """
-        lengths = []
-        start = self._filled
-        for tile, tile_again in zip(tiles, decoded, strict=True):
-            length = rice.encode(tile, self._buffer[start : start + self._tile_bound])
-            rice.decode(self._buffer[start : start + length], tile_again)
-            lengths.append(length)
-            start += length
-        return lengths
+    def room(self) -> memoryview:
+        """Where a frame's tiles are to be encoded; they do not count before `take`."""
+        return self._buffer[self._filled :]
 
     def take(self, size_bytes: int) -> None:
         """Keep the tiles encoded last, *size_bytes* together."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from vampd.errors import InputError, IntegrityError, OperatorError, ResourceError
 from vampd.io.cache import ReadBehind, forget, read_ahead
 from vampd.io.header import RawHeader, check_size, read_header
+from vampd.io.pixels import STORED, stored_bytes
 from vampd.records import FileIdentity
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -109,17 +109,15 @@ class RawCubeFile(RawFile):
         self._behind = ReadBehind(self.descriptor)
 
     def read_frame(self, frame: int, pixels: NDArray[np.int16]) -> None:
-        """Read one frame into *pixels*, (height, width): the file's values in native order.
+        """Read one frame into *pixels*, (height, width): the file's own values and byte order.
 
-        They are the pixels less 32768, as the file has them.
+        They are the pixels less 32768.
         """
         if not 0 <= frame < self.header.frames:
             msg = f"{self.path}: frame {frame} of {self.header.frames} was planned for"
             raise IntegrityError(msg)
         offset = self.header.data_offset + frame * self.header.frame_bytes
-        self.fill(pixels.data.cast("B"), offset)
-        if sys.byteorder == "little":
-            pixels.byteswap(inplace=True)
+        self.fill(stored_bytes(pixels), offset)
         self._behind.advance(offset)
 
     def close(self) -> None:
@@ -129,7 +127,7 @@ class RawCubeFile(RawFile):
 
     def empty_frame(self) -> NDArray[np.int16]:
         """A place for one frame, (height, width)."""
-        return np.empty((self.header.height, self.header.width), dtype=np.int16)
+        return np.empty((self.header.height, self.header.width), dtype=STORED)
 
     def _read_header(self) -> RawHeader:
         try:

@@ -12,11 +12,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
-from imagecodecs import RcompError
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError
@@ -24,6 +22,7 @@ from vampd.io import rice
 from vampd.io.cache import STEP_BYTES, ReadBehind, forget, read_ahead
 from vampd.io.checksum import fold, word_sum
 from vampd.io.header import BLOCK_BYTES, CARD_LENGTH, padded
+from vampd.io.pixels import STORED
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _END = b"END".ljust(CARD_LENGTH)
@@ -66,6 +65,7 @@ class TileReader:
             raise
         read_ahead(self._descriptor)
         self._behind = ReadBehind(self._descriptor)
+        self._coder = rice.chosen().coder
 
     def close(self) -> None:
         """Close the file, and leave none of its pages in the cache."""
@@ -73,13 +73,18 @@ class TileReader:
         os.close(self._descriptor)
 
     def read_frame(self, frame: int, pixels: NDArray[np.int16]) -> None:
-        """Decode one frame into *pixels*, (height, width), native order, contiguous."""
-        if not 0 <= frame < self.frames or pixels.shape != (self.height, self.width):
+        """Decode one frame into *pixels*, (height, width), in the byte order of a FITS file."""
+        is_one = pixels.shape == (self.height, self.width) and pixels.dtype == STORED
+        if not is_one or not 0 <= frame < self.frames:
             msg = f"{self.path}: no frame {frame} of {pixels.shape}; it has {self._shape()}"
             raise IntegrityError(msg)
-        tiles = pixels.reshape(self._tiles_per_frame, -1, self.width)
-        for tile, (length, offset) in zip(tiles, self._places(frame), strict=True):
-            self._decode(frame, tile, length, offset)
+        lengths, offset = self._places(frame)
+        coded = memoryview(self._bytes(self._heap + offset, int(lengths.sum())))
+        try:
+            self._coder.decode(coded, lengths, pixels.size // self._tiles_per_frame, pixels)
+        except ValueError as error:
+            msg = f"{self.path}: frame {frame} cannot be decoded: {error}"
+            raise IntegrityError(msg) from error
         self._behind.advance(self._heap + offset)
 
     def prove(self, sha256: str | None) -> None:
@@ -149,24 +154,21 @@ class TileReader:
             raise IntegrityError(msg)
         return int(text)
 
-    def _places(self, frame: int) -> list[tuple[int, int]]:
-        """Length and place in the heap of each tile of a frame."""
+    def _places(self, frame: int) -> tuple[NDArray[np.int64], int]:
+        """Lengths of a frame's tiles, and where the first is in the heap; the others follow."""
         row_bytes = 2 * self._form.itemsize
         size_bytes = self._tiles_per_frame * row_bytes
         descriptors = self._bytes(self._table + frame * size_bytes, size_bytes)
-        rows = np.frombuffer(descriptors, dtype=self._form)
-        return [(length, offset) for length, offset in rows.reshape(-1, 2).tolist()]
-
-    def _decode(self, frame: int, tile: NDArray[np.int16], length: int, offset: int) -> None:
-        is_inside = offset >= 0 and offset + length <= self._heap_bytes
-        if not is_inside or not 0 < length <= rice.encoded_bound(tile.size):
-            msg = f"{self.path}: frame {frame}: a tile of {length} bytes at {offset}"
+        rows = np.frombuffer(descriptors, dtype=self._form).astype(np.int64).reshape(-1, 2)
+        lengths, offsets = rows[:, 0].copy(), rows[:, 1]
+        longest = rice.longest_bytes(self.height // self._tiles_per_frame * self.width)
+        ends = offsets + lengths
+        are_inside = offsets[0] >= 0 and ends[-1] <= self._heap_bytes
+        follow = bool((ends[:-1] == offsets[1:]).all())
+        if not are_inside or not follow or lengths.min() <= 0 or lengths.max() > longest:
+            msg = f"{self.path}: frame {frame}: tiles of {lengths} bytes at {offsets}"
             raise IntegrityError(msg)
-        try:
-            rice.decode(memoryview(self._bytes(self._heap + offset, length)), tile)
-        except (RcompError, ValueError) as error:
-            msg = f"{self.path}: frame {frame} cannot be decoded: {error}"
-            raise IntegrityError(msg) from error
+        return lengths, int(offsets[0])
 
     def _bytes(self, offset: int, size_bytes: int) -> bytes:
         found = os.pread(self._descriptor, size_bytes, offset)
@@ -177,10 +179,3 @@ class TileReader:
 
     def _shape(self) -> str:
         return f"{self.frames} frames of {self.height} x {self.width}"
-
-
-def to_file_order(pixels: NDArray[np.int16]) -> memoryview:
-    """Turn *pixels*, native order, into the bytes that a raw cube has; in place."""
-    if sys.byteorder == "little":
-        pixels.byteswap(inplace=True)
-    return pixels.data.cast("B")

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, ResourceError
-from vampd.io.fits import Shape, Tiles, TileWriter, reserved_cards
+from vampd.io.fits import Shape, TileWriter, reserved_cards
 from vampd.io.publish import (
     Published,
     create_folder,
@@ -93,7 +93,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     *job*::
 
         {"night": folder, "scratch": folder on the same file system,
-         "tiles": "frame" or "row",
+         "tiles": "frame" or "row", "verify": "all" or "sample",
          "read_whole": [number of an output that funpack must read whole, ...]; without: all,
          "raw": {number: {"path", "inode", "size_bytes", "modified_ns",
                           "timing": {"path", "inode", "size_bytes", "modified_ns"}}},
@@ -189,7 +189,7 @@ def _build(
     create_folder(night / OUTPUT_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     timings = _timing_files(night, job["raw"], outputs)
-    drafts = [_draft(output, cubes, folder, job["tiles"], scratch) for output in outputs]
+    drafts = [_draft(output, cubes, folder, job, scratch) for output in outputs]
     _stream(drafts, cubes)
     proofs = [_prove(draft, cubes) for draft in drafts]
     for draft in drafts:
@@ -285,7 +285,7 @@ def _draft(
     output: _Output,
     cubes: Mapping[int, RawCubeFile],
     folder: Path,
-    tiles: Tiles,
+    job: Mapping[str, Any],
     scratch: ExitStack,
 ) -> _Draft:
     """An output's scratch file, ready to be streamed to."""
@@ -304,12 +304,15 @@ def _draft(
     descriptor = create_scratch(path)
     scratch.callback(path.unlink, missing_ok=True)
     scratch.callback(os.close, descriptor)
-    shape = Shape(width=header.width, height=header.height, frames=len(output.frames), tiles=tiles)
+    shape = Shape(
+        width=header.width, height=header.height, frames=len(output.frames), tiles=job["tiles"]
+    )
+    writer = TileWriter(descriptor, cards, shape, name=output.name, verify=job["verify"])
     return _Draft(
         output=output,
         path=path,
         descriptor=descriptor,
-        writer=TileWriter(descriptor, cards, shape, name=output.name),
+        writer=writer,
         reports=[f"{raw_path}: {report}" for report in reports],
     )
 

@@ -36,6 +36,7 @@ def prepare(ledger: Ledger, night: Row, unit: str, compress: Compress) -> dict[s
         "scratch": str(Path(night["folder"]) / SCRATCH_FOLDER),
         "tiles": compress.tiles,
         "read_whole": _read_whole(ledger, night, rows, compress),
+        "verify": compress.verify,
         "raw": files.plain_raw_files(ledger, own | {row["header_file"] for row in rows}),
         "outputs": [
             {

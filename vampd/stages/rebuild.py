@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, OperatorError, RetryableError
+from vampd.io.pixels import STORED, stored_bytes
 from vampd.io.publish import digest_file
 from vampd.io.stream import ScratchStream
-from vampd.io.tiles import TileReader, to_file_order
+from vampd.io.tiles import TileReader
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
 from vampd.stages.sidecar import FORMAT, HEADER_ENDING, INDEX, VERSION
 
@@ -214,7 +215,7 @@ class Rebuilder:
         line = entry.line
         names = [segment[0] for segment in line["segments"]]
         which, place = _places(entry)
-        pixels = np.empty(line["shape"], dtype=np.int16)
+        pixels = np.empty(line["shape"], dtype=STORED)
         size_bytes = line["frame_bytes"]
         kept = self._sidecar.open(f"pixels/{entry.path}") if line["kept"] else None
         try:
@@ -225,7 +226,7 @@ class Rebuilder:
                     yield kept.read(size_bytes)
                 else:
                     self._cube(names[source]).read_frame(position, pixels)
-                    yield to_file_order(pixels)
+                    yield stored_bytes(pixels)
         finally:
             if kept is not None:
                 kept.close()
