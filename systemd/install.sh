@@ -110,7 +110,7 @@ know_source() {
     version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$source/vampd/__init__.py")
     stamp=$(cd "$source" && {
         echo "$extras"
-        find vampd migrations config systemd man pyproject.toml -type f ! -name '*.pyc' |
+        find vampd csrc migrations config systemd man pyproject.toml hatch_build.py -type f ! -name "*.pyc" ! -name "*.so" |
             LC_ALL=C sort | xargs sha256sum
     } | sha256sum | cut -d ' ' -f 1)
 }

@@ -18,10 +18,10 @@ RIG = CHECKOUT / "tests" / "rigs" / "systemd-box"
 
 def copy_checkout(folder: Path) -> Path:
     """Copy to *folder* what of this checkout is installed, to be changed there; return *folder*."""
-    for name in ("vampd", "migrations", "config", "systemd", "man"):
-        ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("vampd", "csrc", "migrations", "config", "systemd", "man"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.so")
         shutil.copytree(CHECKOUT / name, folder / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, folder)
     return folder
 

@@ -94,7 +94,9 @@ def machine(tmp_path: Path) -> Path:
     for name in ESSENTIAL:
         program(tmp_path, name, f'exec {shutil.which(name)} "$@"')
     shutil.copy(CHECKOUT / "dev", tmp_path)
-    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "hatch_build.py"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    shutil.copytree(CHECKOUT / "csrc", tmp_path / "csrc")
     return tmp_path
 
 
