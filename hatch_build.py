@@ -26,8 +26,9 @@ class RiceCoder(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile. *version* is "standard" or "editable"."""
         self._scratch = tempfile.TemporaryDirectory(prefix="vampd-build-")
-        for old in (Path(self.root) / FOLDER).glob("_rice*.so"):
-            old.unlink()  # of another source
+        if version == "editable":
+            for old in (Path(self.root) / FOLDER).glob("_rice*.so"):
+                old.unlink()  # of another source
         try:
             built = _compiled(Path(self.root), Path(self._scratch.name))
         except (BaseError, OSError) as error:
