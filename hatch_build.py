@@ -14,7 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 MODULE = "vampd.io._rice"
 FOLDER = "vampd/io"
@@ -31,7 +31,7 @@ class RiceCoder(BuildHookInterface):
                 old.unlink()  # of another source
         try:
             built = _compiled(Path(self.root), Path(self._scratch.name))
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             self.app.display_warning(f"vampd goes without its own Rice coder: {error}")
             return
         if version == "editable":
@@ -54,7 +54,7 @@ def _compiled(root: Path, scratch: Path) -> Path:
         sources=[str(root / "csrc" / name) for name in ("module.c", "rice.c")],
         include_dirs=[str(root / "csrc")],
         # Debian's own -O2 leaves the loops over blocks unvectorised.
-        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+        extra_compile_args=["-std=c11", "-O3", "-g0", "-fvisibility=hidden"],
         py_limited_api=True,
     )
     command = build_ext(Distribution({"name": "vampd", "ext_modules": [extension]}))

@@ -20,16 +20,39 @@ PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 ESSENTIAL = ("cat", "cmp", "dirname", "env", "head", "id", "rm", "sed", "sh")
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked_wheel(folder: Path, **environment: str) -> Path:
     """A wheel of this checkout, built without asking any index, and unpacked."""
-    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=CHECKOUT, capture_output=True, timeout=60, check=True)
+    subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env=os.environ | environment,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
     (archive,) = folder.glob("*.whl")
     with zipfile.ZipFile(archive) as packed:
-        packed.extractall(folder / "unpacked")
-    return folder / "unpacked"
+        packed.extractall(folder / archive.stem)
+    return folder / archive.stem
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpacked_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+def said_with(wheel: Path, code: str) -> str:
+    """What Python prints that runs *code* with the package of *wheel*."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=wheel,
+        env=os.environ | {"PYTHONPATH": str(wheel)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
 
 
 @pytest.mark.parametrize(
@@ -58,14 +81,36 @@ def test_a_wheel_finds_its_own_files_and_not_the_checkouts(wheel: Path) -> None:
         "    print(path)\n"
     )
 
-    command = [sys.executable, "-c", code]
-    environment = os.environ | {"PYTHONPATH": str(wheel)}
-    said = subprocess.run(
-        command, cwd=wheel, env=environment, capture_output=True, text=True, timeout=60, check=True
-    ).stdout
+    said = said_with(wheel, code)
 
     assert len(said.splitlines()) == 3
     assert all(line.startswith(str(wheel)) for line in said.splitlines())
+
+
+CODER = (
+    "import vampd\n"
+    "from vampd.io.rice import chosen\n"
+    "print(vampd.__path__[0], chosen().is_own, chosen().trouble)\n"
+)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_a_wheel_holds_the_compiled_coder_for_every_newer_python(wheel: Path) -> None:
+    said = said_with(wheel, CODER)
+
+    assert "-cp311-abi3-linux_" in wheel.name
+    assert [path.name for path in (wheel / "vampd" / "io").glob("*.so")] == ["_rice.abi3.so"]
+    assert said == f"{wheel}/vampd True \n"
+
+
+def test_without_a_compiler_a_wheel_is_made_all_the_same(tmp_path: Path) -> None:
+    wheel = unpacked_wheel(tmp_path, CC="/no/compiler")
+
+    said = said_with(wheel, CODER)
+
+    assert wheel.name.endswith("-py3-none-any")
+    assert not list(wheel.rglob("*.so"))
+    assert said.startswith(f"{wheel}/vampd False it was not compiled")
 
 
 def test_every_dependency_is_bounded() -> None:
