@@ -55,11 +55,13 @@ def stored(values: NDArray[np.integer]) -> NDArray[np.int16]:
     return (values & 0xFFFF).astype(np.uint16).view(np.int16).astype(STORED)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(hnp.arrays(np.int16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=70)))
 def test_coders_agree_on_any_frame(values: NDArray[np.int16]) -> None:
     assert_coders_agree(values.astype(STORED))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 16), st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_coders_agree_on_noise_of_any_width(bits: int, width: int, seed: int) -> None:
     random = np.random.default_rng(seed)
