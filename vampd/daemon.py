@@ -27,6 +27,7 @@ from vampd.errors import ConfigError
 from vampd.io import systemd
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
+from vampd.io.private import make_private_folder
 from vampd.io.signals import Flag
 from vampd.ledger import tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
@@ -110,7 +111,7 @@ def run(
     """
     config = _settings(config_path, mirror)
     clock = clock or SystemClock()
-    config.state_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(config.state_dir)
     with StateLock.acquire(config.state_dir) as lock, _opened(config, clock) as ledger:
         daemon = Daemon(config_path, config, ledger, lock, clock, mirror)
         return daemon.live(until_idle=until_idle)

@@ -15,6 +15,7 @@ from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import OperatorError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
+from vampd.io.private import make_private_folder
 from vampd.io.publish import rename_without_replacing, sync_folder
 from vampd.ledger.connection import LEDGER_NAME, ledger_path, open_ledger
 from vampd.sections import Config
@@ -49,7 +50,7 @@ def command(
     config = context.obj.config()
     folder = into or config.state_dir
     if into is None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     path = ledger_path(folder)
     _check_roots(config)
     with StateLock.acquire(folder):
@@ -77,7 +78,7 @@ def _check_roots(config: Config) -> None:
 def _make(config: Config, folder: Path, *, digests: bool, dry_run: bool) -> list[NightAgain]:
     """Make the ledger beside its place; it gets its name when it is whole."""
     scratch = folder / _SCRATCH
-    scratch.mkdir(exist_ok=True)
+    make_private_folder(scratch)
     _clear(scratch)
     try:
         ledger = open_ledger(scratch, version=__version__, clock=SystemClock())

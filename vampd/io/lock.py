@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from vampd.errors import OperatorError
+from vampd.io.held_by import locks_on, process_text
+from vampd.io.private import open_private, tighten
+
+log = logging.getLogger(__name__)
 
 LOCK_NAME = "vampd.lock"
 
@@ -32,11 +37,16 @@ class StateLock:
     def acquire(cls, state_directory: Path) -> Self:
         """Take the lock, or refuse at once.
 
+        The directory is closed to other users first, and what was open is told: whoever can
+        read the file can lock it.
+
         Raises OperatorError naming the holder's pid when another process has it, and when
         the directory cannot be written.
         """
         path = state_directory / LOCK_NAME
         try:
+            for sentence in tighten(state_directory):
+                log.warning("%s", sentence)
             text = f"pid {os.getpid()} host {os.uname().nodename}\n".encode()
             descriptor = _locked_descriptor(path, text)
         except OSError as error:
@@ -84,16 +94,18 @@ class StateLock:
 def holder(state_directory: Path) -> str | None:
     """Who holds the lock ("pid 123 host scexao5"), None when nobody does.
 
-    Tries the lock for an instant, shared, and so never takes it from anyone.
+    Tries the lock for an instant, shared, and so never takes it from anyone. PermissionError: the
+    directory is another user's.
     """
+    path = state_directory / LOCK_NAME
     try:
-        descriptor = os.open(state_directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _text_of(descriptor)
+        return _holder_of(descriptor, path)
     finally:
         os.close(descriptor)
     return None
@@ -102,7 +114,7 @@ def holder(state_directory: Path) -> str | None:
 def _locked_descriptor(path: Path, text: bytes) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = open_private(path, flags)
         try:
             _lock_or_refuse(descriptor, path)
             if _is_at(path, descriptor):
@@ -119,7 +131,7 @@ def _lock_or_refuse(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        msg = f"{path}: held by {_text_of(descriptor)}; stop that one first"
+        msg = f"{path}: held by {_holder_of(descriptor, path)}; stop that one first"
         raise OperatorError(msg) from error
 
 
@@ -135,6 +147,16 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _write_text(descriptor: int, text: bytes) -> None:
     os.pwrite(descriptor, text, 0)
     os.ftruncate(descriptor, len(text))
+
+
+def _holder_of(descriptor: int, path: Path) -> str:
+    """Who holds the lock: what the file says, unless the kernel names another process."""
+    text = _text_of(descriptor)
+    pids = {lock.pid for lock in locks_on(path) if lock.kind == "FLOCK"}
+    strangers = sorted(pid for pid in pids if f"pid {pid} " not in f"{text} ")
+    if not strangers or len(strangers) < len(pids):
+        return text
+    return f"{' and '.join(map(process_text, strangers))}, no daemon of vampd's"
 
 
 def _text_of(descriptor: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
+from vampd.io.private import make_private_file
 from vampd.ledger.address import address
 from vampd.ledger.copies import copy_before
 from vampd.shipped import migrations_folder
@@ -149,12 +150,13 @@ def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
     """
     path = ledger_path(state_directory)
     try:
+        make_private_file(path)  # what SQLite makes beside it has its mode
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000)
         connection.row_factory = sqlite3.Row
         _set_up(connection)
         _migrate(connection, path)
         connection.execute("update version set text = ?", [version])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         msg = f"{path}: {error}; is it a ledger of vampd, and its folder writable?"
         raise OperatorError(msg) from error
     return Ledger(connection, clock)

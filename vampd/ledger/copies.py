@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from vampd.errors import OperatorError
+from vampd.io.private import make_private_file
 from vampd.ledger.address import address
 
 #: Of these the folders tell everything again; all other events are of work that was done.
@@ -69,6 +70,7 @@ def _refuse_forgetting(path: Path, before: sqlite3.Connection, now: sqlite3.Conn
 def _copy(connection: sqlite3.Connection, target: Path) -> Path:
     scratch = target.with_name(f"{target.name}.part")
     scratch.unlink(missing_ok=True)
+    make_private_file(scratch)
     with closing(sqlite3.connect(scratch, isolation_level=None)) as copy:
         connection.backup(copy)
     _sync(scratch)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import OperatorError, ResourceError, UsageError
+from vampd.io.private import make_private_file
 from vampd.ledger.address import address
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue
@@ -99,7 +100,7 @@ def record(
             for file in read:
                 if file["cards"] is not None and (why := _try(book, nights, job, file)):
                     refused[file["path"]] = why
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         msg = f"{path}: {error}; it can be deleted: every header is then read again"
         raise ResourceError(msg) from error
     ledger.execute("delete from header_gone")
@@ -169,6 +170,7 @@ def select(
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    make_private_file(path)
     book = sqlite3.connect(path, timeout=30)
     book.execute("pragma journal_mode = wal")
     book.execute(_MAKE)

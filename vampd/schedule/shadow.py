@@ -16,6 +16,7 @@ from typing import Any
 
 from vampd.errors import ConfigError, OperatorError
 from vampd.io.disk import is_mount_point
+from vampd.io.private import MIRROR_NAME
 from vampd.sections import Config, Control, Root, Watch
 from vampd.states import Kind, Stage
 from vampd.watch.legacy import raw_place
@@ -76,7 +77,7 @@ class Mirror:
             if why is not None:
                 return why
             root.path.mkdir(parents=True, exist_ok=True)
-            (root.path / "mirror-of.txt").write_text(f"{real}\n", encoding="utf-8")
+            (root.path / MIRROR_NAME).write_text(f"{real}\n", encoding="utf-8")
             for folder in find_nights(real).folders:
                 _renew_night(folder, root.path / folder.name)
         except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vampd.errors import ConfigError, OperatorError, RetryableError
 from vampd.io.mail import deliver
+from vampd.io.private import make_private_file
 from vampd.ledger.conditions import silence
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import last_daemon
@@ -73,5 +74,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, told: dict[str, Any]) -> None:
     scratch = path.with_name(f"{path.name}.scratch")
+    make_private_file(scratch)
     scratch.write_text(json.dumps(told), encoding="utf-8")
     scratch.replace(path)

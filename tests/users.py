@@ -1,0 +1,69 @@
+"""Other users of the machine, for real: the service's, a member of its group, and a stranger."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+needs_users = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root acts as other users, by setpriv",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    """Somebody by number, with or without further groups. The machine may know a name for it."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = field(default=())
+
+    def words(self, *words: str) -> list[str]:
+        """*words* as a command of this user's."""
+        groups = ["--groups", ",".join(map(str, self.groups))] if self.groups else []
+        return [
+            "setpriv",
+            f"--reuid={self.uid}",
+            f"--regid={self.gid}",
+            *(groups or ["--clear-groups"]),
+            *words,
+        ]
+
+    def run(self, *words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """Let this user do it; what came of it."""
+        return subprocess.run(
+            self.words(*words),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            cwd=CHECKOUT,
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+        )
+
+
+SERVICE = User(uid=1, gid=1)
+MEMBER = User(uid=5, gid=60, groups=(SERVICE.gid,))
+STRANGER = User(uid=65534, gid=65534)
+
+
+@contextmanager
+def folder_for_all() -> Iterator[Path]:
+    """A folder that every user may enter; those of pytest are root's alone."""
+    folder = Path(tempfile.mkdtemp(prefix="vampd-users-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
