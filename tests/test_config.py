@@ -82,7 +82,8 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     assert config.compress.tiles == "frame"
     assert config.compress.verify == "sample"
     assert config.frame_ids.first == 425190
-    assert config.socket == Path("/var/lib/vampd/vampd.sock")
+    assert config.socket == Path("/run/vampd/vampd.sock")
+    assert config.reading_socket == Path("/run/vampd/vampd-read.sock")
 
 
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
@@ -237,10 +238,18 @@ def test_all_mistakes_come_in_one_message(tmp_path: Path) -> None:
             f"control.socket = '/{'s' * 107}'",
             (
                 f"control.socket is /{'s' * 107}, 108 bytes long, "
-                "but a socket's path has at most 107: "
+                "but it may have at most 102, for a second socket's path has 5 more: "
                 "set it to a shorter one"
             ),
         ),
+        (
+            "control = {group = 'observers', socket = '/var/lib/vampd/s'}",
+            (
+                "control.group is observers, but control.socket is /var/lib/vampd/s, in state_dir, "
+                "which nobody but the daemon's user may enter: set it to one elsewhere"
+            ),
+        ),
+        ("control.group = 'a b'", 'control.group must be a group\'s name, not "a b"'),
     ],
 )
 def test_an_impossible_value_is_refused_by_its_key(tmp_path: Path, line: str, problem: str) -> None:

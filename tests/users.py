@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,13 @@ needs_users = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None,
     reason="only root acts as other users, by setpriv",
 )
+
+#: Where everybody finds the packages, whichever interpreter it is.
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "PYTHONPATH": os.pathsep.join([str(CHECKOUT), sysconfig.get_path("platlib")]),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +59,24 @@ class User:
             text=True,
             timeout=seconds,
             cwd=CHECKOUT,
-            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            env=ENVIRONMENT,
         )
 
 
 SERVICE = User(uid=1, gid=1)
 MEMBER = User(uid=5, gid=60, groups=(SERVICE.gid,))
 STRANGER = User(uid=65534, gid=65534)
+
+
+@cache
+def python() -> str:
+    """An interpreter that every user may start, and start again, with our packages."""
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        # By a shell: setpriv itself starts even what the user may not.
+        words = ("sh", "-c", '"$0" -c "import vampd, numpy, astropy"', candidate)
+        if STRANGER.run(*words).returncode == 0:
+            return candidate
+    pytest.skip("no interpreter here that other users may start, with vampd's packages")
 
 
 @contextmanager

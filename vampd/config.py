@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vampd.errors import ConfigError
 from vampd.io.place import Place
-from vampd.sections import Config, Delivery, Root
+from vampd.sections import READING, Config, Delivery, Root
 from vampd.settings import read_section
 from vampd.states import Kind
 from vampd.values import ANY_NIGHT
@@ -105,10 +105,16 @@ def _state_is_apart(config: Config) -> Iterator[str]:
         if path is not None and (night := _night_around(path, config)):
             yield f"{key} must not lie inside a night, and {path} lies inside {night}"
     length = len(os.fsencode(config.socket))
-    if length > _SOCKET_PATH_BYTES:
+    if length > _SOCKET_PATH_BYTES - len(READING):
         yield (
-            f"control.socket is {config.socket}, {length} bytes long, "
-            f"but a socket's path has at most {_SOCKET_PATH_BYTES}: set it to a shorter one"
+            f"control.socket is {config.socket}, {length} bytes long, but it may have at most"
+            f" {_SOCKET_PATH_BYTES - len(READING)}, for a second socket's path has"
+            f" {len(READING)} more: set it to a shorter one"
+        )
+    if config.control.group and config.socket.is_relative_to(config.state_dir):
+        yield (
+            f"control.group is {config.control.group}, but control.socket is {config.socket}, in"
+            " state_dir, which nobody but the daemon's user may enter: set it to one elsewhere"
         )
 
 

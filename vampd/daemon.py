@@ -36,6 +36,7 @@ from vampd.schedule.dispatch import needs_somebody
 from vampd.schedule.engine import Engine
 from vampd.schedule.idle import is_idle
 from vampd.schedule.orders import Orders
+from vampd.schedule.readers import ReadingServer
 from vampd.schedule.roster import CHORES
 from vampd.schedule.shadow import Mirror, refuse_order
 from vampd.schedule.timers import Timers
@@ -157,7 +158,9 @@ class Daemon:
         chores = CHORES if mirror is None else ()
         self._engine = Engine(ledger, config, self._rounds, self._workers, chores)
         self._orders = Orders(ledger, config, self._engine.cancel)
-        self._control = ControlServer(config.socket, clock)
+        group = config.control.group
+        self._control = ControlServer(config.socket, clock, group=group)
+        self._readers = ReadingServer(config.reading_socket, group, config.state_dir)
         self._hints = EventHints([root.path for root in config.roots], self._alarm.ring)
         self._timers = Timers()
         self._life = 0
@@ -202,10 +205,12 @@ class Daemon:
             self._scan()
         self._engine.take_back()
         self._control.serve(self._orders.carry_out if self._mirror is None else refuse_order)
+        self._readers.serve()
         self._engine.hand_out()
         signs: list[int | Connection] = [
             self._alarm.fileno(),
             self._control.fileno(),
+            self._readers.fileno(),
             *self._workers.pipes(),
         ]
         wait(signs, timeout=_TICK_SECONDS)
@@ -253,9 +258,13 @@ class Daemon:
         except ConfigError as error:
             log.error("the old configuration is kept: %s", error)  # noqa: TRY400 - no traceback
             return
-        if (config.state_dir, config.socket) != (self._config.state_dir, self._config.socket):
+        if (config.state_dir, config.socket, config.control) != (
+            self._config.state_dir,
+            self._config.socket,
+            self._config.control,
+        ):
             log.error(
-                "state_dir and socket change at a restart only: the old configuration is kept"
+                "state_dir and [control] change at a restart only: the old configuration is kept"
             )
             return
         self._config = self._engine.config = self._rounds.config = self._orders.config = config
@@ -274,6 +283,7 @@ class Daemon:
             log.error("the lock was lost: stopped without another word to the ledger")
         self._workers.stop()
         self._control.close()
+        self._readers.close()
         log.info("vampd ended")
 
     def _drain(self) -> None:

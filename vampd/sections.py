@@ -43,6 +43,13 @@ _TEXT = (
 _ADDRESS = r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _ADDRESS_OR_NOTHING = rf"({_ADDRESS})?"
 _PATH_OR_NOTHING = r"(/[ -~]*)?"
+_GROUP_OR_NOTHING = r"([A-Za-z_][A-Za-z0-9_.-]*)?"  # groupadd(8) allows less
+
+# Where the service's unit has its state directory, and where the folder of its sockets: the one is
+# the service's user's alone, the other is for everybody to enter.
+_SERVICE_STATE = Path("/var/lib/vampd")
+_SERVICE_SOCKET = Path("/run/vampd/vampd.sock")
+READING = "-read"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,13 +283,14 @@ class Control:
     """Where the commands reach the running daemon."""
 
     socket: Path | None = field(default=None, metadata=absolute_path())
+    group: str = field(default="", metadata=text(_GROUP_OR_NOTHING, "a group's name"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything that can be set. Made by `load`, which checks the rules between sections."""
 
-    state_dir: Path = field(default=Path("/var/lib/vampd"), metadata=absolute_path())
+    state_dir: Path = field(default=_SERVICE_STATE, metadata=absolute_path())
     roots: tuple[Root, ...] = field(default=(), metadata=tables(Root))
     night: Night = field(default=Night(), metadata=table(Night))
     watch: Watch = field(default=Watch(), metadata=table(Watch))
@@ -306,7 +314,14 @@ class Config:
     @property
     def socket(self) -> Path:
         """Where the commands reach the running daemon."""
+        if self.control.socket is None and self.state_dir == _SERVICE_STATE:
+            return _SERVICE_SOCKET
         return self.control.socket or self.state_dir / "vampd.sock"
+
+    @property
+    def reading_socket(self) -> Path:
+        """Where users who may not open the ledger read it, beside the other one."""
+        return self.socket.with_name(f"{self.socket.stem}{READING}{self.socket.suffix}")
 
     def root_of(self, kind: Kind) -> Root | None:
         """The root of nights of *kind*, if there is one."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.schedule.made import FakeClock, opened
-from tests.users import SERVICE, STRANGER, User, folder_for_all, needs_users
+from tests.users import SERVICE, STRANGER, User, folder_for_all, needs_users, python
 from vampd.errors import OperatorError
 from vampd.io.held_by import locks_on
 from vampd.io.lock import LOCK_NAME, StateLock, holder
@@ -48,7 +48,7 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def flock(user: User, path: Path, how: str) -> Iterator[int]:
     """While *user* has locked *path*; the pid of who does it."""
-    words = user.words(sys.executable, "-c", _HOLD, str(path), how)
+    words = user.words(python(), "-c", _HOLD, str(path), how)
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as it:
         assert it.stdout is not None
         assert it.stdout.readline() == "held\n"
@@ -160,8 +160,7 @@ def test_a_stranger_can_lock_nothing_of_the_daemons(folder: Path) -> None:
         names = sorted(path.name for path in state.iterdir())
 
         tried = {
-            name: STRANGER.run(sys.executable, "-c", _HOLD, str(state / name), _SHARED)
-            for name in names
+            name: STRANGER.run(python(), "-c", _HOLD, str(state / name), _SHARED) for name in names
         }
         ledger.close()
 

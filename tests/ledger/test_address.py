@@ -14,7 +14,7 @@ from vampd.ledger.address import address
 from vampd.ledger.connection import ledger_path, pending_migrations
 from vampd.ledger.copies import copy_before
 from vampd.ledger.headers import columns, select
-from vampd.ledger.reading import reading
+from vampd.ledger.reading import reading, reading_headers
 from vampd.ledger.summaries import nights
 
 NAMES = [
@@ -59,7 +59,8 @@ def test_the_table_of_headers_is_the_one_that_was_named(tmp_path: Path, name: st
         book.execute("insert into header values ('archive', '20251106', 'a.fits', 'raw')")
         expected = columns(book)
 
-    names, rows = select(table, [("archive", "20251106")])
+    with reading_headers(table.parent) as found:
+        names, rows = select(found, [("archive", "20251106")])
 
     assert names == expected
     assert rows == [("archive", "20251106", "a.fits", "raw")]

@@ -17,6 +17,7 @@ from vampd.errors import RetryableError
 from vampd.ledger import files, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.headers import HEADERS_NAME, select
+from vampd.ledger.reading import reading_headers
 from vampd.records import FileIdentity
 from vampd.schedule.headers import HeaderReader
 from vampd.schedule.workers import Outcome
@@ -61,6 +62,11 @@ def _night(ledger: Ledger, root: Path, date: str, *cards: str, stem: str = STEM)
     return night
 
 
+def _selected(config: Config, *wanted: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    with reading_headers(config.state_dir) as book:
+        return select(book, [("archive", "20251106")], wanted=wanted)
+
+
 def _due(chore: HeaderReader, ledger: Ledger, config: Config) -> Any:
     return chore.due(ledger, config)
 
@@ -85,9 +91,7 @@ def test_a_disk_that_is_away_keeps_no_other_night_waiting(
 
     assert (first["night"], second["night"], nothing) == (away["id"], there["id"], None)
     assert _due(chore, ledger, config)["night"] == away["id"]
-    _, rows = select(
-        config.state_dir / HEADERS_NAME, [("archive", "20251106")], wanted=["file_path", "OBJECT"]
-    )
+    _, rows = _selected(config, "file_path", "OBJECT")
     assert rows == [(f"vcam1/{STEM}.fits", "a star")]
 
 
@@ -132,10 +136,9 @@ def test_a_strange_card_is_in_the_table_as_far_as_a_table_can_hold_it(
 
     _taken(ledger, config)
 
-    table, nights = config.state_dir / HEADERS_NAME, [("archive", "20251106")]
-    _, rows = select(table, nights, wanted=list(held))
+    _, rows = _selected(config, *held)
     assert rows == [tuple(held.values())]
-    names, rows = select(table, nights)
+    names, rows = _selected(config)
     assert dict(zip(names, rows[0], strict=True)).items() >= held.items()
 
 
@@ -154,7 +157,5 @@ def test_a_header_that_no_table_can_hold_keeps_no_other_away(
 
     assert f"vcam1/{STEM}.fits: its header is not in the table" in caplog.text
     assert _due(chore, ledger, config) is None
-    _, rows = select(
-        config.state_dir / HEADERS_NAME, [("archive", "20251106")], wanted=["file_path"]
-    )
+    _, rows = _selected(config, "file_path")
     assert rows == [(f"vcam1/{other}.fits",)]

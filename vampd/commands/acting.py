@@ -59,7 +59,7 @@ def act(
     from vampd.schedule import control
 
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind)
 
     def give(night: Night, *, dry_run: bool) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def command(
     those of quarantined and of late cubes; checks that outputs hold what was dealt to them, that
     frame IDs are unique and without unexplained gaps, and that outputs lie on the disk.
     """
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir, config.reading_socket) as ledger:
         counted = [
             (night, account(ledger, night), details.outputs(ledger, night))
             for night in dates.resolve(nights(ledger), date, kind)

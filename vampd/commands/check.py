@@ -68,7 +68,7 @@ def _findings(config: Config) -> _Findings:
 
     bounds = limits(config)
     now_us = SystemClock().now_us()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         silent = silence(ledger, bounds, now_us)
         found = conditions(ledger, bounds, now_us)
         numbers = dict(_numbers(ledger, bounds, now_us))

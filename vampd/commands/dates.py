@@ -64,7 +64,7 @@ def complete(
         return [CompletionItem(incomplete, type="dir")]
     try:
         config = load(find(context.find_root().params.get("config_path")))
-        with reading(config.state_dir) as ledger:
+        with reading(config.state_dir, config.reading_socket) as ledger:
             every = nights(ledger)
     except (VampdError, OSError, sqlite3.Error):
         return []

@@ -24,11 +24,10 @@ from vampd.io.disk import (
     is_mount_point,
 )
 from vampd.io.far import Reach, check_command
-from vampd.io.lock import holder
 from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.ledger.connection import ledger_path, pending_migrations
-from vampd.ledger.reading import has_ledger, reading
+from vampd.ledger.reading import daemon_lock, has_ledger, reading
 from vampd.ledger.summaries import last_daemon, root_markers
 from vampd.sections import Config
 from vampd.states import Kind
@@ -162,8 +161,8 @@ def _clock(config: Config) -> Iterator[Finding]:
     if now_us < _EARLIEST_US:
         yield _bad(f"the clock says {time_text(now_us)}", "set it: nights are closed by it")
         return
-    if has_ledger(config.state_dir):
-        with reading(config.state_dir) as ledger:
+    if has_ledger(config.state_dir, config.reading_socket):
+        with reading(config.state_dir, config.reading_socket) as ledger:
             daemon = last_daemon(ledger)
         if daemon is not None and daemon.heard_us > now_us:
             yield _bad(
@@ -194,7 +193,7 @@ def _state_directory(config: Config) -> Iterator[Finding]:
         return
     yield _writable(folder, "state directory")
     yield _space(folder, _LEAST_FREE_BYTES)
-    lock = holder(folder)
+    lock = daemon_lock(folder, config.reading_socket)
     yield (
         _ok(f"daemon's lock: held by {lock}")
         if lock
@@ -206,14 +205,14 @@ def _ledger(config: Config) -> Iterator[Finding]:
     if not config.state_dir.is_dir():
         return
     path = ledger_path(config.state_dir)
-    if not has_ledger(config.state_dir):
+    if not has_ledger(config.state_dir, config.reading_socket):
         yield _ok(f"{path}: will be made at the first start")
         return
     pending = pending_migrations(path)
     if pending:
         yield _warn(f"{path}: lacks {', '.join(pending)}", "vampd migrate, or start the daemon")
         return
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         (verdict,) = ledger.execute("pragma quick_check(1)").fetchone()
     if verdict == "ok":
         yield _ok(f"{path}: whole, schema up to date")
@@ -223,8 +222,8 @@ def _ledger(config: Config) -> Iterator[Finding]:
 
 def _roots(config: Config) -> Iterator[Finding]:
     markers = {}
-    if config.state_dir.is_dir() and has_ledger(config.state_dir):
-        with reading(config.state_dir) as ledger:
+    if config.state_dir.is_dir() and has_ledger(config.state_dir, config.reading_socket):
+        with reading(config.state_dir, config.reading_socket) as ledger:
             markers = root_markers(ledger)
     for root in config.roots:
         yield from _root(root.path, str(root.kind), markers.get(str(root.path)))

@@ -22,11 +22,10 @@ from vampd.commands.screen import (
     time_text,
 )
 from vampd.io.clock import SystemClock
-from vampd.io.lock import holder
 from vampd.ledger.activity import Progress, progress
 from vampd.ledger.history import Move, last_move
 from vampd.ledger.mails import MailTrack, Track, night_track
-from vampd.ledger.reading import Reader, reading
+from vampd.ledger.reading import Reader, daemon_lock, reading
 from vampd.ledger.summaries import Night, Summary, is_at_rest, nights, summarise
 from vampd.states import NightStatus
 
@@ -58,8 +57,8 @@ class Explained:
 def command(context: click.Context, *, date: str, kind: str | None, as_json: bool) -> None:
     """Say why a night is where it is: what it waits for, since when, who must act, what to type."""
     config, now_us = context.obj.config(), SystemClock().now_us()
-    daemon_runs = holder(config.state_dir) is not None
-    with reading(config.state_dir) as ledger:
+    daemon_runs = daemon_lock(config.state_dir, config.reading_socket) is not None
+    with reading(config.state_dir, config.reading_socket) as ledger:
         every = nights(ledger)
         found = [
             explained(

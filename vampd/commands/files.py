@@ -40,7 +40,8 @@ def command(
     if only_raw and only_outputs:
         msg = "either --raw or --outputs, not both"
         raise UsageError(msg)
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir, config.reading_socket) as ledger:
         found = [
             (
                 night,

@@ -15,7 +15,7 @@ from vampd.commands import dates
 from vampd.commands.screen import json_text
 from vampd.errors import UsageError
 from vampd.ledger import headers
-from vampd.ledger.reading import reading
+from vampd.ledger.reading import reading, reading_headers
 from vampd.ledger.summaries import nights
 
 #: What is shown to people who do not say which columns they want.
@@ -76,16 +76,17 @@ def command(
         raise UsageError(msg)
     form = "json" if as_json else form
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = dates.chosen(nights(ledger), night_texts, kind)
-    names, rows = headers.select(
-        config.state_dir / headers.HEADERS_NAME,
-        [(night.kind.value, night.date) for night in chosen],
-        wanted=_wanted(columns),
-        preferred=_COLUMNS if form == "table" and columns is None else (),
-        where=where,
-        file_kind="raw" if only_raw else "output" if only_outputs else "",
-    )
+    with reading_headers(config.state_dir, config.reading_socket) as book:
+        names, rows = headers.select(
+            book,
+            [(night.kind.value, night.date) for night in chosen],
+            wanted=_wanted(columns),
+            preferred=_COLUMNS if form == "table" and columns is None else (),
+            where=where,
+            file_kind="raw" if only_raw else "output" if only_outputs else "",
+        )
     _write(_content(form, names, rows), form, target)
 
 

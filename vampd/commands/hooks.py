@@ -35,7 +35,8 @@ def command(
     if again:
         acting.act(context, "hooks_again", date, kind, {}, dry_run=dry_run, as_json=as_json)
         return
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir, config.reading_socket) as ledger:
         found = {
             night: runs(ledger, night.id) for night in dates.resolve(nights(ledger), date, kind)
         }

@@ -42,7 +42,8 @@ def command() -> None:
 @click.pass_context
 def show(context: click.Context, *, date: str | None, kind: str | None, as_json: bool) -> None:
     """Show which frame IDs the archive nights have, and what each waits for."""
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = _chosen(ledger, date, kind)
     if as_json:
         echo_json({"nights": [_as_json(night) for night in chosen]})
@@ -132,7 +133,7 @@ def audit(
     from vampd.commands import ids_audit
 
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         every, chosen = numberings(ledger), _chosen(ledger, date, kind)
         problems, exceptions = chronology(ledger, every)
         gone = _outputs_gone(ledger)

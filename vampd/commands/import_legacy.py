@@ -117,7 +117,7 @@ def _give_orders(
     config: Config, tables: list[Table], nights: list[_Night], *, dry_run: bool
 ) -> list[list[str]]:
     """Have everything recorded; return what was answered of each night, in order."""
-    if dry_run and not has_ledger(config.state_dir):
+    if dry_run and not has_ledger(config.state_dir, config.reading_socket):
         return [["there is no ledger yet: all of it would be new"] for _ in nights]
     # Late: --help needs nothing of the daemon's.
     from vampd.schedule import control

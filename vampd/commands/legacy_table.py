@@ -24,7 +24,7 @@ def echo_table(config: Config, texts: tuple[str, ...], kind: str | None, form: s
 
     UsageError: *form* cannot hold a folder's name.
     """
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         every = nights(ledger)
         chosen = (
             dates.chosen(every, texts, kind)

@@ -106,7 +106,8 @@ def _go_on(asked: _Asked, printer: _Printer, after: int) -> Iterator[None]:
 
 def _events(asked: _Asked, after: int = 0) -> tuple[list[Event], int]:
     """The events asked for that are later than *after*, and the number of the last of all."""
-    with reading(asked.config.state_dir) as ledger:
+    config = asked.config
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen: list[Night] | None = None
         if asked.date is not None:
             chosen = dates.chosen(nights(ledger), [asked.date], asked.kind)

@@ -13,9 +13,9 @@ from vampd.commands.mail_words import track_json, track_text
 from vampd.commands.screen import echo_json
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
-from vampd.io.lock import StateLock, holder
+from vampd.io.lock import StateLock
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
-from vampd.ledger.reading import reading
+from vampd.ledger.reading import daemon_lock, reading
 from vampd.ledger.summaries import Night, nights
 from vampd.sections import Config
 
@@ -63,7 +63,7 @@ def command(
         msg = "--anew needs --send and --why TEXT"
         raise UsageError(msg)
     config: Config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind or _only_archive(nights(ledger), date))
         found = [
             (night, track)
@@ -160,11 +160,11 @@ def _outcome(
 
     Where no daemon runs, they are sent from here.
     """
-    if holder(config.state_dir) is None:
+    if daemon_lock(config.state_dir, config.reading_socket) is None:
         _send_alone(config)
     deadline = time.monotonic() + wait_seconds
     while True:
-        with reading(config.state_dir) as ledger:
+        with reading(config.state_dir, config.reading_socket) as ledger:
             found = [
                 (night, track)
                 for night in chosen

@@ -24,7 +24,7 @@ from vampd.ledger.reading import reading
 def command(context: click.Context, *, textfile: Path | None) -> None:
     """Print metrics in Prometheus' text format, read from the ledger, daemon or not."""
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         text = metrics_text(
             ledger,
             SystemClock().now_us(),

@@ -68,7 +68,8 @@ def command(
 def _list(
     context: click.Context, date: str, kind: str | None, path: str | None, *, as_json: bool
 ) -> None:
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir, config.reading_socket) as ledger:
         found = {
             night: [
                 row

@@ -111,7 +111,8 @@ def command(
 
 
 def _from_ledger(context: click.Context, date: str, kind: str | None) -> _Source:
-    with reading(context.obj.config().state_dir) as ledger:
+    config = context.obj.config()
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind)
         if len(chosen) > 1:
             msg = f"{date} is {len(chosen)} nights; rebuild one at a time"

@@ -89,7 +89,7 @@ def _begin_all(context: click.Context, *, yes: bool, as_json: bool) -> None:
 def _list(context: click.Context, date: str | None, kind: str | None, *, as_json: bool) -> None:
     # Late: to decide takes the whole scheduler; --help does not.
     config = context.obj.config()
-    with reading(config.state_dir) as connection:
+    with reading(config.state_dir, config.reading_socket) as connection:
         every = nights(connection)
         meant = every if date is None else dates.resolve(every, date, kind)
         ledger = Ledger(connection, SystemClock())

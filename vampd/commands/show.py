@@ -69,7 +69,7 @@ class _Details:
 def command(context: click.Context, *, date: str, kind: str | None, as_json: bool) -> None:
     """Show a night: its stages, what went wrong, bad and late files, outputs, deliveries."""
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         every = nights(ledger)
         found = [
             _details(ledger, night, has_mail=config.mail.is_configured)

@@ -14,7 +14,6 @@ from typing import Any
 from vampd.commands import dates
 from vampd.errors import OperatorError
 from vampd.io.disk import read_marker
-from vampd.io.lock import holder
 from vampd.io.patience import Inquiry
 from vampd.ledger.activity import (
     Progress,
@@ -25,7 +24,7 @@ from vampd.ledger.activity import (
     queue,
 )
 from vampd.ledger.past import daemon_at, nights_at, summarise_at
-from vampd.ledger.reading import Reader, has_ledger, reading
+from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
 from vampd.ledger.summaries import (
     DaemonRow,
     Night,
@@ -129,11 +128,13 @@ def take(config: Config, wish: Wish, *, now_us: int) -> Picture:
     inquiries = [Inquiry(partial(_look_at, root.path)) for root in config.roots]
     until_ns = time.monotonic_ns() + round(ROOT_SECONDS * 1e9)
     try:
-        lock = holder(config.state_dir) if has_ledger(config.state_dir) else None
-        if not has_ledger(config.state_dir) and not wish.texts:
+        socket = config.reading_socket
+        known = has_ledger(config.state_dir, socket)
+        lock = daemon_lock(config.state_dir, socket) if known else None
+        if not known and not wish.texts:
             answers = [inquiry.answer(until_ns=until_ns) for inquiry in inquiries]
             return _fresh(_roots(config, {}, answers, ran=False), now_us)
-        with reading(config.state_dir) as ledger:
+        with reading(config.state_dir, socket) as ledger:
             answers = [inquiry.answer(until_ns=until_ns) for inquiry in inquiries]
             inquiries = []
             ran = last_daemon(ledger) is not None

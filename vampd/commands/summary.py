@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Sum up a night: frames synchronised, solo, dubious, rejected, lost by the cameras."""
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind)
         found = [
             _Found(

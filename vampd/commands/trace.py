@@ -28,7 +28,7 @@ def command(
     column of timing files does. DATE where a name is in several nights. Reads the ledger alone.
     """
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         every = nights(ledger)
         chosen = [night for night in every if kind is None or night.kind == kind]
         if date is not None:

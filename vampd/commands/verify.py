@@ -75,7 +75,7 @@ def command(
         msg = "--dry-run goes with --record, and --full without: frames are compared here and now"
         raise UsageError(msg)
     config = context.obj.config()
-    with reading(config.state_dir) as ledger:
+    with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = [
             (night, details.deliverables(ledger, night), details.space(ledger, night).removed)
             for night in dates.resolve(nights(ledger), date, kind)
@@ -152,7 +152,7 @@ def _there(config: Config, night: Night, rows: list[DeliverableRow]) -> Iterator
 
 def _frames(config: Config, night: Night) -> Iterator[str]:
     """What differs between raw frames and outputs, read by another program than wrote them."""
-    with reading(config.state_dir) as connection:
+    with reading(config.state_dir, config.reading_socket) as connection:
         units = {
             f"{row.cube}.{row.camera}": None
             for row in details.outputs(connection, night)
@@ -162,7 +162,7 @@ def _frames(config: Config, night: Night) -> Iterator[str]:
     with click.progressbar(units, label=str(night), file=sys.stderr, hidden=hidden) as watched:
         for unit in watched:
             # One moment a unit: a reader that stays keeps the write-ahead log from being folded in.
-            with reading(config.state_dir) as connection:
+            with reading(config.state_dir, config.reading_socket) as connection:
                 ledger = Ledger(connection, SystemClock())
                 job = build_jobs.prepare(ledger, get_night(ledger, night.id), unit, config.compress)
             try:

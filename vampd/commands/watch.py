@@ -92,7 +92,7 @@ def _painted(
 def _folder(config: Config, date: str | None, kind: str | None) -> Path:
     """The night to be watched. OperatorError: there is none."""
     if date is not None and date != "last":
-        with reading.reading(config.state_dir) as ledger:
+        with reading.reading(config.state_dir, config.reading_socket) as ledger:
             [chosen, *_] = reversed(dates.resolve(nights(ledger), date, kind))
         return Path(chosen.folder)
     roots = [root.path for root in config.roots if kind is None or root.kind is Kind(kind)]
@@ -148,9 +148,9 @@ def _deadline_ns() -> int:
 
 def _arrivals(config: Config, folder: Path) -> Mapping[int, Arrival]:
     """What the daemon knows of the night's files; nothing where there is no ledger yet."""
-    if not reading.has_ledger(config.state_dir):
+    if not reading.has_ledger(config.state_dir, config.reading_socket):
         return {}
-    with reading.reading(config.state_dir) as ledger:
+    with reading.reading(config.state_dir, config.reading_socket) as ledger:
         for night in nights(ledger):
             if Path(night.folder) == folder:
                 return arrivals(ledger, night)

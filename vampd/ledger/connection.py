@@ -16,6 +16,7 @@ from vampd.ledger.copies import copy_before
 from vampd.shipped import migrations_folder
 
 LEDGER_NAME = "ledger.sqlite3"
+HEADERS_NAME = "headers.sqlite3"  #: see `vampd.ledger.headers`
 
 Row: TypeAlias = sqlite3.Row
 """A row of the ledger; columns by name."""

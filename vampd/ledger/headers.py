@@ -13,13 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from vampd.errors import OperatorError, ResourceError, UsageError
+from vampd.errors import ResourceError, UsageError
 from vampd.io.private import make_private_file
-from vampd.ledger.address import address
+from vampd.ledger.connection import HEADERS_NAME as HEADERS_NAME
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue
-
-HEADERS_NAME = "headers.sqlite3"
 
 #: Columns that are no cards.
 OWN_COLUMNS = ("night_kind", "night_date", "file_path", "file_kind")
@@ -130,7 +128,7 @@ def columns(book: sqlite3.Connection) -> list[str]:
 
 
 def select(
-    path: Path,
+    book: sqlite3.Connection,
     nights: Iterable[tuple[str, str]],
     *,
     wanted: Sequence[str] = (),
@@ -141,32 +139,28 @@ def select(
     """The columns *wanted* of the files of *nights*, each (kind, date), in order; with their names.
 
     Without them: those of *preferred* that are there; without these, all. *where* is an expression
-    of SQL. OperatorError: no header was read yet. UsageError: there is no such column, or SQLite
-    does not understand *where*.
+    of SQL. UsageError: there is no such column, or SQLite does not understand *where*.
     """
-    if not path.exists():
-        msg = f"{path}: no header was read yet; the daemon reads them as files become whole"
-        raise OperatorError(msg)
-    with closing(sqlite3.connect(address(path, "ro"), uri=True)) as book:
-        known = columns(book)
-        names = [_known(name, known) for name in wanted]
-        names = names or [name for name in preferred if name in known] or known
-        chosen = list(nights)
-        query = (
-            f"select {', '.join(map(_quoted, names))} from header where (night_kind, night_date)"  # noqa: S608
-            f" in (values {', '.join(['(?, ?)'] * len(chosen))})"
-            f" and (file_kind = ? or ? = '') and ({where or 'true'})"
-            " order by night_date, night_kind, file_kind desc, file_path"
+    known = columns(book)
+    names = [_known(name, known) for name in wanted]
+    names = names or [name for name in preferred if name in known] or known
+    chosen = list(nights)
+    query = (
+        f"select {', '.join(map(_quoted, names))} from header where (night_kind, night_date)"  # noqa: S608
+        f" in (values {', '.join(['(?, ?)'] * len(chosen))})"
+        f" and (file_kind = ? or ? = '') and ({where or 'true'})"
+        " order by night_date, night_kind, file_kind desc, file_path"
+    )
+    values = [word for night in chosen for word in night]
+    try:
+        rows = book.execute(query, [*values, file_kind, file_kind]).fetchall()
+    except sqlite3.Error as error:
+        msg = (
+            f"--where {where!r}: {error}; a card is named in double quotes,"
+            " a text stands in single ones: \"RET-ANG1\" > 3 and OBJECT = 'M 31'"
         )
-        values = [word for night in chosen for word in night]
-        try:
-            return names, book.execute(query, [*values, file_kind, file_kind]).fetchall()
-        except sqlite3.Error as error:
-            msg = (
-                f"--where {where!r}: {error}; a card is named in double quotes,"
-                " a text stands in single ones: \"RET-ANG1\" > 3 and OBJECT = 'M 31'"
-            )
-            raise UsageError(msg) from error
+        raise UsageError(msg) from error
+    return names, [tuple(row) for row in rows]
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -5,15 +5,19 @@ All that is read within one `reading` is one moment's state.
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from vampd.errors import OperatorError, RetryableError
+from vampd.errors import DaemonUnreachableError, OperatorError, RetryableError
+from vampd.io.lock import holder
+from vampd.io.unix_socket import as_owner, connect, peer
 from vampd.ledger.address import address
-from vampd.ledger.connection import ledger_path
+from vampd.ledger.connection import HEADERS_NAME, LEDGER_NAME, ledger_path
 
 #: A writer holds the ledger for milliseconds; more than this is a fault.
 _BUSY_SECONDS = 5.0
@@ -25,10 +29,23 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 Reader: TypeAlias = sqlite3.Connection
 
 
-def has_ledger(state_directory: Path) -> bool:
+#: The files of the state directory that are read, by the names by which the daemon knows them.
+DATABASES = {"ledger": LEDGER_NAME, "headers": HEADERS_NAME}
+
+_NOT_YET = {
+    LEDGER_NAME: "no ledger yet; `vampd run` makes it at its first start",
+    HEADERS_NAME: "no header was read yet; the daemon reads them as files become whole",
+}
+
+#: What stops a command at its terminal: held back while it reads.
+_STOPS = frozenset({signal.SIGTSTP, signal.SIGTTOU})
+
+
+def has_ledger(state_directory: Path, socket: Path | None = None) -> bool:
     """Whether a daemon ever ran on this state directory.
 
-    OperatorError: the directory itself is missing, or closed to this user.
+    One that is closed to this user is a daemon's; then its *socket* is asked for all else.
+    OperatorError: the directory is missing, or closed to this user and there is no *socket*.
     """
     try:
         if not state_directory.is_dir():
@@ -36,26 +53,100 @@ def has_ledger(state_directory: Path) -> bool:
             raise OperatorError(msg)
         return ledger_path(state_directory).exists()
     except PermissionError as error:
-        msg = f"{state_directory}: not open to this user; ask as the daemon's user"
+        if socket is not None:
+            return True
+        msg = f"{state_directory}: is not open to this user; {as_owner(state_directory)}"
         raise OperatorError(msg) from error
 
 
-@contextmanager
-def reading(state_directory: Path) -> Iterator[Reader]:
-    """A connection that cannot write, in one transaction.
+def daemon_lock(state_directory: Path, socket: Path) -> str | None:
+    """Who holds the daemon's lock; None: nobody.
 
-    OperatorError: there is no ledger, this user cannot read it, or another version made it.
-    RetryableError: a writer held it for longer than it should.
+    A user who may not look at it takes the word of the daemon's *socket*. OperatorError: he may
+    not use that either.
     """
-    path = ledger_path(state_directory)
-    if not has_ledger(state_directory):
-        msg = f"{path}: no ledger yet; `vampd run` makes it at its first start"
-        raise OperatorError(msg)
     try:
-        with closing(_open(path)) as ledger:
-            yield ledger
+        return holder(state_directory)
+    except PermissionError:
+        pass
+    try:
+        with connect(socket, seconds=_BUSY_SECONDS) as connection:
+            return f"pid {peer(connection).pid} host {os.uname().nodename}"
+    except OSError:
+        return None
+
+
+@contextmanager
+def reading(state_directory: Path, socket: Path | None = None) -> Iterator[Reader]:
+    """A connection to the ledger that cannot write, in one transaction.
+
+    A user who may not open the ledger reads it through the daemon's reading *socket*.
+
+    OperatorError: there is no ledger, this user may not read it, or another version made it.
+    RetryableError: a writer held it for longer than it should. DaemonUnreachableError: this user
+    reads through the daemon, and none runs.
+    """
+    with _reading(state_directory, "ledger", socket) as ledger:
+        yield ledger
+
+
+@contextmanager
+def reading_headers(state_directory: Path, socket: Path | None = None) -> Iterator[Reader]:
+    """As `reading`, of the table of headers."""
+    with _reading(state_directory, "headers", socket) as book:
+        yield book
+
+
+@contextmanager
+def _reading(state_directory: Path, name: str, socket: Path | None) -> Iterator[Reader]:
+    path = state_directory / DATABASES[name]
+    if socket is None or not _is_closed(path):
+        has_ledger(state_directory)  # for what it says of a folder that is not there
+        with opened(path) as database:
+            yield database
+        return
+    # Late: `vampd status` starts faster without it.
+    from vampd.ledger.asking import UnansweredError, asking
+
+    try:
+        with asking(socket, name) as database:
+            yield database
+    except UnansweredError as error:
+        msg = (
+            f"{socket}: no daemon answers, and without one only its own user reads the ledger"
+            f" ({as_owner(state_directory)}): {error}"
+        )
+        raise DaemonUnreachableError(msg) from error
     except sqlite3.Error as error:
         raise _explained(path, error) from error
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether *path* is there, as far as this user can tell, and he may not read it."""
+    try:
+        return path.exists() and not os.access(path, os.R_OK)
+    except PermissionError:
+        return True
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Reader]:
+    """A connection to the very file *path*, one of `DATABASES`; it cannot write.
+
+    It is in one transaction, which keeps the daemon's write-ahead log from being folded in: so
+    Ctrl-Z stops the command only after it.
+    """
+    if not path.exists():
+        msg = f"{path}: {_NOT_YET[path.name]}"
+        raise OperatorError(msg)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        with closing(_open(path)) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise _explained(path, error) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _open(path: Path) -> Reader:
@@ -106,7 +197,7 @@ def _explained(path: Path, error: sqlite3.Error) -> OperatorError | RetryableErr
     if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
         return OperatorError(
             f"{path}: {error}. This user may not read it, or not make the -shm file that "
-            "reading needs while no daemon runs: ask as the daemon's user"
+            f"reading needs while no daemon runs: {as_owner(path.parent)}"
         )
     if str(error).startswith("no such "):
         return OperatorError(

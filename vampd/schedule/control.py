@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import pwd
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from vampd.errors import (
 from vampd.io.callers import Caller, Callers
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock, holder
+from vampd.io.unix_socket import as_owner, connect, listen
 from vampd.ledger.connection import is_broken, open_ledger
 from vampd.plain_text import plain_text
 from vampd.schedule.requests import understand
@@ -38,7 +38,6 @@ _ANSWER_SECONDS = 300.0
 _REQUEST_SECONDS = 5.0
 _MOST_BYTES = 1 << 20
 _MOST_CALLERS = 16
-_BACKLOG = 64
 
 _RAISES: dict[str, type[VampdError]] = {
     kind.__name__: kind
@@ -54,9 +53,13 @@ def act(config: Config, order: str, arguments: dict[str, Any], *, actor: str) ->
     Returns ``{"lines": [sentence, ...], "changed": bool}``. OperatorError: it was refused.
     DaemonUnreachableError: a daemon runs and does not answer.
     """
-    if holder(config.state_dir) is None:
-        return _act_alone(config, order, arguments, actor)
-    return _ask(config.socket, order, arguments)
+    try:
+        if holder(config.state_dir) is None:
+            return _act_alone(config, order, arguments, actor)
+    except PermissionError:  # another user's: nothing can be done but by the daemon
+        alone = f"without a daemon only its own user acts ({as_owner(config.state_dir)})"
+        return _ask(config.socket, order, arguments, f"no daemon answers, and {alone}")
+    return _ask(config.socket, order, arguments, "the daemon runs, and does not answer")
 
 
 def _act_alone(config: Config, order: str, arguments: dict[str, Any], actor: str) -> dict[str, Any]:
@@ -71,18 +74,17 @@ def _act_alone(config: Config, order: str, arguments: dict[str, Any], actor: str
             ledger.close()
 
 
-def _ask(path: Path, order: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _ask(path: Path, order: str, arguments: dict[str, Any], silent: str) -> dict[str, Any]:
+    """Ask whoever listens at *path*. DaemonUnreachableError: nobody does; *silent* says that."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_ANSWER_SECONDS)
-            connection.connect(str(path))
+        with connect(path, seconds=_ANSWER_SECONDS) as connection:
             connection.sendall(
                 json.dumps({"order": order, "arguments": arguments}).encode() + b"\n"
             )
             with connection.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
     except (OSError, ValueError) as error:
-        msg = f"{path}: the daemon runs, and does not answer: {error}"
+        msg = f"{path}: {silent}: {error}"
         raise DaemonUnreachableError(msg) from error
     if "error" in answer:
         raise _RAISES.get(answer["kind"], OperatorError)(answer["error"])
@@ -92,13 +94,9 @@ def _ask(path: Path, order: str, arguments: dict[str, Any]) -> dict[str, Any]:
 class ControlServer:
     """The daemon's end. No caller, whatever it says or leaves out, ends or delays its loop."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        path.unlink(missing_ok=True)  # the lock is ours: whose socket this was is dead
+    def __init__(self, path: Path, clock: Clock | None = None, *, group: str = "") -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(path))
-        path.chmod(0o660)
-        self._socket.listen(_BACKLOG)
+        self._socket = listen(path, group)  # the lock is ours: whose socket this was is dead
         self._callers = Callers(
             self._socket,
             clock or SystemClock(),

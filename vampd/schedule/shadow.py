@@ -17,7 +17,7 @@ from typing import Any
 from vampd.errors import ConfigError, OperatorError
 from vampd.io.disk import is_mount_point
 from vampd.io.private import MIRROR_NAME
-from vampd.sections import Config, Control, Root, Watch
+from vampd.sections import READING, Config, Control, Root, Watch
 from vampd.states import Kind, Stage
 from vampd.watch.legacy import raw_place
 from vampd.watch.manner import Manner
@@ -97,7 +97,7 @@ class Mirror:
 
 def _check_socket(state: Path) -> None:
     """ConfigError: the shadow's socket would have a longer path than unix(7) allows."""
-    length = len(os.fsencode(state / "vampd.sock"))
+    length = len(os.fsencode(state / f"vampd{READING}.sock"))
     if length > _SOCKET_PATH_BYTES:
         msg = f"{state}: too long a path for a shadow's socket ({length} bytes): shorten state_dir"
         raise ConfigError(msg)
