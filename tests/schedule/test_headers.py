@@ -15,8 +15,8 @@ from tests.raw_cubes import COMMON_CARDS, card_text, write_raw_cube
 from tests.schedule.made import FakeClock, opened, settings
 from vampd.errors import RetryableError
 from vampd.ledger import files, nights
-from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.headers import HEADERS_NAME, select
+from vampd.ledger.connection import HEADERS_NAME, Ledger, Row
+from vampd.ledger.headers import select
 from vampd.ledger.reading import reading_headers
 from vampd.records import FileIdentity
 from vampd.schedule.headers import HeaderReader

@@ -15,7 +15,6 @@ from typing import Any
 
 from vampd.errors import ResourceError, UsageError
 from vampd.io.private import make_private_file
-from vampd.ledger.connection import HEADERS_NAME as HEADERS_NAME
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vampd.errors import ResourceError
 from vampd.ledger import headers
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import HEADERS_NAME, Ledger
 from vampd.schedule.chores import Chore
 from vampd.schedule.workers import Outcome
 from vampd.sections import Config
@@ -33,7 +33,7 @@ class HeaderReader:
         """The next headers to be read."""
         if not self._is_there:
             self._is_there = True
-            if not (config.state_dir / headers.HEADERS_NAME).exists():
+            if not (config.state_dir / HEADERS_NAME).exists():
                 headers.ask_anew(ledger)
         now_us = ledger.now_us()
         resting = [night for night, until_us in self._rests_until_us.items() if now_us < until_us]
@@ -48,7 +48,7 @@ class HeaderReader:
             headers.give_up(ledger, job)
         else:
             try:
-                path = config.state_dir / headers.HEADERS_NAME
+                path = config.state_dir / HEADERS_NAME
                 refused = headers.record(ledger, path, job, outcome.result)
             except ResourceError as error:
                 log.warning("%s", error)
