@@ -324,6 +324,7 @@ Next: the settings, $settings; then, as the service's user, whether all is there
   vampd config check
   setpriv --reuid vampd --regid vampd --clear-groups vampd doctor
   systemctl enable --now vampd
+Who else may read and order: sudo usermod -aG vampd NAME; they log in again.
 With alerts.recipients set, also: systemctl enable --now vampd-watchdog.timer
 For the nights in a browser (install.sh --extras web,plots): systemctl enable --now vampd-page
 END

@@ -168,6 +168,40 @@ def test_a_night_becomes_safe_under_the_hardened_unit(box: Box) -> None:
     box.must(*_AS_VAMPD, "env", "HOME=/var/lib/vampd", "vampd", "verify", "20251106", "--full")
 
 
+def test_members_of_the_group_read_and_order_and_others_can_not_even_lock(box: Box) -> None:
+    box.must("useradd", "observer")
+    box.must("useradd", "stranger")
+    box.must("usermod", "-aG", "vampd", "observer")
+
+    read = json.loads(box.must("runuser", "-u", "observer", "--", "vampd", "status", "--json"))
+    box.must("runuser", "-u", "observer", "--", "vampd", "keep", "20251106", "--why", "mine")
+    box.must("runuser", "-u", "observer", "--", "vampd", "unkeep", "20251106")
+    refused = box.rig("run", "runuser", "-u", "stranger", "--", "vampd", "status")
+
+    assert [each["status"] for each in read["nights"]] == ["safe"]
+    assert "observer" in box.must("vampd", "log", "20251106")
+    assert refused.returncode == 1
+    assert "sudo usermod -aG vampd stranger" in refused.stderr
+    assert "`sudo -u vampd` before the command" in refused.stderr
+    assert box.run("stat", "-c", "%U %a", "/var/lib/vampd") == "vampd 700"
+    assert box.run("stat", "-c", "%U %G %a", "/run/vampd/vampd-read.sock") == "vampd vampd 660"
+    for name in ("vampd.lock", "ledger.sqlite3", "ledger.sqlite3-shm"):
+        for user in ("stranger", "observer"):
+            lock = ("flock", "--nonblock", f"/var/lib/vampd/{name}", "true")
+            done = box.rig("run", "runuser", "-u", user, "--", *lock)
+            assert "Permission denied" in done.stderr, (user, name)
+
+
+def test_an_installation_that_was_open_to_all_is_closed_and_told(box: Box) -> None:
+    box.must("sh", "-c", "chmod 755 /var/lib/vampd; chmod 644 /var/lib/vampd/*.sqlite3*")
+
+    box.must("systemctl", "restart", "vampd")
+
+    assert box.run("stat", "-c", "%a", "/var/lib/vampd") == "700"
+    assert box.run("find", "/var/lib/vampd", "-maxdepth", "1", "-type", "f", "-perm", "/077") == ""
+    assert "ledger.sqlite3 was open to other users (mode 0644)" in box.journal("-u", "vampd")
+
+
 def test_the_command_of_the_site_ran_then(box: Box) -> None:
     def runs() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(box.must("vampd", "hooks", "last", "--json"))[

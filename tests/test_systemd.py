@@ -21,6 +21,7 @@ from vampd import __version__
 from vampd.config import DEFAULT_PATH
 from vampd.errors import ConfigError
 from vampd.io import systemd
+from vampd.sections import Config
 from vampd.shipped import default_config, unit_file
 
 UNIT = unit_file().read_text()
@@ -272,6 +273,19 @@ def test_the_unit_and_the_shipped_settings_name_the_same_places() -> None:
     assert writable is not None
     for root in settings["roots"]:
         assert Path(root["path"]).is_relative_to(writable.group(1))
+    sockets = re.search(r"^RuntimeDirectory=(.*)$", UNIT, re.MULTILINE)
+    assert sockets is not None
+    assert Config().socket.parent == Config().reading_socket.parent == Path("/run", sockets[1])
     # The unit names no file, so the commands and the daemon read the same one.
     assert "--config" not in UNIT
     assert str(DEFAULT_PATH) == "/etc/vampd/vampd.toml"
+
+
+def test_nobody_but_the_services_user_enters_the_state_directory() -> None:
+    units = sorted(unit_file().parent.glob("*.service"))
+    made = (unit_file().parent / "vampd.tmpfiles").read_text()
+
+    assert len(units) == 3
+    for unit in units:
+        assert "\nStateDirectory=vampd\nStateDirectoryMode=0700\n" in unit.read_text(), unit
+    assert "d /var/lib/vampd 0700 vampd vampd" in made
