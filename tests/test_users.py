@@ -118,7 +118,7 @@ def served(site: Site) -> Iterator[Site]:
 def _without_times(text: str) -> str:
     """What does not change between two calls: the time itself and ages do; wrapping, too."""
     times = r"\d{4}-\d\d-\d\d.\d\d:\d\d(:\d\d(\.\d+)?)?|\d+(\.\d+)? (s|min|h)\b"
-    times += r'|"(free|spare)_bytes": \d+|\d+(\.\d+)? GB free'
+    times += r'|"(free_bytes|spare_bytes|nights_left)": [\d.]+|\d+(\.\d+)? GB free'
     return " ".join(re.sub(times, "...", " ".join(text.split())).split())
 
 
