@@ -22,6 +22,7 @@ from vampd.ledger.reading import reading
 from vampd.ledger.summaries import nights as all_nights
 from vampd.ledger.summaries import summarise
 from vampd.schedule.engine import Engine
+from vampd.schedule.roster import CHORES
 from vampd.schedule.workers import Body, Workers
 from vampd.sections import Disk
 from vampd.states import FileState, Kind, NightStatus, TaskState
@@ -50,7 +51,7 @@ class Scene:
         self.workers = Workers(nice=0)
         self._clock = clock
         self._rounds = Rounds(ledger, clock, config)
-        self.engine = Engine(ledger, config, self._rounds, self.workers)
+        self.engine = Engine(ledger, config, self._rounds, self.workers, CHORES)
 
     @property
     def night(self) -> Row:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.conditions import Condition
 from vampd.ledger.connection import Ledger, Row
+from vampd.states import Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """One thing that operators should know."""
+
+    name: str  #: the same as long as it is the same thing, e.g. "failed:17"
+    severity: Severity
+    text: str  #: what, and what to type; one line
+    night: int | None = None
+    since_us: int | None = None
 
 
 def note_disks(ledger: Ledger, disks: Iterable[Mapping[str, Any]]) -> None:

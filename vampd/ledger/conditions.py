@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from vampd.ledger.alerts import Condition
 from vampd.ledger.connection import Row
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
@@ -35,17 +36,6 @@ class Limits:
     state_bytes: int  #: free on the disk of the ledger
     state_dir: str
     mail_is_configured: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
-    """One thing that operators should know."""
-
-    name: str  #: the same as long as it is the same thing, e.g. "failed:17"
-    severity: Severity
-    text: str  #: what, and what to type; one line
-    night: int | None = None
-    since_us: int | None = None
 
 
 def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from vampd.ledger.connection import Row
 from vampd.ledger.numbers import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.states import NightStatus, RequestState
@@ -105,7 +105,7 @@ def numberings(ledger: Reader) -> list[Numbering]:
     return [_numbering(ledger, row) for row in ledger.execute(query).fetchall()]
 
 
-def _numbering(ledger: Reader, row: sqlite3.Row) -> Numbering:
+def _numbering(ledger: Reader, row: Row) -> Numbering:
     done = _of_night(
         ledger,
         "select distinct batch from task where night = ? and stage = 'frame_ids'"
@@ -149,7 +149,7 @@ _REQUESTS = (
 )
 
 
-def _of_night(ledger: Reader, query: str, night: sqlite3.Row) -> list[sqlite3.Row]:
+def _of_night(ledger: Reader, query: str, night: Row) -> list[Row]:
     return ledger.execute(query, (night["id"],)).fetchall()
 
 

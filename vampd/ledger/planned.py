@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
+from vampd.ledger.connection import Row
 from vampd.ledger.reading import Reader
 from vampd.records import FileIdentity
 from vampd.science.comparison import LABEL_A, LABEL_B, LABEL_DUBIOUS, NO_LABEL, Frames
@@ -98,12 +98,12 @@ def _gathered(ledger: Reader, night: int, parts: list[tuple[NDArray[np.int64], .
     )
 
 
-def _raw_rows(ledger: Reader, night: int, state: str) -> list[sqlite3.Row]:
+def _raw_rows(ledger: Reader, night: int, state: str) -> list[Row]:
     query = "select * from raw_file where night = ? and role = 'cube' and state = ? order by path"
     return ledger.execute(query, (night, state)).fetchall()
 
 
-def _raw(row: sqlite3.Row) -> RawCubeRow:
+def _raw(row: Row) -> RawCubeRow:
     identity = FileIdentity(
         inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
     )

@@ -19,7 +19,6 @@ from vampd.schedule.chores import Chore
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.rooms import ROOMS
-from vampd.schedule.roster import CHORES
 from vampd.schedule.workers import Outcome, Workers
 from vampd.sections import Config
 from vampd.states import FINAL, ErrorClass, FileState, NightStatus, Stage
@@ -79,7 +78,7 @@ class Engine:
         config: Config,
         rounds: Rounds,
         workers: Workers,
-        chores: Sequence[Chore] = CHORES,
+        chores: Sequence[Chore],
     ) -> None:
         self.config = config
         self.facts: list[NightFacts] = []
