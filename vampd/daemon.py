@@ -235,7 +235,7 @@ class Daemon:
 
     def _scan(self) -> None:
         self._alarm.scan.clear()
-        self._rounds.go()
+        self._rounds.go(self._beat)
         self._scanned_ns = self._clock.monotonic_ns()
         if self._config.watch.events:
             self._hints.update(watch.folder for watch in self._rounds.nights.values())

@@ -14,7 +14,8 @@ import pytest
 from tests.post_office import PostOffice, Received, post_office
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, a_night, a_task, opened, settings
 from vampd.io.disk import claim_root
-from vampd.ledger.conditions import Condition, conditions
+from vampd.ledger.alerts import Condition
+from vampd.ledger.conditions import conditions
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import alerts, mail
 from vampd.schedule.workers import Outcome

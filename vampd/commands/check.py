@@ -15,7 +15,8 @@ import click
 from vampd.commands.screen import echo_json, time_json
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
-from vampd.ledger.conditions import Condition, Limits, conditions, silence
+from vampd.ledger.alerts import Condition
+from vampd.ledger.conditions import Limits, conditions, silence
 from vampd.ledger.mails import Track, batch_tracks
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import last_daemon

@@ -49,6 +49,11 @@ class Ledger:
         self.clock = clock
         self.actor = "vampd"
 
+    @property
+    def changes(self) -> int:
+        """How many rows were changed so far: equal twice, nothing was written in between."""
+        return self.connection.total_changes
+
     def now_us(self) -> int:
         """UTC, microseconds."""
         return self.clock.now_us()

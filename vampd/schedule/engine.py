@@ -89,6 +89,7 @@ class Engine:
         self._keys = count(1)
         self._work: dict[int, _Work] = {}
         self._crashes: dict[str, int] = {}  #: of readings, by path
+        self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
 
     @property
@@ -130,8 +131,16 @@ class Engine:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the facts anew, and bring every night's status in line with them."""
-        self.facts = read_facts(self._ledger, self._rounds, self._full_disks())
+        """Bring the facts, and every night's status, in line with what was written and seen.
+
+        Where nothing was written, looked at or filled up since the last time, there is nothing
+        to do: hundreds of nights at rest cost nothing.
+        """
+        full = self._full_disks()
+        seen = (self._ledger.changes, self._rounds.looks, tuple(sorted(full.items())))
+        if seen == self._seen:
+            return
+        self.facts = read_facts(self._ledger, self._rounds, full)
         changed = False
         for facts in self.facts:
             now = standing(facts, self.facts)
@@ -142,7 +151,8 @@ class Engine:
                 changed = True
                 _log_status(night, now.status, now.cause)
         if changed:
-            self.facts = read_facts(self._ledger, self._rounds, self._full_disks())
+            self.facts = read_facts(self._ledger, self._rounds, full)
+        self._seen = (self._ledger.changes, *seen[1:])
 
     def cancel(self, night: int | None) -> None:
         """Kill the workers of a night, None: of the chores; a night's tasks are put back."""
@@ -164,14 +174,14 @@ class Engine:
         return (1 if delivery else self.config.workers.processes) - taken
 
     def _full_disks(self) -> dict[str, str]:
-        """By night's folder: why nothing may be written there."""
+        """By root: why nothing may be written there."""
         least = self.config.disk.keep_free_gb * 1e9
         full: dict[str, str] = {}
-        for watch in self._rounds.nights.values():
-            free = _free(watch.folder) if least else None
+        for root in self.config.roots if least else ():
+            free = _free(root.path)
             if free is not None and free < least:
-                full[str(watch.folder)] = (
-                    f"{free / 1e9:.1f} GB free at {watch.folder}, {least / 1e9:g} are kept for"
+                full[str(root.path)] = (
+                    f"{free / 1e9:.1f} GB free at {root.path}, {least / 1e9:g} are kept for"
                     " the cameras"
                 )
         return full

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from vampd.ledger import legacy
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightFacts, Trouble
-from vampd.states import FINAL, ErrorClass, Kind, NightStatus, Stage, TaskState
+from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
 from vampd.watch.rounds import Rounds
 
 _MOST_TROUBLES = 200  # a night with more of them is not understood better by reading all
 
 
 def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[NightFacts]:
-    """Facts of every night; *full* says by folder why nothing may be written there."""
+    """Facts of every night; *full* says by root why nothing may be written there."""
     foreign = legacy.foreign_nights(ledger)
+    undone = _with_work(ledger)
     return [
-        _facts(ledger, rounds, full, row, is_foreign=row["id"] in foreign)
+        _facts(
+            ledger,
+            rounds,
+            full,
+            row,
+            is_foreign=row["id"] in foreign,
+            has_work=row["id"] in undone,
+        )
         for row in ledger.rows("select * from night")
     ]
 
 
+def _with_work(ledger: Ledger) -> set[int]:
+    """Nights with tasks that are not done."""
+    rows = ledger.rows(
+        "select distinct night from tally where subject = 'task' and items > 0 and state != 'done'"
+    )
+    return {row["night"] for row in rows}
+
+
 def _facts(
-    ledger: Ledger, rounds: Rounds, full: dict[str, str], night: Row, *, is_foreign: bool
+    ledger: Ledger,
+    rounds: Rounds,
+    full: dict[str, str],
+    night: Row,
+    *,
+    is_foreign: bool,
+    has_work: bool,
 ) -> NightFacts:
     status = NightStatus(night["status"])
     watch = rounds.nights.get(night["id"])
@@ -36,12 +60,12 @@ def _facts(
         hold=night["hold"],
         is_closed=night["closed_us"] is not None,
         waits_for=watch.waits_for if watch else "",
-        pause=rounds.pause_of_row(night) or full.get(night["folder"]),
+        pause=rounds.pause_of_row(night) or full.get(str(Path(night["folder"]).parent)),
         digests_missing=_digests_missing(ledger, night["id"])
         if reads_pixels and not at_rest
         else 0,
         ids_skipped=night["ids_skip_why"] is not None,
-        counts={} if at_rest and status is not NightStatus.SAFE else _counts(ledger, night),
+        counts=_counts_of(ledger, night, status, has_work=has_work),
         troubles=() if at_rest else _troubles(ledger, night["id"]),
         is_foreign=is_foreign,
         shadow=stages if rounds.manner.is_shadow else (),
@@ -56,12 +80,23 @@ def _digests_missing(ledger: Ledger, night: int) -> int:
     return count
 
 
+def _counts_of(
+    ledger: Ledger, night: Row, status: NightStatus, *, has_work: bool
+) -> dict[tuple[Stage, TaskState], int]:
+    """The counts of a night, which for one that is safe and stays so need not be read."""
+    if status is NightStatus.SAFE and not has_work:
+        return {(stage, TaskState.DONE): 1 for stage in STAGES_OF[Kind(night["kind"])]}
+    if status in FINAL and status is not NightStatus.SAFE:
+        return {}
+    return _counts(ledger, night)
+
+
 def _counts(ledger: Ledger, night: Row) -> dict[tuple[Stage, TaskState], int]:
     """Tasks of the night's batch, and what is to be done again of the earlier ones."""
     rows = ledger.rows(
-        "select stage, state, count(*) as tasks from task where night = ?"
-        " and (batch = ? or state != 'done')"
-        " group by stage, state",
+        "select part as stage, state, sum(items) as tasks from tally where night = ?"
+        " and subject = 'task' and items > 0 and (batch = ? or state != 'done')"
+        " group by part, state",
         [night["id"], night["batch"]],
     )
     return {(Stage(row["stage"]), TaskState(row["state"])): row["tasks"] for row in rows}

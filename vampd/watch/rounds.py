@@ -6,8 +6,9 @@ and `accept` takes the answer.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,18 +59,23 @@ class Rounds:
         self.absent: dict[Path, str] = {}  #: roots that are not what they were, and why
         self._ledger = ledger
         self._clock = clock
+        self.looks = 0  #: at a night, or at what is known of one; so far
         self._told: set[str] = set()
+        self._resting = 0  #: the night at rest that was looked at whole last
 
-    def go(self) -> None:
-        """Look at every night once.
+    def go(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Look at every night once; *beat* is called before each, for a look can take its time.
 
         1. A root whose marker is not there or not the same is left alone: a missing disk
            is not an empty one.
         2. Every night of the others is looked at; those that are finished, only if their
-           folders changed.
+           folders changed, and one of them each time in turn: what is written into a file
+           that is there leaves no trace in its folder.
         3. What changed is written, night by night, each in one transaction.
         """
         self.absent = {}
+        self.looks += 1
+        self._resting = self._next_at_rest()
         for root in self.config.roots:
             why = self.manner.renew(root) if self.manner.renew is not None else None
             why = why or self._why_absent(root)
@@ -81,6 +87,7 @@ class Rounds:
             for problem in found.problems:
                 self._tell(problem)
             for folder in found.folders:
+                beat()
                 self._go_to(root.kind, folder)
             self._begin_supplements(root)
 
@@ -97,6 +104,7 @@ class Rounds:
         watch = self.nights.get(night)
         if watch is None:
             return
+        self.looks += 1
         for stem, inspection in zip(stems, results, strict=True):
             watch.inspections[stem] = inspection
             watch.failed_reads[stem] = watch.failed_reads[stem] + 1 if inspection.unread else 0
@@ -106,6 +114,7 @@ class Rounds:
         """Judge a night by what is known now, without another look at the disk."""
         watch = self.nights.get(night)
         if watch is not None:
+            self.looks += 1
             with self._ledger.transaction():
                 self._judge_open(nights.get_night(self._ledger, night), watch)
 
@@ -145,7 +154,11 @@ class Rounds:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
         watch = self.nights.setdefault(night["id"], NightWatch(night=night["id"], folder=folder))
         stamps = folder_stamps(folder)
-        if night["status"] in FINAL and stamps == watch.stamps:
+        at_rest = night["status"] in FINAL
+        if at_rest and night["id"] != self._resting and stamps in {watch.stamps, _kept(night)}:
+            self._keep_stamps(night, stamps)
+            watch.watched = {}  # of hundreds of nights at rest it would be a million files
+            watch.inspections = {}
             return
         seen = look(folder, follow=self.manner.is_shadow)
         for problem in seen.problems:
@@ -156,7 +169,21 @@ class Rounds:
             changed = self._record(night, seen)
             watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
-        watch.stamps = stamps
+        watch.stamps = () if seen.unread else stamps
+        if at_rest and not seen.unread:
+            self._keep_stamps(night, stamps)
+
+    def _next_at_rest(self) -> int:
+        """The night at rest whose turn it is to be looked at whole; 0: there is none."""
+        query = (
+            "select coalesce(min(id), 0) from night where id > ?"
+            " and status in ('safe', 'reclaimed', 'empty', 'abandoned')"
+        )
+        return self._ledger.value(query, [self._resting]) or int(self._ledger.value(query, [0]))
+
+    def _keep_stamps(self, night: Row, stamps: tuple[int, ...]) -> None:
+        if _kept(night) != stamps:
+            self._ledger.update("night", night["id"], folder_stamps=json.dumps(stamps))
 
     def _notice_others(self, night: Row, folder: Path, seen: Look) -> None:
         """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""
@@ -387,3 +414,8 @@ class Rounds:
         if text not in self._told:
             self._told.add(text)
             log.warning("%s", text)
+
+
+def _kept(night: Row) -> tuple[int, ...]:
+    """When a night's folders had last changed at the last whole look at it, if it was at rest."""
+    return tuple(json.loads(night["folder_stamps"] or "[]"))
