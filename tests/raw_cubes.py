@@ -131,7 +131,7 @@ def build_job(
         )
     return {
         "night": str(night),
-        "scratch": str(night / ".vampd" / "scratch"),
+        "scratch": ".vampd/scratch",
         "tiles": tiles,
         "verify": verify,
         "raw": raw,

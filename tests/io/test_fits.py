@@ -13,12 +13,14 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from tests.raw_cubes import COMMON_CARDS, card_text, image_cards, write_raw_cube
+from tests.support import below
 from vampd.errors import IntegrityError
 from vampd.io import rice_cfitsio
+from vampd.io.beneath import create
 from vampd.io.fits import Shape, Tiles, TileWriter, Verify, reserved_cards, table_cards
 from vampd.io.header import read_header
 from vampd.io.pixels import STORED
-from vampd.io.publish import create_scratch, prove_written
+from vampd.io.publish import prove_written
 from vampd.io.readback import astropy_frames, funpack_frames
 from vampd.io.rice import Coder
 
@@ -67,12 +69,12 @@ def write(
     frames, height, width = cube.shape
     cards = image_cards(width, height, frames, extra)
     shape = Shape(width=width, height=height, frames=frames, tiles=tiles)
-    descriptor = create_scratch(path)
+    descriptor = create(below(path))
     with os.fdopen(descriptor):
         writer = TileWriter(descriptor, cards, shape, name=path.name)
         for frame in as_stored(cube):
             writer.append(frame)
-        prove_written(descriptor, writer.finish(), path=path)
+        prove_written(descriptor, writer.finish(), path=below(path))
     return path
 
 
@@ -97,9 +99,10 @@ def test_every_reader_reads_back_exactly_the_pixels(
         units[1].verify_checksum()
         assert np.array_equal(units[1].read(), cube)
     frames = range(len(cube))
-    found = [frame.copy() for frame in astropy_frames(path, frames)]
+    found = [frame.copy() for frame in astropy_frames(below(path), frames)]
     assert np.array_equal(found, as_stored(cube))
-    found = [frame.copy() for frame in funpack_frames(path, tmp_path / "scratch", frames)]
+    scratch = below(tmp_path / "scratch")
+    found = [frame.copy() for frame in funpack_frames(below(path), scratch, frames)]
     assert np.array_equal(found, as_stored(cube))
     assert not (tmp_path / "scratch").exists()
 
@@ -117,7 +120,7 @@ def test_funpack_gives_back_the_raw_cards_in_their_order(
 
     stale = ("DATASUM ", "CHECKSUM")
     expected = [card for card in image_cards(5, 4, 3, extra) if not card.startswith(stale)]
-    found = read_header(tmp_path / "y.fits").cards
+    found = read_header(below(tmp_path / "y.fits")).cards
     assert [card for card in found if not card.startswith(stale)] == expected
 
 
@@ -208,7 +211,7 @@ def test_cards_whose_names_are_taken_are_left_out_and_named(tmp_path: Path) -> N
 
 @pytest.fixture
 def descriptor(tmp_path: Path) -> Iterator[int]:
-    with os.fdopen(create_scratch(tmp_path / "x.fits.fz")) as file:
+    with os.fdopen(create(below(tmp_path / "x.fits.fz"))) as file:
         yield file.fileno()
 
 
@@ -297,7 +300,7 @@ def write_with(
 ) -> str:
     """Write with a coder that is put in at frame *faulty*; what went wrong."""
     shape = Shape(width=4, height=3, frames=frames, tiles=tiles)
-    with os.fdopen(create_scratch(path)) as file:
+    with os.fdopen(create(below(path))) as file:
         writer = TileWriter(
             file.fileno(), image_cards(4, 3, frames), shape, name=path.name, verify=verify
         )
@@ -325,9 +328,9 @@ def test_a_file_that_is_no_cube_is_refused_by_both_readers(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:5760])
 
     with pytest.raises(IntegrityError, match="astropy cannot read it"):
-        list(astropy_frames(path, range(3)))
+        list(astropy_frames(below(path), range(3)))
     with pytest.raises(IntegrityError, match="funpack exited"):
-        list(funpack_frames(path, tmp_path / "scratch", range(3)))
+        list(funpack_frames(below(path), below(tmp_path / "scratch"), range(3)))
     assert not (tmp_path / "scratch").exists()
 
 
@@ -337,18 +340,16 @@ def test_a_cube_of_more_than_2_gib_is_read_by_every_reader(tmp_path: Path) -> No
     tile = as_stored(noise(1, side, side))[0]
     path = tmp_path / "x.fits.fz"
     shape = Shape(width=side, height=side, frames=frames, tiles="frame")
-    with os.fdopen(create_scratch(path)) as file:
+    with os.fdopen(create(below(path))) as file:
         writer = TileWriter(file.fileno(), image_cards(side, side, frames), shape, name="x")
         for _ in range(frames):
             writer.append(tile)
-        prove_written(file.fileno(), writer.finish(), path=path)
+        prove_written(file.fileno(), writer.finish(), path=below(path))
 
     some = [0, frames // 2, frames - 1]
 
-    assert all(np.array_equal(frame, tile) for frame in astropy_frames(path, some))
-    every = range(frames)
-    assert all(
-        np.array_equal(frame, tile) for frame in funpack_frames(path, tmp_path / "scratch", every)
-    )
+    assert all(np.array_equal(frame, tile) for frame in astropy_frames(below(path), some))
+    every, scratch = range(frames), below(tmp_path / "scratch")
+    assert all(np.array_equal(frame, tile) for frame in funpack_frames(below(path), scratch, every))
     with fitsio.FITS(str(path)) as units:
         units[1].verify_checksum()

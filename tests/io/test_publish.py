@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import below
 from vampd.errors import IntegrityError
-from vampd.io import publish as publishing
+from vampd.io import beneath
+from vampd.io.beneath import Beneath, create, create_folder, rename_without_replacing
 from vampd.io.publish import (
     Published,
     Region,
     Written,
-    create_folder,
-    create_scratch,
     prove_written,
     publish,
     publish_bytes,
-    rename_without_replacing,
 )
 
 CONTENT = bytes(range(256)) * 20_000  # five reads of 1 MiB
@@ -52,7 +51,7 @@ def proved(content: bytes) -> Published:
 
 def prove(path: Path, written: Written) -> str:
     with path.open("rb") as file:
-        return prove_written(file.fileno(), written, path=path)
+        return prove_written(file.fileno(), written, path=below(path))
 
 
 def test_a_file_that_came_back_whole_has_its_digest(tmp_path: Path) -> None:
@@ -96,7 +95,7 @@ def test_a_published_file_has_its_final_name_only(tmp_path: Path) -> None:
     scratch, final = tmp_path / "scratch", tmp_path / "final"
     scratch.write_bytes(b"abc")
 
-    publish(scratch, final, proved(b"abc"))
+    publish(below(scratch), below(final), proved(b"abc"))
 
     assert final.read_bytes() == b"abc"
     assert names(tmp_path) == ["final"]
@@ -108,7 +107,7 @@ def test_an_identical_file_is_adopted(tmp_path: Path) -> None:
     final.write_bytes(b"abc")
     inode = final.stat().st_ino
 
-    publish(scratch, final, proved(b"abc"))
+    publish(below(scratch), below(final), proved(b"abc"))
 
     assert final.stat().st_ino == inode
     assert names(tmp_path) == ["final"]
@@ -125,7 +124,7 @@ def test_a_different_file_is_never_replaced_and_both_are_named(
     with pytest.raises(
         IntegrityError, match=f"{final} exists .* than {scratch} .*{sha256(b'abc')}"
     ):
-        publish(scratch, final, proved(b"abc"))
+        publish(below(scratch), below(final), proved(b"abc"))
 
     assert (final.read_bytes(), scratch.read_bytes()) == (there, b"abc")
 
@@ -144,8 +143,8 @@ def test_whatever_else_has_the_name_is_never_replaced(tmp_path: Path, kind: str)
         other.write_bytes(b"abc")
     before = final.lstat()
 
-    with pytest.raises(IntegrityError, match="no regular file"):
-        publish(scratch, final, proved(b"abc"))
+    with pytest.raises(IntegrityError, match=f"{final} is a "):
+        publish(below(scratch), below(final), proved(b"abc"))
 
     assert final.lstat().st_ino == before.st_ino
     assert scratch.exists()
@@ -156,16 +155,16 @@ def test_where_the_file_system_knows_no_such_rename_a_link_does_it(
     tmp_path: Path, exists: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Flags that no file system knows are refused like those that this one does not know.
-    monkeypatch.setattr(publishing, "_RENAME_NOREPLACE", 1 << 30)
+    monkeypatch.setattr(beneath, "_RENAME_NOREPLACE", 1 << 30)
     scratch, final = tmp_path / "scratch", tmp_path / "final"
     scratch.write_bytes(b"abc")
     if exists:
         final.write_bytes(b"old")
         with pytest.raises(FileExistsError):
-            rename_without_replacing(scratch, final)
+            rename_without_replacing(below(scratch), below(final))
         assert (scratch.read_bytes(), final.read_bytes()) == (b"abc", b"old")
     else:
-        rename_without_replacing(scratch, final)
+        rename_without_replacing(below(scratch), below(final))
         assert final.read_bytes() == b"abc"
         assert final.stat().st_nlink == 1
         assert not scratch.exists()
@@ -175,14 +174,14 @@ def test_a_missing_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
     (tmp_path / "scratch").write_bytes(b"")
 
     with pytest.raises(FileNotFoundError, match="missing"):
-        rename_without_replacing(tmp_path / "scratch", tmp_path / "missing" / "final")
+        rename_without_replacing(below(tmp_path / "scratch"), Beneath(tmp_path) / "missing/final")
 
 
 @pytest.mark.parametrize("content", [b"", b"a line\n", CONTENT])
 def test_small_files_are_published_with_their_digest(tmp_path: Path, content: bytes) -> None:
     before = os.umask(0o077)
     try:
-        published = publish_bytes(content, tmp_path / "scratch", tmp_path / "final")
+        published = publish_bytes(content, below(tmp_path / "scratch"), below(tmp_path / "final"))
     finally:
         os.umask(before)
 
@@ -198,7 +197,7 @@ def test_a_small_file_that_does_not_come_back_is_not_published(
     monkeypatch.setattr(os, "fsync", lying_disk)
 
     with pytest.raises(IntegrityError, match="read back differ"):
-        publish_bytes(b"a line\n", tmp_path / "scratch", tmp_path / "final")
+        publish_bytes(b"a line\n", below(tmp_path / "scratch"), below(tmp_path / "final"))
 
     assert names(tmp_path) == []
 
@@ -215,15 +214,15 @@ def test_a_scratch_file_is_new_or_refused(tmp_path: Path) -> None:
 
     for name in ("there", "link"):
         with pytest.raises(FileExistsError):
-            create_scratch(tmp_path / name)
+            create(below(tmp_path / name))
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_creating_a_folder_twice_is_once(tmp_path: Path) -> None:
-    create_folder(tmp_path / "vgen2")
+    create_folder(below(tmp_path / "vgen2"))
     (tmp_path / "vgen2" / "x").write_bytes(b"")
 
-    create_folder(tmp_path / "vgen2")
+    create_folder(below(tmp_path / "vgen2"))
 
     assert (tmp_path / "vgen2" / "x").exists()
 
@@ -231,5 +230,5 @@ def test_creating_a_folder_twice_is_once(tmp_path: Path) -> None:
 def test_a_file_under_a_folders_name_is_not_taken_for_one(tmp_path: Path) -> None:
     (tmp_path / "vgen2").write_bytes(b"")
 
-    with pytest.raises(FileExistsError):
-        create_folder(tmp_path / "vgen2")
+    with pytest.raises(NotADirectoryError):
+        create_folder(below(tmp_path / "vgen2"))

@@ -10,6 +10,7 @@ import pytest
 from tests.page_cache import cached_bytes, drops_pages
 from tests.raw_cubes import write_raw_cube
 from vampd.errors import InputError, IntegrityError, OperatorError, ResourceError
+from vampd.io.beneath import Beneath
 from vampd.io.cache import STEP_BYTES
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.records import FileIdentity
@@ -31,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cube(path: Path) -> Iterator[RawCubeFile]:
-    opened = RawCubeFile(path.parent, path.name, identity(path))
+    opened = RawCubeFile(Beneath(path.parent), path.name, identity(path))
     yield opened
     opened.close()
 
@@ -64,7 +65,7 @@ def test_neither_reading_nor_closing_leaves_many_pages_in_the_cache(tmp_path: Pa
     path = write_raw_cube(tmp_path, np.zeros((64, 512, 512), dtype=np.uint16))
     with path.open("rb") as file:
         os.fsync(file.fileno())
-        cube = RawCubeFile(path.parent, path.name, identity(path))
+        cube = RawCubeFile(Beneath(path.parent), path.name, identity(path))
         for frame in range(64):
             cube.read_frame(frame, cube.empty_frame())
         while_open = cached_bytes(file.fileno())
@@ -112,14 +113,14 @@ def test_another_file_than_the_recorded_one_is_refused(path: Path, change: str) 
             path.symlink_to("old")
 
     with pytest.raises(IntegrityError, match=r"raw file changed|the raw file is gone"):
-        RawFile(path.parent, path.name, recorded)
+        RawFile(Beneath(path.parent), path.name, recorded)
 
 
 def test_a_cube_whose_size_is_not_its_headers_is_bad(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 2880)
 
     with pytest.raises(InputError, match="demands 5760"):
-        RawCubeFile(path.parent, path.name, identity(path))
+        RawCubeFile(Beneath(path.parent), path.name, identity(path))
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_file_of_somebody_else_is_read_all_the_same(unprivileged: Path) -> Non
     recorded = identity(unprivileged)
     os.seteuid(65534)
 
-    file = RawFile(Path(), unprivileged.name, recorded)
+    file = RawFile(Beneath(Path()), unprivileged.name, recorded)
 
     assert len(file.read_all()) == recorded.size_bytes
     file.close()
@@ -153,7 +154,7 @@ def test_a_file_that_may_not_be_read_needs_an_operator(unprivileged: Path) -> No
     os.seteuid(65534)
 
     with pytest.raises(OperatorError, match="Permission denied"):
-        RawFile(Path(), unprivileged.name, recorded)
+        RawFile(Beneath(Path()), unprivileged.name, recorded)
 
 
 def test_being_out_of_descriptors_says_nothing_about_the_file(path: Path) -> None:
@@ -163,7 +164,7 @@ def test_being_out_of_descriptors_says_nothing_about_the_file(path: Path) -> Non
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
         with pytest.raises(ResourceError, match="Too many open files"):
-            RawFile(path.parent, path.name, identity(path))
+            RawFile(Beneath(path.parent), path.name, identity(path))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -175,6 +176,6 @@ def test_refused_files_are_closed(path: Path) -> None:
 
     for _ in range(3):
         with pytest.raises(IntegrityError):
-            RawCubeFile(path.parent, path.name, recorded)
+            RawCubeFile(Beneath(path.parent), path.name, recorded)
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before

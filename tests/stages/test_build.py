@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tests.raw_cubes import FIRST_US, PERIOD_US, build_job, write_raw_cube
 from vampd.errors import InputError, IntegrityError, ResourceError, VampdError
+from vampd.io import beneath
 from vampd.io import publish as publishing
 from vampd.stages.build import compare_all_frames, work
 
@@ -557,7 +558,7 @@ def test_a_builder_killed_at_any_step_leaves_only_whole_files_and_is_resumed(
     assert killed > 60
 
 
-STEPS = ("open", "pwrite", "write", "fsync", "fchmod", "unlink", "close", "preadv", "mkdir")
+STEPS = ("open", "pwrite", "write", "fsync", "fchmod", "unlink", "close", "preadv", "mkdir", "stat")
 
 
 def killed_at(step: int, job: dict[str, Any]) -> bool:
@@ -588,7 +589,7 @@ def make_deadly(step: int) -> None:
 
     for name in STEPS:
         setattr(os, name, deadly(getattr(os, name)))
-    rename = deadly(publishing.rename_without_replacing)
+    rename = deadly(beneath.rename_without_replacing)
     vars(publishing)["rename_without_replacing"] = rename
 
 

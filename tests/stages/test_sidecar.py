@@ -16,7 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.raw_cubes import build_job, write_raw_cube
+from tests.support import below
 from vampd.errors import IntegrityError, OperatorError
+from vampd.io.beneath import Beneath
 from vampd.stages import build, rebuild, sidecar
 from vampd.stages.rebuild import Rebuilder, Sidecar
 
@@ -72,7 +74,7 @@ def entry(night: Path, path: Path, **more: Any) -> dict[str, Any]:
 def sidecar_job(night: Path, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "night": str(night),
-        "scratch": str(night / ".vampd" / "scratch"),
+        "scratch": ".vampd/scratch",
         "kind": "archive",
         "date": night.name,
         "batch": 1,
@@ -89,7 +91,7 @@ def make(night: Path, cube: Path, **more: Any) -> Path:
 
 
 def check_all(night: Path, path: Path) -> None:
-    with closing(Sidecar(path)) as opened, Rebuilder(night, opened) as rebuilder:
+    with closing(Sidecar(below(path))) as opened, Rebuilder(below(night), opened) as rebuilder:
         for name in opened.paths:
             found = opened.entry(name)
             assert found.sha256 == sha256(night / name)
@@ -133,7 +135,7 @@ def test_a_quarantined_file_that_cannot_be_read_is_left_out_and_told(night: Path
     made = sidecar.work(sidecar_job(night, [bad, entry(night, cube.with_suffix(".txt"))]))
 
     assert "vcam1_05:10:00.000000000.fits" in made["reports"][0]
-    with closing(Sidecar(night / made["sidecar"]["path"])) as opened:
+    with closing(Sidecar(Beneath(night) / made["sidecar"]["path"])) as opened:
         assert opened.paths == ["vcam1/vcam1_05:10:00.000000000.txt"]
 
 
@@ -182,7 +184,7 @@ def test_a_sidecar_that_leads_out_of_its_night_is_refused(night: Path, name: str
     _edited_index(path, b"vcam1/vcam1_05:10:00.000000000.txt", name.encode())
 
     with pytest.raises(IntegrityError, match="raw file's name"):
-        Sidecar(path)
+        Sidecar(below(path))
 
 
 def test_a_newer_sidecar_is_not_guessed_at(night: Path) -> None:
@@ -190,7 +192,7 @@ def test_a_newer_sidecar_is_not_guessed_at(night: Path) -> None:
     _edited_index(path, b'"version": 1', b'"version": 2')
 
     with pytest.raises(OperatorError, match="version 2"):
-        Sidecar(path)
+        Sidecar(below(path))
 
 
 def make_small(night: Path) -> Path:
@@ -242,7 +244,7 @@ def test_a_proof_is_of_the_sidecar_that_is_meant(night: Path) -> None:
 
 def test_a_proof_needs_the_recorded_digests_of_the_outputs(night: Path) -> None:
     path = make_small(night)
-    with closing(Sidecar(path)) as opened:
+    with closing(Sidecar(below(path))) as opened:
         files = {name: opened.entry(name).sha256 for name in opened.paths}
     job = {
         "night": str(night),

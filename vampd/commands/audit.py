@@ -5,13 +5,13 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from vampd.commands import dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
+from vampd.io.beneath import Beneath, names_in, night_folder, status
 from vampd.io.publish import digest_file
 from vampd.ledger import details
 from vampd.ledger.accounts import Account, account
@@ -72,41 +72,56 @@ def _audit(night: Night, counted: Account, outputs: list[OutputRow], *, digests:
         files=2 * len(built),
         problems=(
             *counted.problems,
-            *_files_off(Path(night.folder), built, digests=digests),
-            *_unlisted(Path(night.folder), outputs),
+            *_files_off(night_folder(night.folder), built, digests=digests),
+            *_unlisted(night_folder(night.folder), outputs),
         ),
     )
 
 
-def _files_off(folder: Path, built: list[OutputRow], *, digests: bool) -> Iterator[str]:
+def _files_off(folder: Beneath, built: list[OutputRow], *, digests: bool) -> Iterator[str]:
     for row in built:
         for path, size_bytes, sha256 in (
             (row.cube_path, row.size_bytes, row.sha256),
             (row.timing_path, row.timing_size_bytes, row.timing_sha256),
         ):
             try:
-                found = (folder / path).lstat()
+                found = status(folder / path)
             except OSError as error:
                 yield f"{path}: {error.strerror}"
                 continue
             if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:
                 yield f"{path}: {found.st_size} bytes, and {size_bytes} in the ledger"
             elif digests:
-                published = digest_file(folder / path)
-                if published is None or published.sha256 != sha256:
-                    yield f"{path}: its digest is not the ledger's"
+                yield from _digest_off(folder / path, path, sha256)
 
 
-def _unlisted(folder: Path, outputs: list[OutputRow]) -> Iterator[str]:
+def _digest_off(where: Beneath, path: str, sha256: str | None) -> Iterator[str]:
+    try:
+        found = digest_file(where)
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+        return
+    if found.sha256 != sha256:
+        yield f"{path}: its digest is not the ledger's"
+
+
+def _unlisted(folder: Beneath, outputs: list[OutputRow]) -> Iterator[str]:
     """Files beside the outputs that no row explains."""
     listed = {path for row in outputs for path in (row.cube_path, row.timing_path)}
     for batch in {row.batch for row in outputs}:
         suffix = "" if batch == 1 else f".{batch}"
         listed.add(f"{details.OUTPUT_FOLDER}/name_changes{suffix}.txt")
     place = folder / details.OUTPUT_FOLDER
-    for path in sorted(place.iterdir()) if place.is_dir() else ():
-        if f"{details.OUTPUT_FOLDER}/{path.name}" not in listed:
-            yield f"{details.OUTPUT_FOLDER}/{path.name}: no output of the ledger"
+    try:
+        names = names_in(place)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield f"{details.OUTPUT_FOLDER}: {error.strerror}"
+        return
+    for name in names:
+        if f"{details.OUTPUT_FOLDER}/{name}" not in listed:
+            yield f"{details.OUTPUT_FOLDER}/{name}: no output of the ledger"
 
 
 def _show(audit: _Audit, screen: Screen) -> None:

@@ -10,6 +10,7 @@ import click
 
 from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, time_text
+from vampd.io.beneath import Beneath, names_in
 from vampd.ledger.numberings import (
     Numbering,
     Request,
@@ -173,7 +174,7 @@ def _dated_folders(root: Path | None) -> set[Path]:
     """What lies in the root as nights do, whether the ledger knows it or not."""
     if root is None or not root.is_dir():
         return set()
-    return {path for path in root.iterdir() if len(path.name) == 8 and path.name.isdigit()}
+    return {root / name for name in names_in(Beneath(root)) if len(name) == 8 and name.isdigit()}
 
 
 def _tell(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from vampd.errors import InputError
+from vampd.io.beneath import Beneath, is_folder, names_in, night_folder, read_start
 from vampd.io.numbers_seen import numbers_of_night
 from vampd.io.units import Unit, read_units
 from vampd.ledger.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
@@ -22,10 +23,15 @@ def borne_by_night(folders: Iterable[Path]) -> tuple[dict[str, dict[int, str]], 
     problems = []
     for folder in folders:
         try:
-            borne[str(folder)] = dict(numbers_of_night(folder)) if folder.is_dir() else {}
+            borne[str(folder)] = dict(_numbers(folder))
         except OSError as error:
             problems.append(f"{error.filename}: {error.strerror}")
     return borne, problems
+
+
+def _numbers(folder: Path) -> Iterator[tuple[int, str]]:
+    if is_folder(night_folder(folder)):
+        yield from numbers_of_night(folder)
 
 
 def borne_twice(borne: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
@@ -41,7 +47,7 @@ def borne_twice(borne: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
 
 def of_night(night: Numbering, *, headers: bool) -> Iterator[str]:
     """Where a night's folder does not agree with the ledger."""
-    folder = Path(night.folder)
+    folder = night_folder(night.folder)
     built = [bearer for bearer in night.bearers if bearer.is_built and bearer.frame_id is not None]
     yield from _names(folder, night, built)
     for bearer in built if headers else ():
@@ -62,11 +68,11 @@ def _text(bearer: Bearer) -> str:
     return frame_id_text(bearer.frame_id or 0)
 
 
-def _names(folder: Path, night: Numbering, built: list[Bearer]) -> Iterator[str]:
+def _names(folder: Beneath, night: Numbering, built: list[Bearer]) -> Iterator[str]:
     """Every built output is there under its number, and no other file bears one."""
     outputs = folder / OUTPUT_FOLDER
     try:
-        there = {path.name for path in outputs.iterdir()}
+        there = set(names_in(outputs))
     except FileNotFoundError:
         there = set()
     except OSError as error:
@@ -82,8 +88,8 @@ def _names(folder: Path, night: Numbering, built: list[Bearer]) -> Iterator[str]
             yield f"{outputs / name}: bears a frame ID of which the ledger knows no output"
 
 
-def _header(folder: Path, bearer: Bearer) -> Iterator[str]:
-    path = folder / OUTPUT_FOLDER / f"{_text(bearer)}{CUBE_ENDING}"
+def _header(folder: Beneath, bearer: Bearer) -> Iterator[str]:
+    path = folder / f"{OUTPUT_FOLDER}/{_text(bearer)}{CUBE_ENDING}"
     try:
         units = read_units(path)
     except FileNotFoundError:
@@ -108,16 +114,15 @@ def _card(unit: Unit, keyword: str) -> str | None:
     return None
 
 
-def _manifest_line(folder: Path, bearer: Bearer) -> str:
-    path = folder / OUTPUT_FOLDER / f"{_text(bearer)}{CUBE_ENDING}"
+def _manifest_line(folder: Beneath, bearer: Bearer) -> str:
+    path = folder / f"{OUTPUT_FOLDER}/{_text(bearer)}{CUBE_ENDING}"
     return f"{_text(bearer)}|{path}|{bearer.size_bytes}"
 
 
-def _list(path: Path, wanted: set[str]) -> Iterator[str]:
+def _list(path: Beneath, wanted: set[str]) -> Iterator[str]:
     """The lines of a list are those that are *wanted*; a manifest's digests are not compared."""
     try:
-        with path.open("rb") as file:
-            lines = file.read(_MOST_LIST_BYTES).decode("utf-8", "replace").splitlines()
+        lines = read_start(path, _MOST_LIST_BYTES).decode("utf-8", "replace").splitlines()
     except OSError as error:
         yield f"{path}: {error.strerror}"
         return

@@ -13,10 +13,10 @@ from vampd import __version__
 from vampd.commands import acting
 from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import OperatorError
+from vampd.io.beneath import Beneath, rename_without_replacing, sync_folder
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
-from vampd.io.publish import rename_without_replacing, sync_folder
 from vampd.ledger.connection import LEDGER_NAME, ledger_path, open_ledger
 from vampd.sections import Config
 from vampd.stages import lost_ledger
@@ -89,8 +89,9 @@ def _make(config: Config, folder: Path, *, digests: bool, dry_run: bool) -> list
         finally:
             ledger.close()
         if not dry_run:
-            rename_without_replacing(scratch / LEDGER_NAME, folder / LEDGER_NAME)
-            sync_folder(folder)
+            place = Beneath(folder)
+            rename_without_replacing(place / f"{_SCRATCH}/{LEDGER_NAME}", place / LEDGER_NAME)
+            sync_folder(place)
     finally:
         _clear(scratch)
         with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -15,15 +16,26 @@ import click
 from vampd.commands import acting, dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
 from vampd.errors import IntegrityError, OperatorError, ResourceError, UsageError
+from vampd.io.beneath import (
+    Beneath,
+    create_folder,
+    exists,
+    is_folder,
+    names_in,
+    night_folder,
+    remove,
+    remove_folder,
+)
 from vampd.io.disk import free_bytes
-from vampd.io.publish import create_folder, digest_file
+from vampd.io.publish import digest_file
 from vampd.ledger import details
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import nights
 from vampd.stages.rebuild import RawEntry, Rebuilder, Sidecar
 
 _CAMERA_FOLDERS = frozenset({"vcam1", "vcam2"})
-_SIDECARS = ".vampd/raw_sidecar*.tar"
+_SIDECAR_FOLDER = ".vampd"
+_SIDECAR = re.compile(r"raw_sidecar.*\.tar")
 _SCRATCH = ".vampd-rebuild"
 #: Of many problems, so many are shown to people; programs get all of them.
 _LINES = 20
@@ -34,8 +46,8 @@ class _Source:
     """A night as it was delivered: where it lies, and the digests that the ledger knows of it."""
 
     label: str
-    folder: Path
-    sidecars: tuple[Path, ...]
+    folder: Beneath
+    sidecars: tuple[Beneath, ...]
     digests: Mapping[str, str] | None
 
 
@@ -119,26 +131,28 @@ def _from_ledger(context: click.Context, date: str, kind: str | None) -> _Source
             raise UsageError(msg)
         (night,) = chosen
         digests = {row.path: row.sha256 for row in details.deliverables(ledger, night)}
-    folder = Path(night.folder)
+    folder = night_folder(night.folder)
     source = _source(str(night), folder, digests)
     for path in source.sidecars:
         found = digest_file(path)
-        listed = digests.get(str(path.relative_to(folder)))
-        if found is None or found.sha256 != listed:
+        listed = digests.get(path.relative_to(folder))
+        if found.sha256 != listed:
             msg = f"{path}: not the sidecar that the ledger lists ({listed}); give --from a copy"
             raise IntegrityError(msg)
     return source
 
 
 def _from_folder(folder: Path) -> _Source:
-    return _source(str(folder), folder.resolve(), None)
+    return _source(str(folder), Beneath(folder.resolve()), None)
 
 
-def _source(label: str, folder: Path, digests: Mapping[str, str] | None) -> _Source:
-    sidecars = tuple(sorted(folder.glob(_SIDECARS)))
+def _source(label: str, folder: Beneath, digests: Mapping[str, str] | None) -> _Source:
+    place = folder / _SIDECAR_FOLDER
+    names = names_in(place) if is_folder(place) else []
+    sidecars = tuple(place / name for name in names if _SIDECAR.fullmatch(name))
     if not sidecars:
         msg = (
-            f"{folder / _SIDECARS}: no such file; without it no raw file can be made again."
+            f"{place}/raw_sidecar*.tar: no such file; without it no raw file can be made again."
             " --from names a folder that has .vampd and vgen2 as they were delivered"
         )
         raise OperatorError(msg)
@@ -183,7 +197,7 @@ def _check_target(target: Path, source: _Source) -> None:
     """OperatorError: *target* is another folder than a new, an empty, or the night's own one."""
     if not target.exists():
         return
-    own = target.resolve() == source.folder.resolve()
+    own = target.resolve() == source.folder.path.resolve()
     strange = [path.name for path in target.iterdir() if path.name not in _CAMERA_FOLDERS]
     if not target.is_dir() or (not own and set(strange) - {_SCRATCH}):
         msg = f"{target}: holds {', '.join(sorted(strange)[:3])}; name a new or an empty folder"
@@ -233,29 +247,29 @@ def _checking(rebuilder: Rebuilder, entry: RawEntry) -> bool:
 @contextlib.contextmanager
 def _restoring(target: Path) -> Iterator[Callable[[Rebuilder, RawEntry], bool]]:
     """How one file is made in *target*; whether it was not there yet."""
-    scratch = target / _SCRATCH
-    scratch.mkdir(parents=True, exist_ok=True)
-    for left_over in scratch.iterdir():
-        if not Path("/proc", left_over.name.rpartition(".")[2]).exists():  # its maker is dead
-            left_over.unlink()
+    target.mkdir(parents=True, exist_ok=True)
+    place = Beneath(target)
+    create_folder(place / _SCRATCH)
+    for name in names_in(place / _SCRATCH):
+        if not Path("/proc", name.rpartition(".")[2]).exists():  # its maker is dead
+            remove(place / _SCRATCH / name)
 
     def make(rebuilder: Rebuilder, entry: RawEntry) -> bool:
-        final = target / entry.path
-        if final.exists():
-            there = digest_file(final)
-            if there is None or there.sha256 != entry.sha256:
+        final = place / entry.path
+        if exists(final):
+            if digest_file(final).sha256 != entry.sha256:
                 msg = f"{final}: another file is there, and it is not replaced"
                 raise IntegrityError(msg)
             return False
         create_folder(final.parent)
-        rebuilder.restore(entry, final, scratch)
+        rebuilder.restore(entry, final, place / _SCRATCH)
         return True
 
     try:
         yield make
     finally:
         with contextlib.suppress(OSError):
-            scratch.rmdir()
+            remove_folder(place / _SCRATCH)
 
 
 def _show(source: _Source, target: Path | None, found: _Found, *, dry_run: bool) -> None:

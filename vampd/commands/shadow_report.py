@@ -82,6 +82,7 @@ def command(
 
 
 def _report(ledger: Any, night: Night, folder: Path, *, pixels: bool) -> _Report:
+    from vampd.io.beneath import night_folder
     from vampd.ledger.planned import planned_frames
     from vampd.science.comparison import compare
     from vampd.watch.legacy_pixels import compare_pixels
@@ -92,7 +93,7 @@ def _report(ledger: Any, night: Night, folder: Path, *, pixels: bool) -> _Report
     comparison = compare(planned.frames, result.frames)
     counted = None
     if pixels:
-        paths = [folder / cube.path for cube in result.cubes]
+        paths = [night_folder(folder) / cube.path for cube in result.cubes]
         counted = compare_pixels(folder, planned, paths, result.frames.cube, comparison.place)
     return _Report(
         night=night,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ import click
 from vampd.commands import acting, copies, dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph, time_json
 from vampd.errors import UsageError, VampdError
+from vampd.io.beneath import Beneath, night_folder
 from vampd.io.clock import SystemClock
 from vampd.io.publish import digest_file
 from vampd.ledger import details
@@ -101,23 +101,23 @@ def _verified(
     return _Verified(
         night=night,
         files=len(rows),
-        here=tuple(_here(Path(night.folder), [row for row in rows if row.path not in removed])),
+        here=tuple(
+            _here(night_folder(night.folder), [row for row in rows if row.path not in removed])
+        ),
         there=tuple(_there(config, night, rows)),
         frames=tuple(_frames(config, night)) if full else None,
         verified_us=copies.verified_us(rows),
     )
 
 
-def _here(folder: Path, rows: list[DeliverableRow]) -> Iterator[str]:
+def _here(folder: Beneath, rows: list[DeliverableRow]) -> Iterator[str]:
     for row in rows:
         try:
             found = digest_file(folder / row.path)
         except OSError as error:
             yield f"{row.path}: {error.strerror}"
             continue
-        if found is None:
-            yield f"{row.path}: no regular file"
-        elif found.sha256 != row.sha256:
+        if found.sha256 != row.sha256:
             yield f"{row.path}: its digest is {found.sha256}, and {row.sha256} in the ledger"
 
 

@@ -20,7 +20,7 @@ from vampd.ledger.summaries import nights
 from vampd.sections import Config
 from vampd.states import FileState, Kind
 from vampd.watch.acquisition import CameraSeen, CubeSeen, NightSeen, look_at_acquisition
-from vampd.watch.naming import night_date
+from vampd.watch.scan import find_nights, folder_stamps
 
 _NEWEST = 6
 _SILENT_SECONDS = 10.0
@@ -108,18 +108,12 @@ def _folder(config: Config, date: str | None, kind: str | None) -> Path:
 
 def _newest_folder(roots: Sequence[Path]) -> str:
     """The newest night's folder of *roots*, by its date; of two, the one changed last."""
-    folders = [folder for root in roots if root.is_dir() for folder in root.iterdir()]
     found = [
-        (folder.name, _changed_ns(folder), str(folder))
-        for folder in folders
-        if night_date(folder.name) is not None and folder.is_dir()
+        (folder.name, max(folder_stamps(folder)), str(folder))
+        for root in roots
+        for folder in find_nights(root).folders
     ]
     return max(found, default=("", 0, ""))[2]
-
-
-def _changed_ns(folder: Path) -> int:
-    stamps = [path.stat().st_mtime_ns for path in (folder, *folder.glob("vcam[12]"))]
-    return max(stamps)
 
 
 def _seen(folder: Path, newest: int) -> NightSeen:

@@ -27,6 +27,8 @@ _HANDLE = os.O_PATH | os.O_DIRECTORY
 _FILE = os.O_NONBLOCK | os.O_NOCTTY
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
+_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
 _RENAME_NOREPLACE = 1
 # File systems without the flag say EINVAL, kernels without the call ENOSYS.
 _NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -160,6 +162,12 @@ def names_in(folder: Beneath) -> list[str]:
         return sorted(os.listdir(descriptor))  # noqa: PTH208 - of a descriptor
 
 
+def is_empty(folder: Beneath) -> bool:
+    """Whether nothing at all lies in *folder*."""
+    with opened_folder(folder) as descriptor, os.scandir(descriptor) as found:
+        return next(found, None) is None
+
+
 def status(where: Beneath) -> os.stat_result:
     """What lies there; a symbolic link is told as one."""
     if not where.names:
@@ -183,6 +191,23 @@ def is_folder(where: Beneath) -> bool:
     return stat.S_ISDIR(_mode(where))
 
 
+def is_link(where: Beneath) -> bool:
+    """Whether a symbolic link lies there. NotPlainError: one leads there."""
+    return stat.S_ISLNK(_mode(where))
+
+
+def link_target(where: Beneath) -> Path:
+    """Where a symbolic link leads to, as it says itself; nothing is looked at there."""
+    with _explaining(where), _holding(where) as (folder, name):
+        return Path(os.readlink(name, dir_fd=folder))
+
+
+def create_link(where: Beneath, target: Path) -> None:
+    """Make a symbolic link: a shadow's own, in its mirror (see `vampd.io.mirror`)."""
+    with _explaining(where), _holding(where) as (folder, name):
+        os.symlink(target, name, dir_fd=folder)
+
+
 def create_folder(folder: Beneath) -> None:
     """Create *folder*, durably, in a folder that exists; once is enough.
 
@@ -195,6 +220,54 @@ def create_folder(folder: Beneath) -> None:
             with opened_folder(folder):
                 pass
     sync_folder(folder.parent)
+
+
+def create_folders(above: Beneath, relative: str) -> Beneath:
+    """Create every folder on the way from *above* to *relative*; the last one."""
+    folder = above
+    for name in relative.split("/"):
+        folder /= name
+        create_folder(folder)
+    return folder
+
+
+@contextmanager
+def new_folder(where: Beneath) -> Iterator[int]:
+    """A descriptor of a new folder in which nobody else can write: for what other programs make.
+
+    It is gone afterwards, with the files in it.
+    """
+    with _holding(where) as (above, name):
+        with _explaining(where):
+            os.mkdir(name, 0o700, dir_fd=above)
+            folder = open_below(above, (name,), _FOLDER)
+        try:
+            found = os.fstat(folder)
+            if found.st_uid != os.geteuid() or found.st_mode & _OF_OTHERS:
+                raise NotPlainError(str(where), "not the folder that was made just now")
+            try:
+                yield folder
+            finally:
+                for left in os.listdir(folder):  # noqa: PTH208 - of a descriptor
+                    os.unlink(left, dir_fd=folder)
+                os.rmdir(name, dir_fd=above)
+        finally:
+            os.close(folder)
+
+
+def clear(where: Beneath) -> None:
+    """Remove a file, or a folder that holds nothing but files; nothing may be there either."""
+    if not is_folder(where):
+        remove(where, missing_ok=True)
+        return
+    for name in names_in(where):
+        remove(where / name)
+    remove_folder(where)
+
+
+def lent(descriptor: int) -> str:
+    """The path by which a program that inherits *descriptor* reaches that very file or folder."""
+    return f"/proc/self/fd/{descriptor}"
 
 
 def remove(where: Beneath, *, missing_ok: bool = False) -> None:

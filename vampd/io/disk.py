@@ -9,6 +9,16 @@ from enum import StrEnum
 from pathlib import Path
 
 from vampd.errors import OperatorError
+from vampd.io.beneath import (
+    Beneath,
+    create,
+    exists,
+    is_empty,
+    read_start,
+    remove,
+    rename_without_replacing,
+    sync_folder,
+)
 
 MARKER_NAME = ".vampd-root"
 
@@ -61,9 +71,9 @@ def claim_root(root: Path) -> str | None:
     the root cannot be read or written, or holds a marker that is none.
     """
     try:
-        if (root / MARKER_NAME).is_symlink() or (root / MARKER_NAME).exists():
+        if exists(Beneath(root) / MARKER_NAME):
             return _existing_marker(root)
-        if not root.is_dir() or not (is_mount_point(root) or any(root.iterdir())):
+        if not root.is_dir() or not (is_mount_point(root) or not is_empty(Beneath(root))):
             return None
         return _write_marker(root)
     except OSError as error:
@@ -88,13 +98,7 @@ def read_marker(root: Path) -> str | None:
 
     Raises OSError when there is no marker or it cannot be read.
     """
-    # O_NONBLOCK: opening a pipe that lies there under this name must not wait for a writer.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(root / MARKER_NAME, flags)
-    try:
-        match = _MARKER.match(os.read(descriptor, _MAX_MARKER_BYTES))
-    finally:
-        os.close(descriptor)
+    match = _MARKER.match(read_start(Beneath(root) / MARKER_NAME, _MAX_MARKER_BYTES))
     return match[1].decode() if match else None
 
 
@@ -107,34 +111,28 @@ def _existing_marker(root: Path) -> str:
 
 
 def _write_marker(root: Path) -> str:
-    """Write the marker beside, then link it, so that it appears whole and replaces nothing."""
+    """Write the marker beside, then name it, so that it appears whole and replaces nothing."""
     # Late: `vampd status` reads markers, and writes none; this import takes 3 ms of its 150.
     import uuid
 
     identifier = str(uuid.uuid4())
-    scratch = root / f"{MARKER_NAME}.{identifier}"
+    marker = Beneath(root) / MARKER_NAME
+    scratch = marker.with_name(f"{MARKER_NAME}.{identifier}")
     try:
         _write_durably(scratch, f"vampd-root {identifier}\n{_MARKER_NOTE}".encode())
-        os.link(scratch, root / MARKER_NAME, follow_symlinks=False)
-    finally:
-        scratch.unlink(missing_ok=True)
-    _sync_folder(root)
+        rename_without_replacing(scratch, marker)
+    except BaseException:
+        remove(scratch, missing_ok=True)
+        raise
+    sync_folder(marker.parent)
     return identifier
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
+def _write_durably(where: Beneath, content: bytes) -> None:
+    with os.fdopen(create(where), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def inotify_limits() -> InotifyLimits:

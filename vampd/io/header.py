@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vampd.errors import InputError
+from vampd.io.beneath import Beneath, open_file
 
 BLOCK_BYTES = 2880
 CARD_LENGTH = 80
@@ -31,7 +32,6 @@ _INTEGER = re.compile(r"[1-9]\d{0,17}")  # as everyone writes them: no sign, no 
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 _END = b"END".ljust(CARD_LENGTH)
 # O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +60,8 @@ def padded(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
-def read_header(source: int | str | os.PathLike[str], *, path: str | None = None) -> RawHeader:
-    """The header of the raw cube *source*, a descriptor or a path; *path* is for messages.
+def read_header(source: int | Beneath, *, path: str | None = None) -> RawHeader:
+    """The header of the raw cube *source*, a descriptor or a name; *path* is for messages.
 
     At most 64 blocks are read, and no pixel. The size of the file is not looked at: see
     `check_size`. InputError: this is not the header of a raw cube. OSError: it cannot be
@@ -69,9 +69,9 @@ def read_header(source: int | str | os.PathLike[str], *, path: str | None = None
     """
     if isinstance(source, int):
         return _read(source, path or f"descriptor {source}")
-    descriptor = os.open(source, _OPEN_FILE)
+    descriptor = open_file(source)
     try:
-        return _read(descriptor, path or os.fspath(source))
+        return _read(descriptor, path or str(source))
     finally:
         os.close(descriptor)
 

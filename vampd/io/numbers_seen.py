@@ -6,13 +6,22 @@ has not changed since the last look is not read again: 500 nights cost 2000 call
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vampd.errors import OperatorError, RetryableError
+from vampd.errors import NotPlainError, OperatorError, RetryableError
+from vampd.io.beneath import (
+    Beneath,
+    entries,
+    is_file,
+    is_folder,
+    names_in,
+    night_folder,
+    read_start,
+    status,
+)
 from vampd.io.disk import MarkerState, check_marker
 
 _DATE = re.compile(r"[0-9]{8}")
@@ -23,6 +32,8 @@ _MANIFEST = re.compile(r"manifest_.*\.csv")
 _IN_LIST = re.compile(rb"\bVMPA([0-9]{8})\b")
 
 _MOST_BYTES = 1 << 26
+#: The night's own folder, where a place is named relative to it.
+TOP = "."
 #: A folder may change again within one tick of its file system's clock: what changed so
 #: lately is looked at again next time.
 _FRESH_NS = 3_000_000_000
@@ -54,8 +65,8 @@ def look_at_root(
         raise RetryableError(msg)
     try:
         folders = sorted(
-            entry.path
-            for entry in os.scandir(root)
+            str(root / entry.name)
+            for entry in entries(Beneath(root))
             if _DATE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
         )
         return [
@@ -66,6 +77,9 @@ def look_at_root(
     except PermissionError as error:
         msg = f"{error.filename}: {error.strerror}; it may bear frame IDs that must not be reused"
         raise OperatorError(msg) from error
+    except NotPlainError as error:
+        msg = f"{error}; frame IDs that must not be reused may lie there"
+        raise OperatorError(msg) from error
     except OSError as error:
         msg = f"{error.filename}: {error.strerror}; it may bear frame IDs that must not be reused"
         raise RetryableError(msg) from error
@@ -73,7 +87,8 @@ def look_at_root(
 
 def look_at_night(folder: Path, *, now_ns: int) -> NightNumbers:
     """The highest number that a night's folder shows. OSError: it cannot be read."""
-    stamp = [_stamp_of(folder, path) for path in _looked_at(folder)]
+    night = night_folder(folder)
+    stamp = [_stamp_of(night, place) for place in _looked_at(night)]
     newest = max((modified_ns for _, modified_ns, _ in stamp), default=0)
     is_fresh = not isinstance(newest, int) or newest > now_ns - _FRESH_NS
     highest, place = max(numbers_of_night(folder), default=(0, ""))
@@ -83,44 +98,51 @@ def look_at_night(folder: Path, *, now_ns: int) -> NightNumbers:
 
 
 def numbers_of_night(folder: Path) -> Iterator[tuple[int, str]]:
-    """Every number that a night's folder shows, with the path of the file that shows it."""
-    for path in _looked_at(folder):
-        if not path.is_dir():
-            with path.open("rb") as file:
-                content = file.read(_MOST_BYTES)
+    """Every number that a night's folder shows, with the path of the file that shows it.
+
+    OSError: something in it cannot be read; a link or a pipe, for one, in the place of a list.
+    """
+    night = night_folder(folder)
+    for place in _looked_at(night):
+        if not is_folder(place):
+            content = read_start(place, _MOST_BYTES)
             for match in _IN_LIST.finditer(content):
-                yield int(match[1]), str(path)
-        elif path != folder:
-            for name in os.listdir(path):  # noqa: PTH208 - names are all that is wanted of 10^4
+                yield int(match[1]), str(place)
+        elif place != night:
+            for name in names_in(place):
                 if (found := _CUBE.match(name)) is not None:
-                    yield int(found[1]), str(path / name)
+                    yield int(found[1]), str(place / name)
 
 
-def _looked_at(folder: Path) -> list[Path]:
+def _looked_at(night: Beneath) -> list[Beneath]:
     """The night's folder, its folders of outputs, and its lists."""
-    paths = [folder]
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208
+    places = [night]
+    for name in names_in(night):
         if _MANIFEST.fullmatch(name):
-            paths.append(folder / name)
-        elif _OUTPUTS.fullmatch(name) and (folder / name).is_dir():
-            paths += [folder / name, *_lists_in(folder / name)]
-    return paths
+            places.append(night / name)
+        elif _OUTPUTS.fullmatch(name) and not is_file(night / name):
+            places += [night / name, *_lists_in(night / name)]
+    return places
 
 
-def _lists_in(outputs: Path) -> Sequence[Path]:
-    names = sorted(filter(_NAME_CHANGES.fullmatch, os.listdir(outputs)))  # noqa: PTH208
-    return [outputs / name for name in names]
+def _lists_in(outputs: Beneath) -> Sequence[Beneath]:
+    return [outputs / name for name in filter(_NAME_CHANGES.fullmatch, names_in(outputs))]
 
 
-def _stamp_of(folder: Path, path: Path) -> list[str | int]:
-    found = path.stat()
-    return [str(path.relative_to(folder)), found.st_mtime_ns, found.st_size]
+def _stamp_of(night: Beneath, place: Beneath) -> list[str | int]:
+    found = status(place)
+    return [place.relative_to(night) or TOP, found.st_mtime_ns, found.st_size]
 
 
 def _is_unchanged(folder: Path, stamp: Stamp) -> bool:
     if not stamp:
         return False
+    night = night_folder(folder)
     try:
-        return all(_stamp_of(folder, folder / str(entry[0])) == entry for entry in stamp)
+        return all(_stamp_of(night, _place(night, str(entry[0]))) == entry for entry in stamp)
     except FileNotFoundError:
         return False
+
+
+def _place(night: Beneath, relative: str) -> Beneath:
+    return night if relative == TOP else night / relative

@@ -199,12 +199,14 @@ def run(
     on_line: Callable[[bytes], None] | None = None,
     stdout_limit_bytes: int = 16 << 20,
     stderr_limit_bytes: int = 8 << 10,
+    lend: Sequence[int] = (),
 ) -> Finished:
     """Run *command* to its end and return its exit status with what it said.
 
     It speaks English (LC_ALL=C), has no terminal, leads its own process group and dies
     with us. With *on_line*, standard output is handed over line by line (a carriage
-    return ends one too) and not kept. Of standard error the last bytes are kept.
+    return ends one too) and not kept. Of standard error the last bytes are kept. It inherits the
+    descriptors *lend*, and no others.
 
     RetryableError: a deadline passed; the whole group was ended. OperatorError: the
     program is not installed, or wrote more than *stdout_limit_bytes* to be kept.
@@ -213,7 +215,7 @@ def run(
     program = command[0]
     deadlines = _Deadlines(program, deadline_seconds, idle_seconds)
     output = _Bounded(program, stdout_limit_bytes, on_line)
-    child = _start(command)
+    child = _start(command, lend)
     talk = _Conversation(child, stdin, output, stderr_limit_bytes)
     try:
         talk.hold(deadlines)
@@ -235,7 +237,7 @@ def printable(text: bytes | bytearray) -> str:
     return re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "?", decoded).strip()
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], lend: Sequence[int]) -> subprocess.Popen[bytes]:
     for program in (command[0], _DIE_WITH_US[0]):
         if shutil.which(program) is None:
             package = _PACKAGES.get(program)
@@ -251,6 +253,7 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
             bufsize=0,
             env=os.environ | {"LC_ALL": "C"},
             start_new_session=True,
+            pass_fds=lend,
         )
     except OSError as error:
         msg = f"{command[0]} could not be started: {error}"

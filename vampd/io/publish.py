@@ -7,25 +7,22 @@ what a start after a crash finds: it is adopted.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
 from vampd.errors import IntegrityError
+from vampd.io.beneath import (
+    Beneath,
+    create,
+    open_file,
+    remove,
+    rename_without_replacing,
+    sync_folder,
+)
 from vampd.io.cache import ReadBehind, forget, read_ahead
 
-_MODE = 0o644
 _READ_BYTES = 1 << 20
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
-# File systems without the flag say EINVAL, kernels without the call ENOSYS.
-_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,21 +50,7 @@ class Published:
     sha256: str  #: hexadecimal, lower case, computed over what the disk gave back
 
 
-def create_scratch(path: Path) -> int:
-    """A descriptor, for reading and writing, of the new and empty file *path*."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, _MODE)
-    os.fchmod(descriptor, _MODE)  # whatever the umask says
-    return descriptor
-
-
-def create_folder(folder: Path) -> None:
-    """Create *folder*, durably, in a folder that exists; once is enough."""
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
-
-
-def prove_written(descriptor: int, written: Written, *, path: Path) -> str:
+def prove_written(descriptor: int, written: Written, *, path: Beneath) -> str:
     """SHA-256 of a file that the disk gives back exactly as it was meant to be written.
 
     The file is synchronised, its pages are dropped, and it is read again. IntegrityError:
@@ -90,7 +73,7 @@ def prove_written(descriptor: int, written: Written, *, path: Path) -> str:
     return whole.hexdigest()
 
 
-def publish(scratch: Path, final: Path, published: Published) -> None:
+def publish(scratch: Beneath, final: Beneath, published: Published) -> None:
     """Give *scratch*, on the same file system and proved, its *final* name, durably.
 
     A file that is already there is never replaced: with the same digest it is adopted
@@ -106,13 +89,13 @@ def publish(scratch: Path, final: Path, published: Published) -> None:
                 f"({_described(published)}); it was not replaced"
             )
             raise IntegrityError(msg) from None
-        scratch.unlink()
+        remove(scratch)
     sync_folder(final.parent)
 
 
-def publish_bytes(content: bytes, scratch: Path, final: Path) -> Published:
+def publish_bytes(content: bytes, scratch: Beneath, final: Beneath) -> Published:
     """Publish a small file by way of *scratch*, which must not exist."""
-    descriptor = create_scratch(scratch)
+    descriptor = create(scratch)
     try:
         rest = memoryview(content)
         while rest:
@@ -121,42 +104,13 @@ def publish_bytes(content: bytes, scratch: Path, final: Path) -> Published:
         written = Written(size_bytes=len(content), regions=(whole,))
         sha256 = prove_written(descriptor, written, path=scratch)
     except BaseException:
-        scratch.unlink(missing_ok=True)
+        remove(scratch, missing_ok=True)
         raise
     finally:
         os.close(descriptor)
     published = Published(size_bytes=len(content), sha256=sha256)
     publish(scratch, final, published)
     return published
-
-
-def rename_without_replacing(
-    old: Path, new: Path, *, old_folder: int = _AT_FDCWD, new_folder: int = _AT_FDCWD
-) -> None:
-    """Rename in one step; FileExistsError where *new* exists, even as a dangling link.
-
-    A relative path counts from the folder whose descriptor is given.
-    """
-    result = _libc.renameat2(
-        old_folder, os.fsencode(old), new_folder, os.fsencode(new), _RENAME_NOREPLACE
-    )
-    if result == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in _NOT_SUPPORTED:
-        raise OSError(number, os.strerror(number), os.fspath(old), None, os.fspath(new))
-    # Killed in between, the file has both names; the scratch name is cleared at the next try.
-    os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
-    os.unlink(old, dir_fd=old_folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digest(descriptor: int, region: Region, whole: hashlib._Hash) -> bytes:
@@ -176,31 +130,22 @@ def _digest(descriptor: int, region: Region, whole: hashlib._Hash) -> bytes:
     return digest.digest()
 
 
-def digest_file(path: Path) -> Published | None:
-    """Size and digest of what the disk holds; None where *path* is no regular file.
+def digest_file(where: Beneath) -> Published:
+    """Size and digest of what the disk holds.
 
-    OSError: it is missing, or cannot be read.
+    NotPlainError: it is no regular file. OSError: it is missing, or cannot be read.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = open_file(where)
     try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        if error.errno == errno.ELOOP:  # a symbolic link
-            return None
-        raise
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
         os.fsync(descriptor)
         forget(descriptor)
-        region = Region(offset=0, size_bytes=status.st_size, sha256=b"")
+        region = Region(offset=0, size_bytes=os.fstat(descriptor).st_size, sha256=b"")
         whole = hashlib.sha256()
         _digest(descriptor, region, whole)
     finally:
         os.close(descriptor)
-    return Published(size_bytes=status.st_size, sha256=whole.hexdigest())
+    return Published(size_bytes=region.size_bytes, sha256=whole.hexdigest())
 
 
-def _described(found: Published | None) -> str:
-    return "no regular file" if found is None else f"{found.size_bytes} bytes, {found.sha256}"
+def _described(found: Published) -> str:
+    return f"{found.size_bytes} bytes, {found.sha256}"

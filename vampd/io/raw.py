@@ -10,18 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.errors import InputError, IntegrityError, OperatorError, ResourceError
+from vampd.errors import InputError, IntegrityError, NotPlainError, OperatorError, ResourceError
+from vampd.io.beneath import Beneath, open_quietly
 from vampd.io.cache import ReadBehind, forget, read_ahead
 from vampd.io.header import RawHeader, check_size, read_header
+from vampd.io.mirror import raw_file
 from vampd.io.pixels import STORED, stored_bytes
 from vampd.records import FileIdentity
 
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
@@ -32,10 +32,10 @@ class RawFile:
     is gone, or another. InputError: it cannot be read. OperatorError: it may not be read.
     """
 
-    def __init__(self, night: Path, path: str, identity: FileIdentity) -> None:
+    def __init__(self, night: Beneath, path: str, identity: FileIdentity) -> None:
         self.path = path
         self._identity = identity
-        self.descriptor = self._open(night / path)
+        self.descriptor = self._open(night, path)
         try:
             self.check_unchanged()
         except BaseException:
@@ -75,12 +75,12 @@ class RawFile:
         """Close the file; nothing can be read any more."""
         os.close(self.descriptor)
 
-    def _open(self, path: Path) -> int:
+    def _open(self, night: Beneath, path: str) -> int:
         try:
-            try:
-                return os.open(path, _FLAGS | os.O_NOATIME)
-            except PermissionError:  # only a file's owner may leave its access time alone
-                return os.open(path, _FLAGS)
+            return open_quietly(raw_file(night, path))
+        except NotPlainError as error:
+            msg = f"{self.path}: the raw file is gone: {error}"
+            raise IntegrityError(msg) from error
         except OSError as error:
             raise self._refusal(error) from error
 
@@ -88,7 +88,7 @@ class RawFile:
         text = f"{self.path}: {error.strerror}"
         if error.errno in _SHORTAGES:
             return ResourceError(text)
-        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return IntegrityError(f"{text}: the raw file is gone")
         if error.errno in {errno.EACCES, errno.EPERM}:
             return OperatorError(text)
@@ -98,7 +98,7 @@ class RawFile:
 class RawCubeFile(RawFile):
     """A raw cube whose size is what its header says."""
 
-    def __init__(self, night: Path, path: str, identity: FileIdentity) -> None:
+    def __init__(self, night: Beneath, path: str, identity: FileIdentity) -> None:
         super().__init__(night, path, identity)
         try:
             self.header: RawHeader = self._read_header()

@@ -7,8 +7,8 @@ astropy reads it one tile at a time, so that memory does not grow with the cube;
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError, IntegrityError, ResourceError
+from vampd.io.beneath import Beneath, exists, lent, new_folder, open_file, status
 from vampd.io.disk import free_bytes
-from vampd.io.process import run
+from vampd.io.process import Finished, run
 from vampd.io.raw import RawCubeFile
 from vampd.records import FileIdentity
 
@@ -27,7 +28,7 @@ _LEAST_SECONDS = 600
 _HEADERS_BYTES = 66 * 2880  # the most that a header takes, and the last block's padding
 
 
-def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
+def astropy_frames(path: Beneath, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
     """The *frames* of a compressed cube as astropy reads them, unscaled, in native order.
 
     IntegrityError: astropy cannot read it, or finds no cube. The file's bytes are known to
@@ -38,7 +39,7 @@ def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int
 
     try:
         with (
-            path.open("rb") as file,
+            os.fdopen(open_file(path), "rb") as file,
             fits.open(file, memmap=False, do_not_scale_image_data=True) as units,
         ):
             section = units[1].section
@@ -58,42 +59,56 @@ def astropy_frames(path: Path, frames: Sequence[int]) -> Iterator[NDArray[np.int
 
 
 def funpack_frames(
-    path: Path, scratch: Path, frames: Sequence[int], *, size_bytes: int = 0
+    path: Beneath, scratch: Beneath, frames: Sequence[int], *, size_bytes: int = 0
 ) -> Iterator[NDArray[np.int16]]:
-    """The *frames* of a compressed cube as funpack unpacks them to the file *scratch*.
+    """The *frames* of a compressed cube as funpack unpacks them in the new folder *scratch*.
 
-    *scratch* must not exist; it takes *size_bytes*, those of the raw pixels, and is removed.
-    IntegrityError: funpack cannot read it. OperatorError: it is not installed. ResourceError:
-    there is no room for *scratch*.
+    The folder takes *size_bytes*, those of the raw pixels, and is removed; a name there that is a
+    link or somebody else's leads funpack nowhere. IntegrityError: funpack cannot read it.
+    OperatorError: it is not installed. ResourceError: there is no room for *scratch*.
     """
-    deadline = _LEAST_SECONDS + path.stat().st_size / _SLOW_DISK_BYTES_PER_SECOND
-    _demand_room(scratch, size_bytes)
+    source = open_file(path)
     try:
-        # -O, not -S: to a file it unpacks tile by tile, to a pipe the whole cube in memory.
-        finished = run(["funpack", "-O", str(scratch), str(path)], deadline_seconds=deadline)
-        if finished.code != 0:
-            _demand_room(scratch, size_bytes)  # others write too
-            msg = f"{path}: funpack exited {finished.code}:\n{finished.stderr_tail}"
-            raise IntegrityError(msg)
-        cube = RawCubeFile(scratch.parent, scratch.name, _identity(scratch))
-        try:
-            pixels = cube.empty_frame()
-            for frame in frames:
-                cube.read_frame(frame, pixels)
-                yield pixels
-        finally:
-            cube.close()
+        with new_folder(scratch) as folder:
+            unpacked = Beneath(Path(lent(folder))) / f"{path.name}.unpacked"
+            _demand_room(unpacked, scratch, size_bytes)
+            finished = _unpack(source, folder, unpacked.name)
+            if finished.code != 0:
+                _demand_room(unpacked, scratch, size_bytes)  # others write too
+                msg = f"{path}: funpack exited {finished.code}:\n{finished.stderr_tail}"
+                raise IntegrityError(msg)
+            yield from _raw_frames(unpacked, frames)
     except InputError as error:
         msg = f"{path}: what funpack made of it is no raw cube: {error}"
         raise IntegrityError(msg) from error
     finally:
-        scratch.unlink(missing_ok=True)
+        os.close(source)
 
 
-def _demand_room(scratch: Path, size_bytes: int) -> None:
-    with suppress(FileNotFoundError):  # what did not fit was left behind
-        size_bytes -= scratch.stat().st_size
-    free = free_bytes(scratch.parent)
+def _unpack(source: int, folder: int, name: str) -> Finished:
+    """Let funpack unpack *source* as *name* in *folder*, both held open."""
+    deadline = _LEAST_SECONDS + os.fstat(source).st_size / _SLOW_DISK_BYTES_PER_SECOND
+    # -O, not -S: to a file it unpacks tile by tile, to a pipe the whole cube in memory.
+    command = ["funpack", "-O", f"{lent(folder)}/{name}", lent(source)]
+    return run(command, deadline_seconds=deadline, lend=(source, folder))
+
+
+def _raw_frames(unpacked: Beneath, frames: Sequence[int]) -> Iterator[NDArray[np.int16]]:
+    cube = RawCubeFile(unpacked.parent, unpacked.name, _identity(unpacked))
+    try:
+        pixels = cube.empty_frame()
+        for frame in frames:
+            cube.read_frame(frame, pixels)
+            yield pixels
+    finally:
+        cube.close()
+
+
+def _demand_room(unpacked: Beneath, scratch: Beneath, size_bytes: int) -> None:
+    """ResourceError: there is no room for *unpacked*, which is to lie in *scratch*."""
+    if exists(unpacked):  # what did not fit was left behind
+        size_bytes -= status(unpacked).st_size
+    free = free_bytes(unpacked.root)
     if free < size_bytes + _HEADERS_BYTES:
         msg = f"{scratch.parent}: {size_bytes} bytes are needed to unpack a cube, {free} are free"
         raise ResourceError(msg)
@@ -107,8 +122,6 @@ def _native(section: Any) -> NDArray[np.int16]:
     return pixels.astype(np.int16, copy=False)
 
 
-def _identity(path: Path) -> FileIdentity:
-    status = path.lstat()
-    return FileIdentity(
-        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
-    )
+def _identity(where: Beneath) -> FileIdentity:
+    found = status(where)
+    return FileIdentity(inode=found.st_ino, size_bytes=found.st_size, modified_ns=found.st_mtime_ns)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from vampd.io.beneath import Beneath, create, remove
 from vampd.io.cache import WriteBehind
-from vampd.io.publish import Published, Region, Written, create_scratch, prove_written, publish
+from vampd.io.publish import Published, Region, Written, prove_written, publish
 
 
 class ScratchStream:
@@ -19,11 +18,11 @@ class ScratchStream:
     Memory and the page cache do not grow with it. OSError: it cannot be made or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Beneath) -> None:
         self.path = path
         self.size_bytes = 0
         self._digest = hashlib.sha256()
-        self._descriptor = create_scratch(path)
+        self._descriptor = create(path)
         self._behind = WriteBehind(self._descriptor, 0)
 
     def __enter__(self) -> Self:
@@ -36,8 +35,7 @@ class ScratchStream:
         _traceback: TracebackType | None,
     ) -> None:
         os.close(self._descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        remove(self.path, missing_ok=True)
 
     def write(self, content: bytes | memoryview) -> int:
         """Append *content*; the number of its bytes."""
@@ -55,7 +53,7 @@ class ScratchStream:
         """Of what was written so far."""
         return self._digest.hexdigest()
 
-    def publish(self, final: Path, *, modified_ns: int | None = None) -> str:
+    def publish(self, final: Beneath, *, modified_ns: int | None = None) -> str:
         """Prove that the disk holds what was written, and give it its *final* name; its digest.
 
         With *modified_ns*, the file gets that time. What is there already is not replaced: see

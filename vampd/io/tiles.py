@@ -12,19 +12,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError
 from vampd.io import rice
+from vampd.io.beneath import Beneath, open_file
 from vampd.io.cache import STEP_BYTES, ReadBehind, forget, read_ahead
 from vampd.io.checksum import fold, word_sum
 from vampd.io.header import BLOCK_BYTES, CARD_LENGTH, padded
 from vampd.io.pixels import STORED
 
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _END = b"END".ljust(CARD_LENGTH)
 _MAX_BLOCKS = 128  # the cameras' 400 cards take 12
 _ALL_ONES = 0xFFFFFFFF
@@ -51,10 +50,10 @@ class TileReader:
     cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Beneath) -> None:
         self.path = path
         try:
-            self._descriptor = os.open(path, _FLAGS)
+            self._descriptor = open_file(path)
         except FileNotFoundError:
             msg = f"{path}: missing"
             raise IntegrityError(msg) from None

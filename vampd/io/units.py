@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from vampd.errors import InputError
+from vampd.io.beneath import Beneath, open_file
 from vampd.io.header import BLOCK_BYTES, CARD_LENGTH, padded
 
 _MAX_BLOCKS = 64
@@ -20,7 +20,6 @@ _MAX_UNITS = 4
 _MAX_AXES = 999
 _END = b"END".ljust(CARD_LENGTH)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +36,12 @@ class Unit:
         return self.data_offset + self.data_bytes
 
 
-def read_units(path: Path) -> tuple[Unit, ...]:
+def read_units(path: Beneath) -> tuple[Unit, ...]:
     """The units of the FITS file *path*, whose size is just what their headers demand.
 
     InputError: it is cut, too long, or no FITS file. OSError: it cannot be read.
     """
-    descriptor = os.open(path, _OPEN_FILE)
+    descriptor = open_file(path)
     try:
         size_bytes = os.fstat(descriptor).st_size
         units: list[Unit] = []
@@ -59,16 +58,7 @@ def read_units(path: Path) -> tuple[Unit, ...]:
     return tuple(units)
 
 
-def read_start(path: Path, most_bytes: int) -> bytes:
-    """The first *most_bytes* of a file, all of it where it is smaller. OSError: it cannot be read.
-
-    A pipe under its name is not waited for, and a symbolic link is not followed.
-    """
-    with open(os.open(path, _OPEN_FILE), "rb") as file:  # noqa: PTH123 - a descriptor
-        return file.read(most_bytes) or b""
-
-
-def _read_unit(descriptor: int, offset: int, path: Path) -> Unit:
+def _read_unit(descriptor: int, offset: int, path: Beneath) -> Unit:
     cards, data_offset = _cards(descriptor, offset, path)
     return Unit(
         cards=cards,
@@ -77,7 +67,7 @@ def _read_unit(descriptor: int, offset: int, path: Path) -> Unit:
     )
 
 
-def _cards(descriptor: int, offset: int, path: Path) -> tuple[tuple[str, ...], int]:
+def _cards(descriptor: int, offset: int, path: Beneath) -> tuple[tuple[str, ...], int]:
     """The cards before END, and the offset of the block that follows them."""
     cards: list[str] = []
     for block_number in range(_MAX_BLOCKS):
@@ -103,7 +93,7 @@ def _texts(cards: tuple[str, ...]) -> dict[str, str]:
     return texts
 
 
-def _data_bytes(texts: dict[str, str], path: Path) -> int:
+def _data_bytes(texts: dict[str, str], path: Beneath) -> int:
     """Standard 4.0, equation 2: |BITPIX| / 8 * GCOUNT * (PCOUNT + NAXIS1 * ... * NAXISm)."""
     axes = _whole(texts, "NAXIS", path)
     if not 0 <= axes <= _MAX_AXES:
@@ -119,13 +109,13 @@ def _data_bytes(texts: dict[str, str], path: Path) -> int:
     return size_bytes
 
 
-def _whole(texts: dict[str, str], keyword: str, path: Path, *, default: str = "") -> int:
+def _whole(texts: dict[str, str], keyword: str, path: Beneath, *, default: str = "") -> int:
     text = texts.get(keyword, default)
     if not _INTEGER.fullmatch(text):
         _refuse(path, f"{keyword} is {text!r}, and must be a whole number")
     return int(text)
 
 
-def _refuse(path: Path, why: str) -> NoReturn:
+def _refuse(path: Beneath, why: str) -> NoReturn:
     msg = f"{path}: {why}"
     raise InputError(msg, path=str(path))

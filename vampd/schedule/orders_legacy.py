@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import OperatorError, UsageError
+from vampd.io.mirror import BACKUP_ENDING
 from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.answers import Answer, Desk, OrderOfAll
 from vampd.states import Kind
-from vampd.watch.legacy import BACKUP_ENDING, OUTPUT_FOLDER, named_frame_ids, signs_of
+from vampd.watch.legacy import OUTPUT_FOLDER, named_frame_ids, signs_of
 from vampd.watch.naming import night_date
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from vampd.errors import RetryableError
+from vampd.io.beneath import is_folder, night_folder
 from vampd.ledger import nights
 from vampd.ledger.connection import Ledger
 from vampd.schedule.chores import Chore
@@ -36,7 +36,7 @@ def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
 def work(job: Mapping[str, Any]) -> None:
     """Write them. RetryableError: the night's folder is not there, or lies on another disk."""
     check_root(job["root"], job["marker"])
-    if not Path(job["folder"]).is_dir():
+    if not is_folder(night_folder(job["folder"])):
         msg = f"{job['folder']}: not there; is its disk?"
         raise RetryableError(msg)
     papers.write_story(job)

@@ -7,11 +7,24 @@ On a folder that the earlier pipeline processed, the hard links that it left
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from vampd.errors import IntegrityError, OperatorError
-from vampd.io.publish import rename_without_replacing, sync_folder
+from vampd.io.beneath import (
+    Beneath,
+    exists,
+    is_empty,
+    is_file,
+    is_folder,
+    night_folder,
+    open_file,
+    remove,
+    remove_folder,
+    rename_without_replacing,
+    status,
+    sync_folder,
+)
 from vampd.ledger import deliveries, files, legacy, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.proofs import sidecar_path
@@ -30,7 +43,7 @@ _SET_ASIDE = "vgen2.incumbent"
 class RestorePlan:
     """What a restore would delete and rename; nothing is touched yet."""
 
-    folder: Path
+    folder: Beneath
     derived: tuple[str, ...]  #: files that are there, relative to the night
     renames: tuple[tuple[str, str], ...]
     is_planned: bool  #: the ledger holds outputs
@@ -49,7 +62,7 @@ class RestorePlan:
 
 def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
     """Decide everything before touching any file."""
-    folder = Path(night["folder"])
+    folder = night_folder(night["folder"])
     planned = outputs.outputs_of(ledger, night["id"])
     renames = _incumbent_renames(folder, foreign=legacy.is_foreign(ledger, night["id"]))
     names = [
@@ -67,7 +80,7 @@ def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
             sidecar_path(batch),
         ]
     names += [row["path"] for row in deliveries.deliverables_of(ledger, night["id"])]
-    there = [name for name in dict.fromkeys(names) if (folder / name).is_file()]
+    there = [name for name in dict.fromkeys(names) if is_file(folder / name)]
     return RestorePlan(
         folder=folder, derived=tuple(there), renames=renames, is_planned=bool(planned)
     )
@@ -76,11 +89,11 @@ def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
 def delete_derived(plan: RestorePlan) -> None:
     """Carry the plan out."""
     for name in plan.derived:
-        (plan.folder / name).unlink(missing_ok=True)
+        remove(plan.folder / name, missing_ok=True)
     for old, new in plan.renames:
         target = plan.folder / new
-        if target.is_dir() and not any(target.iterdir()):
-            target.rmdir()
+        if is_folder(target) and is_empty(target):
+            remove_folder(target)
         rename_without_replacing(plan.folder / old, target)
     sync_folder(plan.folder)
 
@@ -93,7 +106,7 @@ def refuse_other_raw(ledger: Ledger, night: Row) -> None:
     """
     if not (night["hold"] or "").startswith("raw file "):
         return
-    folder = Path(night["folder"])
+    folder = night_folder(night["folder"])
     for row in _plain_raw(ledger, night):
         if row["batch"] == night["batch"] and not _is_as_recorded(folder, row):
             date = night["date"]
@@ -110,11 +123,11 @@ def refuse_lost(ledger: Ledger, night: Row) -> None:
 
     One that was made again where it lay, with the bytes that it had, is not gone.
     """
-    folder = Path(night["folder"])
+    folder = night_folder(night["folder"])
     gone = [
         row["path"]
         for row in files.processed_and_gone(ledger, night["id"])
-        if not (folder / row["path"]).is_file() or row["sha256"] != _digest(folder / row["path"])
+        if not is_file(folder / row["path"]) or row["sha256"] != _digest(folder / row["path"])
     ]
     if gone:
         msg = (
@@ -130,7 +143,7 @@ def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
 
     IntegrityError: one is not.
     """
-    folder = Path(night["folder"])
+    folder = night_folder(night["folder"])
     rows = _plain_raw(ledger, night)
     for row in rows:
         path = folder / row["path"]
@@ -153,18 +166,18 @@ def _plain_raw(ledger: Ledger, night: Row) -> list[Row]:
     ]
 
 
-def _is_as_recorded(folder: Path, row: Row) -> bool:
+def _is_as_recorded(folder: Beneath, row: Row) -> bool:
     path = folder / row["path"]
-    return path.is_file() and identity_of(path.stat()) == files.identity(row)
+    return is_file(path) and identity_of(status(path)) == files.identity(row)
 
 
-def _incumbent_renames(folder: Path, *, foreign: bool) -> tuple[tuple[str, str], ...]:
-    backups = [name for name in _CAMERAS if (folder / f"{name}{_BACKUP}").is_dir()]
+def _incumbent_renames(folder: Beneath, *, foreign: bool) -> tuple[tuple[str, str], ...]:
+    backups = [name for name in _CAMERAS if is_folder(folder / f"{name}{_BACKUP}")]
     if not backups and not foreign:
         return ()
     for name in backups:
         present = folder / name
-        if present.is_dir() and any(present.iterdir()):
+        if is_folder(present) and not is_empty(present):
             msg = (
                 f"{present} holds other files; look at them before {name}{_BACKUP} takes its place"
             )
@@ -172,14 +185,14 @@ def _incumbent_renames(folder: Path, *, foreign: bool) -> tuple[tuple[str, str],
     renames = [(f"{name}{_BACKUP}", name) for name in backups]
     manifest = manifest_name(folder.name, 1)
     for name, aside in ((OUTPUT_FOLDER, _SET_ASIDE), (manifest, manifest_aside(manifest))):
-        if (folder / name).exists():
-            if (folder / aside).exists():
+        if exists(folder / name):
+            if exists(folder / aside):
                 msg = f"{folder / aside} is there already; move it away first"
                 raise OperatorError(msg)
             renames.append((name, aside))
     return tuple(renames)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+def _digest(path: Beneath) -> str:
+    with os.fdopen(open_file(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from vampd.errors import IntegrityError, VampdError
+from vampd.io.beneath import night_folder
 from vampd.ledger import deliveries, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.chores import Chore
@@ -219,7 +219,7 @@ def _why_not_sent_again(
         for row in wrong
     ]
     try:
-        check_sizes(Path(night["folder"]), files)
+        check_sizes(night_folder(night["folder"]), files)
     except IntegrityError as error:
         return str(error)
     return None

@@ -10,11 +10,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 from vampd.errors import ConfigError, OperatorError
+from vampd.io.beneath import (
+    Beneath,
+    create,
+    create_folder,
+    create_link,
+    is_empty,
+    is_link,
+    link_target,
+    night_folder,
+    remove,
+    replace,
+)
 from vampd.io.disk import is_mount_point
 from vampd.io.private import MIRROR_NAME
 from vampd.sections import READING, Config, Control, Root, Watch
@@ -25,6 +37,7 @@ from vampd.watch.naming import CAMERA_FOLDERS
 from vampd.watch.scan import find_nights
 
 _FOLDER = "shadow"
+_OURS_ALONE = 0o755  # to write
 _SOCKET_PATH_BYTES = 107  # sun_path holds 108, the last of them NUL
 
 
@@ -57,11 +70,11 @@ class Mirror:
         """The settings of the shadow: its own state folder, roots and socket; scans, no events."""
         state = shadow_state(config)
         _check_socket(state)
-        roots = tuple(replace(root, path=state / root.kind) for root in config.roots)
+        roots = tuple(changed(root, path=state / root.kind) for root in config.roots)
         self._real = {
             mirrored.path: root.path for mirrored, root in zip(roots, config.roots, strict=True)
         }
-        return replace(
+        return changed(
             config,
             state_dir=state,
             roots=roots,
@@ -77,16 +90,17 @@ class Mirror:
             if why is not None:
                 return why
             root.path.mkdir(parents=True, exist_ok=True)
-            (root.path / MIRROR_NAME).write_text(f"{real}\n", encoding="utf-8")
+            root.path.chmod(_OURS_ALONE)  # whatever the umask says: see `mirrored_root`
+            _write(Beneath(root.path) / MIRROR_NAME, f"{real}\n")
             for folder in find_nights(real).folders:
-                _renew_night(folder, root.path / folder.name)
+                _renew_night(folder, night_folder(root.path / folder.name))
         except OSError as error:
             return f"{real}: {error.strerror}"
         return None
 
     def _why_absent(self, real: Path) -> str | None:
         """A shadow leaves no marker: a root is the one that was there when the shadow began."""
-        if not real.is_dir() or not (is_mount_point(real) or any(real.iterdir())):
+        if not real.is_dir() or (not is_mount_point(real) and is_empty(Beneath(real))):
             return f"{real}: not there, or an empty folder on which nothing is mounted"
         status = real.stat()
         disk = (status.st_dev, status.st_ino)
@@ -103,15 +117,23 @@ def _check_socket(state: Path) -> None:
         raise ConfigError(msg)
 
 
-def _renew_night(real: Path, mirrored: Path) -> None:
-    mirrored.mkdir(exist_ok=True)
+def _renew_night(real: Path, mirrored: Beneath) -> None:
+    create_folder(mirrored)
     for camera in CAMERA_FOLDERS:
         place = raw_place(real, camera)
         link = mirrored / camera
         if place is None:
-            link.unlink(missing_ok=True)
-        elif not link.is_symlink() or link.readlink() != place:
+            remove(link, missing_ok=True)
+        elif not is_link(link) or link_target(link) != place:
             scratch = mirrored / f".{camera}"
-            scratch.unlink(missing_ok=True)
-            scratch.symlink_to(place)
-            scratch.replace(link)
+            remove(scratch, missing_ok=True)
+            create_link(scratch, place)
+            replace(scratch, link)
+
+
+def _write(where: Beneath, text: str) -> None:
+    scratch = where.with_name(f".{where.name}")
+    remove(scratch, missing_ok=True)
+    with os.fdopen(create(scratch), "w", encoding="utf-8") as file:
+        file.write(text)
+    replace(scratch, where)

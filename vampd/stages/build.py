@@ -20,23 +20,24 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.errors import IntegrityError, ResourceError
-from vampd.io.fits import Shape, TileWriter, reserved_cards
-from vampd.io.publish import (
-    Published,
+from vampd.errors import IntegrityError, NotPlainError, ResourceError
+from vampd.io.beneath import (
+    Beneath,
+    clear,
+    create,
     create_folder,
-    create_scratch,
-    digest_file,
-    prove_written,
-    publish,
-    publish_bytes,
+    create_folders,
+    names_in,
+    night_folder,
+    remove,
 )
+from vampd.io.fits import Shape, TileWriter, reserved_cards
+from vampd.io.publish import Published, digest_file, prove_written, publish, publish_bytes
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.readback import astropy_frames, funpack_frames
 from vampd.records import FileIdentity
@@ -81,7 +82,7 @@ class _Draft:
     """An output while it is written beside its final place."""
 
     output: _Output
-    path: Path
+    path: Beneath
     descriptor: int
     writer: TileWriter
     reports: list[str]
@@ -92,7 +93,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
     *job*::
 
-        {"night": folder, "scratch": folder on the same file system,
+        {"night": folder, "scratch": folder in the night,
          "tiles": "frame" or "row", "verify": "all" or "sample",
          "read_whole": [number of an output that funpack must read whole, ...]; without: all,
          "raw": {number: {"path", "inode", "size_bytes", "modified_ns",
@@ -112,7 +113,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     """
     outputs = [_output(entry) for entry in job["outputs"]]
     try:
-        with _opened(Path(job["night"]), job["raw"]) as cubes, ExitStack() as scratch:
+        with _opened(night_folder(job["night"]), job["raw"]) as cubes, ExitStack() as scratch:
             return _build(job, outputs, cubes, scratch)
     except OSError as error:
         if error.errno in _SHORTAGES:
@@ -131,11 +132,11 @@ def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
 
     IntegrityError: a raw file changed. InputError: one cannot be read.
     """
-    night, scratch = Path(job["night"]), Path(job["scratch"])
+    night = night_folder(job["night"])
     differences: list[str] = []
     with _opened(night, job["raw"]) as cubes:
         for entry in job["outputs"]:
-            path = night / OUTPUT_FOLDER / (entry["file_name"] + CUBE_ENDING)
+            path = night / f"{OUTPUT_FOLDER}/{entry['file_name']}{CUBE_ENDING}"
             changed = _changed(path, entry["sha256"])
             if changed:
                 differences.append(changed)
@@ -145,7 +146,8 @@ def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
             if job["tiles"] == "frame":
                 found = astropy_frames(path, every)
             else:
-                unpacked, size_bytes = _beside(scratch, path), _pixel_bytes(output, cubes)
+                scratch = create_folders(night, job["scratch"])
+                unpacked, size_bytes = _beside(scratch, path.name), _pixel_bytes(output, cubes)
                 found = funpack_frames(path, unpacked, every, size_bytes=size_bytes)
             differences += _unreadable_or_differing(output, cubes, every, found)
         for cube in cubes.values():
@@ -153,14 +155,14 @@ def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
     return differences
 
 
-def _changed(path: Path, sha256: str) -> str | None:
+def _changed(path: Beneath, sha256: str) -> str | None:
     """How a published file differs from its record; None where it does not."""
     try:
         found = digest_file(path)
     except FileNotFoundError:
         return f"{path.name}: missing"
-    if found is None:
-        return f"{path.name}: not a regular file"
+    except NotPlainError as error:
+        return f"{path.name}: {error}"
     if found.sha256 != sha256:
         return f"{path.name}: sha256 is {found.sha256}, recorded was {sha256}"
     return None
@@ -185,9 +187,9 @@ def _build(
     scratch: ExitStack,
 ) -> dict[str, Any]:
     """The steps of the module's contract, in order. *scratch* removes what is left over."""
-    night, folder = Path(job["night"]), Path(job["scratch"])
+    night = night_folder(job["night"])
+    folder = create_folders(night, job["scratch"])
     create_folder(night / OUTPUT_FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
     timings = _timing_files(night, job["raw"], outputs)
     drafts = [_draft(output, cubes, folder, job, scratch) for output in outputs]
     _stream(drafts, cubes)
@@ -234,7 +236,7 @@ def _output(entry: Mapping[str, Any]) -> _Output:
 
 @contextmanager
 def _opened(
-    night: Path, raw: Mapping[int, Mapping[str, Any]]
+    night: Beneath, raw: Mapping[int, Mapping[str, Any]]
 ) -> Iterator[Mapping[int, RawCubeFile]]:
     """The raw cubes of a job, open, by their numbers."""
     with ExitStack() as stack:
@@ -252,7 +254,7 @@ def _identity(entry: Mapping[str, Any]) -> FileIdentity:
 
 
 def _timing_files(
-    night: Path, raw: Mapping[int, Mapping[str, Any]], outputs: Sequence[_Output]
+    night: Beneath, raw: Mapping[int, Mapping[str, Any]], outputs: Sequence[_Output]
 ) -> list[bytes]:
     """The outputs' timing files. One raw timing file is held at a time."""
     rows: list[list[bytes]] = [[b""] * len(output.frames) for output in outputs]
@@ -284,7 +286,7 @@ def _row(rows: Sequence[bytes], frame: int, path: str) -> bytes:
 def _draft(
     output: _Output,
     cubes: Mapping[int, RawCubeFile],
-    folder: Path,
+    folder: Beneath,
     job: Mapping[str, Any],
     scratch: ExitStack,
 ) -> _Draft:
@@ -301,8 +303,8 @@ def _draft(
     cards, reports = output_cards(header.cards, **output.card_arguments)
     reports += [f"left out, its name is taken: {card.strip()}" for card in reserved_cards(cards)]
     path = _cleared(folder, output.name + CUBE_ENDING)
-    descriptor = create_scratch(path)
-    scratch.callback(path.unlink, missing_ok=True)
+    descriptor = create(path)
+    scratch.callback(remove, path, missing_ok=True)
     scratch.callback(os.close, descriptor)
     shape = Shape(
         width=header.width, height=header.height, frames=len(output.frames), tiles=job["tiles"]
@@ -317,16 +319,17 @@ def _draft(
     )
 
 
-def _cleared(folder: Path, name: str) -> Path:
+def _cleared(folder: Beneath, name: str) -> Beneath:
     """A scratch path of our own for *name*; what killed builders left behind is removed."""
-    for left_over in folder.glob(f"{name}.*"):
-        left_over.unlink(missing_ok=True)
-    return _beside(folder, Path(name))
+    for left_over in names_in(folder):
+        if left_over.startswith(f"{name}."):
+            clear(folder / left_over)
+    return _beside(folder, name)
 
 
-def _beside(folder: Path, final: Path) -> Path:
+def _beside(folder: Beneath, final: str) -> Beneath:
     """Under a name of this process alone: a builder taken for dead cannot write into it."""
-    return folder / f"{final.name}.{os.getpid()}"
+    return folder / f"{final}.{os.getpid()}"
 
 
 def _stream(drafts: Sequence[_Draft], cubes: Mapping[int, RawCubeFile]) -> None:
@@ -360,7 +363,7 @@ def _unpack(draft: _Draft, cubes: Mapping[int, RawCubeFile]) -> None:
     """Compare every frame as funpack unpacks it. Needs room for the unpacked cube."""
     every = range(len(draft.output.frames))
     unpacked = draft.path.with_name(f"{draft.path.name}.unpacked")
-    unpacked.unlink(missing_ok=True)
+    clear(unpacked)
     size_bytes = _pixel_bytes(draft.output, cubes)
     found = funpack_frames(draft.path, unpacked, every, size_bytes=size_bytes)
     _demand_equal(draft.output, cubes, every, found)
@@ -401,7 +404,7 @@ def _differences(
     return differences
 
 
-def _publish(draft: _Draft, proof: Published, timing: bytes, folder: Path) -> dict[str, Any]:
+def _publish(draft: _Draft, proof: Published, timing: bytes, folder: Beneath) -> dict[str, Any]:
     """Give an output's two files their final names; what the ledger wants to know of them."""
     name = draft.output.name
     publish(draft.path, folder / (name + CUBE_ENDING), proof)
@@ -409,7 +412,7 @@ def _publish(draft: _Draft, proof: Published, timing: bytes, folder: Path) -> di
     try:
         timing_proof = publish_bytes(timing, timing_path, folder / (name + TIMING_ENDING))
     finally:
-        timing_path.unlink(missing_ok=True)
+        remove(timing_path, missing_ok=True)
     return {
         "output": draft.output.number,
         "size_bytes": proof.size_bytes,

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from vampd.io.fits import Shape
-from vampd.io.publish import create_folder
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
@@ -24,7 +22,7 @@ SCRATCH_FOLDER = ".vampd/scratch"
 def prepare(ledger: Ledger, night: Row, unit: str, compress: Compress) -> dict[str, Any]:
     """The job of one cube and camera, as `build.work` takes it, or of the night's sidecar."""
     if unit == sidecar_jobs.UNIT:
-        return sidecar_jobs.prepare(ledger, night, Path(night["folder"]) / SCRATCH_FOLDER)
+        return sidecar_jobs.prepare(ledger, night, SCRATCH_FOLDER)
     rows = outputs.outputs_of_unit(ledger, night["id"], unit)
     segments = {row["id"]: outputs.segments_of(ledger, row["id"]) for row in rows}
     every = [segment for of_output in segments.values() for segment in of_output]
@@ -33,7 +31,7 @@ def prepare(ledger: Ledger, night: Row, unit: str, compress: Compress) -> dict[s
     times = outputs.times_of(ledger, own | partners)
     return {
         "night": night["folder"],
-        "scratch": str(Path(night["folder"]) / SCRATCH_FOLDER),
+        "scratch": SCRATCH_FOLDER,
         "tiles": compress.tiles,
         "read_whole": _read_whole(ledger, night, rows, compress),
         "verify": compress.verify,
@@ -88,10 +86,7 @@ def _layout(row: Row, frames: int, compress: Compress) -> tuple[int, int, bool]:
 
 
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Build in a scratch folder that is there."""
-    scratch = Path(job["scratch"])
-    create_folder(scratch.parent)
-    create_folder(scratch)
+    """Build an output's cube, or the sidecar."""
     return sidecar.work(job) if job.get("unit") == sidecar_jobs.UNIT else build.work(job)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from vampd.errors import InputError, RetryableError
+from vampd.io.beneath import Beneath, is_folder, night_folder, open_file
 from vampd.io.header import read_cards
+from vampd.io.mirror import raw_file
 from vampd.records import CardValue
 from vampd.science.cards import parse_card
 
@@ -19,24 +20,24 @@ _TABLE_BEGINNINGS = ("TTYPE", "TFORM", "TFIELDS", "ZIMAGE", "ZCMPTYPE", "ZTILE",
 _IMAGE = ("ZBITPIX", "ZNAXIS")
 _NO_VALUE = frozenset({"", "COMMENT", "HISTORY", "CONTINUE", "HIERARCH"})
 
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
 
 def work(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The values of the cards of each file of the job, by keyword; None: it cannot be read.
 
     RetryableError: the whole folder is away.
     """
-    folder = Path(job["folder"])
-    if not folder.is_dir():
+    if not job["files"]:
+        return []  # there are only headers to be forgotten
+    folder = night_folder(job["folder"])
+    if not is_folder(folder):
         msg = f"{folder} is not there"
         raise RetryableError(msg)
     return [{**file, "cards": _cards_of(folder, file)} for file in job["files"]]
 
 
-def _cards_of(folder: Path, file: Mapping[str, Any]) -> dict[str, CardValue] | None:
+def _cards_of(folder: Beneath, file: Mapping[str, Any]) -> dict[str, CardValue] | None:
     try:
-        descriptor = os.open(folder / file["path"], _OPEN_FILE)
+        descriptor = open_file(raw_file(folder, file["path"]))
         try:
             cards, end = read_cards(descriptor, file["path"])
             if file["kind"] == "output":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypedDict
 
 from vampd.errors import IntegrityError
+from vampd.io.beneath import Beneath, status
 
 
 class ListedFile(TypedDict):
@@ -18,12 +18,12 @@ class ListedFile(TypedDict):
     sha256: str  #: hexadecimal, lower case
 
 
-def check_sizes(folder: Path, files: Sequence[ListedFile]) -> None:
+def check_sizes(folder: Beneath, files: Sequence[ListedFile]) -> None:
     """IntegrityError: a file is missing, no regular file, or not of its listed size."""
     for file in files:
         path = folder / file["path"]
         try:
-            found = path.lstat()
+            found = status(path)
         except (FileNotFoundError, NotADirectoryError):
             msg = f"{path} is gone; the ledger lists {file['size_bytes']} bytes"
             raise IntegrityError(msg) from None

@@ -16,6 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import OperatorError
+from vampd.io.beneath import (
+    Beneath,
+    entries,
+    exists,
+    is_file,
+    names_in,
+    night_folder,
+    read_start,
+    status,
+)
 from vampd.io.publish import digest_file
 from vampd.ledger import dumps, nights, outputs
 from vampd.ledger.connection import Ledger, Row
@@ -26,7 +36,8 @@ from vampd.states import Kind, NightStatus, Stage
 _WHY = "made again from the night's papers"
 _NUMBER = re.compile(r"VMPA(\d{8})")
 _DATE = re.compile(r"\d{8}")
-_LISTS = ("manifest_*.csv", f"{OUTPUT_FOLDER}/name_changes*.txt")
+_MANIFEST = re.compile(r"manifest_.*\.csv")
+_NAME_CHANGES = re.compile(r"name_changes.*\.txt")
 
 #: These keep their status; of all others only the work that is still to be done tells.
 _KEPT = frozenset({NightStatus.COLLECTING, NightStatus.EMPTY, NightStatus.ABANDONED})
@@ -62,10 +73,7 @@ def make_again(
     IntegrityError: a night's papers are damaged. OperatorError: they are of another night.
     """
     folders = sorted(
-        (folder.name, kind, folder)
-        for kind, root in roots
-        for folder in root.iterdir()
-        if _DATE.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+        (folder.name, kind, folder) for kind, root in roots for folder in _nights_in(root)
     )
     found = []
     with ledger.transaction():
@@ -82,7 +90,9 @@ def refuse_to_forget(roots: Iterable[Path]) -> None:
     A new one would take their nights for unknown, and ask for their frame IDs a second time.
     """
     for root in roots:
-        for papers in root.glob(f"[0-9]*/{LEDGER_DUMP}"):
+        for papers in (night / LEDGER_DUMP for night in _nights_in(root)):
+            if not exists(papers):
+                continue
             msg = (
                 f"the ledger is lost, and {papers} tells of one: `vampd rebuild-db` makes it again;"
                 " or set state_dir to where it is"
@@ -90,16 +100,30 @@ def refuse_to_forget(roots: Iterable[Path]) -> None:
             raise OperatorError(msg)
 
 
-def _night_again(ledger: Ledger, kind: Kind, folder: Path, *, digests: bool) -> NightAgain | None:
+def _nights_in(root: Path) -> list[Beneath]:
+    """The folders of nights in *root*; none where it is none itself."""
+    try:
+        return sorted(
+            Beneath(root) / entry.name
+            for entry in entries(Beneath(root))
+            if _DATE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _night_again(
+    ledger: Ledger, kind: Kind, folder: Beneath, *, digests: bool
+) -> NightAgain | None:
     """One night, if its folder shows that a vampd worked on it."""
     papers = folder / LEDGER_DUMP
     numbers = numbers_in(folder)
-    if papers.exists():
+    if exists(papers):
         night, notes = _load(ledger, kind, folder)
         notes += _check_raw_files(ledger, night)
         notes += _check_outputs(ledger, night, digests=digests)
         _renew(ledger, night)
-    elif numbers and (folder / JOURNAL).exists():
+    elif numbers and exists(folder / JOURNAL):
         night = _unknown(ledger, kind, folder, len(numbers))
         notes = []
     else:
@@ -109,7 +133,7 @@ def _night_again(ledger: Ledger, kind: Kind, folder: Path, *, digests: bool) -> 
     night = nights.get_night(ledger, night["id"])
     return NightAgain(
         label=nights.label(night),
-        folder=folder,
+        folder=folder.path,
         status=night["status"],
         outputs=len(outputs.outputs_of(ledger, night["id"])),
         frame_ids=ledger.value("select count(*) from frame_id where night = ?", [night["id"]]),
@@ -117,9 +141,9 @@ def _night_again(ledger: Ledger, kind: Kind, folder: Path, *, digests: bool) -> 
     )
 
 
-def _load(ledger: Ledger, kind: Kind, folder: Path) -> tuple[Row, list[str]]:
+def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Row, list[str]]:
     papers = folder / LEDGER_DUMP
-    _, rows = dumps.read_dump(papers.read_bytes(), str(papers))
+    _, rows = dumps.read_dump(read_start(papers, -1), str(papers))
     (row,) = (row for table, row in rows if table == "night")
     if (row["kind"], row["date"]) != (kind, folder.name):
         msg = f"{papers} tells of {row['kind']} {row['date']}; move it away, or the folder"
@@ -131,9 +155,9 @@ def _load(ledger: Ledger, kind: Kind, folder: Path) -> tuple[Row, list[str]]:
     return nights.get_night(ledger, row["id"] + shift), moved
 
 
-def _unknown(ledger: Ledger, kind: Kind, folder: Path, numbers: int) -> Row:
+def _unknown(ledger: Ledger, kind: Kind, folder: Beneath, numbers: int) -> Row:
     """A night that bears frame IDs, and of which nothing else is known: a person must decide."""
-    night = nights.sight_night(ledger, kind, folder.name, folder)
+    night = nights.sight_night(ledger, kind, folder.name, folder.path)
     why = (
         f"it bears {numbers} frame IDs, and {LEDGER_DUMP} is lost, which said whose they are;"
         f" move {OUTPUT_FOLDER}, the manifest and .vampd away before it is released: then it is"
@@ -143,23 +167,34 @@ def _unknown(ledger: Ledger, kind: Kind, folder: Path, numbers: int) -> Row:
     return nights.get_night(ledger, night["id"])
 
 
-def numbers_in(folder: Path) -> dict[int, str]:
-    """Frame numbers that a night's folder bears, in names and lists, and where each stands."""
+def numbers_in(folder: Beneath) -> dict[int, str]:
+    """Frame numbers that a night's folder bears, in names and lists, and where each stands.
+
+    NotPlainError: a link or a pipe lies where one of these belongs, so that nobody can tell.
+    """
+    outputs_here = _names(folder / OUTPUT_FOLDER)
     found = {
-        int(number): f"{OUTPUT_FOLDER}/{path.name}"
-        for path in sorted(folder.glob(f"{OUTPUT_FOLDER}/VMPA*"))
-        for number in _NUMBER.findall(path.name)
+        int(number): f"{OUTPUT_FOLDER}/{name}"
+        for name in outputs_here
+        if name.startswith("VMPA")
+        for number in _NUMBER.findall(name)
     }
-    for pattern in _LISTS:
-        for path in sorted(folder.glob(pattern)):
-            text = path.read_text(encoding="utf-8", errors="replace")
-            for number in _NUMBER.findall(text):
-                found.setdefault(int(number), str(path.relative_to(folder)))
-    journal = folder / JOURNAL
-    for event in _events(journal) if journal.exists() else ():
+    lists = [name for name in _names(folder) if _MANIFEST.fullmatch(name)]
+    lists += [f"{OUTPUT_FOLDER}/{name}" for name in outputs_here if _NAME_CHANGES.fullmatch(name)]
+    for name in lists:
+        for number in _NUMBER.findall(read_start(folder / name, -1).decode("utf-8", "replace")):
+            found.setdefault(int(number), name)
+    for event in _events(folder / JOURNAL):
         if event["subject"] == "frame_id":
             found.setdefault(int(event["subject_id"]), JOURNAL)
     return found
+
+
+def _names(folder: Beneath) -> list[str]:
+    try:
+        return names_in(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _void_strange(ledger: Ledger, night: Row, numbers: Mapping[int, str]) -> list[str]:
@@ -193,12 +228,12 @@ def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
         " and state in ('whole', 'quarantined')",
         [night["id"]],
     ):
-        path = Path(night["folder"]) / row["path"]
+        path = night_folder(night["folder"]) / row["path"]
         try:
-            status = path.lstat()
+            there = status(path)
         except OSError:
             continue
-        found = {"inode": status.st_ino, "modified_ns": status.st_mtime_ns}
+        found = {"inode": there.st_ino, "modified_ns": there.st_mtime_ns}
         known = {name: row[name] for name in found}
         if found != known and _is_there(path, row["size_bytes"], row["sha256"]):
             ledger.update("raw_file", row["id"], **found)
@@ -217,7 +252,7 @@ def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
         cube = (path + CUBE_ENDING, row["size_bytes"], row["sha256"])
         timing = (path + TIMING_ENDING, row["timing_size_bytes"], row["timing_sha256"])
         is_there = all(
-            _is_there(Path(night["folder"]) / name, size_bytes, sha256 if digests else "")
+            _is_there(night_folder(night["folder"]) / name, size_bytes, sha256 if digests else "")
             for name, size_bytes, sha256 in (cube, timing)
         )
         if not is_there:
@@ -240,7 +275,7 @@ def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
     for row in rows:
         if row["path"] in given_back:
             continue
-        if not _is_there(Path(night["folder"]) / row["path"], row["size_bytes"], ""):
+        if not _is_there(night_folder(night["folder"]) / row["path"], row["size_bytes"], ""):
             notes.append(f"{row['path']} is not as it was: it is to be made again")
             is_sidecar = row["path"].endswith(".tar")
             stage, unit = (Stage.BUILD, "sidecar") if is_sidecar else (Stage.MANIFEST, "")
@@ -248,14 +283,13 @@ def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
     return notes
 
 
-def _is_there(path: Path, size_bytes: int | None, sha256: str) -> bool:
+def _is_there(path: Beneath, size_bytes: int | None, sha256: str) -> bool:
     try:
-        if path.lstat().st_size != size_bytes:
+        if not is_file(path) or status(path).st_size != size_bytes:
             return False
-        found = digest_file(path) if sha256 else None
+        return not sha256 or digest_file(path).sha256 == sha256
     except OSError:
         return False
-    return not sha256 or (found is not None and found.sha256 == sha256)
 
 
 def _given_back(ledger: Ledger, night: Row) -> set[str]:
@@ -329,8 +363,11 @@ def _renew_space(ledger: Ledger, night: Row) -> None:
     )
 
 
-def _events(journal: Path) -> Iterable[dict[str, Any]]:
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+def _events(journal: Beneath) -> Iterable[dict[str, Any]]:
+    """What the journal tells; nothing where there is none."""
+    if not exists(journal):
+        return
+    for line in read_start(journal, -1).decode("utf-8", "replace").splitlines():
         try:
             event = json.loads(line)
         except ValueError:  # a torn line costs itself
@@ -339,13 +376,13 @@ def _events(journal: Path) -> Iterable[dict[str, Any]]:
             yield event
 
 
-def _tell_history(ledger: Ledger, night: Row, journal: Path) -> None:
+def _tell_history(ledger: Ledger, night: Row, journal: Beneath) -> None:
     """Let the night's events be those that its journal tells, and what differs from them now."""
     number = night["id"]
     ledger.execute("delete from event where night = ?", [number])
     last: dict[tuple[str, int], str] = {}
     names = ("at_us", "subject", "subject_id", "was", "became", "actor", "why", "version")
-    known = list(_events(journal)) if journal.exists() else []
+    known = list(_events(journal))
     shift = number - next(
         (event["subject_id"] for event in known if event["subject"] == "night"), number
     )

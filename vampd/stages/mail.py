@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError
+from vampd.io.beneath import night_folder, read_start
 from vampd.io.mail import SmtpServer, deliver
 
 _HEADER = b"#"
@@ -123,9 +124,9 @@ def write_letter(
 
 def read_manifest(part: MailPart) -> bytes:
     """A night's manifest. IntegrityError: it is gone, or not the one that was delivered."""
-    path = Path(part["folder"]) / part["manifest"]
+    path = night_folder(part["folder"]) / part["manifest"]
     try:
-        content = path.read_bytes()
+        content = read_start(path, -1)
     except (FileNotFoundError, NotADirectoryError):
         msg = f"{path} is gone; it is at the far end: copy it back, and compare its SHA-256"
         raise IntegrityError(msg) from None

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TypedDict
 
 from vampd.errors import IntegrityError, OperatorError
-from vampd.io.publish import create_folder, create_scratch, publish_bytes, sync_folder
+from vampd.io.beneath import (
+    Beneath,
+    create,
+    create_folder,
+    names_in,
+    night_folder,
+    remove,
+    replace,
+    sync_folder,
+)
+from vampd.io.publish import publish_bytes
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.numbers import frame_id_text
@@ -102,13 +112,13 @@ def work(job: ManifestJob) -> list[ListedFile]:
     IntegrityError: a listed file is not there with its size, a frame ID names two
     files, or another manifest lies there.
     """
-    folder = Path(job["folder"])
+    folder = night_folder(job["folder"])
     check_sizes(folder, job["files"])
     create_folder(folder / OUTPUT_FOLDER)
     changes = write_name_changes(
         {"folder": job["folder"], "changes": job["changes"], "batch": job["batch"]}
     )
-    content = manifest_text(folder, job["files"], digests=job["digests"])
+    content = manifest_text(folder.path, job["files"], digests=job["digests"])
     name = manifest_name(job["date"], job["batch"])
     publish_bytes(content, _scratch(folder, name), folder / name)
     return [changes, _listed(name, content)]
@@ -117,7 +127,7 @@ def work(job: ManifestJob) -> list[ListedFile]:
 def write_name_changes(job: NameChangesJob) -> ListedFile:
     """Write the batch's `vgen2/name_changes.txt`, in place of an older one."""
     content = name_changes_text(job["changes"])
-    return replace_file(Path(job["folder"]), name_changes_name(job["batch"]), content)
+    return replace_file(night_folder(job["folder"]), name_changes_name(job["batch"]), content)
 
 
 def write_checksums(job: ChecksumsJob) -> ListedFile:
@@ -126,7 +136,7 @@ def write_checksums(job: ChecksumsJob) -> ListedFile:
     `sha256sum -c .vampd/SHA256SUMS`, typed in the night's folder, checks all of them.
     """
     content = checksums_text(job["files"])
-    return replace_file(Path(job["folder"]), CHECKSUMS, content)
+    return replace_file(night_folder(job["folder"]), CHECKSUMS, content)
 
 
 def of_batch(name: str, batch: int) -> str:
@@ -180,29 +190,32 @@ def checksums_text(files: Sequence[ListedFile]) -> bytes:
     )
 
 
-def _scratch(folder: Path, name: str) -> Path:
+def _scratch(folder: Beneath, name: str) -> Beneath:
     """A scratch file of this process for *name*; what killed ones left of it is cleared away.
 
     The papers of a night are written by its stages and by a chore, perhaps at the same time.
     """
-    create_folder(folder / SCRATCH_FOLDER)
-    beside = folder / SCRATCH_FOLDER / Path(name).name
-    for left in beside.parent.glob(f"{beside.name}.*scratch"):
-        owner = left.name.removeprefix(f"{beside.name}.").partition(".")[0]
+    place = folder / SCRATCH_FOLDER
+    create_folder(place)
+    beginning = f"{(folder / name).name}."
+    for left in names_in(place):
+        if not (left.startswith(beginning) and left.endswith("scratch")):
+            continue
+        owner = left.removeprefix(beginning).partition(".")[0]
         if owner == str(os.getpid()) or not Path("/proc", owner).exists():
-            left.unlink(missing_ok=True)
-    return beside.with_name(f"{beside.name}.{os.getpid()}.scratch")
+            remove(place / left, missing_ok=True)
+    return place / f"{beginning}{os.getpid()}.scratch"
 
 
-def replace_file(folder: Path, name: str, content: bytes) -> ListedFile:
+def replace_file(folder: Beneath, name: str, content: bytes) -> ListedFile:
     """Let *name* hold *content*, durably: at any moment the old list is whole, or the new one."""
-    scratch = _scratch(folder, name)
-    with os.fdopen(create_scratch(scratch), "wb") as file:
+    scratch, final = _scratch(folder, name), folder / name
+    with os.fdopen(create(scratch), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    scratch.replace(folder / name)
-    sync_folder((folder / name).parent)
+    replace(scratch, final)
+    sync_folder(final.parent)
     return _listed(name, content)
 
 

@@ -12,9 +12,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from vampd.io.beneath import night_folder
 from vampd.ledger import deliveries, dumps, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
@@ -71,7 +71,7 @@ def prepare_story(ledger: Ledger, night: Row) -> dict[str, Any]:
 
 def work(job: dict[str, Any]) -> None:
     """Write the papers, each in place of an older one."""
-    folder = Path(job["folder"])
+    folder = night_folder(job["folder"])
     replace_file(folder, job["night_log_name"], job["night_log"].encode())
     write_story(job)
     write_checksums({"folder": job["folder"], "files": job["checksums"]})
@@ -79,7 +79,7 @@ def work(job: dict[str, Any]) -> None:
 
 def write_story(job: Mapping[str, Any]) -> None:
     """Write the journal and the dump of the ledger's rows, each in place of an older one."""
-    folder = Path(job["folder"])
+    folder = night_folder(job["folder"])
     replace_file(folder, JOURNAL, job["journal"].encode())
     replace_file(folder, LEDGER_DUMP, job["ledger"])
 

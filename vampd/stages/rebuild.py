@@ -17,7 +17,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -25,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, OperatorError, RetryableError
+from vampd.io.beneath import Beneath, is_folder, night_folder, open_file
 from vampd.io.pixels import STORED, stored_bytes
-from vampd.io.publish import digest_file
+from vampd.io.publish import Published, digest_file
 from vampd.io.stream import ScratchStream
 from vampd.io.tiles import TileReader
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
@@ -61,23 +61,26 @@ class Sidecar:
     cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Beneath) -> None:
         self.path = path
         self._texts: tuple[str, dict[str, bytes]] = ("", {})
+        self._file = os.fdopen(open_file(path), "rb")
         try:
-            self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed by close
+            self._tar = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115 - by close
         except tarfile.TarError as error:
+            self._file.close()
             msg = f"{path}: damaged, or no sidecar: {error}"
             raise IntegrityError(msg) from error
         try:
             self._read_index()
         except BaseException:
-            self._tar.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
         self._tar.close()
+        self._file.close()
 
     @property
     def paths(self) -> list[str]:
@@ -153,7 +156,7 @@ class Rebuilder:
     """
 
     def __init__(
-        self, night: Path, sidecar: Sidecar, digests: Mapping[str, str] | None = None
+        self, night: Beneath, sidecar: Sidecar, digests: Mapping[str, str] | None = None
     ) -> None:
         self._night = night
         self._sidecar = sidecar
@@ -183,7 +186,7 @@ class Rebuilder:
             size_bytes += len(block)
         _compare(entry, size_bytes, digest.hexdigest())
 
-    def restore(self, entry: RawEntry, target: Path, scratch: Path) -> None:
+    def restore(self, entry: RawEntry, target: Beneath, scratch: Beneath) -> None:
         """Make a raw file in the folder *scratch*, and publish it as *target*, never replacing.
 
         IntegrityError: it comes out otherwise than it was, or another file is there; then
@@ -276,8 +279,9 @@ def prove(job: Mapping[str, Any]) -> dict[str, Any]:
     IntegrityError: the sidecar is not the one that is meant. RetryableError: the night's folder is
     not there, which tells nothing of what lies in it.
     """
-    path = Path(job["night"]) / job["sidecar"]
-    if not path.parent.is_dir():
+    night = night_folder(job["night"])
+    path = night / job["sidecar"]
+    if not is_folder(path.parent):
         msg = f"{path.parent}: not there; is its disk?"
         raise RetryableError(msg)
     _check_sidecar(path, job["sha256"])
@@ -285,7 +289,7 @@ def prove(job: Mapping[str, Any]) -> dict[str, Any]:
     problems: list[str] = []
     with (
         closing(Sidecar(path)) as sidecar,
-        Rebuilder(Path(job["night"]), sidecar, job["outputs"]) as rebuilder,
+        Rebuilder(night, sidecar, job["outputs"]) as rebuilder,
     ):
         unknown = sorted(job["files"].keys() - set(sidecar.paths))
         for name, recorded in job["files"].items():
@@ -301,9 +305,9 @@ def prove(job: Mapping[str, Any]) -> dict[str, Any]:
     return {"rebuilt": rebuilt, "problems": problems, "unknown": unknown}
 
 
-def _check_sidecar(path: Path, sha256: str) -> None:
+def _check_sidecar(path: Beneath, sha256: str) -> None:
     try:
-        found = digest_file(path)
+        found: Published | None = digest_file(path)
     except FileNotFoundError:
         found = None
     if found is None or found.sha256 != sha256:

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypedDict
 
 from vampd.errors import IntegrityError, RetryableError
+from vampd.io.beneath import move_without_replacing
 from vampd.io.disk import MarkerState, check_marker
-from vampd.io.publish import rename_without_replacing
 from vampd.records import FileIdentity
 from vampd.stages import verify
 from vampd.stages.verify import VerifyJob
@@ -335,8 +335,7 @@ _STEPS: dict[Step, Callable[[_Night, LeavingFile], tuple[TrashState, str | None]
 
 
 def _rename(name: str, source: int, target: int) -> None:
-    path = Path(name)
-    rename_without_replacing(path, path, old_folder=source, new_folder=target)
+    move_without_replacing(source, name, target, name)
 
 
 def _who(file: LeavingFile) -> FileIdentity:

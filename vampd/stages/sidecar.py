@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from vampd.errors import InputError, IntegrityError, OperatorError
-from vampd.io.publish import create_folder, digest_file
+from vampd.io.beneath import Beneath, clear, create_folders, names_in, night_folder
+from vampd.io.publish import digest_file
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.stream import ScratchStream
 from vampd.ledger.proofs import sidecar_path
@@ -78,7 +79,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
     *job*::
 
-        {"night": folder, "scratch": folder on the same file system,
+        {"night": folder, "scratch": folder in the night,
          "kind", "date", "batch", "listed": SHA-256 of one that is listed already, or None,
          "files": [{"path", "state", "inode", "size_bytes", "modified_ns", "sha256" or None,
                     "stored": "text", "cube" or "whole",
@@ -94,16 +95,17 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     recorded one, or another file has the name already.
     """
     path = sidecar_path(job["batch"])
-    final = Path(job["night"]) / path
+    night = night_folder(job["night"])
+    final = night / path
     kept = _listed_one(final, job["listed"])
     if kept is not None:
         return {"sidecar": {**kept, "path": path}, "digests": [], "reports": []}
-    scratch = Path(job["scratch"])
-    for left_over in scratch.glob(f"{final.name}.*"):
-        left_over.unlink(missing_ok=True)
-    create_folder(final.parent)
+    scratch = create_folders(night, job["scratch"])
+    for name in names_in(scratch):
+        if name.startswith(f"{final.name}."):
+            clear(scratch / name)
     as_they_are = [file for file in job["files"] if file["stored"] == "whole"]
-    whole, reports = _readable(Path(job["night"]), as_they_are)
+    whole, reports = _readable(night, as_they_are)
     with ScratchStream(scratch / f"{final.name}.{os.getpid()}") as stream:
         _write(job, whole, stream)
         size_bytes = stream.size_bytes
@@ -115,7 +117,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _listed_one(final: Path, listed: str | None) -> dict[str, Any] | None:
+def _listed_one(final: Beneath, listed: str | None) -> dict[str, Any] | None:
     try:
         found = digest_file(final) if listed is not None else None
     except FileNotFoundError:
@@ -129,7 +131,7 @@ def _write(
     job: Mapping[str, Any], whole: Sequence[Mapping[str, Any]], stream: ScratchStream
 ) -> None:
     """Write all members; *whole* are the files that go in as they are."""
-    night = Path(job["night"])
+    night = night_folder(job["night"])
     # As a stream: nothing is ever written twice, so that the digest is known at the end.
     writable: Any = stream  # of a stream tarfile asks for nothing but `write`
     with tarfile.open(fileobj=writable, mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -150,7 +152,7 @@ def _write(
 
 
 def _readable(
-    night: Path, files: Sequence[Mapping[str, Any]]
+    night: Beneath, files: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Those *files* that can be read from front to back, with their digests; why others cannot.
 
@@ -254,7 +256,7 @@ def _blocks(raw: RawFile, parts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
             yield bytes(block)
 
 
-def _add_text(texts: _Texts, night: Path, file: Mapping[str, Any]) -> dict[str, Any]:
+def _add_text(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
     if file["stored"] == "cube":
         return _add_header(texts, night, file)
     with _opened(RawFile(night, file["path"], _identity(file))) as raw:
@@ -269,7 +271,7 @@ def _add_text(texts: _Texts, night: Path, file: Mapping[str, Any]) -> dict[str, 
     return index_line(file, file["sha256"], member=member)
 
 
-def _add_header(texts: _Texts, night: Path, file: Mapping[str, Any]) -> dict[str, Any]:
+def _add_header(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
     with _opened(RawCubeFile(night, file["path"], _identity(file))) as cube:
         header = cube.header
         source = _Reading(cube, [(0, header.data_offset)])
@@ -292,7 +294,7 @@ def _add_header(texts: _Texts, night: Path, file: Mapping[str, Any]) -> dict[str
     )
 
 
-def _add_pixels(tar: tarfile.TarFile, night: Path, file: Mapping[str, Any]) -> None:
+def _add_pixels(tar: tarfile.TarFile, night: Beneath, file: Mapping[str, Any]) -> None:
     with _opened(RawCubeFile(night, file["path"], _identity(file))) as cube:
         size_bytes = cube.header.frame_bytes
         parts = [
@@ -304,7 +306,7 @@ def _add_pixels(tar: tarfile.TarFile, night: Path, file: Mapping[str, Any]) -> N
         cube.check_unchanged()
 
 
-def _add_whole(tar: tarfile.TarFile, night: Path, file: Mapping[str, Any]) -> dict[str, Any]:
+def _add_whole(tar: tarfile.TarFile, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
     with _opened(RawFile(night, file["path"], _identity(file))) as raw:
         source = _Reading(raw, [(0, file["size_bytes"])])
         _add(tar, f"files/{file['path']}", file["size_bytes"], source)

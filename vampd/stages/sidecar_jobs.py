@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from vampd.ledger import deliveries, files, outputs
@@ -19,7 +18,7 @@ UNIT = "sidecar"
 _STORED = {"cube": "cube", "timing": "text"}
 
 
-def prepare(ledger: Ledger, night: Row, scratch: Path) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, scratch: str) -> dict[str, Any]:
     """The job of a night's batch, as `sidecar.work` takes it."""
     rows = ledger.rows(
         "select * from raw_file where night = ? and batch = ? and role != 'other'"
@@ -34,7 +33,7 @@ def prepare(ledger: Ledger, night: Row, scratch: Path) -> dict[str, Any]:
     return {
         "unit": UNIT,
         "night": night["folder"],
-        "scratch": str(scratch),
+        "scratch": scratch,
         "kind": night["kind"],
         "date": night["date"],
         "batch": night["batch"],

@@ -15,6 +15,7 @@ from typing import Any, NotRequired, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.io import far, rsync
+from vampd.io.beneath import Beneath, night_folder
 from vampd.io.far import Reach
 from vampd.io.place import Place
 from vampd.io.process import run
@@ -155,7 +156,7 @@ def work(job: TransferJob) -> TransferResult:
 
 def _work(job: TransferJob, done: TransferResult) -> None:
     # rsync skips what is no regular file, and calls that a success.
-    check_sizes(Path(job["folder"]), job["files"])
+    check_sizes(night_folder(job["folder"]), job["files"])
     base = Place.parse(job["destination"])
     there = far_end.digests(job, base.child(job["date"]), job["files"])
     decided = landing.decide(job["files"], there, frozenset(job.get("own", [])))
@@ -224,7 +225,7 @@ def _arrive(
         wrong = [file for file in wrong if found[file["path"]].sha256 != file["sha256"]]
         if not wrong:
             return
-    _check_digests(Path(job["folder"]), wrong)
+    _check_digests(night_folder(job["folder"]), wrong)
     msg = (
         f"{job['night']}: rsync exited 0, and {len(wrong)} of {len(files)} files did not arrive at "
         f"{arriving} as they are here, {wrong[0]['path']} first; nothing of them was published"
@@ -232,14 +233,14 @@ def _arrive(
     raise OperatorError(msg)
 
 
-def _check_digests(folder: Path, files: Iterable[ListedFile]) -> None:
+def _check_digests(folder: Beneath, files: Iterable[ListedFile]) -> None:
     """IntegrityError: a file here is not what the ledger lists, so it cannot arrive as that."""
     for file in files:
         found = digest_file(folder / file["path"])
-        if found is None or found.sha256 != file["sha256"]:
+        if found.sha256 != file["sha256"]:
             msg = (
                 f"{folder / file['path']} is no longer what was built: its digest is "
-                f"{found.sha256 if found else 'none'}, and {file['sha256']} in the ledger"
+                f"{found.sha256}, and {file['sha256']} in the ledger"
             )
             raise IntegrityError(msg)
 

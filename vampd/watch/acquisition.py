@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from vampd.errors import InputError
+from vampd.io.beneath import Beneath, entries, exists, night_folder, status
 from vampd.io.disk import free_bytes
 from vampd.io.header import RawHeader, read_header
 from vampd.science.cards import parse_card
@@ -61,22 +62,23 @@ def look_at_acquisition(folder: Path, *, now_ns: int, newest: int) -> NightSeen:
 
     OSError: the folder is not there, or cannot be read.
     """
-    folder.stat()
+    night = night_folder(folder)
+    status(night)
     return {
         "folder": str(folder),
         "free_bytes": free_bytes(folder),
         "cameras": [
-            _camera(folder, camera, name, now_ns, newest)
+            _camera(night, camera, name, now_ns, newest)
             for camera, name in enumerate(CAMERA_FOLDERS, start=1)
         ],
     }
 
 
-def _camera(folder: Path, camera: int, name: str, now_ns: int, newest: int) -> CameraSeen:
+def _camera(night: Beneath, camera: int, name: str, now_ns: int, newest: int) -> CameraSeen:
     cubes: dict[str, os.stat_result] = {}
     timings: set[str] = set()
     temporaries: set[str] = set()
-    for entry, found in _entries(folder / name):
+    for entry, found in _entries(night / name):
         path = f"{name}/{entry}"
         named = classify(path)
         if named.role is Role.TIMING and named.stem is not None:
@@ -98,7 +100,7 @@ def _camera(folder: Path, camera: int, name: str, now_ns: int, newest: int) -> C
         ],
         "newest": [
             {
-                **_cube(folder, path, cubes[path], now_ns),
+                **_cube(night, path, cubes[path], now_ns),
                 "is_temporary": path in temporaries,
                 "has_timing": classify(path).stem in timings,
             }
@@ -107,23 +109,20 @@ def _camera(folder: Path, camera: int, name: str, now_ns: int, newest: int) -> C
     }
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _entries(folder: Beneath) -> Iterator[tuple[str, os.stat_result]]:
     """Regular files of a camera's folder; one that goes meanwhile is not there."""
-    try:
-        entries = os.scandir(folder)
-    except FileNotFoundError:
+    if not exists(folder):
         return
-    with entries:
-        for entry in entries:
-            try:
-                if entry.is_file(follow_symlinks=False):
-                    yield entry.name, entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
+    for entry in entries(folder):
+        try:
+            if entry.is_file(follow_symlinks=False):
+                yield entry.name, entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
 
 
-def _cube(folder: Path, path: str, found: os.stat_result, now_ns: int) -> CubeSeen:
-    header = _header(folder / path)
+def _cube(night: Beneath, path: str, found: os.stat_result, now_ns: int) -> CubeSeen:
+    header = _header(night / path)
     values = {} if header is None else dict(map(parse_card, reversed(header.cards)))
     return {
         "path": path,
@@ -139,7 +138,7 @@ def _cube(folder: Path, path: str, found: os.stat_result, now_ns: int) -> CubeSe
     }
 
 
-def _header(path: Path) -> RawHeader | None:
+def _header(path: Beneath) -> RawHeader | None:
     try:
         return read_header(path)
     except (InputError, OSError):

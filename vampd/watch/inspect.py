@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError
+from vampd.io.beneath import Beneath, night_folder, open_quietly, read_start, status
 from vampd.io.header import read_header
+from vampd.io.mirror import raw_file
 from vampd.records import CardValue, FileIdentity
 from vampd.science.cards import parse_card
 from vampd.science.cubes import DECIDING_CARDS
@@ -34,9 +36,6 @@ _MAX_COMMENT_BYTES = 64 * 1024
 _MAX_TIMING_BYTES = 64 * 1024 * 1024
 
 _READ_BYTES = 4 * 1024 * 1024
-
-# O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 # This machine is short of something: no word about the file.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
@@ -73,12 +72,14 @@ class Inspection:
     lost_frames: int = 0  #: that the stream counted between the first and the last, never logged
 
 
-def inspect_cube(night: Path, cube: str, timing: str) -> Inspection:
-    """Read the header of *cube* and all of *timing*, paths relative to *night*.
+def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
+    """Read the header of *cube* and all of *timing*, paths relative to the night's *folder*.
 
     Raises OSError only when this machine is short of memory or descriptors.
     """
-    cube_before, timing_before = _identity(night / cube), _identity(night / timing)
+    night = night_folder(folder)
+    at_cube, at_timing = raw_file(night, cube), raw_file(night, timing)
+    cube_before, timing_before = _identity(at_cube), _identity(at_timing)
     found: dict[str, Any] = {}
     try:
         found |= _inspect_header(night, cube)
@@ -91,9 +92,9 @@ def inspect_cube(night: Path, cube: str, timing: str) -> Inspection:
         found["unread"] = f"cannot be read: {error.strerror}"
     return Inspection(
         cube_before=cube_before,
-        cube_after=_identity(night / cube),
+        cube_after=_identity(at_cube),
         timing_before=timing_before,
-        timing_after=_identity(night / timing),
+        timing_after=_identity(at_timing),
         **found,
     )
 
@@ -118,7 +119,7 @@ def sha256_files(job: Mapping[str, Any]) -> dict[str, Any]:
     order. *sha256* is None and *problem* says why where a file could not be read, or
     changed meanwhile; *identity* is that of the file whose bytes were read, or None.
     """
-    night = Path(job["night"])
+    night = night_folder(job["night"])
     return {"results": [_sha256_file(night, file) for file in job["files"]]}
 
 
@@ -152,17 +153,17 @@ def _identity_to_plain(identity: FileIdentity) -> list[int]:
     return [identity.inode, identity.size_bytes, identity.modified_ns]
 
 
-def _identity(path: Path) -> FileIdentity | None:
+def _identity(path: Beneath) -> FileIdentity | None:
     """Who is at *path* now; None unless it is a regular file."""
     try:
-        status = path.lstat()
+        found = status(path)
     except OSError:
         return None
-    return identity_of(status) if stat.S_ISREG(status.st_mode) else None
+    return identity_of(found) if stat.S_ISREG(found.st_mode) else None
 
 
-def _inspect_header(night: Path, cube: str) -> dict[str, Any]:
-    header = read_header(night / cube, path=cube)
+def _inspect_header(night: Beneath, cube: str) -> dict[str, Any]:
+    header = read_header(raw_file(night, cube), path=cube)
     # Backwards: of two cards of one keyword the first counts.
     deciding = [card for card in reversed(header.cards) if card[:8].rstrip() in _DECIDING]
     values = dict(parse_card(card) for card in deciding)
@@ -175,9 +176,9 @@ def _inspect_header(night: Path, cube: str) -> dict[str, Any]:
     }
 
 
-def _inspect_timing(night: Path, timing_file: str, frames: int) -> dict[str, Any]:
+def _inspect_timing(night: Beneath, timing_file: str, frames: int) -> dict[str, Any]:
     max_bytes = min(_MAX_ROW_BYTES * frames + _MAX_COMMENT_BYTES, _MAX_TIMING_BYTES)
-    content = _read_at_most(night / timing_file, max_bytes + 1)
+    content = read_start(raw_file(night, timing_file), max_bytes + 1)
     if len(content) > max_bytes:
         msg = f"timing file of more than {max_bytes} bytes for {frames} frames"
         raise InputError(msg, path=timing_file)
@@ -196,31 +197,23 @@ def _timing_facts(timing: Timing) -> dict[str, Any]:
     }
 
 
-def _read_at_most(path: Path, max_bytes: int) -> bytes:
-    descriptor = os.open(path, _OPEN_FILE)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(max_bytes)
-
-
-def _sha256_file(night: Path, file: str) -> dict[str, Any]:
+def _sha256_file(night: Beneath, file: str) -> dict[str, Any]:
     result: dict[str, Any] = {"file": file, "sha256": None, "identity": None, "problem": None}
+    path = raw_file(night, file)
     try:
-        descriptor = _open_quietly(night / file)
+        descriptor = open_quietly(path)
     except OSError as error:
         return result | {"problem": f"cannot be read: {error.strerror}"}
     try:
-        return result | _sha256_descriptor(descriptor, night / file)
+        return result | _sha256_descriptor(descriptor, path)
     except OSError as error:
         return result | {"problem": f"cannot be read: {error.strerror}"}
     finally:
         os.close(descriptor)
 
 
-def _sha256_descriptor(descriptor: int, path: Path) -> dict[str, Any]:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        return {"problem": "not a regular file"}
-    before = identity_of(status)
+def _sha256_descriptor(descriptor: int, path: Beneath) -> dict[str, Any]:
+    before = identity_of(os.fstat(descriptor))
     digest = _digest(descriptor)
     if not before == identity_of(os.fstat(descriptor)) == _identity(path):
         return {"problem": "changed while it was read"}
@@ -238,11 +231,3 @@ def _digest(descriptor: int) -> str:
         os.posix_fadvise(descriptor, offset, count, os.POSIX_FADV_DONTNEED)
         offset += count
     return digest.hexdigest()
-
-
-def _open_quietly(path: Path) -> int:
-    """Open without touching the access time, which only a file's owner may ask for."""
-    try:
-        return os.open(path, _OPEN_FILE | os.O_NOATIME)
-    except PermissionError:
-        return os.open(path, _OPEN_FILE)

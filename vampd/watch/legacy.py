@@ -16,14 +16,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vampd.errors import InputError
+from vampd.errors import InputError, NotPlainError
+from vampd.io.beneath import Beneath, entries, is_folder, night_folder, read_start, status
+from vampd.io.mirror import BACKUP_ENDING
 from vampd.io.publish import digest_file
-from vampd.io.units import Unit, read_start, read_units
+from vampd.io.units import Unit, read_units
 from vampd.science.cards import parse_card
 from vampd.watch.naming import CAMERA_FOLDERS, Role, classify, night_date
 
-#: What it makes of `vcamN/` before it removes that.
-BACKUP_ENDING = "_hlinkbak"
 OUTPUT_FOLDER = "vgen2"
 #: Where `vampd restore` puts its `vgen2/`.
 SET_ASIDE = "vgen2.incumbent"
@@ -87,9 +87,16 @@ def signs_of(folder: Path, names: Iterable[str] | None = None) -> tuple[str, ...
     A `vgen2/` that holds something counts where there is no `.vampd/` beside it: vampd makes that
     one first. What cannot be listed counts as absent.
     """
-    there = set(names) if names is not None else {name for name, _ in _entries(folder)}
-    found = {name for name in there & _SIGNS if (folder / name).is_dir()}
-    if not (folder / _OWN_FOLDER).is_dir() and any(_entries(folder / OUTPUT_FOLDER)):
+    try:
+        return _signs_of(night_folder(folder), names)
+    except NotPlainError:
+        return ()
+
+
+def _signs_of(night: Beneath, names: Iterable[str] | None) -> tuple[str, ...]:
+    there = set(names) if names is not None else {name for name, _ in _entries(night)}
+    found = {name for name in there & _SIGNS if is_folder(night / name)}
+    if not is_folder(night / _OWN_FOLDER) and any(_entries(night / OUTPUT_FOLDER)):
         found.add(OUTPUT_FOLDER)
     return tuple(sorted(found))
 
@@ -100,16 +107,17 @@ def survey(folder: Path, *, digests: bool = False) -> Survey:
     Nothing is changed. What cannot be read is a problem, and the rest counts.
     """
     problems: list[str] = []
+    night = night_folder(folder)
     files = [
-        _file(folder, f"{name}/{entry}", status, digests=digests)
-        for name in _output_folders(folder)
-        for entry, status in _entries(folder / name)
-        if stat.S_ISREG(status.st_mode)
+        _file(night, f"{name}/{entry}", found, digests=digests)
+        for name in _output_folders(night)
+        for entry, found in _entries(night / name)
+        if stat.S_ISREG(found.st_mode)
     ]
     frame_ids = {file.frame_id: file.path for file in files if file.frame_id is not None}
     problems += _used_twice(files)
     listed: set[int] = set()
-    for source, numbers in _named_in_texts(folder, problems):
+    for source, numbers in _named_in_texts(night, problems):
         if _MANIFEST.fullmatch(source):
             listed |= numbers
         for number in sorted(numbers):
@@ -121,10 +129,10 @@ def survey(folder: Path, *, digests: bool = False) -> Survey:
         frame_ids=frame_ids,
         listed=frozenset(listed),
         raw=tuple(
-            _raw_folder(folder, name)
+            _raw_folder(night, name)
             for camera in CAMERA_FOLDERS
             for name in (camera, f"{camera}{BACKUP_ENDING}")
-            if (folder / name).is_dir()
+            if is_folder(night / name)
         ),
         problems=tuple(problems),
     )
@@ -133,12 +141,13 @@ def survey(folder: Path, *, digests: bool = False) -> Survey:
 def named_frame_ids(folder: Path) -> dict[int, str]:
     """Every frame ID that its file names and lists bear, and where; no header is read."""
     found: dict[int, str] = {}
-    for name in _output_folders(folder):
-        for entry, _ in _entries(folder / name):
+    night = night_folder(folder)
+    for name in _output_folders(night):
+        for entry, _ in _entries(night / name):
             match = _FRAME_ID.match(entry)
             if match is not None:
                 found.setdefault(int(match[1]), f"{name}/{entry}")
-    for source, numbers in _named_in_texts(folder, []):
+    for source, numbers in _named_in_texts(night, []):
         for number in sorted(numbers):
             found.setdefault(number, source)
     return found
@@ -149,9 +158,9 @@ def manifest_aside(name: str) -> str:
     return name if name.endswith(_ASIDE) else f"{name.removesuffix('.csv')}{_ASIDE}"
 
 
-def _output_folders(folder: Path) -> tuple[str, ...]:
+def _output_folders(night: Beneath) -> tuple[str, ...]:
     """Where its files lie: in a night of vampd's own, only in what was set aside."""
-    own = (folder / _OWN_FOLDER).is_dir()
+    own = is_folder(night / _OWN_FOLDER)
     return (SET_ASIDE,) if own else (OUTPUT_FOLDER, SET_ASIDE)
 
 
@@ -159,7 +168,7 @@ def nights_in(folder: Path) -> list[Path]:
     """The nights that *folder* means: itself, or those in it."""
     if night_date(folder.name) is not None:
         return [folder]
-    names = [name for name, status in _entries(folder) if stat.S_ISDIR(status.st_mode)]
+    names = [name for name, found in _entries(Beneath(folder)) if stat.S_ISDIR(found.st_mode)]
     return [folder / name for name in names if night_date(name) is not None]
 
 
@@ -169,39 +178,40 @@ def raw_place(night: Path, camera: str) -> Path | None:
     Where both are there, the backup from the moment when it holds as many: it is made while the
     folder is whole, file by file, and the folder is emptied afterwards. The files are the same.
     """
-    places = [
-        place
-        for place in (night / f"{camera}{BACKUP_ENDING}", night / camera)
-        if place.is_dir() and not place.is_symlink()
+    names = [
+        name
+        for name in (f"{camera}{BACKUP_ENDING}", camera)
+        if is_folder(night_folder(night) / name)
     ]
-    return max(places, key=lambda place: _raw_files(place, camera), default=None)
+    most = max(names, key=lambda name: _raw_files(night_folder(night) / name, camera), default=None)
+    return None if most is None else night / most
 
 
-def _raw_files(place: Path, camera: str) -> int:
+def _raw_files(place: Beneath, camera: str) -> int:
     names = (name for name, _ in _entries(place))
     return sum(classify(f"{camera}/{name}").role in _RAW for name in names)
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _entries(folder: Beneath) -> Iterator[tuple[str, os.stat_result]]:
     """What lies in *folder*, by name; nothing where it is none."""
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - names are what is wanted
+        found = sorted(entries(folder), key=lambda entry: entry.name)
     except OSError:
         return
-    for name in names:
+    for entry in found:
         try:
-            yield name, (folder / name).lstat()
+            yield entry.name, status(folder / entry.name)
         except OSError:
             continue
 
 
-def _file(folder: Path, path: str, status: os.stat_result, *, digests: bool) -> LegacyFile:
+def _file(night: Beneath, path: str, found: os.stat_result, *, digests: bool) -> LegacyFile:
     name = path.rpartition("/")[2]
     named = _FRAME_ID.match(name)
     number = int(named[1]) if named else None
     problem = None
     if name.endswith((".fits.fz", ".fits")):
-        in_header, problem = _header_of(folder / path)
+        in_header, problem = _header_of(night / path)
         if number is None:
             number = in_header
         elif problem is None and in_header != number:
@@ -209,18 +219,18 @@ def _file(folder: Path, path: str, status: os.stat_result, *, digests: bool) -> 
             problem = f"its header's FRAMEID is {says}"
     elif not name.endswith(".txt"):
         problem = "no cube and no timing file: left over on the way"
-    published = digest_file(folder / path) if digests else None
+    published = digest_file(night / path) if digests else None
     return LegacyFile(
         path=path,
-        size_bytes=status.st_size,
-        modified_ns=status.st_mtime_ns,
+        size_bytes=found.st_size,
+        modified_ns=found.st_mtime_ns,
         frame_id=number,
         sha256=published.sha256 if published else None,
         problem=problem,
     )
 
 
-def _header_of(path: Path) -> tuple[int | None, str | None]:
+def _header_of(path: Beneath) -> tuple[int | None, str | None]:
     """The number in a cube's FRAMEID card, and what is wrong with the file."""
     try:
         units = read_units(path)
@@ -252,34 +262,34 @@ def _used_twice(files: Iterable[LegacyFile]) -> Iterator[str]:
             yield f"VMPA{file.frame_id:08d} is borne by {other} and by {file.path}"
 
 
-def _named_in_texts(folder: Path, problems: list[str]) -> Iterator[tuple[str, set[int]]]:
+def _named_in_texts(night: Beneath, problems: list[str]) -> Iterator[tuple[str, set[int]]]:
     """Every frame ID in the lists of new names and in the manifests, by file."""
-    folders = _output_folders(folder)
+    folders = _output_folders(night)
     places = [f"{name}/{NAME_CHANGES}" for name in folders]
-    manifests = [name for name, _ in _entries(folder) if _MANIFEST.fullmatch(name)]
+    manifests = [name for name, _ in _entries(night) if _MANIFEST.fullmatch(name)]
     aside = {manifest_aside(name) for name in manifests}
     places += [name for name in manifests if OUTPUT_FOLDER in folders or name in aside]
     for place in places:
         try:
-            text = read_start(folder / place, _MAX_TEXT_BYTES).decode("ascii", "replace")
+            text = read_start(night / place, _MAX_TEXT_BYTES).decode("ascii", "replace")
         except FileNotFoundError:
             continue
         except OSError as error:
-            problems.append(f"{folder / place}: {error.strerror}")
+            problems.append(f"{night / place}: {error.strerror}")
             continue
         yield place, {int(number) for number in _FRAME_ID.findall(text)}
 
 
-def _raw_folder(folder: Path, name: str) -> RawFolder:
+def _raw_folder(night: Beneath, name: str) -> RawFolder:
     cubes = timings = altered = unreadable = 0
-    for entry, status in _entries(folder / name):
+    for entry, found in _entries(night / name):
         role = classify(f"{name.removesuffix(BACKUP_ENDING)}/{entry}").role
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(found.st_mode):
             continue
         timings += role is Role.TIMING
         if role is Role.CUBE:
             cubes += 1
-            number, problem = _header_of(folder / name / entry)
+            number, problem = _header_of(night / f"{name}/{entry}")
             altered += number is not None
             unreadable += problem is not None
     return RawFolder(

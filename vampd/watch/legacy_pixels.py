@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError, IntegrityError, OperatorError
+from vampd.io.beneath import Beneath, night_folder
 from vampd.io.raw import RawCubeFile
 from vampd.io.readback import astropy_frames
 from vampd.ledger.planned import Planned, RawCubeRow
@@ -29,7 +30,7 @@ class PixelCount:
 def compare_pixels(
     night: Path,
     planned: Planned,
-    cubes: Sequence[Path],
+    cubes: Sequence[Beneath],
     cube_of: NDArray[np.int64],
     place: NDArray[np.int64],
 ) -> PixelCount:
@@ -53,7 +54,7 @@ def compare_pixels(
 
 
 def _equal_frames(
-    path: Path, frames: NDArray[np.int64], planned: Planned, raw: _RawCubes
+    path: Beneath, frames: NDArray[np.int64], planned: Planned, raw: _RawCubes
 ) -> Iterator[bool]:
     matched = np.flatnonzero(frames >= 0).tolist()
     for index, theirs in zip(matched, astropy_frames(path, matched), strict=True):
@@ -83,7 +84,9 @@ class _RawCubes:
         if self._cube is None or number != self._number:
             self.__exit__()
             row = self._rows[number]
-            self._cube = RawCubeFile(self._night, self._path_now(row.path), row.identity)
+            self._cube = RawCubeFile(
+                night_folder(self._night), self._path_now(row.path), row.identity
+            )
             self._number = number
         pixels = self._cube.empty_frame()
         self._cube.read_frame(index, pixels)

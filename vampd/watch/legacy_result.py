@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError
-from vampd.io.units import read_start, read_units
+from vampd.io.beneath import Beneath, is_folder, names_in, night_folder, read_start
+from vampd.io.units import read_units
 from vampd.records import CardValue
 from vampd.science.cards import parse_card
 from vampd.science.comparison import LABEL_A, LABEL_B, LABEL_DUBIOUS, NO_LABEL, Frames
@@ -56,19 +57,20 @@ def read_result(night: Path) -> LegacyResult:
 
     Where it was set aside, it is read there.
     """
-    folder = night / SET_ASIDE if (night / SET_ASIDE).is_dir() else night / OUTPUT_FOLDER
+    place = night_folder(night)
+    folder = place / (SET_ASIDE if is_folder(place / SET_ASIDE) else OUTPUT_FOLDER)
     names = _names_before(folder)
     cubes: list[LegacyCube] = []
     times: list[NDArray[np.int64]] = []
     problems: list[str] = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in [folder / name for name in names_in(folder)] if is_folder(folder) else ():
         match = _CUBE.fullmatch(path.name)
         if match is None:
             continue
         try:
-            cube, acquired_us = _read_cube(night, path, names.get(match["stem"], match["stem"]))
+            cube, acquired_us = _read_cube(place, path, names.get(match["stem"], match["stem"]))
         except (InputError, OSError) as error:
-            problems.append(f"{path.relative_to(night)}: {_why(error, path)}")
+            problems.append(f"{path.relative_to(place)}: {_why(error, path)}")
             continue
         cubes.append(cube)
         times.append(acquired_us)
@@ -79,7 +81,7 @@ def read_result(night: Path) -> LegacyResult:
     return LegacyResult(cubes=tuple(cubes), frames=_frames(cubes, times), problems=tuple(problems))
 
 
-def _names_before(folder: Path) -> dict[str, str]:
+def _names_before(folder: Beneath) -> dict[str, str]:
     """Old names by new ones, without ending."""
     try:
         text = read_start(folder / NAME_CHANGES, _MAX_NAMES_BYTES).decode("ascii", "replace")
@@ -93,7 +95,7 @@ def _names_before(folder: Path) -> dict[str, str]:
     }
 
 
-def _read_cube(night: Path, path: Path, name: str) -> tuple[LegacyCube, NDArray[np.int64]]:
+def _read_cube(night: Beneath, path: Beneath, name: str) -> tuple[LegacyCube, NDArray[np.int64]]:
     cards, problem = _cards(path)
     timing_path = path.with_name(path.name.partition(".fits")[0] + ".txt")
     timing = parse_timing(read_start(timing_path, _MAX_TIMING_BYTES))
@@ -105,7 +107,7 @@ def _read_cube(night: Path, path: Path, name: str) -> tuple[LegacyCube, NDArray[
         )
     frames = cards.get("ZNAXIS3", cards.get("NAXIS3"))
     cube = LegacyCube(
-        path=str(path.relative_to(night)),
+        path=path.relative_to(night),
         name=named["source"] if named else name,
         camera=camera,
         synchronised=named["kind"] == "vsync" if named else cards.get("U_SYNC") is True,
@@ -116,7 +118,7 @@ def _read_cube(night: Path, path: Path, name: str) -> tuple[LegacyCube, NDArray[
     return cube, timing.acquired_us
 
 
-def _cards(path: Path) -> tuple[Mapping[str, CardValue], str | None]:
+def _cards(path: Beneath) -> tuple[Mapping[str, CardValue], str | None]:
     """The cards of the image; without them, why: its timing may still be read."""
     try:
         return dict(reversed([parse_card(card) for card in read_units(path)[-1].cards])), None
@@ -139,7 +141,7 @@ def _label(named: re.Match[str] | None, cards: Mapping[str, CardValue]) -> int:
     return _LABELS.get(in_name or str(cards.get("U_FLC", "")).strip(), NO_LABEL)
 
 
-def _why(error: InputError | OSError, path: Path) -> str:
+def _why(error: InputError | OSError, path: Beneath) -> str:
     text = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     return text.removeprefix(f"{path}: ")
 

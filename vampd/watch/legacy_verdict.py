@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
-from vampd.watch.legacy import BACKUP_ENDING, Survey
+from vampd.io.mirror import BACKUP_ENDING
+from vampd.watch.legacy import Survey
 from vampd.watch.legacy_tables import Said, StatusRow
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vampd.io.beneath import Beneath, entries, is_folder, night_folder, status
+from vampd.io.mirror import raw_folder
 from vampd.records import FileIdentity
 from vampd.watch.naming import (
     CAMERA_FOLDERS,
@@ -23,8 +25,6 @@ from vampd.watch.naming import (
     night_date,
     printable,
 )
-
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: The night's own folder, where a folder is named relative to the night.
 TOP = "."
@@ -63,15 +63,14 @@ def find_nights(root: Path) -> Nights:
     folders: list[Path] = []
     problems: list[str] = []
     try:
-        with os.scandir(root) as entries:
-            for entry in entries:
-                if night_date(entry.name) is None:
-                    continue
-                problem = _why_not_a_night(entry)
-                if problem is None:
-                    folders.append(root / entry.name)
-                else:
-                    problems.append(problem)
+        for entry in entries(Beneath(root)):
+            if night_date(entry.name) is None:
+                continue
+            problem = _why_not_a_night(entry)
+            if problem is None:
+                folders.append(root / entry.name)
+            else:
+                problems.append(f"{root / entry.name}: {problem}")
     except OSError as error:
         problems.append(f"{root}: {error.strerror}")
     return Nights(folders=tuple(sorted(folders)), problems=tuple(sorted(problems)))
@@ -83,8 +82,8 @@ def _why_not_a_night(entry: os.DirEntry[str]) -> str | None:
             return None
         kind = "a symbolic link" if entry.is_symlink() else "not a folder"
     except OSError as error:
-        return f"{entry.path}: {error.strerror}"
-    return f"{entry.path}: {kind}, so it is ignored"
+        return error.strerror
+    return f"{kind}, so it is ignored"
 
 
 def look(night: Path, *, follow: bool = False) -> Look:
@@ -106,10 +105,12 @@ def look(night: Path, *, follow: bool = False) -> Look:
 
 def folder_stamps(folder: Path) -> tuple[int, ...]:
     """When the night's folders last had an entry made, renamed or removed."""
+    night = night_folder(folder)
     stamps = []
-    for path in (folder, *(folder / name for name in CAMERA_FOLDERS)):
+    for name in (TOP, *CAMERA_FOLDERS):
         try:
-            stamps.append(path.stat().st_mtime_ns)
+            place = night if name == TOP else raw_folder(night, name)
+            stamps.append(status(place).st_mtime_ns)
         except OSError:
             stamps.append(0)
     return tuple(stamps)
@@ -120,6 +121,7 @@ class _Looking:
 
     def __init__(self, night: Path, *, follow: bool) -> None:
         self.night = night
+        self._beneath = night_folder(night)
         self.follow = follow
         self.files: dict[str, Seen] = {}
         self.problems: list[str] = []
@@ -131,10 +133,10 @@ class _Looking:
             if is_ours(entry.name):
                 continue
             is_camera = entry.name in CAMERA_FOLDERS
-            status = self._status(entry, entry.name, follow=is_camera and self.follow)
+            status = self._status(entry, entry.name)
             if status is None:
                 continue
-            if is_camera and stat.S_ISDIR(status.st_mode):
+            if is_camera and self._is_folder(entry.name, status):
                 self.camera_folders.append(entry.name)
                 continue
             self._add(entry.name, status)
@@ -161,11 +163,21 @@ class _Looking:
             is_regular=is_regular,
         )
 
-    def _status(
-        self, entry: os.DirEntry[str], relative: str, *, follow: bool = False
-    ) -> os.stat_result | None:
+    def _is_folder(self, camera: str, status: os.stat_result) -> bool:
+        """Whether a camera's folder is one; in a mirror, where its link leads."""
         try:
-            return entry.stat(follow_symlinks=follow)
+            return stat.S_ISDIR(status.st_mode) or is_folder(self._place(camera))
+        except OSError:
+            return False
+
+    def _place(self, folder: str) -> Beneath:
+        if folder == TOP:
+            return self._beneath
+        return raw_folder(self._beneath, folder) if self.follow else self._beneath / folder
+
+    def _status(self, entry: os.DirEntry[str], relative: str) -> os.stat_result | None:
+        try:
+            return entry.stat(follow_symlinks=False)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self.unread.add(printable(relative))
@@ -178,14 +190,7 @@ class _Looking:
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """List a folder through one descriptor, so that all its entries are of the same folder."""
         try:
-            through_link = self.follow and folder in CAMERA_FOLDERS
-            flags = _OPEN_FOLDER & ~os.O_NOFOLLOW if through_link else _OPEN_FOLDER
-            descriptor = os.open(self.night / folder, flags)
-            try:
-                with os.scandir(descriptor) as entries:
-                    yield from entries
-            finally:
-                os.close(descriptor)
+            yield from entries(self._place(folder))
         except OSError as error:
             self.unread.add(folder)
             self._report(folder, error.strerror)
