@@ -615,7 +615,7 @@ def test_funpack_reads_every_frame_of_the_outputs_that_are_asked_for(
 ) -> None:
     told = tmp_path / "told"
     real = shutil.which("funpack")
-    words = f'echo "$3" >> {told}; exec {real} "$@"'
+    words = f'readlink "$3" >> {told}; exec {real} "$@"'
     for name, value in funpack_that_says(tmp_path, words).items():
         monkeypatch.setenv(name, value)
     job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
