@@ -31,6 +31,7 @@ from vampd.io.private import make_private_folder
 from vampd.io.signals import Flag
 from vampd.ledger import tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
+from vampd.ledger.write_ahead import too_long
 from vampd.schedule.control import ControlServer
 from vampd.schedule.dispatch import needs_somebody
 from vampd.schedule.engine import Engine
@@ -166,6 +167,7 @@ class Daemon:
         self._life = 0
         self._heard_ns = 0
         self._scanned_ns = 0
+        self._log_told = False
 
     def live(self, *, until_idle: bool) -> int:
         """Begin, go round until stopped, end; return the exit status."""
@@ -249,6 +251,15 @@ class Daemon:
         counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
         systemd.notify(f"WATCHDOG=1\nSTATUS={counts}")
         self._ledger.update("daemon", self._life, heard_us=self._ledger.now_us())
+        self._fold_in()
+
+    def _fold_in(self) -> None:
+        """Keep the ledger's write-ahead log small; whoever prevents it is told once."""
+        if self._ledger.fold_in():
+            self._log_told = False
+        elif not self._log_told and (told := too_long(ledger_path(self._config.state_dir))):
+            log.warning("%s", told)
+            self._log_told = True
 
     def _reload(self) -> None:
         """Take a good configuration; keep the old one otherwise."""

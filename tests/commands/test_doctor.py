@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,10 @@ from tests.frame_id_counter import Counter
 from tests.gen2_server import observatory
 from tests.post_office import PASSWORD, USER, post_office
 from tests.support import digests_of_tree
+from tests.users import SERVICE, STRANGER, folder_for_all, needs_users, python
 from vampd.cli import group
 from vampd.io.lock import StateLock
+from vampd.io.unix_socket import listen
 from vampd.states import Kind
 
 
@@ -190,3 +195,53 @@ def test_who_deals_frame_ids_is_looked_for_and_asked_nothing(site: Site, tmp_pat
     assert has(found["ok"], "frame IDs are dealt by Gen2: frames at 127.0.0.1:")
     assert has(missing["bad"], "knows no service frames")
     assert counter.questions == 0
+
+
+def test_what_others_may_open_of_the_state_directory_is_told_and_how_to_close_it(
+    site: Site,
+) -> None:
+    site.state.chmod(0o755)
+    (site.state / "headers.sqlite3").touch(0o644)
+
+    warned = findings(site)["warn"]
+
+    assert has(warned, "state is open to other users (mode 0755): they can lock it -> chmod 700")
+    assert has(warned, "headers.sqlite3 is open to other users (mode 0644)")
+    assert site.state.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_group_that_the_machine_does_not_know_is_told(site: Site) -> None:
+    settings = site.config.read_text()
+    socket = f'[control]\nsocket = "{site.folder}/vampd.sock"\ngroup = "nosuchgroup"\n'
+    site.config.write_text(settings + socket)
+
+    assert has(findings(site)["warn"], "control.group is nosuchgroup, and this machine has no such")
+
+
+def test_a_socket_that_is_another_groups_is_told(site: Site) -> None:
+    path = site.folder / "vampd.sock"
+    settings = site.config.read_text()
+    other = next(each for each in grp.getgrall() if each.gr_gid != os.getegid())
+    site.config.write_text(f'{settings}[control]\nsocket = "{path}"\ngroup = "{other.gr_name}"\n')
+
+    with listen(path):
+        warned = findings(site)["warn"]
+
+    assert has(warned, f"and control.group is {other.gr_name} -> usermod -aG {other.gr_name}")
+
+
+@needs_users
+def test_a_doctor_who_may_not_enter_is_told_whose_rights_count() -> None:
+    with folder_for_all() as folder:
+        site = Site(folder=folder / "site")
+        site.make_ledger()
+        for path in (site.state, *site.state.iterdir()):
+            os.chown(path, SERVICE.uid, SERVICE.gid)
+        site.state.chmod(0o700)
+        words = ("-m", "vampd", "--config", str(site.config), "doctor", "--json")
+        answer = json.loads(STRANGER.run(python(), *words).stdout)
+
+    bad = [f"{each['what']} -> {each['advice']}" for each in answer["findings"]]
+    owner = pwd.getpwuid(SERVICE.uid).pw_name
+    assert has(bad, f"site/state is {owner}'s alone")
+    assert has(bad, f"sudo -u {owner} vampd doctor")

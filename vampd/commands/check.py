@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,8 +19,9 @@ from vampd.io.clock import SystemClock
 from vampd.ledger.alerts import Condition
 from vampd.ledger.conditions import Limits, conditions, silence
 from vampd.ledger.mails import Track, batch_tracks
-from vampd.ledger.reading import Reader, reading
+from vampd.ledger.reading import DATABASES, Reader, reading
 from vampd.ledger.summaries import last_daemon
+from vampd.ledger.write_ahead import too_long
 from vampd.sections import Config
 from vampd.states import NightStatus, Severity
 
@@ -73,7 +75,15 @@ def _findings(config: Config) -> _Findings:
         silent = silence(ledger, bounds, now_us)
         found = conditions(ledger, bounds, now_us)
         numbers = dict(_numbers(ledger, bounds, now_us))
-    return _Findings(conditions=[silent, *found] if silent else found, numbers=numbers)
+    logs = list(_logs(config.state_dir))
+    return _Findings(conditions=[*([silent] if silent else []), *found, *logs], numbers=numbers)
+
+
+def _logs(state_directory: Path) -> Iterator[Condition]:
+    """That somebody keeps a write-ahead log from being folded in."""
+    for name in DATABASES.values():
+        if told := too_long(state_directory / name):
+            yield Condition(name=f"log:{name}", severity=Severity.WARNING, text=told)
 
 
 def _numbers(ledger: Reader, limits: Limits, now_us: int) -> Iterator[tuple[str, str]]:

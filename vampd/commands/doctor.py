@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import click
 
+from vampd.commands import access
 from vampd.commands.screen import Screen, echo_json, paragraph, size_text, time_text
 from vampd.config import examine
 from vampd.errors import VampdError
@@ -191,7 +192,12 @@ def _state_directory(config: Config) -> Iterator[Finding]:
     if not folder.is_dir():
         yield _bad(f"{folder}: no such folder", "make it, and give it to the daemon's user")
         return
+    if closed := access.closed_to_me(folder):
+        yield _bad(*closed)
+        return
     yield _writable(folder, "state directory")
+    for trouble in access.troubles(config):
+        yield _warn(*trouble)
     yield _space(folder, _LEAST_FREE_BYTES)
     lock = daemon_lock(folder, config.reading_socket)
     yield (
@@ -202,7 +208,7 @@ def _state_directory(config: Config) -> Iterator[Finding]:
 
 
 def _ledger(config: Config) -> Iterator[Finding]:
-    if not config.state_dir.is_dir():
+    if not os.access(config.state_dir, os.X_OK):
         return
     path = ledger_path(config.state_dir)
     if not has_ledger(config.state_dir, config.reading_socket):

@@ -13,6 +13,7 @@ from vampd.io.clock import Clock
 from vampd.io.private import make_private_file
 from vampd.ledger.address import address
 from vampd.ledger.copies import copy_before
+from vampd.ledger.write_ahead import FOLD_BYTES, fold_in, who_writes
 from vampd.shipped import migrations_folder
 
 LEDGER_NAME = "ledger.sqlite3"
@@ -126,6 +127,11 @@ class Ledger:
         if self.connection.in_transaction:
             self.connection.execute("rollback")
 
+    def fold_in(self) -> bool:
+        """Fold a write-ahead log that has grown into the ledger; False: somebody reads it still."""
+        (name,) = (row["file"] for row in self.rows("pragma database_list") if row["seq"] == 0)
+        return fold_in(self.connection, Path(name))
+
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded in."""
         self.connection.close()
@@ -163,7 +169,7 @@ def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
         _migrate(connection, path)
         connection.execute("update version set text = ?", [version])
     except (sqlite3.Error, OSError) as error:
-        msg = f"{path}: {error}; is it a ledger of vampd, and its folder writable?"
+        msg = f"{path}: {error}{who_writes(path)}; is it a ledger of vampd, its folder writable?"
         raise OperatorError(msg) from error
     return Ledger(connection, clock)
 
@@ -198,6 +204,8 @@ def _set_up(connection: sqlite3.Connection) -> None:
     # frame IDs must never be dealt again, nor raw data deleted on a lost commit's word.
     connection.execute("pragma synchronous = full")
     connection.execute("pragma foreign_keys = on")
+    # What a large transaction left of the log is cut off when it begins anew.
+    connection.execute(f"pragma journal_size_limit = {FOLD_BYTES}")
     connection.execute(f"pragma busy_timeout = {_BUSY_MS}")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from vampd.errors import ResourceError, UsageError
 from vampd.io.private import make_private_file
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.write_ahead import FOLD_BYTES
 from vampd.records import CardValue
 
 #: Columns that are no cards.
@@ -166,6 +167,7 @@ def _open(path: Path) -> sqlite3.Connection:
     make_private_file(path)
     book = sqlite3.connect(path, timeout=30)
     book.execute("pragma journal_mode = wal")
+    book.execute(f"pragma journal_size_limit = {FOLD_BYTES}")
     book.execute(_MAKE)
     return book
 

@@ -18,6 +18,7 @@ from vampd.io.lock import holder
 from vampd.io.unix_socket import as_owner, connect, peer
 from vampd.ledger.address import address
 from vampd.ledger.connection import HEADERS_NAME, LEDGER_NAME, ledger_path
+from vampd.ledger.write_ahead import who_writes
 
 #: A writer holds the ledger for milliseconds; more than this is a fault.
 _BUSY_SECONDS = 5.0
@@ -193,7 +194,8 @@ def _code(error: sqlite3.Error) -> int:
 def _explained(path: Path, error: sqlite3.Error) -> OperatorError | RetryableError:
     code = _code(error)
     if code in _BUSY:
-        return RetryableError(f"{path}: {error}, for {_BUSY_SECONDS:g} s; try again")
+        held = who_writes(path)
+        return RetryableError(f"{path}: {error}{held}, for {_BUSY_SECONDS:g} s; try again")
     if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
         return OperatorError(
             f"{path}: {error}. This user may not read it, or not make the -shm file that "
