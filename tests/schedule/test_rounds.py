@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.raw_cubes import write_raw_cube
+from tests.raw_cubes import COMMON_CARDS, FIRST_US, timing_bytes, write_raw_cube
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, opened, settings
 from tests.support import identities_of_tree
 from vampd.errors import OperatorError
@@ -55,6 +55,15 @@ class Scene:
     def cube(self, stem: str = STEM) -> Path:
         frames = [np.full((4, 6), number, np.uint16) for number in range(5)]
         return write_raw_cube(self.night_folder, frames, stem=stem)
+
+    def temporary(self, stem: str = STEM) -> Path:
+        path = self.night_folder / "vcam1" / f"{stem}.fits.12.34.tmp"
+        path.write_bytes(b"half a header")
+        return path
+
+    def reason(self, path: str) -> str | None:
+        found: str | None = files.file_of(self.ledger, self.night["id"], path)["reason"]
+        return found
 
     def go(self, times: int = 1) -> None:
         """Go round, a minute apart; read what is asked for."""
@@ -261,7 +270,7 @@ def test_a_cube_that_never_becomes_whole_is_quarantined_at_the_close_with_its_re
 ) -> None:
     scene.cube()
     scene.cube(LATER_STEM).with_suffix(".txt").unlink()
-    (scene.night_folder / "vcam1" / f"{STEM}.fits.12.34.tmp").write_bytes(b"half a header")
+    scene.temporary("vcam1_07:10:00.000000000")
 
     scene.close_night()
 
@@ -272,6 +281,54 @@ def test_a_cube_that_never_becomes_whole_is_quarantined_at_the_close_with_its_re
     assert temporary["state"] == FileState.QUARANTINED
     assert "never renamed" in temporary["reason"]
     assert rows[f"vcam1/{STEM}.fits"]["state"] == FileState.WHOLE
+
+
+def test_a_whole_cube_arrives_again_while_its_name_is_being_written(scene: Scene) -> None:
+    scene.cube()
+    scene.go(3)
+    before = scene.states()[f"vcam1/{STEM}.fits"]
+
+    temporary = scene.temporary()
+    scene.go(2)
+    during = scene.states()[f"vcam1/{STEM}.fits"]
+    temporary.unlink()
+    scene.go(2)
+
+    assert (before, during) == (FileState.WHOLE, FileState.ARRIVING)
+    assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
+
+
+def test_a_cube_beside_a_left_over_temporary_file_of_its_name_needs_a_proof(scene: Scene) -> None:
+    scene.cube()
+    scene.temporary()
+    days = 40587 + (FIRST_US + 71) / 86400e6
+    stamps = [f"MJD-STR = {days:>20.15G}", f"MJD-END = {days + 40_000 / 86400e6:>20.15G}"]
+    proved = [np.full((4, 6), number, np.uint16) for number in range(5)]
+    write_raw_cube(scene.night_folder, proved, stem=LATER_STEM, extra=[*COMMON_CARDS, *stamps])
+    scene.temporary(LATER_STEM)
+
+    scene.close_night()
+
+    assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.QUARANTINED
+    assert "temporary file of the same name" in (scene.reason(f"vcam1/{STEM}.fits") or "")
+    assert scene.states()[f"vcam1/{LATER_STEM}.fits"] == FileState.WHOLE
+
+
+def test_a_timing_file_written_anew_is_read_anew(scene: Scene) -> None:
+    days = 40587 + (FIRST_US + 1_000_071) / 86400e6
+    frames = [np.full((4, 6), number, np.uint16) for number in range(5)]
+    path = write_raw_cube(
+        scene.night_folder, frames, extra=[*COMMON_CARDS, f"MJD-STR = {days:>20.15G}"]
+    )
+    scene.go(3)
+    early = scene.states()[f"vcam1/{STEM}.fits"], scene.reason(f"vcam1/{STEM}.fits")
+
+    path.with_suffix(".txt").write_bytes(timing_bytes(5, first_us=FIRST_US + 1_000_000))
+    scene.go(3)
+
+    assert early[0] == FileState.QUARANTINED
+    assert "do not belong together" in (early[1] or "")
+    assert set(scene.states().values()) == {FileState.WHOLE}
 
 
 def test_a_file_of_somebody_else_is_listed_and_keeps_no_night_open(scene: Scene) -> None:

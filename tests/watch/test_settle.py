@@ -65,10 +65,17 @@ def verdict(
     timing: Watched | None = watched(TIMING_FILE),  # noqa: B008
     now_s: float = SETTLE_SECONDS,
     at_close: bool = False,
+    is_rewritten: bool = False,
 ) -> Verdict:
     decide = judge_at_close if at_close else judge
-    now_ns = round(now_s * SECOND_NS)
-    return decide(cube, timing, inspection, now_ns=now_ns, settle_seconds=SETTLE_SECONDS)
+    return decide(
+        cube,
+        timing,
+        inspection,
+        now_ns=round(now_s * SECOND_NS),
+        settle_seconds=SETTLE_SECONDS,
+        is_rewritten=is_rewritten,
+    )
 
 
 def look(**sizes: int) -> Look:
@@ -434,3 +441,54 @@ def test_the_last_date_there_is_can_be_waited_for() -> None:
     )
 
     assert not end.over
+
+
+# --- cubes and timing files that are another's --------------------------------------------
+
+APART = replace(GOOD, disagreement="MJD-STR of the cube is ..., 1.0 s apart")
+
+
+@pytest.mark.parametrize("at_close", [False, True])
+def test_a_cube_whose_header_has_other_times_than_its_rows_is_quarantined(
+    *, at_close: bool
+) -> None:
+    found = verdict(APART, at_close=at_close)
+
+    assert (found.state, found.reason) == (FileState.QUARANTINED, APART.disagreement)
+
+
+@pytest.mark.parametrize("inspection", [GOOD, APART, replace(GOOD, is_confirmed=True), None])
+def test_nothing_is_whole_while_its_name_is_being_written_again(
+    inspection: Inspection | None,
+) -> None:
+    found = verdict(inspection, is_rewritten=True)
+
+    assert (found.state, found.alarm) == (FileState.ARRIVING, False)
+
+
+def test_a_timing_file_that_comes_before_its_cube_is_no_lost_cube() -> None:
+    found = verdict(None, cube=None, is_rewritten=True)
+
+    assert (found.state, found.alarm) == (FileState.ARRIVING, False)
+    assert verdict(None, cube=None).alarm
+
+
+def test_at_the_close_only_a_proved_cube_is_whole_beside_a_left_over_temporary_file() -> None:
+    proved = verdict(replace(GOOD, is_confirmed=True), is_rewritten=True, at_close=True)
+    unproved = verdict(GOOD, is_rewritten=True, at_close=True)
+    torn = verdict(replace(GOOD, ends_in_newline=False), is_rewritten=True, at_close=True)
+    apart = verdict(APART, is_rewritten=True, at_close=True)
+    unread = verdict(None, is_rewritten=True, at_close=True)
+
+    assert proved.state is FileState.WHOLE
+    assert unproved.state is torn.state is apart.state is FileState.QUARANTINED
+    assert "temporary file of the same name" in unproved.reason
+    assert apart.reason == APART.disagreement
+    assert unread.state is FileState.ARRIVING
+
+
+def test_at_the_close_a_timing_file_beside_a_temporary_cube_is_a_lost_cube() -> None:
+    found = verdict(None, cube=None, is_rewritten=True, at_close=True)
+
+    assert (found.state, found.alarm) == (FileState.QUARANTINED, True)
+    assert found.reason.startswith("lost cube")

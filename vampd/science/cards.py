@@ -41,6 +41,16 @@ def parse_card(card: str) -> tuple[str, CardValue]:
     return keyword, None if isinstance(value, _Malformed) else value
 
 
+def value_text(card: str) -> tuple[str, str]:
+    """Keyword and value of a card of 80 characters as it is written, a string without its quotes.
+
+    Empty where the card has none: how many decimals a number has is lost in its value.
+    """
+    keyword, field, _ = _split(card)
+    quoted = _STRING.fullmatch(field or "")
+    return keyword, quoted[1].replace("''", "'").rstrip() if quoted else field or ""
+
+
 def output_cards(
     raw_cards: Sequence[str],
     *,

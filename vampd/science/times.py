@@ -58,6 +58,11 @@ def name_time(time_us: int) -> str:
     return _moment(time_us).strftime("%H:%M:%S.%f")
 
 
+def moment_text(time_us: int) -> str:
+    """Date and time of *time_us* (microseconds since the epoch), for messages."""
+    return _moment(time_us).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
 def _hawaii_time(time_us: int) -> str:
     return (_moment(time_us) + _HAWAII).strftime("%H:%M:%S.%f")
 

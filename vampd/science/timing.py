@@ -46,6 +46,7 @@ class Timing:
     comments: tuple[str, ...]  #: the lines that begin with '#', without their newline
     rows: tuple[bytes, ...]  #: the data lines as they are, without their newline
     acquired_us: NDArray[np.int64]  #: (rows,); 0 where the row is rejected
+    logged_us: NDArray[np.int64]  #: (rows,) the logger's own times; 0 where there is none
     rejected: dict[int, str]  #: row -> why its frame cannot be used
     has_acquisition: bool  #: False: the times are the logger's
     reports: tuple[str, ...]  #: what an operator should know
@@ -76,10 +77,13 @@ def parse_timing(content: bytes) -> Timing:
     acquired_us = np.zeros(len(rows), dtype=np.int64)
     acquired_us[good] = times
     acquired_us[list(rejected)] = 0
+    logged_us = np.zeros(len(rows), dtype=np.int64)
+    logged_us[good] = np.where(_plausible(logged), logged, 0)
     return Timing(
         comments=comments,
         rows=rows,
         acquired_us=acquired_us,
+        logged_us=logged_us,
         rejected=dict(sorted(rejected.items())),
         has_acquisition=acquired is not None,
         reports=reports,

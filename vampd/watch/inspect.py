@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, night_folder, open_quietly, read_start, status
-from vampd.io.header import read_header
+from vampd.io.header import RawHeader, read_header
 from vampd.io.mirror import raw_file
 from vampd.records import CardValue, FileIdentity
-from vampd.science.cards import parse_card
+from vampd.science.belonging import STAMP_CARDS, Belonging, RowTimes, belonging
+from vampd.science.cards import parse_card, value_text
 from vampd.science.cubes import DECIDING_CARDS
 from vampd.science.timing import Timing, parse_timing
 from vampd.watch.scan import identity_of
@@ -70,6 +71,8 @@ class Inspection:
     has_acquisition: bool = True  #: False: the times are the logger's
     reports: tuple[str, ...] = ()
     lost_frames: int = 0  #: that the stream counted between the first and the last, never logged
+    disagreement: str | None = None  #: cube and timing file do not belong together
+    is_confirmed: bool = False  #: the header's times prove that they do
 
 
 def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
@@ -82,8 +85,9 @@ def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
     cube_before, timing_before = _identity(at_cube), _identity(at_timing)
     found: dict[str, Any] = {}
     try:
-        found |= _inspect_header(night, cube)
-        found |= _inspect_timing(night, timing, found["frames"])
+        header = read_header(at_cube, path=cube)
+        found |= _header_facts(header)
+        found |= _inspect_timing(night, timing, header)
     except InputError as error:
         found["problem"] = str(error)
     except OSError as error:
@@ -162,11 +166,8 @@ def _identity(path: Beneath) -> FileIdentity | None:
     return identity_of(found) if stat.S_ISREG(found.st_mode) else None
 
 
-def _inspect_header(night: Beneath, cube: str) -> dict[str, Any]:
-    header = read_header(raw_file(night, cube), path=cube)
-    # Backwards: of two cards of one keyword the first counts.
-    deciding = [card for card in reversed(header.cards) if card[:8].rstrip() in _DECIDING]
-    values = dict(parse_card(card) for card in deciding)
+def _header_facts(header: RawHeader) -> dict[str, Any]:
+    values = dict(map(parse_card, _first_of(header, _DECIDING)))
     return {
         "expected_bytes": header.expected_size_bytes,
         "frames": header.frames,
@@ -176,14 +177,37 @@ def _inspect_header(night: Beneath, cube: str) -> dict[str, Any]:
     }
 
 
-def _inspect_timing(night: Beneath, timing_file: str, frames: int) -> dict[str, Any]:
-    max_bytes = min(_MAX_ROW_BYTES * frames + _MAX_COMMENT_BYTES, _MAX_TIMING_BYTES)
+def _inspect_timing(night: Beneath, timing_file: str, header: RawHeader) -> dict[str, Any]:
+    max_bytes = min(_MAX_ROW_BYTES * header.frames + _MAX_COMMENT_BYTES, _MAX_TIMING_BYTES)
     content = read_start(raw_file(night, timing_file), max_bytes + 1)
     if len(content) > max_bytes:
-        msg = f"timing file of more than {max_bytes} bytes for {frames} frames"
+        msg = f"timing file of more than {max_bytes} bytes for {header.frames} frames"
         raise InputError(msg, path=timing_file)
     timing = parse_timing(content)
-    return _timing_facts(timing) | {"ends_in_newline": content.endswith(b"\n")}
+    found = _belonging(dict(map(value_text, _first_of(header, STAMP_CARDS))), timing)
+    return _timing_facts(timing) | {
+        "ends_in_newline": content.endswith(b"\n"),
+        "disagreement": found.disagreement,
+        "is_confirmed": found.is_confirmed,
+    }
+
+
+def _first_of(header: RawHeader, keywords: Container[str]) -> Iterator[str]:
+    """The cards with one of *keywords*; backwards, for of two of one keyword the first counts."""
+    return (card for card in reversed(header.cards) if card[:8].rstrip() in keywords)
+
+
+def _belonging(stamps: Mapping[str, str], timing: Timing) -> Belonging:
+    if not timing.rows:
+        return Belonging()
+    first, last = (
+        RowTimes(
+            logged_us=int(timing.logged_us[row]) or None,
+            acquired_us=int(timing.acquired_us[row]) or None if timing.has_acquisition else None,
+        )
+        for row in (0, -1)
+    )
+    return belonging(stamps, first, last)
 
 
 def _timing_facts(timing: Timing) -> dict[str, Any]:

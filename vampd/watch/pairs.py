@@ -11,6 +11,8 @@ from vampd.states import FileState
 from vampd.watch.inspect import Inspection
 from vampd.watch.naming import Role
 
+_JUDGED = frozenset({FileState.WHOLE, FileState.QUARANTINED})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
@@ -19,21 +21,43 @@ class Pair:
     stem: str
     cube: Row | None
     timing: Row | None
+    is_rewritten: bool = False  #: a file under the logger's temporary name for it is there, too
 
     @property
     def rows(self) -> list[Row]:
         """The rows of those that are there."""
         return [row for row in (self.cube, self.timing) if row is not None]
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether nothing need be said anew: a file that changes is renewed, and then arrives.
+
+        A whole cube whose name is being written again may become another one.
+        """
+        states = {row["state"] for row in self.rows}
+        if len(self.rows) < 2 or not states <= _JUDGED:
+            return False
+        return not self.is_rewritten or FileState.QUARANTINED in states
+
 
 def pairs_of(rows: Iterable[Row]) -> list[Pair]:
     """The cubes and timing files that are there, by stem."""
     by_stem: dict[str, dict[str, Row]] = {}
+    rewritten = set()
     for row in rows:
-        if row["role"] in {Role.CUBE, Role.TIMING} and row["state"] != FileState.GONE:
+        if row["state"] == FileState.GONE:
+            continue
+        if row["role"] in {Role.CUBE, Role.TIMING}:
             by_stem.setdefault(row["stem"], {})[row["role"]] = row
+        elif row["role"] == Role.TEMPORARY:
+            rewritten.add(row["stem"])
     return [
-        Pair(stem=stem, cube=pair.get(Role.CUBE), timing=pair.get(Role.TIMING))
+        Pair(
+            stem=stem,
+            cube=pair.get(Role.CUBE),
+            timing=pair.get(Role.TIMING),
+            is_rewritten=stem in rewritten,
+        )
         for stem, pair in sorted(by_stem.items())
     ]
 

@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 _MOST_FAILED_READS = 3
 
-_KNOWN = frozenset({FileState.WHOLE, FileState.QUARANTINED})
-
 
 class Rounds:
     """All nights of all roots, over successive looks."""
@@ -315,8 +313,8 @@ class Rounds:
             watch.waits_for = self._close_if_read(night, watch)
 
     def _judge_pair(self, night: Row, watch: NightWatch, pair: Pair) -> None:
-        if all(row["state"] in _KNOWN for row in pair.rows) and len(pair.rows) == 2:
-            return  # a file that changes is renewed, and then is ARRIVING again
+        if pair.is_judged:
+            return
         verdict = self._verdict(watch, pair, at_close=False)
         self._apply(night, watch, pair, verdict)
 
@@ -335,7 +333,14 @@ class Rounds:
         # A disk that stumbles once must not cost a cube: not at the very last reading either.
         is_final = watch.failed_reads[pair.stem] not in range(1, _MOST_FAILED_READS)
         judgement = judge_at_close if at_close and is_final else judge
-        return judgement(cube, timing, inspection, now_ns=now_ns, settle_seconds=settle_seconds)
+        return judgement(
+            cube,
+            timing,
+            inspection,
+            now_ns=now_ns,
+            settle_seconds=settle_seconds,
+            is_rewritten=pair.is_rewritten,
+        )
 
     def _is_settled(self, file: Watched) -> bool:
         return is_stable(
@@ -364,11 +369,7 @@ class Rounds:
             file = watch.watched.get(row["path"])
             if row["role"] != Role.OTHER and file is not None and not self._is_settled(file):
                 return f"{row['path']} to settle"
-        undecided = [
-            pair
-            for pair in pairs_of(rows)
-            if any(row["state"] not in _KNOWN for row in pair.rows) or len(pair.rows) < 2
-        ]
+        undecided = [pair for pair in pairs_of(rows) if not pair.is_judged]
         verdicts = [(pair, self._verdict(watch, pair, at_close=True)) for pair in undecided]
         unread = [pair.stem for pair, verdict in verdicts if verdict.state is FileState.ARRIVING]
         if unread:

@@ -1,10 +1,11 @@
 """Is it whole? The judgement of what the looks saw. Pure: no disk, no clock, no ledger.
 
 The logger writes a cube under a temporary name and renames it when it is whole; it writes
-the timing file afterwards, straight under its final name, up to minutes later. Nothing
-tells the end of either. So a cube is whole when it has its final name, its size is what its
-header says, its timing file ends in a newline and has as many rows as the cube has frames,
-and neither file changed over two looks and the settle time.
+the timing file afterwards or before, straight under its final name, up to minutes apart, and
+may write either anew. Nothing tells the end of either. So a cube is whole when it has its final
+name and no file under its temporary name is there, its size is what its header says, its timing
+file ends in a newline and has as many rows as the cube has frames, its header's times are those
+of the rows, and neither file changed over two looks and the settle time.
 
 While the night is open, everything that falls short of this is *arriving*: it may still
 come. When the night closes, what is still arriving is quarantined with its reason, so that
@@ -81,6 +82,13 @@ _TO_BE_READ = Verdict(state=FileState.ARRIVING, reason="settled, to be read")
 _UNFINISHED_ROW = Verdict(
     state=FileState.ARRIVING, reason="the last row of the timing file is not finished"
 )
+_REWRITTEN = Verdict(
+    state=FileState.ARRIVING, reason="its name is being written: a temporary file of it is there"
+)
+_UNCONFIRMED = (
+    "a temporary file of the same name is left over, and the header's times do not prove that cube"
+    " and timing file belong together"
+)
 
 
 def find_differences(known: Mapping[str, FileIdentity], look: Look) -> Differences:
@@ -153,8 +161,14 @@ def judge(
     *,
     now_ns: int,
     settle_seconds: float,
+    is_rewritten: bool = False,
 ) -> Verdict:
-    """Judge a cube and its timing file, one of which may be missing, in an open night."""
+    """Judge a cube and its timing file, one of which may be missing, in an open night.
+
+    *is_rewritten*: a file under the logger's temporary name for this very cube is there too.
+    """
+    if is_rewritten:
+        return _REWRITTEN
     absent = _judge_presence(cube, timing, now_ns=now_ns, settle_seconds=settle_seconds)
     if absent is not None:
         return absent
@@ -178,18 +192,24 @@ def judge_at_close(
     *,
     now_ns: int,
     settle_seconds: float,
+    is_rewritten: bool = False,
 ) -> Verdict:
     """Judge a cube and its timing file as the night closes: WHOLE or QUARANTINED.
 
     ARRIVING is left only where both files are settled and have not been read as they are
-    now: that is our work, not theirs, and the night must wait for it.
+    now: that is our work, not theirs, and the night must wait for it. Beside a left-over
+    temporary file of the same name only a cube is whole whose header proves that the
+    timing file is its own.
     """
     verdict = judge(cube, timing, inspection, now_ns=now_ns, settle_seconds=settle_seconds)
-    if verdict.state is not FileState.ARRIVING or verdict == _TO_BE_READ:
-        return verdict
     if verdict == _UNFINISHED_ROW:
         assert inspection is not None
-        return _judge_content(inspection)
+        verdict = _judge_content(inspection)
+    if verdict.state is FileState.WHOLE and is_rewritten:
+        assert inspection is not None
+        return verdict if inspection.is_confirmed else _quarantined(_UNCONFIRMED)
+    if verdict.state is not FileState.ARRIVING or verdict == _TO_BE_READ:
+        return verdict
     return replace(verdict, state=FileState.QUARANTINED, alarm=cube is None)
 
 
@@ -294,6 +314,8 @@ def _judge_content(inspection: Inspection) -> Verdict:
     """Judge files to which nothing more will come."""
     if inspection.problem is not None:
         return _quarantined(inspection.problem)
+    if inspection.disagreement is not None:
+        return _quarantined(inspection.disagreement)
     exposure_s = inspection.cards.get("EXPTIME")
     if exposure_s is None:
         return _quarantined("EXPTIME is missing")
