@@ -13,6 +13,7 @@ import click
 from vampd.commands import acting
 from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import UsageError
+from vampd.io.beneath import Beneath, exists, is_folder, night_folder, read_start
 from vampd.ledger.reading import has_ledger
 from vampd.sections import Config, Root
 from vampd.watch.legacy import OUTPUT_FOLDER, Survey, nights_in, survey
@@ -87,12 +88,16 @@ def _tables(config: Config, paths: tuple[Path, ...]) -> list[Table]:
     folders = [path for path in paths if path.is_dir() and night_date(path.name) is None]
     places = folders or ([root.path for root in config.roots] if not paths else [])
     found = [
-        place / name
+        Beneath(place) / name
         for place in places
         for name in (*STATUS_TABLES, DELETION_TABLE)
-        if (place / name).is_file()
+        if exists(Beneath(place) / name)
     ]
-    return [parse_table(path.read_text("utf-8", "replace"), str(path)) for path in given + found]
+    named = [Beneath(path.resolve().parent) / path.resolve().name for path in given]
+    return [
+        parse_table(read_start(where, -1).decode("utf-8", "replace"), str(where))
+        for where in named + found
+    ]
 
 
 def _nights(
@@ -193,7 +198,7 @@ def _strays(config: Config, tables: list[Table]) -> Iterator[str]:
             parent = row.folder.rpartition("/")[0]
             if parent not in roots:
                 yield f"{row.source}, line {row.line}: {row.folder} lies in no root"
-            elif not Path(row.folder).is_dir():
+            elif not is_folder(night_folder(row.folder)):
                 yield f"{row.source}, line {row.line}: {row.folder} is not there"
 
 

@@ -8,6 +8,7 @@ another file than was listed is left where it is, and told.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypedDict
 
-from vampd.errors import IntegrityError, RetryableError
+from vampd.errors import IntegrityError, NotPlainError, RetryableError
 from vampd.io.beneath import move_without_replacing
 from vampd.io.disk import MarkerState, check_marker
+from vampd.io.openat2 import open_below
 from vampd.records import FileIdentity
 from vampd.stages import verify
 from vampd.stages.verify import VerifyJob
@@ -29,7 +31,7 @@ TRASH_FOLDER = ".vampd-trash"
 #: The folders of a night out of which files may go.
 FOLDERS = frozenset({"vcam1", "vcam2", "vgen2"})
 
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 #: Folders out of which such files go may be removed, once they hold nothing. What merely leaves
 #: for the trash may come back, into the very folder that the cameras made.
@@ -174,11 +176,15 @@ class _Night:
                 self._remove_if_empty(name)
 
     def _remove_if_empty(self, name: str) -> None:
+        above, _, last = name.rpartition("/")
+        folder = self._open[above] if above else self._root
+        if folder is None:
+            return
         try:
-            os.rmdir(name, dir_fd=self._root)
+            os.rmdir(last, dir_fd=folder)
         except OSError:  # not empty, or gone
             return
-        os.fsync(self._root)
+        os.fsync(folder)
 
     def _folder(self, path: PurePosixPath, *, make: bool) -> int | None:
         """Open *path* below the root, folder by folder; nothing is followed through a link."""
@@ -186,24 +192,30 @@ class _Night:
         for part in path.parts:
             name = f"{name}/{part}" if name else part
             if self._open.get(name) is None:
-                self._open[name] = self._open_below(above, part, make=make)
+                self._open[name] = self._open_in(above, name, make=make)
             descriptor = self._open[name]
             if descriptor is None:
                 return None
             above = descriptor
         return above
 
-    def _open_below(self, above: int, name: str, *, make: bool) -> int | None:
+    def _open_in(self, above: int, name: str, *, make: bool) -> int | None:
+        """Open the last of *name*'s parts in the folder *above*."""
+        last = name.rpartition("/")[2]
         if make:
             try:
-                os.mkdir(name, dir_fd=above)
+                os.mkdir(last, dir_fd=above)
                 os.fsync(above)
             except FileExistsError:
                 pass
         try:
-            descriptor = os.open(name, _OPEN_FOLDER, dir_fd=above)
+            descriptor = open_below(above, [last], _FOLDER)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+                raise
+            raise NotPlainError(name, "a link or no folder; nothing is moved through it") from error
         self._stack.callback(os.close, descriptor)
         return descriptor
 
@@ -228,7 +240,7 @@ def _night(job: Any) -> Iterator[_Night]:
     root = Path(job["root"])
     with ExitStack() as stack:
         try:
-            descriptor = os.open(root, _OPEN_FOLDER)
+            descriptor = os.open(root, _FOLDER | os.O_CLOEXEC)
         except OSError as error:
             msg = f"{root}: {error.strerror}; nothing of {job['label']} was touched"
             raise RetryableError(msg) from error
