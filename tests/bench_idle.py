@@ -1,6 +1,6 @@
 """Measure what nights at rest cost: `python -m tests.bench_idle --nights 500 --files 2000`.
 
-Makes a ledger of so many safe nights, and their raw files on the disk; starts the daemon twice, since
+Makes a ledger of so many safe nights and their raw files; starts the daemon twice, since
 the first start looks at every file and later ones need not. Prints for each start how long it took
 until the first heartbeat and until the daemon rests, then the share of a core that it takes while
 nothing happens, and its peak memory. Exit 1 when the second start misses a goal.
