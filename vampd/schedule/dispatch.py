@@ -120,9 +120,10 @@ def stages_due(all_nights: Sequence[NightFacts]) -> list[tuple[int, Stage]]:
     """The stages of which tasks may be handed out, by night; oldest first, archive first."""
     due = []
     for night in sorted(all_nights, key=lambda night: (night.date, night.kind)):
-        may_work = night.is_closed and night.hold is None and night.status not in FINAL
+        if not night.is_closed or night.hold is not None or night.status in FINAL:
+            continue
         stage = current_stage(night)
-        if may_work and stage is not None and what_stops(night, all_nights) is None:
+        if stage is not None and what_stops(night, all_nights) is None:
             due.append((night.number, stage))
     return due
 

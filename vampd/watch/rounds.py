@@ -154,9 +154,7 @@ class Rounds:
         stamps = folder_stamps(folder)
         at_rest = night["status"] in FINAL
         if at_rest and night["id"] != self._resting and stamps in {watch.stamps, _kept(night)}:
-            self._keep_stamps(night, stamps)
-            watch.watched = {}  # of hundreds of nights at rest it would be a million files
-            watch.inspections = {}
+            self._rest(night, watch, stamps)
             return
         seen = look(folder, follow=self.manner.is_shadow)
         for problem in seen.problems:
@@ -169,7 +167,7 @@ class Rounds:
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
         watch.stamps = () if seen.unread else stamps
         if at_rest and not seen.unread:
-            self._keep_stamps(night, stamps)
+            self._rest(night, watch, stamps)
 
     def _next_at_rest(self) -> int:
         """The night at rest whose turn it is to be looked at whole; 0: there is none."""
@@ -179,7 +177,10 @@ class Rounds:
         )
         return self._ledger.value(query, [self._resting]) or int(self._ledger.value(query, [0]))
 
-    def _keep_stamps(self, night: Row, stamps: tuple[int, ...]) -> None:
+    def _rest(self, night: Row, watch: NightWatch, stamps: tuple[int, ...]) -> None:
+        """Keep when its folders changed, and forget its files: of all nights it were a million."""
+        watch.watched = {}
+        watch.inspections = {}
         if _kept(night) != stamps:
             self._ledger.update("night", night["id"], folder_stamps=json.dumps(stamps))
 
