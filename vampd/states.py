@@ -67,6 +67,22 @@ class FileState(StrEnum):
     GONE = "gone"  #: was here, is no longer
 
 
+class StrayState(StrEnum):
+    """What is known of a raw file that does not lie in its folder as it was recorded."""
+
+    UNREAD = "unread"  #: the same size, another inode or time: its bytes are to be read again
+    OTHER = "other"  #: other bytes lie under its name
+    MISSING = "missing"  #: nothing lies under its name
+    UNREADABLE = "unreadable"  #: it cannot be read
+
+
+class HoldCode(StrEnum):
+    """Holds that vampd lifts by itself, once their cause is no more."""
+
+    RAW = "raw"  #: raw files are not what they were when the night was closed
+    OVERLOOKED = "overlooked"  #: what may be the cameras' work could not be looked at
+
+
 class OutputState(StrEnum):
     """The life of one output file."""
 

@@ -17,7 +17,7 @@ from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import NOBODY
 from vampd.io.disk import MarkerState
-from vampd.ledger import legacy
+from vampd.ledger import legacy, strays
 from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.schedule import orders
 from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
@@ -28,6 +28,7 @@ from vampd.states import (
     Kind,
     NightStatus,
     Stage,
+    StrayState,
     TaskState,
 )
 from vampd.watch.settle import night_is_over
@@ -228,6 +229,7 @@ def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
         "being restored; `vampd restore` finishes it": "hold: being restored",
         f"raw file changed after the night was closed: {path}": "hold: raw changed",
         f"raw file gone after the night was closed: {path}": "hold: raw gone",
+        f"{strays.WORDS[StrayState.UNREADABLE]}: {path}\nread error": "hold: raw unreadable",
         f"{legacy.NOTICED} (vcam1_hlinkbak): decide": "hold: earlier pipeline",
         legacy.ADOPTED: "hold: adopted",
         "raw files cannot be rebuilt: vcam1/a.fits: byte 3": "hold: not rebuildable",
@@ -242,6 +244,12 @@ def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
     for hold, expected in holds.items():
         night = facts(hold=hold)
         assert rule(standing(night, [night]), hold=hold) == expected
+
+
+def test_raw_files_that_are_read_again_are_told_as_what_passes_by_itself() -> None:
+    night = facts(unread_again=2)
+
+    assert rule(standing(night, [night])) == "raw again"
 
 
 def test_a_shadow_and_an_adopted_night_rest_and_need_nobody() -> None:

@@ -178,6 +178,7 @@ def raw_file_comes_back(world: World, night: NightTruth) -> None:
         if old is not None:
             old.replace(night.folder / raw.path)
             raw.inode, raw.is_another = (night.folder / raw.path).stat().st_ino, False
+    world.rounds.go()
 
 
 def stranger_takes_the_place(_world: World, night: NightTruth) -> None:

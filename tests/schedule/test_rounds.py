@@ -206,7 +206,8 @@ def test_a_raw_file_that_changes_after_the_close_holds_the_night(
     scene.go(3)
 
     assert scene.night["hold"] == (
-        f"raw file changed after the night was closed: vcam1/{STEM}.fits"
+        f"raw file changed after the night was closed: vcam1/{STEM}.fits\n"
+        "it had 5760 bytes, and has 8640"
     )
     now = files.files_of(scene.ledger, scene.night["id"])[f"vcam1/{STEM}.fits"]
     assert tuple(now) == tuple(known)

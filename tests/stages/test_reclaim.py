@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Site:
             "inode": status.st_ino,
             "size_bytes": status.st_size,
             "modified_ns": status.st_mtime_ns,
+            "sha256": hashlib.sha256(path.encode()).hexdigest(),
             "state": state,
         }
 
@@ -129,6 +131,21 @@ def test_a_file_with_another_time_stays(site: Site, step: reclaim.Step) -> None:
     assert changed.exists()
     assert results[0]["became"] == ("trashed" if step == "unlink" else "returned")
     assert "not the listed file" in (results[0]["why"] or "")
+
+
+def test_the_listed_bytes_come_back_from_a_trash_that_was_copied(site: Site) -> None:
+    site.do("move")
+    copied, other = (site.trash / name for name in NAMES)
+    for path in (copied, other):
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content if path is copied else content[::-1])
+
+    results = reclaim.move(site.job("return", "returning"))
+
+    assert [result["became"] for result in results] == ["returned", "trashed"]
+    assert site.in_place() == [NAMES[0]]
+    assert "not the listed file" in (results[1]["why"] or "")
 
 
 def test_a_file_that_took_the_name_stays(site: Site) -> None:

@@ -20,6 +20,7 @@ _STOPS: Mapping[str, re.Pattern[str]] = {
     ),
     "disk low": re.compile(r"GB free at (?P<root>/.*), \S+ are kept for the cameras"),
     "raw unread": re.compile(r"^\d+ raw files? to be read through"),
+    "raw again": re.compile(r"^\d+ raw files? to be read again"),
     "older night stuck": re.compile(
         r"^frame IDs of archive (?P<older>\d{8}), which is older and (?P<older_status>failed|held)"
     ),
@@ -45,6 +46,7 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: copies wrong": re.compile(r"^\d+ of \d+ copies at .*, once verified, "),
     "hold: papers lost": re.compile(r"^it bears \d+ frame IDs, and \S+ is lost"),
     "shadow": re.compile(r"^as far as a shadow goes"),
+    "hold: raw unreadable": re.compile(r"^raw file that cannot be read any more: (?P<path>.*)"),
     "hold: raw gone": re.compile(r"^raw file gone after the night was closed: (?P<path>.*)"),
 }
 

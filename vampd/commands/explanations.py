@@ -172,6 +172,11 @@ _STOPPED: dict[str, Explanation] = {
         "Every raw file is read through once, for its digest, before anything is planned.",
         "the end of that reading",
     ),
+    "raw again": _waiting(
+        "Raw files lie there with another inode or time than when it was closed: put back from a"
+        " copy, or with the whole disk. Their bytes decide whether they are the recorded ones.",
+        "the end of reading them through once",
+    ),
     "older night": Explanation(
         because="Frame IDs are dealt in the order of the dates, and archive {older} stands before"
         " it, which is {older_status}.",

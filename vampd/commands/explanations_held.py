@@ -39,6 +39,20 @@ def held(because: str, decide: str, command: str) -> Explanation:
     )
 
 
+def _raw(because: str, mend: str, *, safe: str) -> Explanation:
+    """A raw file that is not what it was: its bytes decide, and are read by vampd itself."""
+    return Explanation(
+        because=because,
+        awaits="It waits until the recorded bytes lie there again, whatever their inode and time;"
+        " then it goes on by itself. Before that a retry is refused. If they cannot be had any"
+        " more, what is left is to abandon the night.",
+        who=OPERATOR,
+        next_step=f"{mend}, then: {RETRY}; or give up: vampd abandon {{name}} --why TEXT",
+        command=RETRY,
+        safe=safe,
+    )
+
+
 #: Holds by the words in which they are recorded; see `causes`.
 HOLDS: Mapping[str, Explanation] = {
     "hold: restored": held(
@@ -51,27 +65,22 @@ HOLDS: Mapping[str, Explanation] = {
         "finish the restore",
         "vampd restore {name}",
     ),
-    "hold: raw changed": Explanation(
-        because="A raw file is not the one that it was when the night was closed: {path}. While it"
+    "hold: raw changed": _raw(
+        "A raw file is not the one that it was when the night was closed: {path}. While it"
         " is another file vampd neither goes on nor restores: the plan was made of the old one.",
-        awaits="It waits until the very file is back, unchanged and with its times; a retry before"
-        " that is refused. If it cannot be had any more, what is left is to abandon the night.",
-        who=OPERATOR,
-        next_step=f"put the old file back, then: {RETRY}; or give up: vampd abandon {{name}}"
-        " --why TEXT",
-        command=RETRY,
+        "put the old file back",
         safe="vampd never writes raw files; what was built of the old one is kept",
     ),
-    "hold: raw gone": Explanation(
-        because="A raw file that the plan needs is gone: {path}. Without it vampd neither goes on"
-        " nor restores.",
-        awaits="It waits until the very file is back, with its times; a retry before that is"
-        " refused. If it cannot be had any more, what is left is to abandon the night.",
-        who=OPERATOR,
-        next_step=f"put the file back, then: {RETRY}; or give up: vampd abandon {{name}}"
-        " --why TEXT",
-        command=RETRY,
+    "hold: raw gone": _raw(
+        "A raw file that the plan needs is gone: {path}. Without it vampd neither goes on nor"
+        " restores.",
+        "put the file back",
         safe="vampd never deletes raw files; what was built of it is kept",
+    ),
+    "hold: raw unreadable": _raw(
+        "A raw file that the plan needs cannot be read any more: {path}.",
+        "mend its disk, or put a copy of the file in its place",
+        safe="vampd never writes raw files; what was built of it is kept",
     ),
     "hold: earlier pipeline": Explanation(
         because="The earlier pipeline was at work in its folder, and vampd does nothing of it"

@@ -38,8 +38,8 @@ _SECOND_US = 1_000_000
 _NEWEST = 20_000
 
 #: What a night has thousands of: told together, unless each is asked for.
-_MANY = frozenset({"raw_file", "output", "frame_id"})
-_NOUNS = {"raw_file": "raw file", "frame_id": "frame ID", "task": "unit"}
+_MANY = frozenset({"raw_file", "output", "frame_id", "stray"})
+_NOUNS = {"raw_file": "raw file", "stray": "raw file", "frame_id": "frame ID", "task": "unit"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -127,6 +127,16 @@ class Ledger:
         if self.connection.in_transaction:
             self.connection.execute("rollback")
 
+    @contextmanager
+    def in_vain(self) -> Iterator[None]:
+        """See what a transaction would do, and undo it."""
+        assert not self.connection.in_transaction
+        self.connection.execute("begin immediate")
+        try:
+            yield
+        finally:
+            self.connection.execute("rollback")
+
     def fold_in(self) -> bool:
         """Fold a write-ahead log that has grown into the ledger; False: somebody reads it still."""
         (name,) = (row["file"] for row in self.rows("pragma database_list") if row["seq"] == 0)

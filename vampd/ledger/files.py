@@ -56,7 +56,7 @@ def processed_and_gone(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
-def identity(row: Row) -> FileIdentity:
+def identity(row: Row | Mapping[str, Any]) -> FileIdentity:
     """Who the file was when last seen."""
     return FileIdentity(
         inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
@@ -123,6 +123,27 @@ def renew_file(
         reason=reason,
         **ledger.stamp(reason),
     )
+
+
+def renew_identity(ledger: Ledger, row: Row, who: FileIdentity, why: str) -> None:
+    """The file *row*, with the bytes that it had, bears another inode or time by now.
+
+    Nothing that is known of its bytes changes; where it was gone, it is back.
+    """
+    state = FileState.WHOLE if row["state"] == FileState.GONE else row["state"]
+    with ledger.transaction():
+        ledger.update(
+            "raw_file",
+            row["id"],
+            inode=who.inode,
+            size_bytes=who.size_bytes,
+            modified_ns=who.modified_ns,
+            state=state,
+            reason=row["reason"] if state == row["state"] else None,
+            **ledger.stamp(why),
+        )
+        # The same bytes have the same header: it need not be read again.
+        ledger.update("raw_file", row["id"], headed=row["headed"])
 
 
 def set_state(ledger: Ledger, number: int, state: FileState, reason: str | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vampd.errors import OperatorError
 from vampd.ledger.connection import Ledger, Row
-from vampd.states import Kind, NightStatus, may_move
+from vampd.states import HoldCode, Kind, NightStatus, may_move
 
 
 def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
@@ -107,12 +107,35 @@ def set_status(
 
 
 def hold(ledger: Ledger, night: int, why: str) -> None:
-    """Hold a night until somebody releases it. The first reason stays."""
+    """Hold a night until somebody releases it. The first such reason stays."""
     ledger.execute(
-        "update night set hold = coalesce(hold, :why), changed_us = :changed_us,"
-        " changed_by = :changed_by, why = :why where id = :id",
+        "update night set hold = iif(hold_code is null, coalesce(hold, :why), :why),"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why where id = :id",
         {**ledger.stamp(why), "id": night},
     )
+
+
+def hold_as(ledger: Ledger, night: int, code: HoldCode, why: str) -> bool:
+    """Hold a night for a cause that is looked after; return whether that is new.
+
+    Any other hold stays, and takes the place of this one when it comes: the cause itself is kept
+    elsewhere, and holds the night again.
+    """
+    row = get_night(ledger, night)
+    if row["hold"] == why or (row["hold"] is not None and row["hold_code"] != code):
+        return False
+    with ledger.transaction():
+        ledger.update("night", night, hold=why, **ledger.stamp(why))
+        ledger.update("night", night, hold_code=code)
+    return row["hold"] is None
+
+
+def lift(ledger: Ledger, night: int, code: HoldCode, why: str) -> bool:
+    """The cause of such a hold is no more; return whether it was held for that."""
+    held = bool(get_night(ledger, night)["hold_code"] == code)
+    if held:
+        ledger.update("night", night, hold=None, **ledger.stamp(why))
+    return held
 
 
 def note_change(ledger: Ledger, night: int) -> None:

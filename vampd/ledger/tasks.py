@@ -138,6 +138,29 @@ def retry_failed(ledger: Ledger, night: int, why: str) -> int:
     return cursor.rowcount
 
 
+def retry_of_raw(ledger: Ledger, raw_file: Row, error_class: ErrorClass, why: str) -> int:
+    """Let what was to be built of a cube or timing file, and failed so, be tried; how many are."""
+    cursor = ledger.execute(
+        "update task set state = 'pending', attempts = attempts + 1, crashes = 0, due_us = 0,"
+        " error_class = null, error = null, failing_since_us = null,"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why"
+        " where night = :night and batch = :batch and stage = 'build' and state = 'failed'"
+        " and error_class = :error_class and (unit = 'sidecar' or unit in"
+        " (select output.cube || '.' || output.camera from output join cube on"
+        " (cube.raw_file = :raw_file or cube.timing = :raw_file) where output.night = :night"
+        " and (output.header_file = cube.raw_file or output.id in"
+        " (select output from segment where segment.raw_file = cube.raw_file))))",
+        {
+            **ledger.stamp(why),
+            "night": raw_file["night"],
+            "batch": raw_file["batch"],
+            "raw_file": raw_file["id"],
+            "error_class": error_class,
+        },
+    )
+    return cursor.rowcount
+
+
 def reap(ledger: Ledger, why: str) -> int:
     """Put back every task that a dead daemon's workers had claimed; return how many."""
     cursor = ledger.execute(

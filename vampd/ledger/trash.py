@@ -134,10 +134,15 @@ def get(ledger: Ledger, number: int) -> Row:
     return row
 
 
-def plain(row: Row) -> dict[str, Any]:
+def plain(ledger: Ledger, row: Row) -> dict[str, Any]:
     """A file's row as plain values, for a worker."""
     columns = ("id", "path", "place", "inode", "size_bytes", "modified_ns", "state")
-    return {column: row[column] for column in columns}
+    sha256 = ledger.value(
+        "select sha256 from raw_file where id = ?1 union all select sha256 from deliverable"
+        " where ?1 is null and night = ?2 and path = ?3",
+        [row["raw_file"], row["night"], row["path"]],
+    )
+    return {**{column: row[column] for column in columns}, "sha256": sha256}
 
 
 def rest(ledger: Ledger, numbers: Sequence[int], until_passed_us: int) -> None:

@@ -21,6 +21,9 @@ DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 #: Why a night of a shadow goes no further.
 SHADOWED = "as far as a shadow goes: `vampd shadow-report` compares"
 
+#: Why whole raw files of a closed night are read once more.
+READ_AGAIN = "another inode or time than was recorded"
+
 _HOLDING = frozenset({ErrorClass.AMBIGUOUS, ErrorClass.INTEGRITY, ErrorClass.INPUT})
 _NEEDS_NO_IDS = frozenset(
     {NightStatus.EMPTY, NightStatus.ABANDONED, NightStatus.SAFE, NightStatus.RECLAIMED}
@@ -54,6 +57,7 @@ class NightFacts:
     ids_skipped: bool  #: younger nights do not wait for its frame IDs
     counts: Mapping[tuple[Stage, TaskState], int]
     troubles: Sequence[Trouble]
+    unread_again: int = 0  #: raw files with another inode or time, to be read again
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
     shadow: tuple[Stage, ...] = ()  #: in a shadow, the only stages that it has; then it rests
 
@@ -108,6 +112,9 @@ def what_stops(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | Non
     """Why the next stage of a closed night cannot begin now; None when it can."""
     if night.pause is not None:
         return night.pause
+    if night.unread_again:
+        files = "raw file" if night.unread_again == 1 else "raw files"
+        return f"{night.unread_again} {files} to be read again: {READ_AGAIN}"
     stage = current_stage(night)
     if stage is Stage.SYNC and night.digests_missing:
         return f"{night.digests_missing} raw files to be read through"
@@ -152,6 +159,8 @@ def _at_work(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
     if running or (_untroubled(night) and stopped is None):
         begun = running or any(state is TaskState.DONE for _, state in night.counts)
         return Standing(status=NightStatus.RUNNING if begun else NightStatus.READY)
+    if night.unread_again:  # what failed for want of a file may not be its fault
+        return Standing(status=NightStatus.WAITING, cause=stopped)
     if failed:
         holding = failed[0].error_class in _HOLDING
         status = NightStatus.HELD if holding else NightStatus.FAILED

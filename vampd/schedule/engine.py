@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 
 from vampd.errors import VampdError
 from vampd.io.disk import MarkerState, check_marker, free_bytes
-from vampd.ledger import files, nights, tasks
+from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.dates import mend_due
 from vampd.schedule import aftermath
 from vampd.schedule.chores import Chore
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, standing
 from vampd.schedule.facts import read_facts
+from vampd.schedule.readings import digest_batch, pair_batches
 from vampd.schedule.rooms import ROOMS
 from vampd.schedule.workers import Outcome, Workers
 from vampd.sections import Config
@@ -27,9 +28,6 @@ from vampd.watch.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
-_BATCH_CUBES = 50
-_BATCH_FILES = 40
-_BATCH_BYTES = 4_000_000_000
 _MOST_CRASHES = 3  # of readings of one file, the first among others, before it is called bad
 
 _OF_FILES = frozenset({ErrorClass.DETERMINISTIC, ErrorClass.INPUT, ErrorClass.INTEGRITY})
@@ -128,6 +126,7 @@ class Engine:
             self._hand_out_stage(number, stage)
         for chore in self._chores:
             self._hand_out_chore(chore)
+        self._hand_out_rereading()
         self.refresh()
 
     def refresh(self) -> None:
@@ -190,14 +189,28 @@ class Engine:
         watch = self._rounds.nights.get(night.number)
         if watch is None or self._ledger.clock.monotonic_ns() < self._rests_until_ns:
             return
-        for pairs in _batches(self._unasked(watch.wanted), self._crashes):
+        for pairs in pair_batches(self._unasked(watch.wanted), self._crashes):
             if self._seats(delivery=False) <= 0:
                 return
             work = _Reading(night=night.number, pairs=pairs)
             job = {"night": str(watch.folder), "cubes": [list(pair) for pair in pairs.values()]}
             self._start(work, inspect.work, job)
-        if self._seats(delivery=False) > 0 and night.digests_missing:
+        if self._seats(delivery=False) > 0 and (night.digests_missing or night.unread_again):
             self._hand_out_digests(night, watch.folder)
+
+    def _hand_out_rereading(self) -> None:
+        """Read again what lies elsewhere of nights at rest: a whole disk, perhaps, so it is last.
+
+        One batch at a time, when nothing else is to be done.
+        """
+        for night in self.facts:
+            if not night.unread_again or night.status not in FINAL or night.pause is not None:
+                continue
+            rests = self._ledger.clock.monotonic_ns() < self._rests_until_ns
+            going = any(isinstance(work, _Digesting) for work in self._work.values())
+            if not (rests or going) and self._seats(delivery=False) > 0:
+                row = nights.get_night(self._ledger, night.number)
+                self._hand_out_digests(night, Path(row["folder"]))
 
     def _unasked(self, wanted: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
         asked = {
@@ -215,21 +228,12 @@ class Engine:
             if isinstance(work, _Digesting) and work.night == night.number
             for path in work.paths
         }
-        paths: list[str] = []
-        size_bytes = 0
-        for row in files.without_digest(self._ledger, night.number):
-            is_suspect = row["path"] in self._crashes
-            full = len(paths) == _BATCH_FILES or size_bytes > _BATCH_BYTES
-            if full or (is_suspect and paths):
-                break
-            if row["path"] not in asked:
-                paths.append(row["path"])
-                size_bytes += row["size_bytes"]
-                if is_suspect:
-                    break
+        unread = strays.unread(self._ledger, night.number)
+        rows = (*unread, *files.without_digest(self._ledger, night.number))
+        paths = digest_batch(rows, asked, self._crashes)
         if paths:
-            work = _Digesting(night=night.number, paths=tuple(paths))
-            self._start(work, inspect.sha256_files, {"night": str(folder), "files": paths})
+            work = _Digesting(night=night.number, paths=paths)
+            self._start(work, inspect.sha256_files, {"night": str(folder), "files": list(paths)})
 
     def _hand_out_stage(self, night: int, stage: Stage) -> None:
         while self._seats(delivery=stage in DELIVERY) > 0:
@@ -316,9 +320,27 @@ class Engine:
         who = inspect.identity_from_plain(result["identity"])
         if result["sha256"] is not None and who is not None:
             files.record_digest(self._ledger, night, result["file"], result["sha256"], who)
+            if strays.take_digest(self._ledger, night, result["file"], result["sha256"], who):
+                self._review(night)
             self._crashes.pop(result["file"], None)
-        elif str(result["problem"]).startswith("cannot be read") and not self._is_away(night):
+        elif self._counts_against(night, result) and not self._is_away(night):
             self._count_failure(night, result["file"], result["problem"])
+
+    def _counts_against(self, night: int, result: dict[str, Any]) -> bool:
+        """Whether what kept a file from being read is a word about it.
+
+        That it is written to is none, but of a stray, which no look may find still again.
+        """
+        row = files.file_of(self._ledger, night, result["file"])
+        unreadable = str(result["problem"]).startswith("cannot be read")
+        return unreadable or strays.is_stray(self._ledger, row["id"])
+
+    def _review(self, night: int) -> None:
+        """Hold a night for what became of its raw files, or let it go on."""
+        why = strays.review(self._ledger, night)
+        if why is not None:
+            row = nights.get_night(self._ledger, night)
+            log.error("%s held: %s", nights.label(row), why, extra={"NIGHT": row["date"]})
 
     def _count_crash(self, night: int, paths: Any, outcome: Outcome) -> None:
         """The files of a batch that failed are taken one by one; one that fails alone is bad.
@@ -342,7 +364,11 @@ class Engine:
     def _quarantine(self, night: int, path: str, reason: str) -> None:
         log.error("%s quarantined: %s", path, reason, extra={"FILE": path})
         row = self._ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
-        if row is not None and row["state"] != FileState.QUARANTINED:
+        if row is not None and strays.is_stray(self._ledger, row["id"]):
+            self._crashes.pop(path, None)
+            strays.note_unreadable(self._ledger, night, path, reason)
+            self._review(night)
+        elif row is not None and row["state"] != FileState.QUARANTINED:
             files.quarantine(self._ledger, night, path, reason)
 
 
@@ -369,17 +395,6 @@ def _free(folder: Path) -> int | None:
         return free_bytes(folder)
     except OSError:
         return None
-
-
-def _batches(
-    pairs: dict[str, tuple[str, str]], suspects: Container[str]
-) -> Iterator[dict[str, tuple[str, str]]]:
-    """Pairs in batches; each of which the cube is among *suspects* alone."""
-    stems = sorted(stem for stem in pairs if pairs[stem][0] not in suspects)
-    for first in range(0, len(stems), _BATCH_CUBES):
-        yield {stem: pairs[stem] for stem in stems[first : first + _BATCH_CUBES]}
-    for stem in sorted(pairs.keys() - set(stems)):
-        yield {stem: pairs[stem]}
 
 
 def _log_status(night: Row, status: NightStatus, cause: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vampd.ledger import legacy
+from vampd.ledger import legacy, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightFacts, Trouble
 from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
@@ -16,7 +16,7 @@ _MOST_TROUBLES = 200  # a night with more of them is not understood better by re
 def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[NightFacts]:
     """Facts of every night; *full* says by root why nothing may be written there."""
     foreign = legacy.foreign_nights(ledger)
-    undone = _with_work(ledger)
+    undone, unread = _with_work(ledger), strays.unread_counts(ledger)
     return [
         _facts(
             ledger,
@@ -25,6 +25,7 @@ def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[Nig
             row,
             is_foreign=row["id"] in foreign,
             has_work=row["id"] in undone,
+            unread_again=unread.get(row["id"], 0),
         )
         for row in ledger.rows("select * from night")
     ]
@@ -46,6 +47,7 @@ def _facts(
     *,
     is_foreign: bool,
     has_work: bool,
+    unread_again: int,
 ) -> NightFacts:
     status = NightStatus(night["status"])
     watch = rounds.nights.get(night["id"])
@@ -67,6 +69,7 @@ def _facts(
         ids_skipped=night["ids_skip_why"] is not None,
         counts=_counts_of(ledger, night, status, has_work=has_work),
         troubles=() if at_rest else _troubles(ledger, night["id"]),
+        unread_again=unread_again,
         is_foreign=is_foreign,
         shadow=stages if rounds.manner.is_shadow else (),
     )

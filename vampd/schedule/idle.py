@@ -18,6 +18,8 @@ def is_idle(engine: Engine, rounds: Rounds, now_us: int) -> bool:
 
 
 def _needs_others(night: NightFacts, now_us: int) -> bool:
+    if night.unread_again and night.pause is None:
+        return False
     if night.status in FINAL or night.status in {NightStatus.FAILED, NightStatus.HELD}:
         return True
     if night.pause is not None:

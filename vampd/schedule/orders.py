@@ -83,8 +83,8 @@ def _retry(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     if not troubled and night["hold"] is None:
         return Answer(lines=["nothing failed, and nothing waits for a retry"], changed=False)
     orders_legacy.refuse_unrestored(desk.ledger, night)
-    restoring.refuse_other_raw(desk.ledger, night)
-    lines = [_tried_again(troubled)] if troubled else []
+    lines = restoring.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    lines += [_tried_again(troubled)] if troubled else []
     if night["hold"] is not None:
         lines.append(f"it is released from its hold: {night['hold']}")
     if not arguments["dry_run"]:
@@ -112,7 +112,7 @@ def _retry_from(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
                 desk.ledger, nights.get_night(desk.ledger, night["id"]), "retry --from sync"
             )
         return Answer(lines=[*answer.lines, "it is planned anew"], changed=True)
-    restoring.refuse_other_raw(desk.ledger, night)
+    lines = restoring.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
     _refuse_half_restored(night)
     if not arguments["dry_run"]:
         desk.stop_work(night["id"])
@@ -125,7 +125,7 @@ def _retry_from(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
                     [night["id"], night["batch"]],
                 )
             _release_hold(desk.ledger, night, "retry")
-    return Answer(lines=[f"{', '.join(stages)} are done again"], changed=True)
+    return Answer(lines=[*lines, f"{', '.join(stages)} are done again"], changed=True)
 
 
 def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
@@ -164,7 +164,7 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
 
 
 def _hold(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
-    if night["hold"] is not None:
+    if night["hold"] is not None and night["hold_code"] is None:
         return Answer(lines=[f"it is held already: {night['hold']}"], changed=False)
     if not arguments["dry_run"]:
         nights.hold(desk.ledger, night["id"], arguments["why"])
@@ -175,11 +175,11 @@ def _release(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     if night["hold"] is None:
         return Answer(lines=["it is not held"], changed=False)
     orders_legacy.refuse_unrestored(desk.ledger, night)
-    restoring.refuse_other_raw(desk.ledger, night)
+    lines = restoring.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
     _refuse_half_restored(night)
     if not arguments["dry_run"]:
         _release_hold(desk.ledger, night, "release")
-    return Answer(lines=[f"it goes on; it was held: {night['hold']}"], changed=True)
+    return Answer(lines=[*lines, f"it goes on; it was held: {night['hold']}"], changed=True)
 
 
 def _release_hold(ledger: Ledger, night: Row, why: str) -> None:

@@ -189,7 +189,7 @@ def move_job(ledger: Ledger, rows: Sequence[Row], step: stage.Step, *, row: Row 
         **_place(ledger, nights.get_night(ledger, rows[0]["night"])),
         "step": step,
         "reclaim": None if row is None else row["id"],
-        "files": [trash.plain(each) for each in rows],
+        "files": [trash.plain(ledger, each) for each in rows],
     }
 
 

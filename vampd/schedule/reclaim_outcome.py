@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vampd.ledger import deliveries, nights, reclaims, trash, witness
+from vampd.ledger import deliveries, files, nights, reclaims, strays, trash, witness
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import reverify
 from vampd.schedule.workers import Outcome
@@ -61,6 +61,7 @@ def _take_verification(
         if unverified and night["status"] in reverify.AT_REST:
             reverify.react(ledger, night, copies, unverified)
     elif strangers:
+        _note_strays(ledger, row, found)
         why = f"{len(strangers)} files are not those of the ledger, {strangers[0]} first"
         end_refused(ledger, row, night, why, is_alarm=True)
     else:
@@ -107,12 +108,23 @@ def _strangers(ledger: Ledger, row: Row, found: Iterable[Mapping[str, Any]]) -> 
     return wrong
 
 
+def _note_strays(ledger: Ledger, row: Row, found: Iterable[Mapping[str, Any]]) -> None:
+    """Raw files with another inode or time are read again: their bytes may be the recorded ones."""
+    if row["space"] != Space.RAW:
+        return
+    there = {file["path"]: files.identity(file) for file in found}
+    for known in trash.candidates(ledger, row["night"], Space.RAW):
+        raw_file = files.file_of(ledger, row["night"], known["path"])
+        if known["path"] in there and raw_file["sha256"] is not None:
+            strays.note(ledger, raw_file, there[known["path"]])
+
+
 def _list(ledger: Ledger, row: Row, night: Row, found: Iterable[Mapping[str, Any]]) -> None:
     known = {
         each["path"]: each for each in trash.candidates(ledger, night["id"], Space(row["space"]))
     }
     raw = row["space"] == Space.RAW
-    files = [
+    listed = [
         {
             **file,
             "raw_file": known[file["path"]]["id"] if raw else None,
@@ -121,7 +133,7 @@ def _list(ledger: Ledger, row: Row, night: Row, found: Iterable[Mapping[str, Any
         }
         for file in found
     ]
-    reclaims.list_files(ledger, row, files, f"{night['date']}.{row['id']}")
+    reclaims.list_files(ledger, row, listed, f"{night['date']}.{row['id']}")
 
 
 def _take_failure(

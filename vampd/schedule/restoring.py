@@ -10,7 +10,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from vampd.errors import IntegrityError, OperatorError
+from vampd.errors import IntegrityError, OperatorError, RetryableError
 from vampd.io.beneath import (
     Beneath,
     exists,
@@ -25,12 +25,14 @@ from vampd.io.beneath import (
     status,
     sync_folder,
 )
-from vampd.ledger import deliveries, files, legacy, outputs
+from vampd.ledger import deliveries, files, legacy, outputs, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.proofs import sidecar_path
+from vampd.records import FileIdentity
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.manifest import CHECKSUMS, manifest_name, name_changes_name
 from vampd.stages.papers import JOURNAL, night_log_name
+from vampd.states import HoldCode
 from vampd.watch.legacy import manifest_aside
 from vampd.watch.scan import identity_of
 
@@ -98,24 +100,36 @@ def delete_derived(plan: RestorePlan) -> None:
     sync_folder(plan.folder)
 
 
-def refuse_other_raw(ledger: Ledger, night: Row) -> None:
-    """Refuse to let a night go on that is held for a raw file which is not back.
+def look_at_strays(ledger: Ledger, night: Row, *, dry_run: bool) -> list[str]:
+    """Look now where the raw files of a night lie that is held for some of them, or was.
 
-    What is left to do of it could be done before the next look finds the file once more.
-    OperatorError: one is still another, or away.
+    What is left to do of it could be done before the next look finds one that is away. Those that
+    may be the recorded ones are read again by the daemon, and the night waits for that; returns
+    that in words. OperatorError: one is away, or is another.
     """
-    if not (night["hold"] or "").startswith("raw file "):
-        return
+    if night["hold_code"] != HoldCode.RAW and not strays.holding(ledger, night):
+        return []
     folder = night_folder(night["folder"])
-    for row in _plain_raw(ledger, night):
-        if row["batch"] == night["batch"] and not _is_as_recorded(folder, row):
-            date = night["date"]
-            msg = (
-                f"{folder / row['path']}: still not the file that it was when the night was closed;"
-                f" put that one back, unchanged and with its times, then: vampd retry {date};"
-                f" or give up: vampd abandon {date} --why TEXT"
-            )
-            raise OperatorError(msg)
+    rows = [row for row in _plain_raw(ledger, night) if row["batch"] == night["batch"]]
+    with ledger.transaction() if not dry_run else ledger.in_vain():
+        for row in rows:
+            strays.note(ledger, row, _found(folder, row), on_order=True)
+        left = strays.holding(ledger, night)
+        unread = strays.unread_counts(ledger).get(night["id"], 0)
+        if not left:
+            strays.review(ledger, night["id"])
+    if left:
+        date, path = night["date"], left[0]["path"]
+        msg = (
+            f"{folder / path}: still not the file that it was when the night was closed;"
+            f" put that one back, then: vampd retry {date};"
+            f" or give up: vampd abandon {date} --why TEXT"
+        )
+        raise OperatorError(msg)
+    if not unread:
+        return []
+    what = "1 raw file is" if unread == 1 else f"{unread} raw files are"
+    return [f"{what} read again first: with the recorded bytes it goes on by itself"]
 
 
 def refuse_lost(ledger: Ledger, night: Row) -> None:
@@ -141,20 +155,33 @@ def refuse_lost(ledger: Ledger, night: Row) -> None:
 def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     """Prove that the raw files are the ones that the ledger knows; with *digests*, their bytes.
 
-    IntegrityError: one is not.
+    IntegrityError: one is not. RetryableError: one has another inode or time, and is read again.
     """
     folder = night_folder(night["folder"])
     rows = _plain_raw(ledger, night)
     for row in rows:
-        path = folder / row["path"]
-        if not _is_as_recorded(folder, row):
-            msg = f"{path}: not the file that was recorded; nothing is restored"
-            raise IntegrityError(msg)
+        path, found = folder / row["path"], _found(folder, row)
+        if found != files.identity(row):
+            _refuse_stray(ledger, night, row, found)
         if digests and row["sha256"] not in {None, _digest(path)}:
             msg = f"{path}: other bytes than were recorded"
             raise IntegrityError(msg)
     how = "identity and digest" if digests else "identity"
     return [f"{len(rows)} raw files proved by {how}"]
+
+
+def _refuse_stray(ledger: Ledger, night: Row, row: Row, found: FileIdentity | None) -> None:
+    path = night_folder(night["folder"]) / row["path"]
+    if night["closed_us"] is not None:
+        strays.note(ledger, row, found)
+        if any(each["path"] == row["path"] for each in strays.unread(ledger, night["id"])):
+            msg = (
+                f"{path}: another inode or time than was recorded; the daemon reads it again, to"
+                " see whether its bytes are the same: try again once that is done"
+            )
+            raise RetryableError(msg)
+    msg = f"{path}: not the file that was recorded; nothing is restored"
+    raise IntegrityError(msg)
 
 
 def _plain_raw(ledger: Ledger, night: Row) -> list[Row]:
@@ -166,9 +193,10 @@ def _plain_raw(ledger: Ledger, night: Row) -> list[Row]:
     ]
 
 
-def _is_as_recorded(folder: Beneath, row: Row) -> bool:
+def _found(folder: Beneath, row: Row) -> FileIdentity | None:
+    """Who lies now under the name of a raw file; None: no regular file does."""
     path = folder / row["path"]
-    return is_file(path) and identity_of(status(path)) == files.identity(row)
+    return identity_of(status(path)) if is_file(path) else None
 
 
 def _incumbent_renames(folder: Beneath, *, foreign: bool) -> tuple[tuple[str, str], ...]:

@@ -69,6 +69,7 @@ class SpaceFacts:
     unproved: tuple[str, ...]  #: what is wrong with the audit of its frames, and with the proof
     files: int
     size_bytes: int
+    strays: int = 0  #: raw files that do not lie in their folder as they were recorded
 
 
 def refusals(facts: SpaceFacts, now: Moment, keep: Retention) -> tuple[str, ...]:
@@ -136,6 +137,8 @@ def _of_raw(facts: SpaceFacts) -> Iterator[str]:
     if facts.space is Space.RAW:
         if facts.undecided:
             yield f"{facts.undecided} quarantined files are undecided"
+        if facts.strays:
+            yield f"{facts.strays} raw files do not lie there as they were recorded"
         yield from facts.unproved
 
 

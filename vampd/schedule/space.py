@@ -100,6 +100,7 @@ def _facts(
         is_acknowledged=_is_acknowledged(ledger, night),
         late=_count(ledger, "raw_file where night = ? and state in ('late', 'arriving')", number),
         undecided=len(trash.undecided(ledger, number)),
+        strays=_count(ledger, "stray where night = ?", number),
         unfinished=_count(ledger, "task where night = ? and state != 'done'", number),
         on_their_way=trash.on_their_way(ledger, number),
         safe_since=None if since is None else _moment(since["since_us"], since["passed_us"]),

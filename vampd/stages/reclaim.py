@@ -3,12 +3,14 @@
 Into the trash by rename, on the same disk, never by copy; out of it by unlink; back by rename. Each
 file is compared with the ledger's row (inode, size, time of change) right before, in a folder
 that is held open, below a root whose marker was read through the same descriptor. What is
-another file than was listed is left where it is, and told.
+another file than was listed is left where it is, and told. But for the way back: there a file with
+another inode or time is the listed one if its bytes are, on a disk that was copied, say.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +51,7 @@ class LeavingFile(TypedDict):
     inode: int
     size_bytes: int
     modified_ns: int
+    sha256: str | None  #: of the bytes that bear this identity, where it is known
     state: str  #: a TrashState: what is intended, or was when a worker ended
 
 
@@ -146,6 +149,18 @@ class _Night:
         """Who the regular file at *place* of the trash is; None: there is none."""
         return self._identity(self.trash_folder_of(place), place)
 
+    def listed_in_trash(self, file: LeavingFile) -> FileIdentity | None:
+        """Who lies in the trash as *file*: by its identity, or else by its bytes; None: nobody."""
+        found = self.identity_in_trash(file["place"])
+        if found is None or found == _who(file):
+            return found
+        if found.size_bytes != file["size_bytes"] or file["sha256"] is None:
+            return None
+        folder = self.trash_folder_of(file["place"])
+        assert folder is not None
+        digest = _sha256(PurePosixPath(file["place"]).name, folder, found)
+        return found if digest == file["sha256"] else None
+
     def folder_of(self, path: str, *, make: bool = False) -> int | None:
         """The night's folder in which *path* lies; None: there is none."""
         folder = PurePosixPath(path).parent
@@ -229,9 +244,7 @@ class _Night:
             return None
         if not stat.S_ISREG(found.st_mode):
             return None
-        return FileIdentity(
-            inode=found.st_ino, size_bytes=found.st_size, modified_ns=found.st_mtime_ns
-        )
+        return _identity_of(found)
 
 
 @contextmanager
@@ -274,10 +287,9 @@ def _to_trash(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]
 
 
 def _from_trash(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
-    who = _who(file)
-    found = night.identity_in_trash(file["place"])
-    if found != who:
-        if found is None and night.identity(file["path"]) == who:
+    if night.listed_in_trash(file) is None:
+        found = night.identity_in_trash(file["place"])
+        if found is None and night.identity(file["path"]) == _who(file):
             return TrashState.RETURNED, None
         return _missing(night, file, found)
     source = night.trash_folder_of(file["place"])
@@ -353,6 +365,23 @@ def _rename(name: str, source: int, target: int) -> None:
 def _who(file: LeavingFile) -> FileIdentity:
     return FileIdentity(
         inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
+    )
+
+
+def _sha256(name: str, folder: int, who: FileIdentity) -> str | None:
+    """The digest of the file *name*, None where it is not *who* before and after.
+
+    OSError: it cannot be read.
+    """
+    with os.fdopen(open_below(folder, [name], os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        before = _identity_of(os.fstat(file.fileno()))
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest if before == who == _identity_of(os.fstat(file.fileno())) else None
+
+
+def _identity_of(status: os.stat_result) -> FileIdentity:
+    return FileIdentity(
+        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
     )
 
 

@@ -9,30 +9,27 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.io.disk import MarkerState, check_marker, claim_root
-from vampd.ledger import files, legacy, nights, tasks, trash
+from vampd.ledger import files, legacy, nights, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.records import FileIdentity
 from vampd.sections import Config, Root
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
-from vampd.watch.batches import begin_supplement, is_used, reopen, stands_for, take_bad_twins
+from vampd.watch.batches import begin_supplement
 from vampd.watch.inspect import Inspection
 from vampd.watch.legacy import signs_of
 from vampd.watch.manner import OWN, Manner
 from vampd.watch.naming import Role, night_date
 from vampd.watch.night_watch import NightWatch
 from vampd.watch.pairs import Pair, cube_facts, pairs_of
+from vampd.watch.recording import Recorder
 from vampd.watch.scan import Look, find_nights, folder_stamps, look
 from vampd.watch.settle import (
     Verdict,
     Watched,
-    counts_as_change,
-    find_differences,
     follow,
     is_stable,
     judge,
@@ -60,6 +57,7 @@ class Rounds:
         self.looks = 0  #: at a night, or at what is known of one; so far
         self._told: set[str] = set()
         self._resting = 0  #: the night at rest that was looked at whole last
+        self._recorder = Recorder(ledger, self._tell)
 
     def go(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at every night once; *beat* is called before each, for a look can take its time.
@@ -162,7 +160,7 @@ class Rounds:
         watch.watched = follow(watch.watched, seen, now_ns=self._clock.monotonic_ns())
         self._notice_others(night, folder, seen)
         with self._ledger.transaction():
-            changed = self._record(night, seen)
+            changed = self._recorder.record(night, seen)
             watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
         watch.stamps = () if seen.unread else stamps
@@ -189,107 +187,6 @@ class Rounds:
         signs = signs_of(folder, [path for path in seen.files if "/" not in path])
         if signs and legacy.notice(self._ledger, night, signs):
             log.error("%s: %s: %s", nights.label(night), legacy.NOTICED, ", ".join(signs))
-
-    def _record(self, night: Row, seen: Look) -> bool:
-        """Write what one look found other than it was known; return whether it counts."""
-        rows = files.files_of(self._ledger, night["id"])
-        there = {path: row for path, row in rows.items() if row["state"] != FileState.GONE}
-        differences = find_differences(
-            {path: files.identity(row) for path, row in there.items()}, seen
-        )
-        if not differences:
-            return False
-        roles = {path: Role(row["role"]) for path, row in rows.items()}
-        roles |= {path: file.role for path, file in seen.files.items()}
-        # One that no look can mend would keep a later batch from ever being quiet.
-        moving = replace(
-            differences,
-            appeared=tuple(
-                path
-                for path in differences.appeared
-                if path not in rows or not stands_for(self._ledger, night, rows[path])
-            ),
-            changed=tuple(path for path in differences.changed if not is_used(night, there[path])),
-        )
-        counts = counts_as_change(moving, roles)
-        if counts and night["status"] == NightStatus.EMPTY:
-            reopen(self._ledger, night["id"], "files came into an empty night")
-            night = nights.get_night(self._ledger, night["id"])
-        for path in (*differences.appeared, *differences.changed):
-            self._record_seen(night, rows.get(path), path, seen)
-        for path in differences.gone:
-            self._record_gone(night, there[path])
-        if counts and night["closed_us"] is None:
-            nights.note_change(self._ledger, night["id"])
-        return counts
-
-    def _record_seen(self, night: Row, row: Row | None, path: str, seen: Look) -> None:
-        file = seen.files[path]
-        state, reason = FileState.ARRIVING, "seen"
-        if file.role is Role.OTHER:
-            state, reason = FileState.IGNORED, "not a file of the cameras"
-        elif night["closed_us"] is not None:
-            state, reason = FileState.LATE, "came after its night was closed"
-        if row is None:
-            self._add(night, path, seen, state, reason)
-        elif stands_for(self._ledger, night, row):
-            self._record_back(night, row, file.identity)
-            return
-        elif is_used(night, row):
-            self._hold_for(night, row, f"raw file changed after the night was closed: {path}")
-            return
-        else:
-            files.renew_file(self._ledger, row["id"], file.identity, state, reason)
-        if state is FileState.LATE:
-            self._tell(f"{nights.label(night)}: {path} {reason}; it is left untouched")
-        elif night["closed_us"] is None and night["batch"] > 1:
-            row = files.file_of(self._ledger, night["id"], path)
-            take_bad_twins(self._ledger, row, night["batch"])
-
-    def _record_back(self, night: Row, row: Row, found: FileIdentity) -> None:
-        """A file lies where one of an earlier plan lay: it is that one, or is left alone."""
-        name = f"{nights.label(night)}: {row['path']}"
-        given_back = trash.why_gone(self._ledger, row["id"]) is not None
-        if files.identity(row) != found:
-            what = "gave its space back" if given_back else "was processed, and went"
-            self._tell(f"{name} is not the file that {what}; it is left untouched")
-        elif not given_back:  # of one that is being put back, its return says what it is
-            files.set_state(self._ledger, row["id"], FileState.WHOLE, "back in its folder")
-
-    def _add(self, night: Row, path: str, seen: Look, state: FileState, reason: str) -> None:
-        file = seen.files[path]
-        files.add_file(
-            self._ledger,
-            night["id"],
-            path,
-            role=file.role,
-            camera=file.camera,
-            stem=file.stem,
-            who=file.identity,
-            state=state,
-            reason=reason,
-        )
-
-    def _record_gone(self, night: Row, row: Row) -> None:
-        given_back = trash.why_gone(self._ledger, row["id"])
-        if given_back is not None:
-            files.set_state(self._ledger, row["id"], FileState.GONE, given_back)
-            return
-        needed = is_used(night, row)
-        if needed and night["status"] not in FINAL and row["batch"] == night["batch"]:
-            self._hold_for(night, row, f"raw file gone after the night was closed: {row['path']}")
-            return
-        if not needed:
-            files.forget_cube(self._ledger, row["id"])
-        files.set_state(self._ledger, row["id"], FileState.GONE, "no longer in its folder")
-
-    def _hold_for(self, night: Row, row: Row, why: str) -> None:
-        """Hold the night for what became of a file, unless its batch is safe already."""
-        if night["status"] in FINAL or row["batch"] < night["batch"]:
-            self._tell(f"{nights.label(night)}: {why}")
-        elif night["hold"] is None:
-            nights.hold(self._ledger, night["id"], why)
-            log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night["date"]})
 
     def _judge_open(self, night: Row, watch: NightWatch) -> None:
         """Judge the files of a night that is not closed, and close it when it is over."""

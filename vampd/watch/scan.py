@@ -104,15 +104,19 @@ def look(night: Path, *, follow: bool = False) -> Look:
 
 
 def folder_stamps(folder: Path) -> tuple[int, ...]:
-    """When the night's folders last had an entry made, renamed or removed."""
+    """Which the night's folders are, and when an entry was last made, renamed or removed there.
+
+    A disk that was copied to another one keeps the times, and has other inodes.
+    """
     night = night_folder(folder)
-    stamps = []
+    stamps: list[int] = []
     for name in (TOP, *CAMERA_FOLDERS):
         try:
-            place = night if name == TOP else raw_folder(night, name)
-            stamps.append(status(place).st_mtime_ns)
+            found = status(night if name == TOP else raw_folder(night, name))
         except OSError:
-            stamps.append(0)
+            stamps += (0, 0)
+        else:
+            stamps += (found.st_ino, found.st_mtime_ns)
     return tuple(stamps)
 
 

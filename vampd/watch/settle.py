@@ -107,9 +107,15 @@ def find_differences(known: Mapping[str, FileIdentity], look: Look) -> Differenc
             )
         ),
         gone=tuple(
-            sorted(path for path in known.keys() - look.files.keys() if not _is_hidden(path, look))
+            sorted(path for path in known.keys() - look.files.keys() if not is_hidden(path, look))
         ),
     )
+
+
+def is_hidden(path: str, look: Look) -> bool:
+    """Whether a look could not tell if there is a file at *path*."""
+    folder = path.partition("/")[0] if "/" in path else TOP
+    return not look.unread.isdisjoint({TOP, folder, path})
 
 
 def counts_as_change(differences: Differences, roles: Mapping[str, Role]) -> bool:
@@ -263,11 +269,6 @@ def _follow_file(before: Watched | None, identity: FileIdentity, now_ns: int) ->
     if before is None or before.identity != identity:
         return Watched(identity=identity, since_ns=now_ns, looks=1)
     return replace(before, looks=before.looks + 1)
-
-
-def _is_hidden(path: str, look: Look) -> bool:
-    folder = path.partition("/")[0] if "/" in path else TOP
-    return not look.unread.isdisjoint({TOP, folder, path})
 
 
 def _judge_presence(
