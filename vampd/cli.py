@@ -6,6 +6,7 @@ start faster than astropy can be imported.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -116,6 +117,19 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """`vampd help [COMMAND]` is `vampd [COMMAND] --help`; a mistyped command gets a hint."""
+        if args[0] == "help":
+            args = [*args[1:2], "--help"]
+            if args == ["--help"]:
+                click.echo(ctx.get_help())
+                ctx.exit()
+        if args[0] not in COMMANDS:
+            ctx.fail(_unknown(args[0]))
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Offer commands without importing them; after a dash, options."""
         if incomplete.startswith("-"):
@@ -136,6 +150,12 @@ class LazyGroup(click.Group):
         for heading, rows in told.items():
             with formatter.section(heading):
                 formatter.write_dl([(f"{name:<13}", said) for name, said in rows])
+
+
+def _unknown(typed: str) -> str:
+    near = difflib.get_close_matches(typed, COMMANDS, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`vampd help` lists the commands"
+    return f"there is no command {typed!r}; {hint}"
 
 
 @click.group(

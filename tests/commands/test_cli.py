@@ -53,7 +53,7 @@ def test_each_command_has_help_and_is_listed_by_its_own_words(
     ("arguments", "code", "said"),
     [
         ((), 64, "Decide about a night:"),
-        (("nonsense",), 64, "No such command 'nonsense'"),
+        (("nonsense",), 64, "there is no command 'nonsense'"),
         (("status", "--nonsense"), 64, "No such option"),
         (("--config", "/nowhere/x.toml", "status"), 78, "vampd: /nowhere/x.toml"),
     ],
@@ -145,3 +145,24 @@ def test_a_shell_can_complete_commands() -> None:
     )
 
     assert done.stdout.strip() == "plain,status"
+
+
+def test_a_mistyped_command_gets_the_nearest_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("stauts") == 64
+
+    assert "there is no command 'stauts'; did you mean status?" in capsys.readouterr().err
+
+
+def test_what_is_near_no_command_is_sent_to_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("xyzzy") == 64
+
+    assert "`vampd help` lists the commands" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["retry"]], ids=" ".join)
+def test_help_is_a_command_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("help", *words) == 0
+    asked = capsys.readouterr().out
+    assert exit_code(*words, "--help") == 0
+
+    assert asked == capsys.readouterr().out
