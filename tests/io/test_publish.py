@@ -6,12 +6,15 @@ import stat
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.support import below
 from vampd.errors import IntegrityError
 from vampd.io import beneath
 from vampd.io.beneath import Beneath, create, create_folder, rename_without_replacing
+from vampd.io.checksum import BlockSums
 from vampd.io.publish import (
     Published,
     Region,
@@ -32,13 +35,19 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def block_sums(content: bytes) -> NDArray[np.uint64]:
+    sums = BlockSums()
+    sums.update(content)
+    return sums.finish()
+
+
 def in_regions(content: bytes, *cuts: int) -> Written:
     bounds = [0, *cuts, len(content)]
     regions = tuple(
         Region(
             offset=start,
             size_bytes=end - start,
-            sha256=hashlib.sha256(content[start:end]).digest(),
+            sums=block_sums(content[start:end]),
         )
         for start, end in pairwise(bounds)
     )

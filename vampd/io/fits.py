@@ -10,7 +10,6 @@ Nothing in a file depends on when or where it was made.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -23,7 +22,14 @@ from numpy.typing import NDArray
 from vampd.errors import IntegrityError
 from vampd.io import rice
 from vampd.io.cache import STEP_BYTES, WriteBehind
-from vampd.io.checksum import EMPTY_CHECKSUM, encode_checksum, fold, word_sum
+from vampd.io.checksum import (
+    EMPTY_CHECKSUM,
+    BlockSums,
+    encode_checksum,
+    fold,
+    sum_of_blocks,
+    word_sum,
+)
 from vampd.io.header import CARD_LENGTH, PIXEL_BYTES, padded
 from vampd.io.pixels import STORED
 from vampd.io.publish import Region, Written
@@ -135,13 +141,12 @@ class TileWriter:
         self._frames += 1
 
     def _check(self, frame: NDArray[np.int16], coded: memoryview) -> None:
-        coders = [self._coder, rice.CFITSIO] if self._is_checked_twice() else [self._coder]
-        for coder in coders:
-            if not coder.matches(coded, self._lengths, self._shape.tile_pixels, frame):
-                msg = f"{self._name}: frame {self._frames} does not come back from Rice coding"
-                raise IntegrityError(msg)
+        coder = rice.CFITSIO if self._is_for_the_second() else self._coder
+        if not coder.matches(coded, self._lengths, self._shape.tile_pixels, frame):
+            msg = f"{self._name}: frame {self._frames} does not come back from Rice coding"
+            raise IntegrityError(msg)
 
-    def _is_checked_twice(self) -> bool:
+    def _is_for_the_second(self) -> bool:
         is_sample = self._frames % _SAMPLED_EVERY == 0 or self._frames == self._shape.frames - 1
         return self._verify == "all" or is_sample
 
@@ -151,11 +156,11 @@ class TileWriter:
             msg = f"{self._name}: {self._frames} frames were written, not {self._shape.frames}"
             raise ValueError(msg)
         table, heap = self._table.finish(), self._heap.finish()
-        data_sum = fold(self._table.stream.word_sum + self._heap.stream.word_sum)
-        headers = self._headers(self._heap.size_bytes, self._table.longest, data_sum)
-        _write(self._descriptor, headers, 0)
-        first = Region(offset=0, size_bytes=len(headers), sha256=hashlib.sha256(headers).digest())
-        return Written(size_bytes=heap.offset + heap.size_bytes, regions=(first, table, heap))
+        data_sum = fold(sum_of_blocks(table.sums) + sum_of_blocks(heap.sums))
+        headers = _Stream(self._descriptor, 0)
+        headers.write(self._headers(self._heap.size_bytes, self._table.longest, data_sum))
+        regions = (headers.region(), table, heap)
+        return Written(size_bytes=heap.offset + heap.size_bytes, regions=regions)
 
     def _headers(self, heap_bytes: int, longest: int, data_sum: int) -> bytes:
         """Both headers; their size depends on nothing but the number of cards."""
@@ -235,14 +240,13 @@ def _check_structure(kept: Sequence[str], shape: Shape) -> None:
 
 
 class _Stream:
-    """One region of the file: written in order, summed and hashed as it goes."""
+    """One region of the file: written in order, and summed as it goes."""
 
     def __init__(self, descriptor: int, offset: int) -> None:
         self.descriptor = descriptor
         self.offset = offset
         self.size_bytes = 0
-        self.word_sum = 0
-        self._digest = hashlib.sha256()
+        self._sums = BlockSums()
         self._behind = WriteBehind(descriptor, offset)
 
     @property
@@ -250,15 +254,15 @@ class _Stream:
         return self.offset + self.size_bytes
 
     def write(self, content: bytes | memoryview) -> None:
-        """Append *content*; its length is a multiple of four bytes."""
+        """Append *content*."""
         _write(self.descriptor, content, self.end)
-        self.word_sum = fold(self.word_sum + word_sum(content))
-        self._digest.update(content)
+        self._sums.update(content)
         self.size_bytes += len(content)
         self._behind.advance(self.end)
 
     def region(self) -> Region:
-        return Region(offset=self.offset, size_bytes=self.size_bytes, sha256=self._digest.digest())
+        """All of it; nothing can be appended any more."""
+        return Region(offset=self.offset, size_bytes=self.size_bytes, sums=self._sums.finish())
 
 
 class _Table:

@@ -1,6 +1,6 @@
 """Make files appear under their final names: whole, durable, proved, or not at all.
 
-Write beside; fsync; drop the cache; read back from the disk and compare digests; rename
+Write beside; fsync; drop the cache; read back from the disk and compare; rename
 without replacing; fsync the folder. A file that is already there, with the same bytes, is
 what a start after a crash finds: it is adopted.
 """
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError
 from vampd.io.beneath import (
@@ -21,6 +25,7 @@ from vampd.io.beneath import (
     sync_folder,
 )
 from vampd.io.cache import ReadBehind, forget, read_ahead
+from vampd.io.checksum import BlockSums
 
 _READ_BYTES = 1 << 20
 
@@ -31,15 +36,19 @@ class Region:
 
     offset: int
     size_bytes: int
-    sha256: bytes
+    sums: NDArray[np.uint64]  #: `BlockSums` of them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
-    """A whole file as it was meant to be written; its regions leave no gap."""
+    """A whole file as it was meant to be written.
+
+    What was written front to back has a digest, what was not has regions that leave no gap.
+    """
 
     size_bytes: int
-    regions: tuple[Region, ...]
+    sha256: str = ""  #: hexadecimal, lower case
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,12 +74,23 @@ def prove_written(descriptor: int, written: Written, *, path: Beneath) -> str:
     read_ahead(descriptor)
     whole = hashlib.sha256()
     for region in written.regions:
-        found = _digest(descriptor, region, whole)
-        if found != region.sha256:
-            last = region.offset + region.size_bytes - 1
-            msg = f"{path}: bytes {region.offset} to {last} read back differ from those written"
-            raise IntegrityError(msg)
+        sums = BlockSums()
+        for block in _blocks(descriptor, region.offset, region.size_bytes):
+            whole.update(block)
+            sums.update(block)
+        if not np.array_equal(sums.finish(), region.sums):
+            raise _differing(path, region.offset, region.size_bytes)
+    if not written.regions:
+        for block in _blocks(descriptor, 0, size_bytes):
+            whole.update(block)
+        if whole.hexdigest() != written.sha256:
+            raise _differing(path, 0, size_bytes)
     return whole.hexdigest()
+
+
+def _differing(path: Beneath, offset: int, size_bytes: int) -> IntegrityError:
+    last = offset + size_bytes - 1
+    return IntegrityError(f"{path}: bytes {offset} to {last} read back differ from those written")
 
 
 def publish(scratch: Beneath, final: Beneath, published: Published) -> None:
@@ -100,8 +120,7 @@ def publish_bytes(content: bytes, scratch: Beneath, final: Beneath) -> Published
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-        whole = Region(offset=0, size_bytes=len(content), sha256=hashlib.sha256(content).digest())
-        written = Written(size_bytes=len(content), regions=(whole,))
+        written = Written(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         sha256 = prove_written(descriptor, written, path=scratch)
     except BaseException:
         remove(scratch, missing_ok=True)
@@ -113,21 +132,18 @@ def publish_bytes(content: bytes, scratch: Beneath, final: Beneath) -> Published
     return published
 
 
-def _digest(descriptor: int, region: Region, whole: hashlib._Hash) -> bytes:
-    """SHA-256 of a region, which is added to *whole* too."""
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(min(_READ_BYTES, region.size_bytes)))
+def _blocks(descriptor: int, offset: int, size_bytes: int) -> Iterator[memoryview]:
+    """Some bytes of a file, or those before its end, piece by piece in one and the same buffer."""
+    buffer = memoryview(bytearray(min(_READ_BYTES, size_bytes)))
     behind = ReadBehind(descriptor)
-    position, end = region.offset, region.offset + region.size_bytes
-    while position < end:
-        count = os.preadv(descriptor, [buffer[: end - position]], position)
+    end = offset + size_bytes
+    while offset < end:
+        count = os.preadv(descriptor, [buffer[: end - offset]], offset)
         if count == 0:
-            break
-        digest.update(buffer[:count])
-        whole.update(buffer[:count])
-        position += count
-        behind.advance(position)
-    return digest.digest()
+            return
+        yield buffer[:count]
+        offset += count
+        behind.advance(offset)
 
 
 def digest_file(where: Beneath) -> Published:
@@ -139,12 +155,13 @@ def digest_file(where: Beneath) -> Published:
     try:
         os.fsync(descriptor)
         forget(descriptor)
-        region = Region(offset=0, size_bytes=os.fstat(descriptor).st_size, sha256=b"")
+        size_bytes = os.fstat(descriptor).st_size
         whole = hashlib.sha256()
-        _digest(descriptor, region, whole)
+        for block in _blocks(descriptor, 0, size_bytes):
+            whole.update(block)
     finally:
         os.close(descriptor)
-    return Published(size_bytes=region.size_bytes, sha256=whole.hexdigest())
+    return Published(size_bytes=size_bytes, sha256=whole.hexdigest())
 
 
 def _described(found: Published) -> str:

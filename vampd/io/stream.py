@@ -9,7 +9,7 @@ from typing import Self
 
 from vampd.io.beneath import Beneath, create, remove
 from vampd.io.cache import WriteBehind
-from vampd.io.publish import Published, Region, Written, prove_written, publish
+from vampd.io.publish import Published, Written, prove_written, publish
 
 
 class ScratchStream:
@@ -61,8 +61,7 @@ class ScratchStream:
         """
         if modified_ns is not None:
             os.utime(self._descriptor, ns=(modified_ns, modified_ns))
-        whole = Region(offset=0, size_bytes=self.size_bytes, sha256=self._digest.digest())
-        written = Written(size_bytes=self.size_bytes, regions=(whole,))
+        written = Written(size_bytes=self.size_bytes, sha256=self.sha256)
         sha256 = prove_written(self._descriptor, written, path=self.path)
         publish(self.path, final, Published(size_bytes=self.size_bytes, sha256=sha256))
         return sha256
