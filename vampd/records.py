@@ -101,6 +101,15 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CardReport:
+    """What became of a raw card that could not be kept, or formatted, as it is."""
+
+    keyword: str
+    what: str  #: the same for every card of its kind, so that a night is told once
+    card: str  #: the raw card, printable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """Every raw frame of a night in exactly one place."""
 

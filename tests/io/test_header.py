@@ -140,16 +140,87 @@ def test_bzero_and_bscale_may_be_written_as_reals(tmp_path: Path) -> None:
         (b"SIMPLE  =                    T", "ends after 0 whole header blocks"),
         (header_bytes(image_cards(7, 5, 3))[:-1], "ends after 0 whole header blocks"),
         (header_bytes([card_text("XTENSION= 'IMAGE   '")]), "not a FITS file"),
-        (b"\x1f\x8b" + bytes(2880), "not printable ASCII"),
+        (b"\x1f\x8b" + bytes(2880), "not a FITS file"),
         ("".join(image_cards(7, 5, 3)).ljust(2880).encode(), "ends after 1 whole header blocks"),
-        (header_bytes([*image_cards(7, 5, 3), card_text("COMMENT 30\xb0")]), "not printable"),
-        (header_bytes([*image_cards(7, 5, 3), card_text("COMMENT \x07")]), "not printable"),
+        (header_bytes(image_cards(7, 5, 3)).replace(b"END ", b"ENDE"), "ends after 1 whole"),
+        (header_bytes(image_cards(7, 5, 3)).replace(b"END ", b"end "), "ends after 1 whole"),
         (b"SIMPLE  =".ljust(2880 * 65), "no END card within 64 header blocks"),
     ],
 )
 def test_what_is_no_header_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(InputError, match=says):
         read_header(below(written(tmp_path / "x.fits", content)))
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"COMMENT 30\xb0 C", "COMMENT 30? C"),
+        ("OBJECT  = 'M\u00f6ller'".encode(), "OBJECT  = 'M??ller'"),
+        (b"OBJECT  = 'a\tb'", "OBJECT  = 'a b'"),
+        (b"OBJECT  = 'ab'\0\0\0", "OBJECT  = 'ab'"),
+        (b"OBJECT\0\0= 'ab'", "OBJECT  = 'ab'"),
+        (b"COMMENT \x07\x7f\xff\r", "COMMENT ????"),
+        (bytes(80), ""),
+    ],
+)
+def test_bytes_that_fits_forbids_are_shown_as_others_and_told(
+    tmp_path: Path, raw: bytes, shown: str
+) -> None:
+    clean = image_cards(7, 5, 3)
+    content = header_bytes([*clean, "X" * 80, card_text("LAST    = 1")])
+    path = written(tmp_path / "x.fits", content.replace(b"X" * 80, raw.ljust(80)))
+
+    header = read_header(below(path))
+
+    assert list(header.cards) == [*clean, card_text(shown), card_text("LAST    = 1")]
+    assert header.altered == {len(clean)}
+    assert not header.ends_oddly
+    assert header.data_offset == 2880
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"END" + b" " * 77 + bytes(80),
+        b"END" + bytes(77),
+        b"END\t",
+        b"END" + b" " * 77 + b"SERIAL  =                    7",
+        b"END     = 5",
+    ],
+)
+def test_a_header_ends_at_end_whatever_stands_behind(tmp_path: Path, end: bytes) -> None:
+    cards = image_cards(7, 5, 3)
+    content = "".join(cards).encode() + end.ljust(2880 - 80 * len(cards))
+
+    header = read_header(below(written(tmp_path / "x.fits", content)))
+
+    assert list(header.cards) == cards
+    assert header.ends_oddly
+    assert header.altered == frozenset()
+    assert header.data_offset == 2880
+
+
+def test_blanks_behind_end_are_nothing_odd(tmp_path: Path) -> None:
+    header = read_header(below(write_raw_cube(tmp_path, FRAMES)))
+
+    assert not header.ends_oddly
+    assert header.altered == frozenset()
+
+
+@pytest.mark.parametrize("text", ["3.2768D4", "+32768.", "32768e0", "3276.8E+1"])
+def test_a_number_may_be_written_in_any_of_the_ways_of_fits(tmp_path: Path, text: str) -> None:
+    cards = with_card("BZERO", f"BZERO   = {text} / offset")
+
+    assert read_header(below(written(tmp_path / "x.fits", header_bytes(cards)))).frames == 3
+
+
+@pytest.mark.parametrize("text", ["3_2768", "32768 pixels", "'32768'", "nan", "0x8000"])
+def test_what_only_some_reader_takes_for_a_number_is_none(tmp_path: Path, text: str) -> None:
+    cards = with_card("BZERO", f"BZERO   = {text}")
+
+    with pytest.raises(InputError, match="BZERO is"):
+        read_header(below(written(tmp_path / "x.fits", header_bytes(cards))))
 
 
 def test_a_file_without_end_costs_no_time(tmp_path: Path) -> None:

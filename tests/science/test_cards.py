@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vampd.records import CardValue
+from vampd.records import CardReport, CardValue
 from vampd.science.cards import output_cards, parse_card
 from vampd.science.times import CubeTimes, cube_times
 from vampd.states import FlcState
@@ -22,7 +22,7 @@ def formatted(
     flc_state: FlcState = FlcState.NONE,
     frame_id: str | None = None,
     times: CubeTimes = TIMES,
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[CardReport]]:
     return output_cards(
         [card(text) for text in raw],
         frames=100,
@@ -81,7 +81,6 @@ def test_commentary_cards_have_no_value() -> None:
         ("UNKNOWN =    158.9088578071541", None),
         ("COMMENT   AZIMUTH = 1.23456789", None),
         ("HIERARCH ESO AZIMUTH = 1.23456789", None),
-        ("CONTINUE  'more'", None),
         ("", None),
     ],
 )
@@ -97,12 +96,10 @@ def test_cards_are_formatted_as_the_dictionary_says(raw: str, expected: str | No
     [
         "AZIMUTH = 'north'",
         "AZIMUTH =                    T",
-        "AZIMUTH =                  NaN",
         "AZIMUTH =              1.0E400",
         "AZIMUTH =              1.0E300",
         "AZIMUTH =",
         "PRD-RNG2=                 30.5",
-        "PRD-RNG2=                  inf",
         "EXTTRIG = 'T'",
         "OBJECT  =                   42",
     ],
@@ -112,7 +109,207 @@ def test_cards_that_do_not_suit_are_left_and_reported(raw: str) -> None:
 
     assert cards[0] == card(raw)
     assert len(reports) == 1
-    assert reports[0].startswith(raw[:8].rstrip())
+    assert reports[0].keyword == raw[:8].rstrip()
+    assert reports[0].card == raw
+    assert reports[0].what.endswith("left as it is")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "AZIMUTH =                  NaN",
+        "PRD-RNG2=                  inf",
+        "GAIN    = some words",
+        "GAIN    = 5.0 seconds",
+        "GAIN    = t",
+        "GAIN    = 1.5.2",
+        "GAIN    = 0x1F",
+        "GAIN    = 1.5E",
+        "OBJECT  = 'no end",
+        "OBJECT  = 'O'Neill'",
+        "OBJECT  = '''",
+        "OBJECT  = 'a' remark",
+        "gain    =                 1.50",
+        "GAIN(1) =                 1.50",
+        "A.B     =                 1.50",
+        "UT OBS  = '05:10:00'",
+        " GAIN   =                 1.50",
+        "A=5",
+        "GA?N    =                 1.50",
+        "CONTINUE  'of nothing'",
+        "CONTINUE",
+        "HIERARCH ESO DET = NaN",
+        "HIERARCH = 5",
+        "NAXIS4  =                    5",
+        "NAXIS03 =                    5",
+        "EXTEND  = 'yes'",
+        "EXTNAME =                    5",
+        "EXTNAME =",
+        "EXTNAME  says nothing",
+        "EXTVER  = 'two'",
+        "BLANK   =                  1.5",
+        "PCOUNT  =                    5",
+        "PCOUNT  =                    F",
+        "GCOUNT  =                    3",
+        "GCOUNT  =                    T",
+        "GROUPS  =                    T",
+    ],
+)
+def test_a_card_that_readers_refuse_or_misread_is_left_out_and_told(raw: str) -> None:
+    cards, reports = formatted(["DATE    = 'x       '", raw, "SERIAL  = 7"])
+
+    assert [text[:8] for text in cards[:2]] == ["DATE    ", "SERIAL  "]
+    assert [report.card for report in reports] == [raw.strip()]
+    assert "left out of the outputs" in reports[0].what
+    assert reports[0].what.startswith(reports[0].keyword)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "X       = 9223372036854775808",
+        "X       = 1E400",
+        "X       = (1.0, -2E5)",
+        "X       = -.5",
+        "X       = 007 / agent",
+        "X       = T",
+        "X       =",
+        "X       = / no value",
+        "X       = 'a'/c",
+        "X       = 'ends in & but nothing follows &'",
+        "X       = 'It''s'",
+        "X       has no value",
+        "X       =5",
+        "X       = 'KEY.SUB: 1.5'",
+        "-_9     = 1",
+        "HIERARCH ESO DET1.READ speed= 'fast' / words",
+        "HIERARCH without a value",
+        "HISTORY = NaN",
+        "COMMENT 'no end",
+        "        = 5",
+        "EXTNAME = 'a cube'",
+        "EXTVER  = 2",
+        "BLANK   = -5",
+        "PCOUNT  = 0",
+        "GCOUNT  = 1",
+        "GROUPS  = F",
+        "INHERIT = T",
+    ],
+)
+def test_a_card_that_the_standard_knows_is_kept_as_it_is(raw: str) -> None:
+    cards, reports = formatted([raw])
+
+    assert cards[0] == card(raw)
+    assert reports == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("X       =            1.50e-07", "X       =            1.50E-07"),
+        ("X       = -3d4/ gain 1e5", "X       = -3D4/ gain 1e5"),
+    ],
+)
+def test_a_small_exponent_becomes_a_capital_and_is_told(raw: str, expected: str) -> None:
+    cards, reports = formatted([raw])
+
+    assert cards[0] == card(expected)
+    assert [report.keyword for report in reports] == ["X"]
+
+
+def test_a_card_some_of_whose_bytes_are_forbidden_is_kept_and_told() -> None:
+    cards, reports = output_cards(
+        [card("OBJECT  = 'M?ller  '"), card("COMMENT fine"), card("?BJECT  = 'x'")],
+        frames=1,
+        times=TIMES,
+        synchronised=False,
+        flc_state=FlcState.NONE,
+        frame_id=None,
+        altered={0, 2},
+    )
+
+    assert cards[:2] == [card("OBJECT  = 'M?ller  '"), card("COMMENT fine")]
+    assert [report.keyword for report in reports] == ["OBJECT", "?BJECT"]
+    assert "bytes that FITS forbids" in reports[0].what
+    assert "left out" in reports[1].what
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (["X       = 'a&'", "CONTINUE  'b&' / c", "CONTINUE  'd'"], 3),
+        (["X       = 'a&'", "CONTINUE  'b'", "CONTINUE  'd'"], 2),
+        (["X       = 'a'", "CONTINUE  'b'"], 1),
+        (["X       = 'a&'", "CONTINUE  b", "CONTINUE  'd'"], 1),
+        (["X       = 'a&'", "COMMENT", "CONTINUE  'd'"], 2),
+        (["X       = 'a&'''", "CONTINUE  'd'"], 1),
+        (["X       = 5 / 'a&'", "CONTINUE  'd'"], 1),
+        (["gain    = 'a&'", "CONTINUE  'b'"], 0),
+        (["CHECKSUM= 'a&'", "CONTINUE  'b'"], 0),
+        (["HIERARCH ESO X = 'a&'", "CONTINUE  'b'"], 2),
+    ],
+)
+def test_what_continues_a_text_shares_its_fate(raw: list[str], kept: int) -> None:
+    cards, _ = formatted([*raw, "Y       = 5"])
+
+    assert cards[: kept + 1] == [card(text) for text in [*raw[:kept], "Y       = 5"]]
+
+
+def test_what_continues_a_text_that_is_ours_now_is_left_out() -> None:
+    cards, _ = formatted(["U_FLC   = 'a&'", "CONTINUE  'b'", "Y       = 5"])
+
+    assert cards[:2] == [card("U_FLC   = 'NA      '"), card("Y       = 5")]
+
+
+def test_of_cards_that_say_how_to_read_the_file_the_first_counts_and_it_is_told() -> None:
+    structure = [
+        "SIMPLE  =                    T",
+        "BITPIX  =                   16",
+        "NAXIS   =                    3",
+        "NAXIS1  =                    4",
+        "NAXIS2  =                    3",
+        "NAXIS3  =                  100",
+        "BZERO   =                32768",
+        "EXTNAME = 'one'",
+    ]
+    again = [f"{text[:10]}                   99" for text in structure]
+
+    cards, reports = formatted([*structure, *again, "Y       = 5"])
+
+    assert cards[:9] == [card(text) for text in [*structure, "Y       = 5"]]
+    assert [report.keyword for report in reports] == [text[:8].rstrip() for text in structure]
+
+
+def test_a_third_axis_stands_behind_the_second_wherever_it_stood() -> None:
+    cards, _ = formatted(
+        [
+            "NAXIS   =                    2",
+            "NAXIS1  =                    4",
+            "NAXIS2  =                    3",
+            "DATE    = 'x'",
+            "NAXIS3  =                    7",
+            "Y       = 5",
+        ]
+    )
+
+    assert [text[:30].strip() for text in cards[:6]] == [
+        "NAXIS   =                    3",
+        "NAXIS1  =                    4",
+        "NAXIS2  =                    3",
+        "NAXIS3  =                  100",
+        "DATE    = 'x'",
+        "Y       = 5",
+    ]
+
+
+def test_cards_of_the_structure_are_written_in_fixed_format() -> None:
+    cards, reports = formatted(["SIMPLE  = T / FITS", "NAXIS1  = 32"])
+
+    assert cards[:2] == [
+        card("SIMPLE  =                    T / FITS"),
+        card("NAXIS1  =                   32"),
+    ]
+    assert reports == []
 
 
 def test_a_continued_string_is_never_cut() -> None:

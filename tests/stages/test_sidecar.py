@@ -19,8 +19,11 @@ from tests.raw_cubes import build_job, write_raw_cube
 from tests.support import below
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import Beneath
+from vampd.io.raw import RawFile
+from vampd.records import FileIdentity
 from vampd.stages import build, rebuild, sidecar
 from vampd.stages.rebuild import Rebuilder, Sidecar
+from vampd.stages.sidecar import Reading
 
 _MOST_KIB = 100 * 1024  # the interpreter with numpy and imagecodecs takes 45 MiB of them
 
@@ -28,6 +31,13 @@ _MOST_KIB = 100 * 1024  # the interpreter with numpy and imagecodecs takes 45 Mi
 def noise(frames: int, height: int = 6, width: int = 9) -> NDArray[np.uint16]:
     cube = np.random.default_rng(7).integers(0, 65536, (frames, height, width))
     return cube.astype(np.uint16)
+
+
+def identity(path: Path) -> FileIdentity:
+    status = path.stat()
+    return FileIdentity(
+        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
+    )
 
 
 def sha256(path: Path) -> str:
@@ -41,20 +51,20 @@ def night(tmp_path: Path) -> Path:
     return folder
 
 
-def build_without(night: Path, cube: Path, rejected: int, tiles: str = "frame") -> dict[str, Any]:
-    """Build an output of all frames but one; what the sidecar must know of the cube."""
+def build_without(night: Path, cube: Path, *rejected: int, tiles: str = "frame") -> dict[str, Any]:
+    """Build an output of all frames but some; what the sidecar must know of the cube."""
     job = build_job(night, [cube], tiles=tiles)
     (output,) = job["outputs"]
     ((number, _, _, count),) = output["segments"]
-    parts = [(0, rejected), (rejected + 1, count - rejected - 1)]
-    output["segments"] = [[number, first, 1, length] for first, length in parts if length]
-    output["acquired_us"] = np.delete(output["acquired_us"], rejected)
+    kept = [frame for frame in range(count) if frame not in rejected]
+    output["segments"] = [[number, frame, 1, 1] for frame in kept]
+    output["acquired_us"] = output["acquired_us"][kept]
     build.work(job)
     position, segments = 0, []
     for _, first, step, length in output["segments"]:
         segments.append([output["file_name"], position, first, step, length])
         position += length
-    return {"stored": "cube", "segments": segments, "kept": [[rejected, 1, 1]]}
+    return {"stored": "cube", "segments": segments, "kept": [[frame, 1, 1] for frame in rejected]}
 
 
 def entry(night: Path, path: Path, **more: Any) -> dict[str, Any]:
@@ -105,7 +115,39 @@ def test_a_frame_in_no_output_comes_back_from_the_sidecar(
 ) -> None:
     cube = write_raw_cube(night, list(noise(7)))
 
-    check_all(night, make(night, cube, **build_without(night, cube, rejected, tiles)))
+    check_all(night, make(night, cube, **build_without(night, cube, rejected, tiles=tiles)))
+
+
+@pytest.mark.parametrize("shape", [(6, 9), (100, 101), (700, 800)])
+@pytest.mark.parametrize(
+    "rejected", [(0, 1), (2, 5), (3, 2, 7), (1, 3, 5, 7, 8), tuple(range(1, 9))]
+)
+def test_many_frames_in_no_output_come_back_whatever_their_size(
+    night: Path, rejected: tuple[int, ...], shape: tuple[int, int]
+) -> None:
+    cube = write_raw_cube(night, list(noise(9, *shape)))
+    facts = build_without(night, cube, *rejected)
+    with cube.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    check_all(night, make(night, cube, **{**facts, "sha256": digest}))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 14, 1 << 20, (1 << 20) + 1, 1 << 22])
+def test_what_is_read_for_a_sidecar_is_never_short_before_its_end(night: Path, size: int) -> None:
+    cube = write_raw_cube(night, list(noise(9, 300, 401)))
+    content = cube.read_bytes()
+    parts = [(0, 5000), (100, 3), (4096, 1 << 21), (7, 1)]
+    expected = b"".join(content[start : start + length] for start, length in parts)
+    raw = RawFile(Beneath(night), str(cube.relative_to(night)), identity(cube))
+    source = Reading(raw, parts)
+
+    with closing(raw):
+        found = list(iter(lambda: source.read(size), b""))
+
+    assert {len(block) for block in found[:-1]} <= {size}
+    assert b"".join(found) == expected
+    assert source.digest.digest() == hashlib.sha256(expected).digest()
 
 
 def test_bytes_behind_the_pixels_that_are_no_zeros_come_back(night: Path) -> None:

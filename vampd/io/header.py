@@ -5,6 +5,9 @@ before its header has passed here, for some of them allocate, or loop, as long a
 card tells them to. The form of a header is that of the FITS standard 4.0, section 3.3
 and 4; what a raw cube must be is what the acquisition logger writes: one primary image
 of unsigned 16-bit pixels.
+
+Bytes that the standard forbids cost nothing but themselves: every reader shows them as others,
+and so does this one. What decides is whether the cards say where the pixels are.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, open_file
@@ -29,8 +33,13 @@ _MAX_FILE_BYTES = 1 << 42  # 4 TiB: a whole night; the largest cubes seen have 5
 _UNSIGNED_ZERO = 32768  # BZERO of unsigned 16-bit pixels
 
 _INTEGER = re.compile(r"[1-9]\d{0,17}")  # as everyone writes them: no sign, no leading zero
-_PRINTABLE = re.compile(rb"[\x20-\x7e]*")
-_END = b"END".ljust(CARD_LENGTH)
+_REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?")
+_END = b"END".ljust(8)  # readers ask for no more than the keyword
+# What is printable in ASCII stays; TABs, and NULs such as C writes behind its texts, are blanks.
+_SHOWN = bytes(
+    byte if 0x20 <= byte <= 0x7E else ord(" ") if byte in b"\0\t" else ord("?")
+    for byte in range(256)
+)
 # O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
 
 
@@ -38,7 +47,9 @@ _END = b"END".ljust(CARD_LENGTH)
 class RawHeader:
     """What the header of a raw cube says about its pixels, and its cards as they are."""
 
-    cards: tuple[str, ...]  #: 80 characters each, without END
+    cards: tuple[str, ...]  #: 80 printable characters each, without END
+    altered: frozenset[int]  #: the cards, by place, whose bytes the standard forbids in part
+    ends_oddly: bool  #: END is followed by other bytes than blanks
     data_offset: int  #: where the pixels begin, bytes
     width: int  #: NAXIS1, pixels
     height: int  #: NAXIS2, pixels
@@ -91,33 +102,60 @@ def read_cards(
 ) -> tuple[tuple[str, ...], int]:
     """The cards of the header at *offset* before its END, and the offset of the block after it.
 
-    InputError: there is none whose first card is *begins*, or it is damaged. *path* is told.
+    They hold printable ASCII only: a NUL or TAB is given as a blank, another byte as "?".
+    InputError: there is none whose first card is *begins*, or it has no end. *path* is told.
     """
-    cards: list[str] = []
+    found = _scan(descriptor, path, offset, begins)
+    return tuple(card.decode("ascii") for card in found.shown), found.end
+
+
+class _Scanned(NamedTuple):
+    """The bytes of a header's cards before its END, as they are and as they are shown."""
+
+    raw: list[bytes]
+    shown: list[bytes]
+    rest: bytes  #: of the last block, what follows the keyword END
+    end: int  #: where the next block begins
+
+
+def _scan(descriptor: int, path: str, offset: int, begins: str) -> _Scanned:
+    raw: list[bytes] = []
+    shown: list[bytes] = []
     for block_number in range(_MAX_BLOCKS):
-        block = os.pread(descriptor, BLOCK_BYTES, offset + block_number * BLOCK_BYTES)
+        block = read_block(descriptor, offset + block_number * BLOCK_BYTES)
         if len(block) < BLOCK_BYTES:
             msg = f"{path}: ends after {block_number} whole header blocks, without an END card"
             raise InputError(msg, path=path)
-        if not _PRINTABLE.fullmatch(block):
-            msg = (
-                f"{path}: header block {block_number + 1} holds bytes that are not printable ASCII"
-            )
-            raise InputError(msg, path=path)
         for start in range(0, BLOCK_BYTES, CARD_LENGTH):
             card = block[start : start + CARD_LENGTH]
-            if card == _END:
-                return tuple(cards), offset + (block_number + 1) * BLOCK_BYTES
-            cards.append(card.decode("ascii"))
-            if len(cards) == 1 and not cards[0].startswith(f"{begins:<8}="):
-                msg = f"{path}: not a FITS file: begins with {cards[0][:30]!r}"
+            shown_card = card.translate(_SHOWN)
+            if shown_card.startswith(_END):
+                end = offset + (block_number + 1) * BLOCK_BYTES
+                return _Scanned(raw, shown, block[start + len("END") :], end)
+            raw.append(card)
+            shown.append(shown_card)
+            if len(raw) == 1 and not shown_card.startswith(f"{begins:<8}=".encode()):
+                msg = f"{path}: not a FITS file: begins with {shown_card[:30].decode()!r}"
                 raise InputError(msg, path=path)
     msg = f"{path}: no END card within {_MAX_BLOCKS} header blocks"
     raise InputError(msg, path=path)
 
 
+def read_block(descriptor: int, offset: int) -> bytes:
+    """The block at *offset*; shorter only where the file ends."""
+    block = b""
+    while len(block) < BLOCK_BYTES:
+        part = os.pread(descriptor, BLOCK_BYTES - len(block), offset + len(block))
+        if not part:
+            break
+        block += part
+    return block
+
+
 def _read(descriptor: int, path: str) -> RawHeader:
-    cards, data_offset = read_cards(descriptor, path)
+    found = _scan(descriptor, path, 0, "SIMPLE")
+    cards = tuple(card.decode("ascii") for card in found.shown)
+    pairs = zip(found.raw, found.shown, strict=True)
     values = _Values(cards, path)
     values.demand("SIMPLE", "T")
     values.demand("BITPIX", str(8 * PIXEL_BYTES))
@@ -125,7 +163,9 @@ def _read(descriptor: int, path: str) -> RawHeader:
     values.demand_order(("SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3")[: 3 + axes])
     header = RawHeader(
         cards=cards,
-        data_offset=data_offset,
+        altered=frozenset(place for place, (raw, shown) in enumerate(pairs) if raw != shown),
+        ends_oddly=bool(found.rest.strip(b" ")),
+        data_offset=found.end,
         width=values.integer("NAXIS1", 1, _MAX_SIDE_PIXELS),
         height=values.integer("NAXIS2", 1, _MAX_SIDE_PIXELS),
         frames=values.integer("NAXIS3", 1, _MAX_FRAMES) if axes == 3 else 1,
@@ -163,11 +203,9 @@ class _Values:
                 raise InputError(msg, path=self.path)
 
     def demand_number(self, keyword: str, expected: int, *, default: str = "") -> None:
-        try:
-            fits = float(self.texts.get(keyword, default)) == expected
-        except ValueError:
-            fits = False
-        if not fits:
+        text = self.texts.get(keyword, default)
+        exponent = re.sub("[DEd]", "e", text)
+        if not (_REAL.fullmatch(text) and float(exponent) == expected):
             self.refuse(keyword, str(expected))
 
     def integer(self, keyword: str, least: int, most: int) -> int:

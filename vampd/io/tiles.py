@@ -169,11 +169,15 @@ class TileReader:
             raise IntegrityError(msg)
         return lengths, int(offsets[0])
 
-    def _bytes(self, offset: int, size_bytes: int) -> bytes:
-        found = os.pread(self._descriptor, size_bytes, offset)
-        if len(found) < size_bytes:
-            msg = f"{self.path}: ends within bytes {offset} to {offset + size_bytes - 1}"
-            raise IntegrityError(msg)
+    def _bytes(self, offset: int, size_bytes: int) -> bytearray:
+        found = bytearray(size_bytes)
+        rest = memoryview(found)
+        while rest:
+            count = os.preadv(self._descriptor, [rest], offset + size_bytes - len(rest))
+            if count == 0:
+                msg = f"{self.path}: ends within bytes {offset} to {offset + size_bytes - 1}"
+                raise IntegrityError(msg)
+            rest = rest[count:]
         return found
 
     def _shape(self) -> str:

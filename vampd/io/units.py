@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, open_file
-from vampd.io.header import BLOCK_BYTES, CARD_LENGTH, padded
+from vampd.io.header import BLOCK_BYTES, CARD_LENGTH, padded, read_block
 
 _MAX_BLOCKS = 64
 _MAX_UNITS = 4
@@ -72,7 +72,7 @@ def _cards(descriptor: int, offset: int, path: Beneath) -> tuple[tuple[str, ...]
     cards: list[str] = []
     for block_number in range(_MAX_BLOCKS):
         at = offset + block_number * BLOCK_BYTES
-        block = os.pread(descriptor, BLOCK_BYTES, at)
+        block = read_block(descriptor, at)
         if len(block) < BLOCK_BYTES:
             _refuse(path, f"ends within a header, after {at + len(block)} bytes")
         if block_number == 0 and not block.startswith((b"SIMPLE  =", b"XTENSION=")):

@@ -117,6 +117,37 @@ def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Repo
         )
 
 
+def add_card_report(ledger: Ledger, night: int, what: str, where: str) -> None:
+    """Keep *what* became of a header card, once a batch, with the first place *where* it was seen.
+
+    The first by name: whatever the order in which the cubes were built, the same is told.
+    """
+    values = {"night": night, "batch": batch_of(ledger, night), "stage": Stage.BUILD, "what": what}
+    values["text"] = f"{what}; first in {where}"
+    same = (
+        "night = :night and batch = :batch and stage = :stage"
+        " and substr(text, 1, length(:what) + 1) = :what || ';'"
+    )
+    ledger.execute(f"update report set text = :text where {same} and text > :text", values)  # noqa: S608
+    ledger.execute(
+        "insert into report (night, batch, stage, text) select :night, :batch, :stage, :text"  # noqa: S608
+        f" where not exists (select 1 from report where {same})",
+        values,
+    )
+
+
+def tried_headers(ledger: Ledger, night: int) -> list[str]:
+    """Headers with which others were seen to read cubes of the night, by their digests."""
+    rows = ledger.rows("select digest from tried_header where night = ? order by digest", [night])
+    return [row["digest"] for row in rows]
+
+
+def add_tried_headers(ledger: Ledger, night: int, digests: Iterable[str]) -> None:
+    """Others were seen to read cubes with these headers."""
+    for digest in digests:
+        ledger.execute("insert or ignore into tried_header values (?, ?)", [night, digest])
+
+
 def _digests(ledger: Ledger, night: int) -> dict[int, str]:
     """What tells each raw cube, its timing file included, from any other."""
     rows = ledger.rows(

@@ -8,19 +8,40 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
-from vampd.records import CardValue
+from vampd.records import CardReport, CardValue
+from vampd.science import card_text
+from vampd.science.card_text import CARD_LENGTH, COMMENTARY, VALUE_START, keyword_of
 from vampd.science.dictionary import BOOLEAN, FORMATS
 from vampd.science.times import CubeTimes
 from vampd.states import FlcState
 
-CARD_LENGTH = 80
-_VALUE_START = 10  # after "KEYWORD = "
 _NUMBER_END = 30  # fixed-format values end here, columns counted from 1
-_COMMENTARY = frozenset({"", "COMMENT", "HISTORY", "HIERARCH", "CONTINUE", "END"})
 _STALE = frozenset({"CHECKSUM", "DATASUM"})  # of the raw cube, all frames and all
 _STRUCTURE = re.compile(r"SIMPLE|BITPIX|NAXIS\d*|BSCALE|BZERO")
+_FIXED = re.compile(r"SIMPLE|BITPIX|NAXIS[12]")  # in fixed format: section 4.2
+_NO_AXIS = re.compile(r"NAXIS(?![123]\Z)\d+")
+# What says how the file is to be read: of two such cards each reader takes another.
+_ONCE = re.compile(
+    r"SIMPLE|BITPIX|NAXIS\d?|BSCALE|BZERO|BLANK|EXTEND|EXTNAME|EXTVER|EXTLEVEL|INHERIT"
+    r"|PCOUNT|GCOUNT|GROUPS|BLOCKED"
+)
+# The value, or type of value, that such cards must have.
+_DEMANDED: Mapping[str, object] = {
+    "EXTEND": bool,
+    "INHERIT": bool,
+    "BLOCKED": bool,
+    "EXTNAME": str,
+    "EXTVER": int,
+    "EXTLEVEL": int,
+    "BLANK": int,
+    "PCOUNT": 0,
+    "GCOUNT": 1,
+    "GROUPS": False,
+}
+_ANYTHING = object()
 _STRING = re.compile(r"'((?:[^']|'')*)'")
 _INTEGER = re.compile(r"[+-]?\d+")
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
@@ -59,30 +80,37 @@ def output_cards(
     synchronised: bool,
     flc_state: FlcState,
     frame_id: str | None,
-) -> tuple[list[str], list[str]]:
-    """The final cards of an output's image, without END, and what was left as it was.
+    altered: AbstractSet[int] = frozenset(),
+) -> tuple[list[str], list[CardReport]]:
+    """The final cards of an output's image, without END, and what was not kept as it was.
 
-    *raw_cards* are those of its first raw cube; their order, and the comments that
-    fit, are kept. NAXIS is 3 even for one *frames*. Our own cards are set where they
-    stand, else appended; of cards that occur twice the first one counts. FRAMEID and
-    EXP-ID are touched only where a *frame_id* is given.
+    *raw_cards* are those of its first raw cube, in printable ASCII; of those at the places
+    *altered* some bytes were others. Their order, and the comments that fit, are kept. NAXIS is 3
+    even for one *frames*. Our own cards are set where they stand, else appended; of cards that
+    occur twice the first one counts. FRAMEID and EXP-ID are touched only where a *frame_id* is
+    given. Every card is one of the FITS standard: a raw one that is not is left out, together with
+    what continues its text.
     """
     ours = _our_values(frames, times, synchronised, flc_state, frame_id)
     missing = dict(ours)
     cards: list[str] = []
-    reports: list[str] = []
-    for index, raw in enumerate(raw_cards):
-        keyword, _, comment = _split(raw)
-        if keyword in ours:
-            if keyword in missing:
-                cards.append(_card(keyword, missing.pop(keyword), comment))
+    reports: list[CardReport] = []
+    seen: set[str] = set()
+    for places in card_text.long_strings(raw_cards):
+        group = [raw_cards[place] for place in places]
+        keyword, _, comment = _split(group[0])
+        if keyword in missing:
+            cards.append(_card(keyword, missing.pop(keyword), comment))
+        elif keyword in ours or (keyword in seen and _ONCE.fullmatch(keyword)):
+            is_told = _ONCE.fullmatch(keyword) is not None
+            reports += [_left_out(group[0], "it was given before")] if is_told else []
         elif keyword not in _STALE and keyword != "END":
-            continued = _split(raw_cards[index + 1])[0] if index + 1 < len(raw_cards) else ""
-            card, complaint = _formatted(raw, continued=continued == "CONTINUE")
-            cards.append(card)
-            reports += [complaint] if complaint else []
-        if keyword == "NAXIS2" and "NAXIS3" in missing and not _has(raw_cards, "NAXIS3"):
-            cards.append(_card("NAXIS3", missing.pop("NAXIS3"), ""))
+            kept, more = _kept(group, is_altered=not altered.isdisjoint(places))
+            cards += kept
+            reports += more
+        seen.add(keyword)
+        if keyword == "NAXIS2" and _keyword_at(raw_cards, places[-1] + 1) != "NAXIS3":
+            cards += [_card("NAXIS3", missing.pop("NAXIS3"), "")] if "NAXIS3" in missing else []
     cards += [_card(keyword, text, "") for keyword, text in missing.items()]
     return cards, reports
 
@@ -117,16 +145,58 @@ def _our_values(
     return values
 
 
-def _has(raw_cards: Sequence[str], keyword: str) -> bool:
-    return any(_split(card)[0] == keyword for card in raw_cards)
+def _keyword_at(cards: Sequence[str], place: int) -> str:
+    return keyword_of(cards[place]) if place < len(cards) else ""
 
 
-def _formatted(raw: str, *, continued: bool) -> tuple[str, str]:
+def _kept(group: Sequence[str], *, is_altered: bool) -> tuple[list[str], list[CardReport]]:
+    """A raw card and what continues it, as an output has them; and what is to be told of them."""
+    raw = group[0]
+    card = card_text.mended(raw)
+    why = card_text.refusal(card) or _misfit(card)
+    if why is not None:
+        return [], [_left_out(raw, why)]
+    reports = []
+    if is_altered:
+        what = ": bytes that FITS forbids are blanks or ? in the outputs"
+        reports.append(_told(raw, what))
+    formatted, complaint = _formatted(card, continued=len(group) > 1)
+    if complaint:
+        reports.append(_told(raw, complaint))
+    elif formatted == card != raw:
+        reports.append(_told(raw, ": its exponent is written as FITS wants it, with a capital"))
+    return [formatted, *group[1:]], reports
+
+
+def _told(raw: str, what: str) -> CardReport:
+    keyword = keyword_of(raw)
+    return CardReport(keyword=keyword, what=(keyword or "a card") + what, card=raw.strip())
+
+
+def _left_out(raw: str, why: str) -> CardReport:
+    return _told(raw, f": left out of the outputs: {why}")
+
+
+def _misfit(card: str) -> str | None:
+    """Why a card that the standard knows cannot stand in the header of a cube like ours."""
+    keyword, value = parse_card(card)
+    if _NO_AXIS.fullmatch(keyword):
+        return "a cube has three axes"
+    demanded = _DEMANDED.get(keyword, _ANYTHING)
+    # By type too: True would equal 1.
+    is_it = type(value) is demanded or (type(value), value) == (type(demanded), demanded)
+    return None if is_it or demanded is _ANYTHING else "readers would take the cube for another"
+
+
+def _formatted(card: str, *, continued: bool) -> tuple[str, str]:
     """The card in its dictionary format, and a complaint where it stays as it is."""
-    keyword, field, comment = _split(raw)
+    keyword, field, comment = _split(card)
     printf = FORMATS.get(keyword)
+    if _FIXED.fullmatch(keyword) and field is not None:
+        fixed = f"{keyword:<8}= {field:>20}"
+        return (card if card.startswith(fixed) else _card(keyword, field, comment)), ""
     if printf is None or field is None or _STRUCTURE.fullmatch(keyword):
-        return raw, ""
+        return card, ""
     value = _value(field)
     if printf.endswith("s"):
         text = _string_text(printf, value, continued=continued)
@@ -135,8 +205,8 @@ def _formatted(raw: str, *, continued: bool) -> tuple[str, str]:
     else:
         text = _number_text(printf, value)
     if text is None:
-        return raw, f"{keyword} = {field or 'nothing'} does not suit {printf}; left as it is"
-    return (_card(keyword, text, comment) if text else raw), ""
+        return card, f" does not suit {printf}; left as it is"
+    return (_card(keyword, text, comment) if text else card), ""
 
 
 def _string_text(printf: str, value: CardValue | _Malformed, *, continued: bool) -> str | None:
@@ -161,7 +231,7 @@ def _number_text(printf: str, value: CardValue | _Malformed) -> str | None:
             text = (printf % _finite(value)).strip()
     except (ValueError, OverflowError):
         return None
-    return text if len(text) <= CARD_LENGTH - _VALUE_START else None
+    return text if len(text) <= CARD_LENGTH - VALUE_START else None
 
 
 def _whole(value: float) -> int:
@@ -181,9 +251,9 @@ def _finite(value: float) -> float:
 def _split(card: str) -> tuple[str, str | None, str]:
     """Keyword, value field and comment of a card; the field is None where it has none."""
     keyword = card[:8].rstrip()
-    if keyword in _COMMENTARY or card[8:10] != "= ":
+    if keyword in COMMENTARY or card[8:10] != "= ":
         return keyword, None, ""
-    rest = card[_VALUE_START:CARD_LENGTH]
+    rest = card[VALUE_START:CARD_LENGTH]
     quoted = _STRING.match(rest.lstrip())
     if quoted:
         start = len(rest) - len(rest.lstrip()) + quoted.end()
@@ -217,7 +287,7 @@ def _quoted(value: str) -> str:
 
 def _card(keyword: str, text: str, comment: str) -> str:
     """One card: numbers and booleans right-justified to column 30, strings from column 11."""
-    width = _NUMBER_END - _VALUE_START
+    width = _NUMBER_END - VALUE_START
     value = text.ljust(width) if text.startswith("'") else text.rjust(width)
     card = f"{keyword:<8}= {value}"
     if comment and len(card) + len(" / ") < CARD_LENGTH:

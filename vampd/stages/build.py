@@ -36,14 +36,15 @@ from vampd.io.beneath import (
     night_folder,
     remove,
 )
-from vampd.io.fits import Shape, TileWriter, reserved_cards
+from vampd.io.conformity import Readable
+from vampd.io.fits import Shape, TileWriter
 from vampd.io.publish import Published, digest_file, prove_written, publish, publish_bytes
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.readback import astropy_frames, funpack_frames
 from vampd.records import FileIdentity
-from vampd.science.cards import output_cards
 from vampd.science.times import cube_times
 from vampd.science.timing import output_timing, parse_timing
+from vampd.stages.build_cards import image_cards
 from vampd.states import FlcState
 
 OUTPUT_FOLDER = "vgen2"
@@ -85,7 +86,7 @@ class _Draft:
     path: Beneath
     descriptor: int
     writer: TileWriter
-    reports: list[str]
+    reports: list[tuple[str, str]]
 
 
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
         {"night": folder, "scratch": folder in the night,
          "tiles": "frame" or "row", "verify": "all" or "sample",
+         "tried": [digest of a header that others were seen to read, ...],
          "read_whole": [number of an output that funpack must read whole, ...]; without: all,
          "raw": {number: {"path", "inode", "size_bytes", "modified_ns",
                           "timing": {"path", "inode", "size_bytes", "modified_ns"}}},
@@ -105,7 +107,9 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
                       "acquired_us": (frames,)}]}
 
     Returns ``{"outputs": [{"output", "size_bytes", "sha256", "timing_size_bytes",
-    "timing_sha256"}], "reports": [text, ...]}``, the outputs in the job's order.
+    "timing_sha256"}], "reports": [[what, "raw file: card"], ...], "tried": [digest, ...]}``, the
+    outputs in the job's order. The reports are of cards that were not kept as they were; *what* is
+    the same for all of one kind.
 
     InputError: a raw file is bad. IntegrityError: one changed, or what was written is not
     what came back. ResourceError: no space. Whatever is raised, there is no file under a
@@ -191,7 +195,11 @@ def _build(
     folder = create_folders(night, job["scratch"])
     create_folder(night / OUTPUT_FOLDER)
     timings = _timing_files(night, job["raw"], outputs)
-    drafts = [_draft(output, cubes, folder, job, scratch) for output in outputs]
+    trial = _cleared(folder, f"{outputs[0].name}.trial")
+    readable = Readable(job.get("tried", ()), job["tiles"], trial)
+    drafts = [
+        _draft(output, cubes, folder, scratch, job=job, readable=readable) for output in outputs
+    ]
     _stream(drafts, cubes)
     proofs = [_prove(draft, cubes) for draft in drafts]
     for draft in drafts:
@@ -205,6 +213,7 @@ def _build(
             for draft, proof, timing in zip(drafts, proofs, timings, strict=True)
         ],
         "reports": list(dict.fromkeys(report for draft in drafts for report in draft.reports)),
+        "tried": readable.passed,
     }
 
 
@@ -287,8 +296,10 @@ def _draft(
     output: _Output,
     cubes: Mapping[int, RawCubeFile],
     folder: Beneath,
-    job: Mapping[str, Any],
     scratch: ExitStack,
+    *,
+    job: Mapping[str, Any],
+    readable: Readable,
 ) -> _Draft:
     """An output's scratch file, ready to be streamed to."""
     header = cubes[output.header_file].header
@@ -300,8 +311,7 @@ def _draft(
             msg = f"{output.name}: {cubes[number].path} has frames of another shape"
             raise IntegrityError(msg)
     raw_path = cubes[output.header_file].path
-    cards, reports = output_cards(header.cards, **output.card_arguments)
-    reports += [f"left out, its name is taken: {card.strip()}" for card in reserved_cards(cards)]
+    cards, reports = image_cards(header, output.card_arguments, readable)
     path = _cleared(folder, output.name + CUBE_ENDING)
     descriptor = create(path)
     scratch.callback(remove, path, missing_ok=True)
@@ -315,7 +325,9 @@ def _draft(
         path=path,
         descriptor=descriptor,
         writer=writer,
-        reports=[f"{raw_path}: {report}" for report in reports],
+        reports=[
+            (report.what, f"{raw_path}: {' '.join(report.card.split())}") for report in reports
+        ],
     )
 
 

@@ -10,11 +10,9 @@ from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
 from vampd.ledger.numbers import frame_id_text
-from vampd.records import Report
 from vampd.sections import Compress
 from vampd.stages import build, sidecar, sidecar_jobs
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.states import Stage
 
 SCRATCH_FOLDER = ".vampd/scratch"
 
@@ -33,6 +31,7 @@ def prepare(ledger: Ledger, night: Row, unit: str, compress: Compress) -> dict[s
         "night": night["folder"],
         "scratch": SCRATCH_FOLDER,
         "tiles": compress.tiles,
+        "tried": outputs.tried_headers(ledger, night["id"]),
         "read_whole": _read_whole(ledger, night, rows, compress),
         "verify": compress.verify,
         "raw": files.plain_raw_files(ledger, own | {row["header_file"] for row in rows}),
@@ -113,5 +112,6 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
             built["timing_size_bytes"],
             built["timing_sha256"],
         )
-    reports = [Report(raw_file=None, text=text) for text in result["reports"]]
-    outputs.add_reports(ledger, night["id"], Stage.BUILD, reports)
+    for what, where in result["reports"]:
+        outputs.add_card_report(ledger, night["id"], what, where)
+    outputs.add_tried_headers(ledger, night["id"], result["tried"])

@@ -71,7 +71,7 @@ class Source(Protocol):
     """What can be read from front to back."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes, at most *size*; none at the end."""
+        """The next *size* bytes; fewer only at the end."""
 
 
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,8 +163,8 @@ def _readable(
     for file in files:
         try:
             with _opened(RawFile(night, file["path"], _identity(file))) as raw:
-                source = _Reading(raw, [(0, file["size_bytes"])])
-                while source.read():
+                source = Reading(raw, [(0, file["size_bytes"])])
+                while source.read(_BLOCK_BYTES):
                     pass
                 raw.check_unchanged()
         except (InputError, IntegrityError, OperatorError) as error:
@@ -230,22 +230,28 @@ def _packing(packed: io.BytesIO) -> tarfile.TarFile:
     return tarfile.open(fileobj=packed, mode="w:xz", preset=_XZ_PRESET, format=tarfile.PAX_FORMAT)
 
 
-class _Reading:
+class Reading:
     """Some bytes of a raw file as tarfile reads them, digested on their way."""
 
     def __init__(self, raw: RawFile, parts: Sequence[tuple[int, int]]) -> None:
         """*parts* are places and sizes, bytes."""
         self.digest = hashlib.sha256()
         self._blocks = _blocks(raw, parts)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def read(self, size: int = -1, /) -> bytes:
-        if not self._rest:
-            self._rest = next(self._blocks, b"")
-        size = len(self._rest) if size < 0 else size
-        content, self._rest = self._rest[:size], self._rest[size:]
+        """The next *size* bytes; fewer only at the end, for tarfile takes that for one."""
+        content = bytearray()
+        while size < 0 or len(content) < size:
+            if not self._rest:
+                self._rest = memoryview(next(self._blocks, b""))
+            if not self._rest:
+                break
+            taken = len(self._rest) if size < 0 else size - len(content)
+            content += self._rest[:taken]
+            self._rest = self._rest[taken:]
         self.digest.update(content)
-        return content
+        return bytes(content)
 
 
 def _blocks(raw: RawFile, parts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
@@ -260,7 +266,7 @@ def _add_text(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[st
     if file["stored"] == "cube":
         return _add_header(texts, night, file)
     with _opened(RawFile(night, file["path"], _identity(file))) as raw:
-        source = _Reading(raw, [(0, file["size_bytes"])])
+        source = Reading(raw, [(0, file["size_bytes"])])
         member = texts.add(file["path"], file["size_bytes"], source)
         raw.check_unchanged()
     if source.digest.hexdigest() != file["sha256"]:
@@ -274,7 +280,7 @@ def _add_text(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[st
 def _add_header(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
     with _opened(RawCubeFile(night, file["path"], _identity(file))) as cube:
         header = cube.header
-        source = _Reading(cube, [(0, header.data_offset)])
+        source = Reading(cube, [(0, header.data_offset)])
         member = texts.add(file["path"] + HEADER_ENDING, header.data_offset, source)
         end = header.data_offset + header.frames * header.frame_bytes
         tail = bytearray(file["size_bytes"] - end)
@@ -302,20 +308,20 @@ def _add_pixels(tar: tarfile.TarFile, night: Beneath, file: Mapping[str, Any]) -
             for first, step, count in file["kept"]
             for number in range(count)
         ]
-        _add(tar, f"pixels/{file['path']}", len(parts) * size_bytes, _Reading(cube, parts))
+        _add(tar, f"pixels/{file['path']}", len(parts) * size_bytes, Reading(cube, parts))
         cube.check_unchanged()
 
 
 def _add_whole(tar: tarfile.TarFile, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
     with _opened(RawFile(night, file["path"], _identity(file))) as raw:
-        source = _Reading(raw, [(0, file["size_bytes"])])
+        source = Reading(raw, [(0, file["size_bytes"])])
         _add(tar, f"files/{file['path']}", file["size_bytes"], source)
         raw.check_unchanged()
     _check_digest(file, source)
     return index_line(file, file["sha256"])
 
 
-def _check_digest(file: Mapping[str, Any], source: _Reading) -> None:
+def _check_digest(file: Mapping[str, Any], source: Reading) -> None:
     found = source.digest.hexdigest()
     if found != file["sha256"]:
         msg = f"{file['path']}: its SHA-256 is {found}, recorded was {file['sha256']}"
