@@ -110,7 +110,7 @@ def test_without_a_compiler_a_wheel_is_made_all_the_same(tmp_path: Path) -> None
 
     assert wheel.name.endswith("-py3-none-any")
     assert not list(wheel.rglob("*.so"))
-    assert said.startswith(f"{wheel}/vampd False it was not compiled")
+    assert said.startswith(f"{wheel}/vampd False which was not compiled")
 
 
 def test_every_dependency_is_bounded() -> None:

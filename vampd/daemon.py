@@ -24,7 +24,7 @@ from types import FrameType
 from vampd import __version__
 from vampd.config import load
 from vampd.errors import ConfigError
-from vampd.io import systemd
+from vampd.io import rice, systemd
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
@@ -187,7 +187,12 @@ class Daemon:
             log.info("%d tasks of the last daemon are put back", reaped)
         now_us = self._ledger.now_us()
         self._life = self._ledger.insert(
-            "daemon", started_us=now_us, pid=os.getpid(), version=__version__, heard_us=now_us
+            "daemon",
+            started_us=now_us,
+            pid=os.getpid(),
+            version=__version__,
+            heard_us=now_us,
+            coder_trouble=_coder_trouble(),
         )
         self._alarm.listen()
         if self._config.watch.events:
@@ -303,3 +308,13 @@ class Daemon:
             wait(self._workers.pipes(), timeout=_TICK_SECONDS)
             self._engine.take_back()
         self._engine.refresh()
+
+
+def _coder_trouble() -> str | None:
+    """What is wrong with the compiled Rice coder; the log says which one does the work."""
+    choice = rice.chosen()
+    if choice.is_wrong:
+        log.error("%s", choice.said)
+        return choice.said
+    log.log(logging.INFO if choice.is_own else logging.WARNING, "%s", choice.said)
+    return None

@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.post_office import PASSWORD, USER, post_office
 from tests.support import digests_of_tree
 from tests.users import SERVICE, STRANGER, folder_for_all, needs_users, python
 from vampd.cli import group
+from vampd.io import rice
 from vampd.io.lock import StateLock
 from vampd.io.unix_socket import listen
 from vampd.states import Kind
@@ -245,3 +247,16 @@ def test_a_doctor_who_may_not_enter_is_told_whose_rights_count() -> None:
     owner = pwd.getpwuid(SERVICE.uid).pw_name
     assert has(bad, f"site/state is {owner}'s alone")
     assert has(bad, f"sudo -u {owner} vampd doctor")
+
+
+def test_the_coder_that_does_the_work_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = findings(site)["ok"]
+    rice.chosen.cache_clear()
+    monkeypatch.setitem(sys.modules, "vampd.io._rice", None)  # as where nothing was compiled
+    monkeypatch.delattr("vampd.io._rice")
+    missing = findings(site)["warn"]
+    rice.chosen.cache_clear()
+
+    assert has(sound, "Rice coder: our own, and CFITSIO's agrees with it")
+    assert has(missing, "Rice coder: not our own, which was not compiled")
+    assert has(missing, "-> install gcc and python3-dev, then vampd again")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vampd.io import _rice, rice, rice_cfitsio
 from vampd.io.pixels import STORED
-from vampd.io.rice import Coder
+from vampd.io.rice import CFITSIO, Coder
 
 CANARY = 0xA5
 CODERS = pytest.mark.parametrize("coder", [_rice, rice_cfitsio], ids=["own", "cfitsio"])
@@ -78,3 +78,80 @@ def test_extreme_pixels_come_back_and_grow_by_less_than_a_hundredth(size: int) -
     for values in (alternating, noise, 0 * noise, 0 * noise + 0xFFFF):
         assert_coders_agree(stored(values))
     assert len(encoded(_rice, stored(noise))[0]) <= 2 * size * 1.0081 + 3
+
+
+class _Wrong:
+    """Our own coder, with one fault."""
+
+    def __init__(self, fault: str) -> None:
+        self._fault = fault
+
+    def encode(
+        self,
+        pixels: NDArray[np.int16],
+        tile_pixels: int,
+        coded: memoryview,
+        lengths: NDArray[np.int64],
+        /,
+    ) -> int:
+        if self._fault == "refuses":
+            msg = "no room"
+            raise ValueError(msg)
+        used = _rice.encode(pixels, tile_pixels, coded, lengths)
+        if self._fault == "bytes":
+            coded[used - 1] ^= 1
+        return used
+
+    def decode(
+        self,
+        coded: memoryview,
+        lengths: NDArray[np.int64],
+        tile_pixels: int,
+        pixels: NDArray[np.int16],
+        /,
+    ) -> None:
+        _rice.decode(coded, lengths, tile_pixels, pixels)
+        if self._fault == "pixels":
+            pixels[-1, -1] ^= 1
+
+    def matches(
+        self,
+        coded: memoryview,
+        lengths: NDArray[np.int64],
+        tile_pixels: int,
+        pixels: NDArray[np.int16],
+        /,
+    ) -> bool:
+        return self._fault == "blind" or _rice.matches(coded, lengths, tile_pixels, pixels)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("refuses", "which refuses a frame: no room (noise of 0 bits)"),
+        ("bytes", "which makes other bytes than CFITSIO's coder (noise of 0 bits)"),
+        ("pixels", "which decodes to other pixels (noise of 0 bits)"),
+        ("blind", "which does not see that a pixel differs (noise of 0 bits)"),
+    ],
+)
+def test_a_coder_that_errs_is_not_used_and_told(fault: str, told: str) -> None:
+    choice = rice.choose(_Wrong(fault))
+
+    assert choice.coder is CFITSIO
+    assert choice.is_wrong
+    assert told in choice.said
+
+
+def test_our_own_coder_is_used_where_it_is_right() -> None:
+    assert rice.chosen().coder is _rice
+    assert not rice.choose(_rice).trouble
+
+
+def test_the_trial_frames_want_every_kind_of_block() -> None:
+    kinds = set()
+    for _, frame in rice._trial_frames():
+        coded, lengths = encoded(_rice, frame)
+        starts = np.cumsum(lengths) - lengths
+        kinds |= {coded[start + 2] >> 4 for start in starts.tolist()}
+
+    assert kinds == set(range(16))

@@ -343,3 +343,22 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyP
     answers.set()
 
     assert found == [{"path": "/hangs", "present": 0, "free_bytes": None, "total_bytes": None}]
+
+
+def test_a_coder_that_errs_is_told_until_a_daemon_starts_with_a_right_one(scene: Scene) -> None:
+    def started(trouble: str | None) -> list[str]:
+        now_us = scene.ledger.now_us()
+        scene.ledger.insert(
+            "daemon",
+            started_us=now_us,
+            pid=1,
+            version="1",
+            heard_us=now_us,
+            coder_trouble=trouble,
+        )
+        return [each.text for each in scene.conditions()]
+
+    assert started("Rice coder: not our own, which errs") == [
+        "Rice coder: not our own, which errs: vampd doctor"
+    ]
+    assert started(None) == []

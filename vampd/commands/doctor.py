@@ -6,16 +6,20 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import click
 
 from vampd.commands import access
+from vampd.commands.findings import Finding
+from vampd.commands.findings import bad as _bad
+from vampd.commands.findings import ok as _ok
+from vampd.commands.findings import warn as _warn
 from vampd.commands.screen import Screen, echo_json, paragraph, size_text, time_text
 from vampd.config import examine
 from vampd.errors import VampdError
+from vampd.io import rice
 from vampd.io.clock import SystemClock
 from vampd.io.disk import (
     MarkerState,
@@ -49,17 +53,6 @@ _EARLIEST_US = 1_735_689_600_000_000
 
 _DEADLINE_SECONDS = 30.0
 _MAIL_SECONDS = 120.0  # a server that looks for spam takes its time
-
-State: TypeAlias = Literal["ok", "warn", "bad"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that was looked at; *advice* is the next step where it is not ok."""
-
-    state: State
-    what: str
-    advice: str = ""
 
 
 @click.command("doctor")
@@ -121,6 +114,16 @@ def _programs() -> Iterator[Finding]:
             yield _bad(f"{program} is not installed", f"install it, or correct PATH: {program}")
         else:
             yield _ok(f"{program}: {path}")
+
+
+def _coder() -> Iterator[Finding]:
+    choice = rice.chosen()
+    if choice.is_own:
+        yield _ok(choice.said)
+    elif choice.is_wrong:
+        yield _bad(choice.said, "install vampd again; if that does not help, report it")
+    else:
+        yield _warn(choice.said, "install gcc and python3-dev, then vampd again")
 
 
 def _sqlite() -> Iterator[Finding]:
@@ -372,7 +375,7 @@ def _test_mail(config: Config) -> Iterator[Finding]:
             yield _bad(f"test mail to {person}: {words}", "mend [mail] or alerts.recipients")
 
 
-_HERE = (_programs, _sqlite, _inotify, _service)
+_HERE = (_programs, _coder, _sqlite, _inotify, _service)
 
 
 def _hooks(config: Config) -> Iterator[Finding]:
@@ -384,15 +387,3 @@ def _hooks(config: Config) -> Iterator[Finding]:
 
 
 _CHECKS = (_clock, _state_directory, _ledger, _roots, _issuer, _far_side, _mail, _hooks)
-
-
-def _ok(what: str) -> Finding:
-    return Finding(state="ok", what=what)
-
-
-def _warn(what: str, advice: str) -> Finding:
-    return Finding(state="warn", what=what, advice=advice)
-
-
-def _bad(what: str, advice: str) -> Finding:
-    return Finding(state="bad", what=what, advice=advice)

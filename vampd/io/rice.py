@@ -73,6 +73,13 @@ class Choice:
     trouble: str = ""  #: why the compiled coder is not used
     is_wrong: bool = False  #: it is there, but does not do what it should
 
+    @property
+    def said(self) -> str:
+        """Which coder does the work, and why, in a sentence."""
+        if self.is_own:
+            return "Rice coder: our own, and CFITSIO's agrees with it"
+        return f"Rice coder: not our own, {self.trouble}; CFITSIO's does the work, far slower"
+
 
 CFITSIO: Coder = rice_cfitsio
 
@@ -94,7 +101,7 @@ def chosen() -> Choice:
     try:
         from vampd.io import _rice
     except ImportError as error:
-        return Choice(coder=CFITSIO, is_own=False, trouble=f"it was not compiled ({error})")
+        return Choice(coder=CFITSIO, is_own=False, trouble=f"which was not compiled ({error})")
     return choose(_rice)
 
 
@@ -103,7 +110,7 @@ def choose(own: Coder) -> Choice:
     for name, frame in _trial_frames():
         difference = _difference(own, frame)
         if difference:
-            trouble = f"it {difference} ({name})"
+            trouble = f"which {difference} ({name})"
             return Choice(coder=CFITSIO, is_own=False, trouble=trouble, is_wrong=True)
     return Choice(coder=own, is_own=True)
 

@@ -51,6 +51,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_mails(reader, every, limits, now_us),
         *_alerts(reader),
         *_disks(reader, limits),
+        *_coder(reader),
     ]
     return sorted(
         found, key=lambda each: (each.severity is not Severity.CRITICAL, each.since_us or 0)
@@ -296,6 +297,20 @@ def _disks(reader: Reader, limits: Limits) -> Iterator[Condition]:
         if found is not None:
             severity, text = found
             yield Condition(name=f"disk:{row['path']}", severity=severity, text=text)
+
+
+def _coder(reader: Reader) -> Iterator[Condition]:
+    """That the compiled coder errs. Nothing is lost: another does the work."""
+    row = reader.execute(
+        "select coder_trouble, started_us from daemon order by id desc limit 1"
+    ).fetchone()
+    if row is not None and row["coder_trouble"]:
+        yield Condition(
+            name="coder",
+            severity=Severity.CRITICAL,
+            text=f"{_first_line(row['coder_trouble'])}: vampd doctor",
+            since_us=row["started_us"],
+        )
 
 
 def _disk(row: Row, limits: Limits) -> tuple[Severity, str] | None:
