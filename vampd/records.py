@@ -17,14 +17,30 @@ from vampd.states import FlcState
 
 CardValue: TypeAlias = str | int | float | bool | None
 
+_SIGN = 1 << 63
+_MOST_BYTES = 1 << 48
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileIdentity:
-    """What tells a file from another under the same name, without reading it."""
+    """What tells a file from another under the same name, without reading it.
+
+    Its numbers are kept within what the ledger can hold. File systems give inodes of all 64 bits,
+    which SQLite counts with a sign; times after 2262 (ext4 goes to 2446) count as then; and a file
+    of more than 2^48 bytes, which can only be a hole, as one of so many: a night's sizes are added.
+    """
 
     inode: int
     size_bytes: int
     modified_ns: int
+
+    def __post_init__(self) -> None:
+        fits = -_SIGN <= self.inode < _SIGN and -_SIGN <= self.modified_ns < _SIGN
+        if fits and self.size_bytes <= _MOST_BYTES:  # nearly always; there are 10^4 a look
+            return
+        object.__setattr__(self, "inode", (self.inode + _SIGN) % (2 * _SIGN) - _SIGN)
+        object.__setattr__(self, "size_bytes", min(self.size_bytes, _MOST_BYTES))
+        object.__setattr__(self, "modified_ns", min(max(self.modified_ns, -_SIGN), _SIGN - 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ from vampd.io.private import make_private_file
 from vampd.ledger.address import address
 from vampd.ledger.copies import copy_before
 from vampd.ledger.write_ahead import FOLD_BYTES, fold_in, who_writes
+from vampd.plain_text import plain_text
 from vampd.shipped import migrations_folder
 
 LEDGER_NAME = "ledger.sqlite3"
@@ -25,6 +26,7 @@ Row: TypeAlias = sqlite3.Row
 _SET = "vampd"
 _BUSY_MS = 30_000
 
+_INTEGERS = range(-(1 << 63), 1 << 63)
 _PRIMARY_CODE = 0xFF  # without the details in the upper bits: sqlite.org/rescode.html
 #: What SQLite says of a value or a statement, and not of the file, its disk or its other users.
 _OF_VALUES = frozenset(
@@ -61,11 +63,11 @@ class Ledger:
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query."""
-        return self.connection.execute(sql, parameters).fetchall()
+        return self.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Row | None:
         """The first row of a query, if there is one."""
-        row: sqlite3.Row | None = self.connection.execute(sql, parameters).fetchone()
+        row: sqlite3.Row | None = self.execute(sql, parameters).fetchone()
         return row
 
     def value(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
@@ -74,8 +76,15 @@ class Ledger:
         return None if row is None else row[0]
 
     def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:
-        """Change something; alone, it is durable when this returns."""
-        return self.connection.execute(sql, parameters)
+        """Change something; alone, it is durable when this returns.
+
+        Text that is no UTF-8, as a file's name or a program's words may be, is stored with escapes.
+        OverflowError: a whole number has more than 64 bits.
+        """
+        try:
+            return self.connection.execute(sql, parameters)
+        except UnicodeEncodeError:
+            return self.connection.execute(sql, _encodable(parameters))
 
     def stamp(self, why: str | None = None) -> dict[str, Any]:
         """The columns that say when, who and why."""
@@ -85,14 +94,16 @@ class Ledger:
         """Insert one row and return its number."""
         names = ", ".join(columns)
         places = ", ".join(f":{name}" for name in columns)
-        cursor = self.execute(f"insert into {table} ({names}) values ({places})", columns)  # noqa: S608
+        with _naming(table, columns):
+            cursor = self.execute(f"insert into {table} ({names}) values ({places})", columns)  # noqa: S608
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
     def update(self, table: str, number: int, **columns: Any) -> None:
         """Change columns of one row."""
         changes = ", ".join(f"{name} = :{name}" for name in columns)
-        self.execute(f"update {table} set {changes} where id = :id", {**columns, "id": number})  # noqa: S608
+        with _naming(table, columns):
+            self.execute(f"update {table} set {changes} where id = :id", {**columns, "id": number})  # noqa: S608
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -145,6 +156,30 @@ class Ledger:
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded in."""
         self.connection.close()
+
+
+@contextmanager
+def _naming(table: str, columns: Mapping[str, Any]) -> Iterator[None]:
+    """Name the value that has too many bits: SQLite's own error does not."""
+    try:
+        yield
+    except OverflowError as error:
+        too_large = [
+            f"{table}.{name} = {value}"
+            for name, value in columns.items()
+            if isinstance(value, int) and value not in _INTEGERS
+        ]
+        msg = f"{', '.join(too_large) or table}: more than 64 bits"
+        raise OverflowError(msg) from error
+
+
+def _encodable(parameters: Sequence[Any] | dict[str, Any]) -> Sequence[Any] | dict[str, Any]:
+    def plain(value: Any) -> Any:
+        return plain_text(value) if isinstance(value, str) else value
+
+    if isinstance(parameters, dict):
+        return {name: plain(value) for name, value in parameters.items()}
+    return [plain(value) for value in parameters]
 
 
 def is_broken(error: BaseException) -> bool:

@@ -30,6 +30,7 @@ from vampd.states import Kind, MailState, Severity
 
 _SECOND_US = 1_000_000
 _ANSWER_SECONDS = 20.0  # a disk of another machine that is gone hangs for ever
+_MOST_BYTES = 1 << 60  # a file system that counts in 64 bits may say more than SQLite takes
 _STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
 
 
@@ -64,8 +65,8 @@ def work(job: Sequence[DiskJob]) -> list[dict[str, Any]]:
         found[disk["path"]] = {
             "path": disk["path"],
             "present": int(present),
-            "free_bytes": status.f_bavail * status.f_frsize,
-            "total_bytes": status.f_blocks * status.f_frsize,
+            "free_bytes": min(status.f_bavail * status.f_frsize, _MOST_BYTES),
+            "total_bytes": min(status.f_blocks * status.f_frsize, _MOST_BYTES),
         }
 
     threads = [threading.Thread(target=look, args=[disk], daemon=True) for disk in job]

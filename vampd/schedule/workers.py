@@ -9,7 +9,6 @@ does not say to its end, costs its own work and no other.
 from __future__ import annotations
 
 import ctypes
-import errno
 import logging
 import multiprocessing
 import os
@@ -18,7 +17,6 @@ import select
 import signal
 import struct
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -26,6 +24,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from vampd.errors import InputError, VampdError
+from vampd.ledger.barrier import class_of, words_of
 from vampd.plain_text import plain_text
 from vampd.states import ErrorClass
 
@@ -35,7 +34,6 @@ Body = Callable[[Any], Any]
 
 _PRELOAD = ["vampd.schedule.rooms", "astropy.io.fits"]
 _PR_SET_PDEATHSIG = 1
-_SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _JOIN_SECONDS = 1.0  # it has answered, or was killed: the loop waits no longer for its end
 
 _LENGTH = struct.Struct("<Q")  # stands before an answer
@@ -179,7 +177,7 @@ def _understood(key: int, answer: memoryview) -> Outcome:
             path=None if path is None else str(path),
         )
     except Exception as error:  # noqa: BLE001 - the other side of a task's boundary: see _answer
-        return _misshapen(key, f"cannot be read: {_words(error)}")
+        return _misshapen(key, f"cannot be read: {words_of(error)}")
 
 
 def _misshapen(key: int, why: str) -> Outcome:
@@ -215,7 +213,7 @@ def _answer(body: Body, job: object) -> bytes:
     try:
         return _pickled(_attempt(body, job))
     except BaseException as error:  # noqa: BLE001 - the boundary of a task: a wish to exit, too
-        return pickle.dumps(_unexpected(error))
+        return pickle.dumps({"error_class": class_of(error), "error": words_of(error)})
 
 
 def _attempt(body: Body, job: object) -> dict[str, Any]:
@@ -226,7 +224,7 @@ def _attempt(body: Body, job: object) -> dict[str, Any]:
         return {
             "result": error.progress,
             "error_class": error.error_class,
-            "error": _words(error),
+            "error": words_of(error),
             "path": path,
         }
 
@@ -237,25 +235,6 @@ def _pickled(told: dict[str, Any]) -> bytes:
         msg = f"a result of {len(answer)} bytes, more than {_MOST_ANSWER_BYTES}"
         raise ValueError(msg)
     return answer
-
-
-def _unexpected(error: BaseException) -> dict[str, Any]:
-    is_shortage = isinstance(error, MemoryError) or (
-        isinstance(error, OSError) and error.errno in _SHORTAGES
-    )
-    if is_shortage:
-        return {"error_class": ErrorClass.RESOURCE, "error": _words(error)}
-    frames = traceback.extract_tb(error.__traceback__, limit=-1)
-    where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
-    text = f"{type(error).__name__}: {_words(error)}{where}"
-    return {"error_class": ErrorClass.DETERMINISTIC, "error": text}
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return plain_text(str(error))
-    except Exception as other:  # noqa: BLE001 - an error that cannot even say what it is
-        return f"no words, for its own text raises {type(other).__name__}"
 
 
 def _die_with_parent() -> None:

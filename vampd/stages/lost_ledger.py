@@ -29,6 +29,7 @@ from vampd.io.beneath import (
 from vampd.io.publish import digest_file
 from vampd.ledger import dumps, nights, outputs
 from vampd.ledger.connection import Ledger, Row
+from vampd.records import FileIdentity
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.papers import JOURNAL, LEDGER_DUMP
 from vampd.states import Kind, NightStatus, Stage
@@ -233,7 +234,10 @@ def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
             there = status(path)
         except OSError:
             continue
-        found = {"inode": there.st_ino, "modified_ns": there.st_mtime_ns}
+        seen = FileIdentity(
+            inode=there.st_ino, size_bytes=there.st_size, modified_ns=there.st_mtime_ns
+        )
+        found = {"inode": seen.inode, "modified_ns": seen.modified_ns}
         known = {name: row[name] for name in found}
         if found != known and _is_there(path, row["size_bytes"], row["sha256"]):
             ledger.update("raw_file", row["id"], **found)

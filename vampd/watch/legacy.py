@@ -23,6 +23,7 @@ from vampd.io.publish import digest_file
 from vampd.io.units import Unit, read_units
 from vampd.science.cards import parse_card
 from vampd.watch.naming import CAMERA_FOLDERS, Role, classify, night_date
+from vampd.watch.scan import identity_of
 
 OUTPUT_FOLDER = "vgen2"
 #: Where `vampd restore` puts its `vgen2/`.
@@ -220,10 +221,11 @@ def _file(night: Beneath, path: str, found: os.stat_result, *, digests: bool) ->
     elif not name.endswith(".txt"):
         problem = "no cube and no timing file: left over on the way"
     published = digest_file(night / path) if digests else None
+    who = identity_of(found)
     return LegacyFile(
         path=path,
-        size_bytes=found.st_size,
-        modified_ns=found.st_mtime_ns,
+        size_bytes=who.size_bytes,
+        modified_ns=who.modified_ns,
         frame_id=number,
         sha256=published.sha256 if published else None,
         problem=problem,

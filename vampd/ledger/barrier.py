@@ -1,0 +1,188 @@
+"""The barrier around each piece of the daemon's work.
+
+The daemon carries every night of every camera in one loop. Nothing that one file, night, worker's
+result, far machine or caller holds may end that loop: what goes wrong with it becomes its own
+trouble, with a name, and the loop goes on to the next.
+
+Here everything is caught, and on purpose: a value that nobody has seen yet raises an error that
+nobody has named yet. What was begun in the ledger is rolled back. What is caught is not forgotten:
+the log has the traceback, the caller of `attempt` gets the words to fail, quarantine or hold with,
+and what belongs to nobody stands in the table `trouble`, which `vampd check` and the alerts read.
+
+One thing passes: that the ledger itself, or its disk, fails. Then there is nothing left to record
+trouble in, and the daemon ends as it must; systemd begins it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from vampd.errors import RetryableError, VampdError
+from vampd.ledger.connection import Ledger, is_broken
+from vampd.plain_text import plain_text
+from vampd.states import ErrorClass
+
+log = logging.getLogger(__name__)
+
+_SECOND_NS = 1_000_000_000
+_FIRST_REST_SECONDS = 5.0
+_LONGEST_REST_SECONDS = 600.0
+_BEARABLE = 2  # failures in succession: the same again is not a coincidence
+_MOST_TOLD = 1000
+
+#: This machine is short of something; the same work may be done once it is not.
+_SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """What went wrong with a piece of work."""
+
+    words: str
+    error_class: ErrorClass
+    may_pass: bool  #: a disk that stumbles, memory that is short: no word about the piece of work
+
+
+@dataclass(kw_only=True, slots=True)
+class _Failing:
+    """Work that comes again and again, and went wrong."""
+
+    times: int
+    rests_until_ns: int
+    words: str
+
+
+class Barrier:
+    """Does work that must not end the loop. For the daemon's one thread."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._failing: dict[str, _Failing] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def attempt(self, work: str, do: Callable[[], object]) -> Trouble | None:
+        """Do it; return what went wrong, with all that it wrote to the ledger undone.
+
+        Within a transaction that is open, its own part alone is undone. *work* names it in the
+        log: `journalctl` shows the traceback the first time.
+        """
+        was_open = self._ledger.connection.in_transaction
+        try:
+            with self._ledger.part() if was_open else nullcontext():
+                do()
+        except Exception as error:
+            if not was_open:
+                self._ledger.undo()
+            if is_broken(error):
+                raise
+            return self._told_of(work, error)
+        return None
+
+    def regularly(
+        self, work: str, do: Callable[[], object], give_up: Callable[[str], object] | None = None
+    ) -> bool:
+        """Do what comes again with every turn of the loop; return whether it was done.
+
+        1. What went wrong rests, twice as long each time, and is not done meanwhile.
+        2. It stands in the table `trouble` until it was done.
+        3. Where it goes wrong twice in succession, and not for want of something here, *give_up*
+           is called with the words instead: they become a night's hold, say. What it gave up is
+           begun anew when it is asked for again.
+        """
+        if self.rests(work):
+            return False
+        trouble = self.attempt(work, do)
+        if trouble is None:
+            self._forget(work)
+            return True
+        times = self.rest(work, trouble)
+        if give_up is not None and times >= _BEARABLE and not trouble.may_pass:
+            given_up = self.attempt(f"{work}: giving it up", lambda: give_up(trouble.words))
+            if given_up is None:
+                self._forget(work)
+        return False
+
+    def rests(self, work: str) -> bool:
+        """Whether it went wrong a short while ago."""
+        failing = self._failing.get(work)
+        return failing is not None and self._now_ns() < failing.rests_until_ns
+
+    def rest(self, work: str, trouble: Trouble) -> int:
+        """Let it rest, and note its trouble; return how often in succession it went wrong."""
+        before = self._failing.get(work)
+        times = 1 if before is None else before.times + 1
+        seconds = min(_FIRST_REST_SECONDS * 2 ** min(times - 1, 20), _LONGEST_REST_SECONDS)
+        until_ns = self._now_ns() + round(seconds * _SECOND_NS)
+        self._failing[work] = _Failing(times=times, rests_until_ns=until_ns, words=trouble.words)
+        self.attempt(f"{work}: noting its trouble", lambda: self._note(work, trouble.words))
+        return times
+
+    def words_of(self, work: str) -> str | None:
+        """What went wrong with work that was not done since; None: nothing."""
+        failing = self._failing.get(work)
+        return None if failing is None else failing.words
+
+    def forget_all(self) -> None:
+        """Another daemon's troubles are found again, if they still are."""
+        self._failing.clear()
+        self._ledger.execute("delete from trouble")
+
+    def _forget(self, work: str) -> None:
+        if self._failing.pop(work, None) is not None:
+            log.info("%s: well again, or given up", work)
+            self._ledger.execute("delete from trouble where work = ?", [work])
+
+    def _note(self, work: str, words: str) -> None:
+        now_us = self._ledger.now_us()
+        self._ledger.execute(
+            "insert into trouble (work, words, since_us, last_us)"
+            " values (:work, :words, :now, :now)"
+            " on conflict (work) do update set words = :words, last_us = :now",
+            {"work": work, "words": words, "now": now_us},
+        )
+
+    def _now_ns(self) -> int:
+        return self._ledger.clock.monotonic_ns()
+
+    def _told_of(self, work: str, error: Exception) -> Trouble:
+        words = words_of(error)
+        if (work, words) in self._told:
+            log.warning("%s: again: %s", work, words)
+        else:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            self._told.add((work, words))
+            log.error("%s: %s", work, words, exc_info=error)
+        return Trouble(
+            words=words,
+            error_class=class_of(error),
+            may_pass=isinstance(error, OSError | MemoryError | RetryableError),
+        )
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says; of one that nobody foresaw also its kind, and where it was raised."""
+    try:
+        text = plain_text(str(error))
+    except Exception as other:  # noqa: BLE001 - an error that cannot even say what it is
+        text = f"no words, for its own text raises {type(other).__name__}"
+    if isinstance(error, VampdError) or class_of(error) is ErrorClass.RESOURCE:
+        return text or type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{where}"
+
+
+def class_of(error: BaseException) -> ErrorClass:
+    """Who must act; what nobody foresaw goes wrong in the same way again."""
+    if isinstance(error, VampdError):
+        return error.error_class
+    is_short = isinstance(error, OSError) and error.errno in _SHORTAGES
+    if is_short or isinstance(error, MemoryError):
+        return ErrorClass.RESOURCE
+    return ErrorClass.DETERMINISTIC
