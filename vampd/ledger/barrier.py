@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _SECOND_NS = 1_000_000_000
 _FIRST_REST_SECONDS = 5.0
-_LONGEST_REST_SECONDS = 600.0
+_LONGEST_REST_SECONDS = 300.0
 _BEARABLE = 2  # failures in succession: the same again is not a coincidence
 _MOST_TOLD = 1000
 
@@ -84,28 +84,32 @@ class Barrier:
         return None
 
     def regularly(
-        self, work: str, do: Callable[[], object], give_up: Callable[[str], object] | None = None
+        self, work: str, do: Callable[[], object], give_up: Callable[[str], bool] | None = None
     ) -> bool:
         """Do what comes again with every turn of the loop; return whether it was done.
 
         1. What went wrong rests, twice as long each time, and is not done meanwhile.
-        2. It stands in the table `trouble` until it was done.
-        3. Where it goes wrong twice in succession, and not for want of something here, *give_up*
-           is called with the words instead: they become a night's hold, say. What it gave up is
-           begun anew when it is asked for again.
+        2. Where it goes wrong twice in succession, and not for want of something here, *give_up*
+           is told the words, to hold a night for them, say. It returns whether it did that.
+        3. What nobody took so stands in the table `trouble`, until it is done.
         """
         if self.rests(work):
             return False
         trouble = self.attempt(work, do)
         if trouble is None:
-            self._forget(work)
+            self.forget(work)
             return True
         times = self.rest(work, trouble)
+        taken: list[bool] = []
         if give_up is not None and times >= _BEARABLE and not trouble.may_pass:
-            given_up = self.attempt(f"{work}: giving it up", lambda: give_up(trouble.words))
-            if given_up is None:
-                self._forget(work)
+            self.attempt(f"{work}: giving it up", lambda: taken.append(give_up(trouble.words)))
+        self._note(work, None if any(taken) else trouble.words)
         return False
+
+    @property
+    def resting(self) -> frozenset[str]:
+        """All work that went wrong a short while ago."""
+        return frozenset(work for work in self._failing if self.rests(work))
 
     def rests(self, work: str) -> bool:
         """Whether it went wrong a short while ago."""
@@ -113,13 +117,12 @@ class Barrier:
         return failing is not None and self._now_ns() < failing.rests_until_ns
 
     def rest(self, work: str, trouble: Trouble) -> int:
-        """Let it rest, and note its trouble; return how often in succession it went wrong."""
+        """Let it rest; return how often in succession it went wrong."""
         before = self._failing.get(work)
         times = 1 if before is None else before.times + 1
         seconds = min(_FIRST_REST_SECONDS * 2 ** min(times - 1, 20), _LONGEST_REST_SECONDS)
         until_ns = self._now_ns() + round(seconds * _SECOND_NS)
         self._failing[work] = _Failing(times=times, rests_until_ns=until_ns, words=trouble.words)
-        self.attempt(f"{work}: noting its trouble", lambda: self._note(work, trouble.words))
         return times
 
     def words_of(self, work: str) -> str | None:
@@ -132,13 +135,18 @@ class Barrier:
         self._failing.clear()
         self._ledger.execute("delete from trouble")
 
-    def _forget(self, work: str) -> None:
+    def forget(self, work: str) -> None:
+        """It was done."""
         if self._failing.pop(work, None) is not None:
-            log.info("%s: well again, or given up", work)
-            self._ledger.execute("delete from trouble where work = ?", [work])
+            log.info("%s: it is well again", work)
+            self._note(work, None)
 
-    def _note(self, work: str, words: str) -> None:
+    def _note(self, work: str, words: str | None) -> None:
+        """Keep what is wrong; None: nothing, or it stands elsewhere."""
         now_us = self._ledger.now_us()
+        if words is None:
+            self._ledger.execute("delete from trouble where work = ?", [work])
+            return
         self._ledger.execute(
             "insert into trouble (work, words, since_us, last_us)"
             " values (:work, :words, :now, :now)"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from vampd.errors import OperatorError
 from vampd.ledger.connection import Ledger, Row
-from vampd.states import HoldCode, Kind, NightStatus, may_move
+from vampd.states import FINAL, HoldCode, Kind, NightStatus, may_move
+
+log = logging.getLogger(__name__)
+
+#: How the reason begins for which such a night is held.
+TROUBLE = "vampd cannot go on with it"
 
 
 def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
@@ -136,6 +142,21 @@ def lift(ledger: Ledger, night: int, code: HoldCode, why: str) -> bool:
     if held:
         ledger.update("night", night, hold=None, **ledger.stamp(why))
     return held
+
+
+def hold_for_trouble(ledger: Ledger, night: int, words: str) -> bool:
+    """Hold a night with which something goes wrong that nobody foresaw; return whether it is so.
+
+    One at rest stays as it is: it lost nothing.
+    """
+    row = get_night(ledger, night)
+    why = f"{TROUBLE}: {words}"
+    if row["status"] in FINAL or row["hold"] not in {None, why}:
+        return False
+    if row["hold"] is None:
+        hold(ledger, night, why)
+        log.error("%s held: %s", label(row), why, extra={"NIGHT": row["date"]})
+    return True
 
 
 def note_change(ledger: Ledger, night: int) -> None:

@@ -1,15 +1,18 @@
-"""Hands out what is due, takes back what came of it, and keeps every night's status true."""
+"""Hands out what is due, takes back what came of it, and keeps every night's status true.
+
+Each piece of it is done within the barrier: see `vampd.ledger.barrier`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from vampd.errors import VampdError
 from vampd.io.disk import MarkerState, check_marker, free_bytes
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
@@ -20,6 +23,19 @@ from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, 
 from vampd.schedule.facts import read_facts
 from vampd.schedule.readings import digest_batch, pair_batches
 from vampd.schedule.rooms import ROOMS
+from vampd.schedule.work import (
+    Digesting,
+    Errand,
+    Reading,
+    TaskWork,
+    Work,
+    is_light,
+    night_of,
+    of_trouble,
+    results_of,
+    unrecorded,
+    uses_network,
+)
 from vampd.schedule.workers import Outcome, Workers
 from vampd.sections import Config
 from vampd.states import FINAL, ErrorClass, FileState, NightStatus, Stage
@@ -31,40 +47,6 @@ log = logging.getLogger(__name__)
 _MOST_CRASHES = 3  # of readings of one file, the first among others, before it is called bad
 
 _OF_FILES = frozenset({ErrorClass.DETERMINISTIC, ErrorClass.INPUT, ErrorClass.INTEGRITY})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Task:
-    """A claimed task."""
-
-    row: Row
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reading:
-    """Cubes to be inspected, by stem."""
-
-    night: int
-    pairs: dict[str, tuple[str, str]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Digesting:
-    """Raw files to be read through."""
-
-    night: int
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Errand:
-    """A chore's job that a worker has."""
-
-    chore: Chore
-    job: Any
-
-
-_Work = _Task | _Reading | _Digesting | _Errand
 
 
 class Engine:
@@ -84,8 +66,9 @@ class Engine:
         self._rounds = rounds
         self._workers = workers
         self._chores = chores
+        self._barrier = rounds.barrier
         self._keys = count(1)
-        self._work: dict[int, _Work] = {}
+        self._work: dict[int, Work] = {}
         self._crashes: dict[str, int] = {}  #: of readings, by path
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
@@ -100,15 +83,7 @@ class Engine:
         outcomes = self._workers.finished()
         for outcome in outcomes:
             work = self._work.pop(outcome.key)
-            if isinstance(work, _Task):
-                self._take_task(work.row, outcome)
-            elif isinstance(work, _Reading):
-                self._take_reading(work, outcome)
-            elif isinstance(work, _Errand):
-                with self._ledger.transaction():
-                    work.chore.record(self._ledger, self.config, work.job, outcome)
-            else:
-                self._take_digests(work, outcome)
+            self._barrier.attempt(str(work), lambda: self._take(work, outcome))  # noqa: B023
         return bool(outcomes)
 
     def hand_out(self) -> None:
@@ -116,17 +91,18 @@ class Engine:
 
         Transfers and verifications wait for a network, and have a seat of their own.
         """
-        longest = max(self.config.retry.longest_seconds, self.config.retry.first_seconds)
-        mend_due(self._ledger, round(longest * 1e6))
+        self._barrier.regularly("what was put off", self._mend_due)
         self.refresh()
         for night in self.facts:
             if night.status not in FINAL and night.pause is None:
-                self._hand_out_reading(night)
+                self._for_night(night.number, "reading it", partial(self._hand_out_reading, night))
         for number, stage in stages_due(self.facts):
-            self._hand_out_stage(number, stage)
+            hand_out = partial(self._hand_out_stage, number, stage)
+            self._for_night(number, f"beginning its {stage}", hand_out)
         for chore in self._chores:
-            self._hand_out_chore(chore)
-        self._hand_out_rereading()
+            hand_out = partial(self._hand_out_chore, chore)
+            self._barrier.regularly(f"the chore {chore.name}", hand_out)
+        self._barrier.regularly("reading again", self._hand_out_rereading)
         self.refresh()
 
     def refresh(self) -> None:
@@ -136,40 +112,58 @@ class Engine:
         to do: hundreds of nights at rest cost nothing.
         """
         full = self._full_disks()
-        seen = (self._ledger.changes, self._rounds.looks, tuple(sorted(full.items())))
-        if seen == self._seen:
+        seen = (self._rounds.looks, tuple(sorted(full.items())), self._barrier.resting)
+        if (self._ledger.changes, *seen) == self._seen:
             return
         self.facts = read_facts(self._ledger, self._rounds, full)
-        changed = False
+        moved: list[int] = []
         for facts in self.facts:
-            now = standing(facts, self.facts)
-            if now.status == facts.status and now.status in FINAL:
-                continue  # it keeps the cause with which it came to rest
-            night = nights.get_night(self._ledger, facts.number)
-            if nights.set_status(self._ledger, night, now.status, now.cause):
-                changed = True
-                _log_status(night, now.status, now.cause)
-        if changed:
+            bring = partial(self._bring_in_line, facts, moved)
+            self._for_night(facts.number, "its status", bring)
+        if moved:
             self.facts = read_facts(self._ledger, self._rounds, full)
-        self._seen = (self._ledger.changes, *seen[1:])
+        self._seen = (self._ledger.changes, *seen)
+
+    def _bring_in_line(self, facts: NightFacts, moved: list[int]) -> None:
+        if facts.is_unread and facts.hold is None:
+            return  # nobody knows where it stands
+        now = standing(facts, self.facts)
+        if now.status == facts.status and now.status in FINAL:
+            return  # it keeps the cause with which it came to rest
+        night = nights.get_night(self._ledger, facts.number)
+        if nights.set_status(self._ledger, night, now.status, now.cause):
+            moved.append(facts.number)
+            _log_status(night, now.status, now.cause)
+
+    def _for_night(self, night: int, work: str, do: Callable[[], object]) -> None:
+        """Do something for a night; one for which it goes wrong twice is held, and no other."""
+        self._barrier.regularly(
+            f"night {night}: {work}",
+            do,
+            lambda words: nights.hold_for_trouble(self._ledger, night, words),
+        )
+
+    def _mend_due(self) -> None:
+        longest = max(self.config.retry.longest_seconds, self.config.retry.first_seconds)
+        mend_due(self._ledger, round(longest * 1e6))
 
     def cancel(self, night: int | None) -> None:
         """Kill the workers of a night, None: of the chores; a night's tasks are put back."""
-        keys = [key for key, work in self._work.items() if _night_of(work) == night]
+        keys = [key for key, work in self._work.items() if night_of(work) == night]
         self._workers.cancel(keys)
         for key in keys:
             work = self._work.pop(key)
-            if isinstance(work, _Task):
+            if isinstance(work, TaskWork):
                 tasks.put_back(self._ledger, work.row, None, None, due_us=0)
 
     def stop(self) -> None:
         """Kill what is still going on; its tasks are put back."""
-        for night in {_night_of(work) for work in self._work.values()}:
+        for night in {night_of(work) for work in self._work.values()}:
             self.cancel(night)
 
     def _seats(self, *, delivery: bool) -> int:
-        seated = [work for work in self._work.values() if not _is_light(work)]
-        taken = sum(1 for work in seated if _uses_network(work) is delivery)
+        seated = [work for work in self._work.values() if not is_light(work)]
+        taken = sum(1 for work in seated if uses_network(work) is delivery)
         return (1 if delivery else self.config.workers.processes) - taken
 
     def _full_disks(self) -> dict[str, str]:
@@ -192,7 +186,7 @@ class Engine:
         for pairs in pair_batches(self._unasked(watch.wanted), self._crashes):
             if self._seats(delivery=False) <= 0:
                 return
-            work = _Reading(night=night.number, pairs=pairs)
+            work = Reading(night=night.number, pairs=pairs)
             job = {"night": str(watch.folder), "cubes": [list(pair) for pair in pairs.values()]}
             self._start(work, inspect.work, job)
         if self._seats(delivery=False) > 0 and (night.digests_missing or night.unread_again):
@@ -207,7 +201,7 @@ class Engine:
             if not night.unread_again or night.status not in FINAL or night.pause is not None:
                 continue
             rests = self._ledger.clock.monotonic_ns() < self._rests_until_ns
-            going = any(isinstance(work, _Digesting) for work in self._work.values())
+            going = any(isinstance(work, Digesting) for work in self._work.values())
             if not (rests or going) and self._seats(delivery=False) > 0:
                 row = nights.get_night(self._ledger, night.number)
                 self._hand_out_digests(night, Path(row["folder"]))
@@ -216,7 +210,7 @@ class Engine:
         asked = {
             pair
             for work in self._work.values()
-            if isinstance(work, _Reading)
+            if isinstance(work, Reading)
             for pair in work.pairs.values()
         }
         return {stem: pair for stem, pair in wanted.items() if pair not in asked}
@@ -225,14 +219,14 @@ class Engine:
         asked = {
             path
             for work in self._work.values()
-            if isinstance(work, _Digesting) and work.night == night.number
+            if isinstance(work, Digesting) and work.night == night.number
             for path in work.paths
         }
         unread = strays.unread(self._ledger, night.number)
         rows = (*unread, *files.without_digest(self._ledger, night.number))
         paths = digest_batch(rows, asked, self._crashes)
         if paths:
-            work = _Digesting(night=night.number, paths=paths)
+            work = Digesting(night=night.number, paths=paths)
             self._start(work, inspect.sha256_files, {"night": str(folder), "files": list(paths)})
 
     def _hand_out_stage(self, night: int, stage: Stage) -> None:
@@ -250,33 +244,59 @@ class Engine:
     def _hand_out_chore(self, chore: Chore) -> None:
         """Chores come last: a night's own work has the first claim to every seat."""
         going = any(
-            isinstance(work, _Errand) and work.chore is chore for work in self._work.values()
+            isinstance(work, Errand) and work.chore is chore for work in self._work.values()
         )
         # An alarm must not wait for a night of building, nor a mail for a transfer of hours.
         full = not chore.is_light and self._seats(delivery=chore.uses_network) <= 0
         if going or full:
             return
+        if self._barrier.rests(str(Errand(chore=chore, job=None))):
+            return
         job = chore.due(self._ledger, self.config)
-        if job is not None:
-            self._start(_Errand(chore=chore, job=job), chore.body, job)
+        if job is None:
+            return
+        errand = Errand(chore=chore, job=job)
+        trouble = self._barrier.attempt(
+            f"{errand}: beginning it", lambda: self._start(errand, chore.body, job)
+        )
+        if trouble is not None:
+            self._take_errand(errand, of_trouble(trouble))
 
     def _start_task(self, task: Row) -> None:
-        room = ROOMS[Stage(task["stage"])]
-        night = nights.night_of_task(self._ledger, task)
-        try:
-            job = room.prepare(self._ledger, self.config, night, task["unit"])
-        except VampdError as error:
-            outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
-            self._take_task(task, outcome)
-            return
-        self._start(_Task(row=task), room.body, job)
+        work = TaskWork(row=task)
+        trouble = self._barrier.attempt(f"{work}: beginning it", lambda: self._begin(work))
+        if trouble is not None:
+            self._take_task(work, of_trouble(trouble))
 
-    def _start(self, work: _Work, body: Any, job: object) -> None:
+    def _begin(self, work: TaskWork) -> None:
+        room = ROOMS[Stage(work.row["stage"])]
+        night = nights.get_night(self._ledger, work.row["night"])
+        job = room.prepare(self._ledger, self.config, night, work.row["unit"])
+        self._start(work, room.body, job)
+
+    def _start(self, work: Work, body: Any, job: object) -> None:
         key = next(self._keys)
-        self._work[key] = work
         self._workers.start(key, body, job)
+        self._work[key] = work
 
-    def _take_task(self, task: Row, outcome: Outcome) -> None:
+    def _take(self, work: Work, outcome: Outcome) -> None:
+        if isinstance(work, TaskWork):
+            self._take_task(work, outcome)
+        elif isinstance(work, Reading):
+            self._take_reading(work, outcome)
+        elif isinstance(work, Errand):
+            self._take_errand(work, outcome)
+        else:
+            self._take_digests(work, outcome)
+
+    def _take_task(self, work: TaskWork, outcome: Outcome) -> None:
+        """Record how a task ended; what cannot be recorded is the task's failure."""
+        trouble = self._barrier.attempt(str(work), lambda: self._record_task(work.row, outcome))
+        if trouble is not None:
+            failed = unrecorded(outcome, trouble)
+            self._barrier.attempt(str(work), lambda: self._record_task(work.row, failed))
+
+    def _record_task(self, task: Row, outcome: Outcome) -> None:
         outcome = self._blamed(task["night"], outcome)
         with self._ledger.transaction():
             if outcome.crashed:
@@ -285,6 +305,20 @@ class Engine:
                 aftermath.after_error(self._ledger, task, outcome, self.config)
             else:
                 aftermath.after_success(self._ledger, task, outcome.result, self.config)
+
+    def _take_errand(self, work: Errand, outcome: Outcome) -> None:
+        """Record what came of a chore; what cannot be recorded is its failure, and it rests."""
+        trouble = self._barrier.attempt(str(work), lambda: self._record_errand(work, outcome))
+        if trouble is None:
+            self._barrier.forget(str(work))
+            return
+        self._barrier.rest(str(work), trouble)
+        failed = unrecorded(outcome, trouble)
+        self._barrier.attempt(str(work), lambda: self._record_errand(work, failed))
+
+    def _record_errand(self, work: Errand, outcome: Outcome) -> None:
+        with self._ledger.transaction():
+            work.chore.record(self._ledger, self.config, work.job, outcome)
 
     def _blamed(self, night: int, outcome: Outcome) -> Outcome:
         """What went wrong while the night's disk was away says nothing of any file."""
@@ -299,39 +333,55 @@ class Engine:
         is_there = check_marker(Path(known["root"]), known["marker"]) is MarkerState.OK
         return bool(known["marker"]) and not is_there
 
-    def _take_reading(self, work: _Reading, outcome: Outcome) -> None:
-        if outcome.result is None:
+    def _take_reading(self, work: Reading, outcome: Outcome) -> None:
+        results = results_of(outcome, len(work.pairs))
+        if results is None:
             self._count_crash(work.night, [pair[0] for pair in work.pairs.values()], outcome)
-            self._rounds.judge_again(work.night)  # what is quarantined is not wanted any more
-            return
-        results = [inspect.inspection_from_plain(plain) for plain in outcome.result["results"]]
-        self._rounds.accept(work.night, work.pairs, results)
-        self._rounds.judge_again(work.night)
+        else:
+            for stem, plain in zip(work.pairs, results, strict=True):
+                self._take_inspection(work, stem, plain)
+        self._rounds.judge_again(work.night)  # what is quarantined is not wanted any more
 
-    def _take_digests(self, work: _Digesting, outcome: Outcome) -> None:
-        if outcome.result is None:
+    def _take_inspection(self, work: Reading, stem: str, plain: Any) -> None:
+        cube = work.pairs[stem][0]
+        trouble = self._barrier.attempt(
+            f"night {work.night}: what was read of {cube}",
+            lambda: self._rounds.accept(work.night, stem, inspect.inspection_from_plain(plain)),
+        )
+        if trouble is not None:
+            self._count_failure(work.night, cube, f"what was read of it is odd: {trouble.words}")
+
+    def _take_digests(self, work: Digesting, outcome: Outcome) -> None:
+        results = results_of(outcome, len(work.paths))
+        if results is None:
             self._count_crash(work.night, work.paths, outcome)
             return
         with self._ledger.transaction():
-            for result in outcome.result["results"]:
-                self._take_digest(work.night, result)
+            for path, result in zip(work.paths, results, strict=True):
+                trouble = self._barrier.attempt(
+                    f"night {work.night}: the digest of {path}",
+                    partial(self._take_digest, work.night, path, result),
+                )
+                if trouble is not None:
+                    why = f"what was read of it is odd: {trouble.words}"
+                    self._count_failure(work.night, path, why)
 
-    def _take_digest(self, night: int, result: dict[str, Any]) -> None:
+    def _take_digest(self, night: int, path: str, result: dict[str, Any]) -> None:
         who = inspect.identity_from_plain(result["identity"])
         if result["sha256"] is not None and who is not None:
-            files.record_digest(self._ledger, night, result["file"], result["sha256"], who)
-            if strays.take_digest(self._ledger, night, result["file"], result["sha256"], who):
+            files.record_digest(self._ledger, night, path, result["sha256"], who)
+            if strays.take_digest(self._ledger, night, path, result["sha256"], who):
                 self._review(night)
-            self._crashes.pop(result["file"], None)
-        elif self._counts_against(night, result) and not self._is_away(night):
-            self._count_failure(night, result["file"], result["problem"])
+            self._crashes.pop(path, None)
+        elif self._counts_against(night, path, result) and not self._is_away(night):
+            self._count_failure(night, path, result["problem"])
 
-    def _counts_against(self, night: int, result: dict[str, Any]) -> bool:
+    def _counts_against(self, night: int, path: str, result: dict[str, Any]) -> bool:
         """Whether what kept a file from being read is a word about it.
 
         That it is written to is none, but of a stray, which no look may find still again.
         """
-        row = files.file_of(self._ledger, night, result["file"])
+        row = files.file_of(self._ledger, night, path)
         unreadable = str(result["problem"]).startswith("cannot be read")
         return unreadable or strays.is_stray(self._ledger, row["id"])
 
@@ -370,24 +420,6 @@ class Engine:
             self._review(night)
         elif row is not None and row["state"] != FileState.QUARANTINED:
             files.quarantine(self._ledger, night, path, reason)
-
-
-def _night_of(work: _Work) -> int | None:
-    """The night that work belongs to; a chore's belongs to none."""
-    if isinstance(work, _Errand):
-        return None
-    number: int = work.row["night"] if isinstance(work, _Task) else work.night
-    return number
-
-
-def _is_light(work: _Work) -> bool:
-    return isinstance(work, _Errand) and work.chore.is_light
-
-
-def _uses_network(work: _Work) -> bool:
-    if isinstance(work, _Errand):
-        return work.chore.uses_network
-    return isinstance(work, _Task) and work.row["stage"] in DELIVERY
 
 
 def _free(folder: Path) -> int | None:

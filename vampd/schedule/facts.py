@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from vampd.ledger import legacy, strays
+from vampd.ledger import legacy, nights, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightFacts, Trouble
 from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
@@ -18,14 +20,20 @@ def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[Nig
     foreign = legacy.foreign_nights(ledger)
     undone, unread = _with_work(ledger), strays.unread_counts(ledger)
     return [
-        _facts(
+        _facts_or_trouble(
             ledger,
             rounds,
-            full,
             row,
-            is_foreign=row["id"] in foreign,
-            has_work=row["id"] in undone,
-            unread_again=unread.get(row["id"], 0),
+            partial(
+                _facts,
+                ledger,
+                rounds,
+                full,
+                row,
+                is_foreign=row["id"] in foreign,
+                has_work=row["id"] in undone,
+                unread_again=unread.get(row["id"], 0),
+            ),
         )
         for row in ledger.rows("select * from night")
     ]
@@ -37,6 +45,37 @@ def _with_work(ledger: Ledger) -> set[int]:
         "select distinct night from tally where subject = 'task' and items > 0 and state != 'done'"
     )
     return {row["night"] for row in rows}
+
+
+def _facts_or_trouble(
+    ledger: Ledger, rounds: Rounds, night: Row, read: Callable[[], NightFacts]
+) -> NightFacts:
+    """The facts of a night; of one whose rows make no sense, those that keep others waiting."""
+    found: list[NightFacts] = []
+    work = f"night {night['id']}: reading its facts"
+    rounds.barrier.regularly(
+        work,
+        lambda: found.append(read()),
+        lambda words: nights.hold_for_trouble(ledger, night["id"], words),
+    )
+    if found:
+        return found[0]
+    words = rounds.barrier.words_of(work) or ""
+    return NightFacts(
+        number=night["id"],
+        kind=Kind(night["kind"]),
+        date=night["date"],
+        status=NightStatus(night["status"]),
+        hold=night["hold"],
+        is_closed=night["closed_us"] is not None,
+        waits_for="",
+        pause=f"{nights.TROUBLE}: {words}",
+        digests_missing=0,
+        ids_skipped=night["ids_skip_why"] is not None,
+        counts={},
+        troubles=(),
+        is_unread=True,
+    )
 
 
 def _facts(
