@@ -3,7 +3,8 @@
 1. Take the lock of the state directory; open the ledger; put back what a dead daemon's
    workers had claimed.
 2. Look at every night, and go on looking: events are hints, the scan is the truth.
-3. Hand out what is due, take back what came of it, answer the operators; until stopped.
+3. Hand out what is due, take back what came of it, answer the operators; until stopped. Whatever
+   a piece of it meets, the next one is done: see `vampd.ledger.barrier`.
 4. Stop in reverse: no new work, a moment for what runs, then it is killed and put back.
 
 One thread does all of it but the waiting. Timers, events and signals only wake it.
@@ -185,6 +186,7 @@ class Daemon:
         reaped = tasks.reap(self._ledger, "its worker died with the daemon")
         if reaped:
             log.info("%d tasks of the last daemon are put back", reaped)
+        self._rounds.barrier.forget_all()
         now_us = self._ledger.now_us()
         self._life = self._ledger.insert(
             "daemon",
@@ -205,15 +207,15 @@ class Daemon:
 
     def _go_round(self) -> None:
         """One turn: look if it is time, take back, answer, hand out; then wait for a ring."""
-        self._beat()
+        barrier = self._rounds.barrier
+        barrier.regularly("the daemon's heartbeat", self._beat)
         if self._alarm.reload.is_set():
-            self._reload()
+            barrier.attempt("reading the configuration again", self._reload)
         if self._must_scan():
-            self._scan()
-        self._engine.take_back()
-        self._control.serve(self._orders.carry_out if self._mirror is None else refuse_order)
-        self._readers.serve()
-        self._engine.hand_out()
+            barrier.regularly("looking at the nights", self._scan)
+        barrier.attempt("taking back work", self._engine.take_back)
+        barrier.attempt("answering commands", self._serve)
+        barrier.regularly("handing out work", self._engine.hand_out)
         signs: list[int | Connection] = [
             self._alarm.fileno(),
             self._control.fileno(),
@@ -222,6 +224,10 @@ class Daemon:
         ]
         wait(signs, timeout=_TICK_SECONDS)
         self._alarm.silence()
+
+    def _serve(self) -> None:
+        self._control.serve(self._orders.carry_out if self._mirror is None else refuse_order)
+        self._readers.serve()
 
     def _must_scan(self) -> bool:
         """Whether the timer rang or hints came; something that settles is looked at sooner."""
@@ -271,7 +277,7 @@ class Daemon:
         self._alarm.reload.clear()
         try:
             config = _settings(self._config_path, self._mirror)
-        except ConfigError as error:
+        except (ConfigError, OSError, ValueError) as error:
             log.error("the old configuration is kept: %s", error)  # noqa: TRY400 - no traceback
             return
         if (config.state_dir, config.socket, config.control) != (

@@ -17,7 +17,7 @@ from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import NOBODY
 from vampd.io.disk import MarkerState
-from vampd.ledger import legacy, strays
+from vampd.ledger import legacy, nights, strays
 from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.schedule import orders
 from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
@@ -171,7 +171,10 @@ def test_reading_and_older_nights_are_known_in_the_dispatchers_words() -> None:
         older = facts(number=2, date="20251105", status=status)
         by_status[status] = rule(standing(waiting, [older, waiting]))
 
+    odd = facts(pause=f"{nights.TROUBLE}: KeyError: 'x' (go, line 3)")
+
     assert rule(standing(reading, [reading])) == "raw unread"
+    assert rule(standing(odd, [odd])) == "trouble"
     assert by_status == {
         NightStatus.RUNNING: "older night",
         NightStatus.FAILED: "older night stuck",
@@ -238,6 +241,7 @@ def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
         " vgen2/a.fits.fz is missing; nothing of it was found there": "hold: copies wrong",
         "it bears 73 frame IDs, and .vampd/ledger.jsonl.gz is lost, which said whose they are;"
         " move": "hold: papers lost",
+        f"{nights.TROUBLE}: KeyError: 'x' (go, line 3)": "hold: trouble",
         "the observers want to look first": "hold: order",
     }
 

@@ -19,6 +19,7 @@ _STOPS: Mapping[str, re.Pattern[str]] = {
         r"|cannot mark this root|not a marker of vampd)"
     ),
     "disk low": re.compile(r"GB free at (?P<root>/.*), \S+ are kept for the cameras"),
+    "trouble": re.compile(r"^vampd cannot go on with it: "),
     "raw unread": re.compile(r"^\d+ raw files? to be read through"),
     "raw again": re.compile(r"^\d+ raw files? to be read again"),
     "older night stuck": re.compile(
@@ -45,6 +46,7 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: quality": re.compile(r"^quality outside its limits: "),
     "hold: copies wrong": re.compile(r"^\d+ of \d+ copies at .*, once verified, "),
     "hold: papers lost": re.compile(r"^it bears \d+ frame IDs, and \S+ is lost"),
+    "hold: trouble": re.compile(r"^vampd cannot go on with it: "),
     "shadow": re.compile(r"^as far as a shadow goes"),
     "hold: raw unreadable": re.compile(r"^raw file that cannot be read any more: (?P<path>.*)"),
     "hold: raw gone": re.compile(r"^raw file gone after the night was closed: (?P<path>.*)"),

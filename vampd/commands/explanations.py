@@ -168,6 +168,11 @@ _STOPPED: dict[str, Explanation] = {
         who=SITE,
         next_step="make room on that disk; it goes on by itself (a retry would wait as well)",
     ),
+    "trouble": _waiting(
+        "Something of it is as vampd never saw it, and the work with it went wrong in a way that"
+        " nobody foresaw. All other nights go on.",
+        "the next attempt, some seconds later; the same again holds the night",
+    ),
     "raw unread": _waiting(
         "Every raw file is read through once, for its digest, before anything is planned.",
         "the end of that reading",

@@ -121,6 +121,12 @@ HOLDS: Mapping[str, Explanation] = {
         "look at it (vampd summary {name}), and decide whether it shall go on as it is",
         RELEASE,
     ),
+    "hold: trouble": held(
+        "Something of it is as vampd never saw it, and the work with it went wrong twice in a way"
+        " that nobody foresaw. All other nights go on.",
+        "see what went wrong (the service's journal has all of it), and mend or report it",
+        RELEASE,
+    ),
     "hold: copies wrong": Explanation(
         because="Copies that were right once are not any more, or are not found at the far end, and"
         " vampd cannot or will not send them again by itself.",

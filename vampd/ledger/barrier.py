@@ -65,15 +65,17 @@ class Barrier:
         self._failing: dict[str, _Failing] = {}
         self._told: set[tuple[str, str]] = set()
 
-    def attempt(self, work: str, do: Callable[[], object]) -> Trouble | None:
+    def attempt(
+        self, work: str, do: Callable[[], object], *, writes: bool = True
+    ) -> Trouble | None:
         """Do it; return what went wrong, with all that it wrote to the ledger undone.
 
-        Within a transaction that is open, its own part alone is undone. *work* names it in the
-        log: `journalctl` shows the traceback the first time.
+        Within a transaction that is open, its own part alone is undone, if it *writes*. *work*
+        names it in the log: `journalctl` shows the traceback the first time.
         """
         was_open = self._ledger.connection.in_transaction
         try:
-            with self._ledger.part() if was_open else nullcontext():
+            with self._ledger.part() if was_open and writes else nullcontext():
                 do()
         except Exception as error:
             if not was_open:

@@ -43,6 +43,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
     every = {night.id: night for night in nights(reader)}
     found = [
         *_stopped(every),
+        *_troubles(reader),
         *_stalled(reader, every, limits, now_us),
         *_hooks(reader, every),
         *_unclosed(every, limits, now_us),
@@ -84,6 +85,20 @@ def _stopped(every: Mapping[int, Night]) -> Iterator[Condition]:
                 night=night.id,
                 since_us=night.changed_us,
             )
+
+
+def _troubles(reader: Reader) -> Iterator[Condition]:
+    """What the daemon cannot do, and no night, task or file can be held for."""
+    for row in reader.execute("select * from trouble order by since_us, work"):
+        yield Condition(
+            name=f"trouble:{row['work']}",
+            severity=Severity.CRITICAL,
+            text=(
+                f"the daemon goes on without {row['work']}: {_first_line(row['words'])}:"
+                " journalctl -u vampd"
+            ),
+            since_us=row["since_us"],
+        )
 
 
 def _name(night: Night, every: Mapping[int, Night]) -> str:
@@ -335,5 +350,8 @@ def _first_line(text: str) -> str:
 
 
 def _date_ends_us(date: str) -> int:
-    begins = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
+    try:
+        begins = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:  # eight digits that are no date: it is long over
+        return 0
     return round(begins.timestamp()) * 1_000_000 + _DAY_US

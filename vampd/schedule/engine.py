@@ -346,7 +346,7 @@ class Engine:
         cube = work.pairs[stem][0]
         trouble = self._barrier.attempt(
             f"night {work.night}: what was read of {cube}",
-            lambda: self._rounds.accept(work.night, stem, inspect.inspection_from_plain(plain)),
+            lambda: self._rounds.accept(work.night, [stem], [inspect.inspection_from_plain(plain)]),
         )
         if trouble is not None:
             self._count_failure(work.night, cube, f"what was read of it is odd: {trouble.words}")

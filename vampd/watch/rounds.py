@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.io.disk import MarkerState, check_marker, claim_root
 from vampd.ledger import files, legacy, nights, tasks
+from vampd.ledger.barrier import Barrier, Trouble
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
@@ -58,6 +60,7 @@ class Rounds:
         self._told: set[str] = set()
         self._resting = 0  #: the night at rest that was looked at whole last
         self._recorder = Recorder(ledger, self._tell)
+        self.barrier = Barrier(ledger)
 
     def go(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at every night once; *beat* is called before each, for a look can take its time.
@@ -68,24 +71,39 @@ class Rounds:
            folders changed, and one of them each time in turn: what is written into a file
            that is there leaves no trace in its folder.
         3. What changed is written, night by night, each in one transaction.
+        4. A night with which that goes wrong twice is held; the others are looked at.
         """
         self.absent = {}
         self.looks += 1
         self._resting = self._next_at_rest()
         for root in self.config.roots:
-            why = self.manner.renew(root) if self.manner.renew is not None else None
-            why = why or self._why_absent(root)
-            if why is not None:
-                self.absent[root.path] = why
-                self._tell(f"{root.path}: {why}; its nights are paused")
-                continue
-            found = find_nights(root.path)
-            for problem in found.problems:
-                self._tell(problem)
-            for folder in found.folders:
-                beat()
-                self._go_to(root.kind, folder)
-            self._begin_supplements(root)
+            work = f"the root {root.path}"
+            if not self.barrier.regularly(work, partial(self._go_through, root, beat)):
+                self.absent[root.path] = f"{nights.TROUBLE}: {self.barrier.words_of(work)}"
+
+    def _go_through(self, root: Root, beat: Callable[[], None]) -> None:
+        why = self.manner.renew(root) if self.manner.renew is not None else None
+        why = why or self._why_absent(root)
+        if why is not None:
+            self.absent[root.path] = why
+            self._tell(f"{root.path}: {why}; its nights are paused")
+            return
+        found = find_nights(root.path)
+        for problem in found.problems:
+            self._tell(problem)
+        for folder in found.folders:
+            beat()
+            self.barrier.regularly(
+                f"{root.kind} {folder.name}: looking at it",
+                partial(self._go_to, root.kind, folder),
+                partial(self._hold_for_trouble, root.kind, folder),
+            )
+        self._begin_supplements(root)
+
+    def _hold_for_trouble(self, kind: Kind, folder: Path, words: str) -> bool:
+        query = "select id from night where kind = ? and date = ?"
+        night = self._ledger.value(query, [kind, folder.name])
+        return night is not None and nights.hold_for_trouble(self._ledger, night, words)
 
     def pause_of_row(self, night: Row) -> str | None:
         """Why a night must not be touched now."""
@@ -144,7 +162,10 @@ class Rounds:
             [root.kind],
         ):
             log.info("%s: late files become its next batch", nights.label(night))
-            begin_supplement(self._ledger, night)
+            self.barrier.regularly(
+                f"{nights.label(night)}: beginning its next batch",
+                partial(begin_supplement, self._ledger, night),
+            )
 
     def _go_to(self, kind: Kind, folder: Path) -> None:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
@@ -213,8 +234,15 @@ class Rounds:
     def _judge_pair(self, night: Row, watch: NightWatch, pair: Pair) -> None:
         if pair.is_judged:
             return
-        verdict = self._verdict(watch, pair, at_close=False)
-        self._apply(night, watch, pair, verdict)
+        found: list[Verdict] = []
+        trouble = self.barrier.attempt(
+            f"{nights.label(night)}: judging {pair.rows[0]['path']}",
+            lambda: found.append(self._verdict(watch, pair, at_close=False)),
+            writes=False,
+        )
+        if trouble is not None:
+            watch.inspections.pop(pair.stem, None)
+        self._apply(night, watch, pair, _odd(trouble) if trouble is not None else found[0])
 
     def _verdict(self, watch: NightWatch, pair: Pair, *, at_close: bool) -> Verdict:
         now_ns = self._clock.monotonic_ns()
@@ -248,16 +276,25 @@ class Rounds:
         )
 
     def _apply(self, night: Row, watch: NightWatch, pair: Pair, verdict: Verdict) -> None:
+        """Keep a verdict; a cube of which the ledger cannot keep what it says is quarantined."""
         if verdict.state is FileState.WHOLE:
-            assert pair.cube is not None
-            assert pair.timing is not None
-            facts = cube_facts(watch.inspections.pop(pair.stem))
-            files.store_cube(self._ledger, pair.cube["id"], pair.timing["id"], facts)
+            trouble = self.barrier.attempt(
+                f"{nights.label(night)}: keeping what {pair.rows[0]['path']} says",
+                partial(self._store, watch, pair),
+            )
+            watch.inspections.pop(pair.stem, None)
+            verdict = verdict if trouble is None else _odd(trouble)
         for row in pair.rows:
             if row["state"] != verdict.state or (row["reason"] or "") != verdict.reason:
                 files.set_state(self._ledger, row["id"], verdict.state, verdict.reason or None)
         if verdict.alarm or verdict.state is FileState.QUARANTINED:
             self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
+
+    def _store(self, watch: NightWatch, pair: Pair) -> None:
+        assert pair.cube is not None
+        assert pair.timing is not None
+        facts = cube_facts(watch.inspections[pair.stem])
+        files.store_cube(self._ledger, pair.cube["id"], pair.timing["id"], facts)
 
     def _close_if_read(self, night: Row, watch: NightWatch) -> str:
         """Close the night, unless something must settle or be read first; return what."""
@@ -318,3 +355,8 @@ class Rounds:
 def _kept(night: Row) -> tuple[int, ...]:
     """When a night's folders had last changed at the last whole look at it, if it was at rest."""
     return tuple(json.loads(night["folder_stamps"] or "[]"))
+
+
+def _odd(trouble: Trouble) -> Verdict:
+    """The verdict on a cube that says what nobody can take."""
+    return Verdict(state=FileState.QUARANTINED, reason=f"what it says is odd: {trouble.words}")
