@@ -5,7 +5,6 @@ A card may be missing, blank (None) or of the wrong type; every rule says what t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from vampd.records import CardValue
@@ -52,6 +51,9 @@ _DETECTORS = frozenset({"VCAM1 - OrcaQ", "VCAM2 - OrcaQ"})
 _ROW_TENTH_NS = 8_680
 _SLOW_ROW_TENTH_NS = 21_700
 _TENTH_NS_PER_US = 10_000
+
+# Far above any row count, exposure or jitter; as seconds, its microseconds have 60 bits.
+_MOST_MEANT = 1e12
 
 
 def tolerance_us(cards1: Mapping[str, CardValue], cards2: Mapping[str, CardValue]) -> int:
@@ -121,10 +123,10 @@ def card_complaints(cards: Mapping[str, CardValue]) -> list[str]:
 
 
 def _number(value: CardValue) -> float | None:
-    """A finite number, or None; T and F are none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """A number that can be meant, or None; T and F are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    return value if -_MOST_MEANT <= value <= _MOST_MEANT else None
 
 
 def _text(value: CardValue) -> str | None:

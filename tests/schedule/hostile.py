@@ -1,0 +1,120 @@
+"""Values that nobody expects, for whatever the daemon is told from outside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from vampd.schedule.workers import Body, Outcome, _answer, _understood
+from vampd.states import ErrorClass
+
+_TWO_TO_63 = 1 << 63
+
+#: SQLite holds some of them, just so, and others not; none suits where it comes.
+SCALARS: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    -1,
+    0,
+    7,
+    _TWO_TO_63 - 1,
+    _TWO_TO_63,
+    -_TWO_TO_63,
+    -_TWO_TO_63 - 1,
+    1 << 64,
+    10**40,
+    0.5,
+    math.nan,
+    math.inf,
+    -math.inf,
+    1e300,
+    "",
+    "word",
+    "\0",
+    "a\udcffb",
+    "\ud800",
+    "\x1b[2J",
+    "x" * 100_000,
+    "../../etc/passwd",
+    "vcam1/vcam1_05:10:00.000000000.fits",
+    b"\xff\0",
+)
+_KEYS = ("results", "outputs", "file", "sha256", "identity", "night", "cards", "\udcff", 5, None)
+
+
+class Mischief:
+    """Draws them; the same *seed* draws the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+
+    def value(self, depth: int = 3) -> Any:
+        """Anything."""
+        kind = self.random.randrange(8) if depth else 0
+        if kind == 5:
+            return [self.value(depth - 1) for _ in range(self.random.randrange(4))]
+        if kind == 6:
+            keys = self.random.sample(_KEYS, self.random.randrange(4))
+            return {key: self.value(depth - 1) for key in keys}
+        if kind == 7:
+            return tuple(self.value(depth - 1) for _ in range(3))
+        return self.random.choice(SCALARS)
+
+    def spoiled(self, value: Any, depth: int = 5) -> Any:
+        """*value* with something in it left out, or in its place what does not belong there."""
+        if depth and isinstance(value, dict) and value and self.random.random() < 0.8:
+            key = self.random.choice(sorted(value, key=str))
+            if self.random.random() < 0.2:
+                return {each: value[each] for each in value if each != key}
+            return value | {key: self.spoiled(value[key], depth - 1)}
+        if depth and isinstance(value, list) and value and self.random.random() < 0.8:
+            place = self.random.randrange(len(value))
+            if self.random.random() < 0.2:
+                return value[:place] + value[place + 1 :]
+            return [*value[:place], self.spoiled(value[place], depth - 1), *value[place + 1 :]]
+        return self.value()
+
+    def outcome(self, outcome: Outcome) -> Outcome:
+        """How work might have ended instead."""
+        if self.random.random() < 0.3:
+            return Outcome(
+                key=outcome.key,
+                result=self.value(),
+                error_class=self.random.choice([*ErrorClass]),
+                error=self.random.choice([str(each) for each in SCALARS]),
+                path=self.random.choice([None, *(str(each) for each in SCALARS)]),
+            )
+        return replace(outcome, result=self.spoiled(outcome.result))
+
+
+class Pool:
+    """In place of worker processes: each work is done at once, and *spoil* may change how it ends.
+
+    It is given the job and the outcome.
+    """
+
+    def __init__(self, spoil: Callable[[Any, Outcome], Outcome]) -> None:
+        self._spoil = spoil
+        self._ended: dict[int, Outcome] = {}
+
+    def start(self, key: int, body: Body, job: object) -> None:
+        outcome = _understood(key, memoryview(_answer(body, job)))
+        self._ended[key] = self._spoil(job, outcome)
+
+    def pipes(self) -> list[Any]:
+        return []
+
+    def finished(self) -> list[Outcome]:
+        ended, self._ended = self._ended, {}
+        return list(ended.values())
+
+    def cancel(self, keys: Iterable[int]) -> None:
+        for key in keys:
+            self._ended.pop(key, None)
+
+    def stop(self) -> None:
+        self._ended.clear()
