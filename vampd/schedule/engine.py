@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from vampd.io.disk import MarkerState, check_marker, free_bytes
+from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.dates import mend_due
@@ -23,6 +23,7 @@ from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, 
 from vampd.schedule.facts import read_facts
 from vampd.schedule.readings import digest_batch, pair_batches
 from vampd.schedule.rooms import ROOMS
+from vampd.schedule.suspects import Suspects, is_away
 from vampd.schedule.work import (
     Digesting,
     Errand,
@@ -38,13 +39,11 @@ from vampd.schedule.work import (
 )
 from vampd.schedule.workers import Outcome, Workers
 from vampd.sections import Config
-from vampd.states import FINAL, ErrorClass, FileState, NightStatus, Stage
+from vampd.states import FINAL, ErrorClass, NightStatus, Stage
 from vampd.watch import inspect
 from vampd.watch.rounds import Rounds
 
 log = logging.getLogger(__name__)
-
-_MOST_CRASHES = 3  # of readings of one file, the first among others, before it is called bad
 
 _OF_FILES = frozenset({ErrorClass.DETERMINISTIC, ErrorClass.INPUT, ErrorClass.INTEGRITY})
 
@@ -69,7 +68,7 @@ class Engine:
         self._barrier = rounds.barrier
         self._keys = count(1)
         self._work: dict[int, Work] = {}
-        self._crashes: dict[str, int] = {}  #: of readings, by path
+        self._suspects = Suspects(ledger)
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
 
@@ -183,7 +182,7 @@ class Engine:
         watch = self._rounds.nights.get(night.number)
         if watch is None or self._ledger.clock.monotonic_ns() < self._rests_until_ns:
             return
-        for pairs in pair_batches(self._unasked(watch.wanted), self._crashes):
+        for pairs in pair_batches(self._unasked(watch.wanted), self._suspects.of(night.number)):
             if self._seats(delivery=False) <= 0:
                 return
             work = Reading(night=night.number, pairs=pairs)
@@ -224,7 +223,7 @@ class Engine:
         }
         unread = strays.unread(self._ledger, night.number)
         rows = (*unread, *files.without_digest(self._ledger, night.number))
-        paths = digest_batch(rows, asked, self._crashes)
+        paths = digest_batch(rows, asked, self._suspects.of(night.number))
         if paths:
             work = Digesting(night=night.number, paths=paths)
             self._start(work, inspect.sha256_files, {"night": str(folder), "files": list(paths)})
@@ -322,16 +321,10 @@ class Engine:
 
     def _blamed(self, night: int, outcome: Outcome) -> Outcome:
         """What went wrong while the night's disk was away says nothing of any file."""
-        if outcome.error_class in _OF_FILES and self._is_away(night):
+        if outcome.error_class in _OF_FILES and is_away(self._ledger, night):
             error = f"its disk is not there: {outcome.error}"
             return replace(outcome, error_class=ErrorClass.TRANSIENT, error=error)
         return outcome
-
-    def _is_away(self, night: int) -> bool:
-        """Whether a night's disk is absent, or another one, at this moment."""
-        known = nights.root_of(self._ledger, nights.get_night(self._ledger, night))
-        is_there = check_marker(Path(known["root"]), known["marker"]) is MarkerState.OK
-        return bool(known["marker"]) and not is_there
 
     def _take_reading(self, work: Reading, outcome: Outcome) -> None:
         results = results_of(outcome, len(work.pairs))
@@ -349,7 +342,7 @@ class Engine:
             lambda: self._rounds.accept(work.night, [stem], [inspect.inspection_from_plain(plain)]),
         )
         if trouble is not None:
-            self._count_failure(work.night, cube, f"what was read of it is odd: {trouble.words}")
+            self._suspects.count(work.night, cube, f"what was read of it is odd: {trouble.words}")
 
     def _take_digests(self, work: Digesting, outcome: Outcome) -> None:
         results = results_of(outcome, len(work.paths))
@@ -360,37 +353,11 @@ class Engine:
             for path, result in zip(work.paths, results, strict=True):
                 trouble = self._barrier.attempt(
                     f"night {work.night}: the digest of {path}",
-                    partial(self._take_digest, work.night, path, result),
+                    partial(self._suspects.take_digest, work.night, path, result),
                 )
                 if trouble is not None:
                     why = f"what was read of it is odd: {trouble.words}"
-                    self._count_failure(work.night, path, why)
-
-    def _take_digest(self, night: int, path: str, result: dict[str, Any]) -> None:
-        who = inspect.identity_from_plain(result["identity"])
-        if result["sha256"] is not None and who is not None:
-            files.record_digest(self._ledger, night, path, result["sha256"], who)
-            if strays.take_digest(self._ledger, night, path, result["sha256"], who):
-                self._review(night)
-            self._crashes.pop(path, None)
-        elif self._counts_against(night, path, result) and not self._is_away(night):
-            self._count_failure(night, path, result["problem"])
-
-    def _counts_against(self, night: int, path: str, result: dict[str, Any]) -> bool:
-        """Whether what kept a file from being read is a word about it.
-
-        That it is written to is none, but of a stray, which no look may find still again.
-        """
-        row = files.file_of(self._ledger, night, path)
-        unreadable = str(result["problem"]).startswith("cannot be read")
-        return unreadable or strays.is_stray(self._ledger, row["id"])
-
-    def _review(self, night: int) -> None:
-        """Hold a night for what became of its raw files, or let it go on."""
-        why = strays.review(self._ledger, night)
-        if why is not None:
-            row = nights.get_night(self._ledger, night)
-            log.error("%s held: %s", nights.label(row), why, extra={"NIGHT": row["date"]})
+                    self._suspects.count(work.night, path, why)
 
     def _count_crash(self, night: int, paths: Any, outcome: Outcome) -> None:
         """The files of a batch that failed are taken one by one; one that fails alone is bad.
@@ -399,27 +366,12 @@ class Engine:
         """
         log.warning("reading %d files, %s first: %s", len(paths), paths[0], outcome.error)
         passes = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
-        if passes or self._is_away(night):
+        if passes or is_away(self._ledger, night):
             pause_ns = round(self.config.retry.first_seconds * 1e9)
             self._rests_until_ns = self._ledger.clock.monotonic_ns() + pause_ns
             return
         for path in paths:
-            self._count_failure(night, path, f"reading it fails: {outcome.error}")
-
-    def _count_failure(self, night: int, path: str, why: str) -> None:
-        self._crashes[path] = self._crashes.get(path, 0) + 1
-        if self._crashes[path] >= _MOST_CRASHES:
-            self._quarantine(night, path, why)
-
-    def _quarantine(self, night: int, path: str, reason: str) -> None:
-        log.error("%s quarantined: %s", path, reason, extra={"FILE": path})
-        row = self._ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
-        if row is not None and strays.is_stray(self._ledger, row["id"]):
-            self._crashes.pop(path, None)
-            strays.note_unreadable(self._ledger, night, path, reason)
-            self._review(night)
-        elif row is not None and row["state"] != FileState.QUARANTINED:
-            files.quarantine(self._ledger, night, path, reason)
+            self._suspects.count(night, path, f"reading it fails: {outcome.error}")
 
 
 def _free(folder: Path) -> int | None:
