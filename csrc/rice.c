@@ -39,7 +39,7 @@ static inline uint16_t swapped(uint16_t value)
     const uint16_t one = 1;
     uint8_t first_byte;
     memcpy(&first_byte, &one, 1);
-    return first_byte ? (uint16_t)(value << 8 | value >> 8) : value;
+    return (uint16_t)(first_byte ? value << 8 | value >> 8 : value);
 }
 
 static inline unsigned highest_bit(uint64_t word) /* of a word that is not 0 */
