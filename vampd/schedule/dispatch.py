@@ -59,6 +59,7 @@ class NightFacts:
     troubles: Sequence[Trouble]
     unread_again: int = 0  #: raw files with another inode or time, to be read again
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
+    close_asked: bool = False  #: an operator said that it is over
     is_unread: bool = False  #: what stands here is not all: something of it cannot be read
     shadow: tuple[Stage, ...] = ()  #: in a shadow, the only stages that it has; then it rests
 

@@ -101,6 +101,7 @@ def _facts(
         hold=night["hold"],
         is_closed=night["closed_us"] is not None,
         waits_for=watch.waits_for if watch else "",
+        close_asked=night["close_asked_by"] is not None,
         pause=rounds.pause_of_row(night) or full.get(str(Path(night["folder"]).parent)),
         digests_missing=_digests_missing(ledger, night["id"])
         if reads_pixels and not at_rest

@@ -23,10 +23,10 @@ def _needs_others(night: NightFacts, now_us: int) -> bool:
     if night.status in FINAL or night.status in {NightStatus.FAILED, NightStatus.HELD}:
         return True
     if night.pause is not None:
-        return True
+        return not night.is_unread  # that is tried again, and held if it goes wrong again
     if night.status is NightStatus.COLLECTING:
         date = night_date(night.date)
-        return date is not None and now_us < date_ends_us(date)
+        return date is None or (now_us < date_ends_us(date) and not night.close_asked)
     if night.status is not NightStatus.WAITING or night.digests_missing:
         return False
     return _waits_far(night) or not night.troubles
