@@ -1,13 +1,17 @@
-"""Measure what vampd promises: `python -m tests.bench build --size-gb 1`.
+"""Measure what vampd promises: `python -m tests.bench build`.
 
-build: processor time of one build, all its verification included, against `fpack -r`
-alone on the same raw cube; and the peak memory of a building process.
+build: processor time of builds, all their verification included, against `fpack -r` alone on the
+same raw cubes; and the peak memory of a building process. The builders are started as the daemon
+starts them, by a fork server, which is counted too: every process is reaped by this one.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -25,7 +29,8 @@ from vampd.stages import build
 _SIDE = 536  # pixels; the cameras' standard crop
 _FRAME_BYTES = 2 * _SIDE * _SIDE
 _POOL_FRAMES = 64
-_PROMISED_RATIO = 1.8
+_PROMISED_RATIOS = {"sample": 0.60, "all": 0.80}
+_PR_SET_CHILD_SUBREAPER = 36
 _PROMISED_KIB = 256 << 10
 
 
@@ -39,8 +44,11 @@ def main() -> None:
 
 
 def _add_build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size-gb", type=float, default=1.0, help="raw bytes of the cube")
+    parser.add_argument("--size-gb", type=float, default=0.5, help="raw bytes of a cube")
+    parser.add_argument("--cubes", type=int, default=4, help="built one after the other")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--verify", choices=("sample", "all"), default="sample")
+    parser.add_argument("--whole", action="store_true", help="let funpack read each output whole")
     parser.add_argument("--tiles", choices=("frame", "row"), default="frame")
     parser.add_argument("--states", action="store_true", help="deinterleave into A and B")
     parser.add_argument("--folder", type=Path, help="where the cubes lie (default: a temporary)")
@@ -63,16 +71,19 @@ def _compare_with_fpack(night: Path, arguments: argparse.Namespace) -> bool:
     cube = _noisy_cube(night, arguments.size_gb)
     ours: list[float] = []
     theirs: list[float] = []
+    promised = _PROMISED_RATIOS[arguments.verify]
     for round_number in range(arguments.rounds):
-        ours.append(_run_work(night, cube, arguments)[0])
-        theirs.append(_run_fpack(cube))
+        ours.append(_run_workers(night, cube, arguments))
+        theirs.append(sum(_run_fpack(cube) for _ in range(arguments.cubes)))
         print(f"round {round_number + 1}: build {ours[-1]:.2f} s, fpack {theirs[-1]:.2f} s of CPU")
     ratio = statistics.median(ours) / statistics.median(theirs)
     print(
-        f"medians: build {statistics.median(ours):.2f} s, fpack {statistics.median(theirs):.2f} s; "
-        f"ratio {ratio:.2f} (promised: at most {_PROMISED_RATIO})"
+        f"verify = {arguments.verify}, {arguments.tiles} tiles: "
+        f"medians {statistics.median(ours):.2f}"
+        f" and {statistics.median(theirs):.2f} s, least {min(ours):.2f} and {min(theirs):.2f} s; "
+        f"ratio {ratio:.2f} (least {min(ours) / min(theirs):.2f}; promised: at most {promised:.2f})"
     )
-    return ratio <= _PROMISED_RATIO
+    return ratio <= promised
 
 
 def _measure_memory(
@@ -112,10 +123,26 @@ def _run_work(night: Path, cube: Path, arguments: argparse.Namespace) -> tuple[f
     """CPU seconds and peak KiB of a fresh process that builds *cube*."""
     shutil.rmtree(night / build.OUTPUT_FOLDER, ignore_errors=True)
     job = night / "job.json"
-    described = build_job(night, [cube], tiles=arguments.tiles, states=arguments.states)
-    job.write_text(json.dumps(described, default=lambda array: array.tolist()), encoding="utf-8")
+    _describe(job, night, cube, arguments)
     seconds, printed = _measured([sys.executable, "-c", _WORK, str(job)])
     return seconds, int(printed)
+
+
+def _run_workers(night: Path, cube: Path, arguments: argparse.Namespace) -> float:
+    """CPU seconds of a process whose workers build *cube* several times."""
+    shutil.rmtree(night / build.OUTPUT_FOLDER, ignore_errors=True)
+    job = night / "job.json"
+    _describe(job, night, cube, arguments)
+    return _measured([sys.executable, "-c", _SERVED, str(job), str(arguments.cubes)])[0]
+
+
+def _describe(job: Path, night: Path, cube: Path, arguments: argparse.Namespace) -> None:
+    described = build_job(
+        night, [cube], tiles=arguments.tiles, verify=arguments.verify, states=arguments.states
+    )
+    if not arguments.whole:  # of a night, only the first output of each shape is
+        described["read_whole"] = []
+    job.write_text(json.dumps(described, default=lambda array: array.tolist()), encoding="utf-8")
 
 
 _WORK = """
@@ -130,20 +157,42 @@ print(int(status["VmHWM"].split()[0]))
 """
 
 
+_SERVED = """
+import json, sys
+from multiprocessing.connection import wait
+from vampd.schedule.workers import Workers
+from vampd.stages.build import work
+workers = Workers(nice=0)
+for number in range(int(sys.argv[2])):
+    job = json.load(open(sys.argv[1]))
+    job["raw"] = {int(number): entry for number, entry in job["raw"].items()}
+    for output in job["outputs"]:
+        output["file_name"] = output["file_name"].replace(".000000", f".{number:06d}")
+    workers.start(number, work, job)
+    while not (outcomes := workers.finished()):
+        wait(workers.pipes())
+    assert outcomes[0].error is None and not outcomes[0].crashed, outcomes
+workers.stop()
+"""
+
+
 def _run_fpack(cube: Path) -> float:
     """CPU seconds of `fpack -r`."""
     packed = cube.with_name(f"{cube.name}.fz")
     packed.unlink(missing_ok=True)
     seconds, _ = _measured(["fpack", "-r", str(cube)])
-    print(f"fpack: compressed to {packed.stat().st_size / cube.stat().st_size:.3f}")
     packed.unlink()
     return seconds
 
 
 def _measured(command: list[str]) -> tuple[float, str]:
-    """CPU seconds, user and system, of *command* and its children; and what it printed."""
+    """CPU seconds, user and system, of *command* and all that it left behind; what it printed."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return seconds, finished.stdout
