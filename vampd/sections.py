@@ -192,6 +192,7 @@ class Disk:
     """Space that the cameras must keep."""
 
     keep_free_gb: float = field(default=0.0, metadata=number(at_least=0))
+    quarantined_gb: float = field(default=20.0, metadata=number(at_least=0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 
 from tests.raw_cubes import build_job, write_raw_cube
 from tests.support import below
-from vampd.errors import IntegrityError, OperatorError
+from vampd.errors import IntegrityError, OperatorError, ResourceError
 from vampd.io.beneath import Beneath
 from vampd.io.raw import RawFile
 from vampd.records import FileIdentity
 from vampd.stages import build, rebuild, sidecar
 from vampd.stages.rebuild import Rebuilder, Sidecar
-from vampd.stages.sidecar import Reading
+from vampd.stages.sidecar_reading import Reading
 
 _MOST_KIB = 100 * 1024  # the interpreter with numpy and imagecodecs takes 45 MiB of them
 
@@ -179,6 +180,87 @@ def test_a_quarantined_file_that_cannot_be_read_is_left_out_and_told(night: Path
     assert "vcam1_05:10:00.000000000.fits" in made["reports"][0]
     with closing(Sidecar(Beneath(night) / made["sidecar"]["path"])) as opened:
         assert opened.paths == ["vcam1/vcam1_05:10:00.000000000.txt"]
+
+
+def quarantined(night: Path, name: str, content: bytes, size_bytes: int = 0) -> dict[str, Any]:
+    """A quarantined file; what is beyond its *content*, up to *size_bytes*, is a hole."""
+    path = night / "vcam1" / name
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        file.truncate(max(size_bytes, len(content)))
+    return entry(night, path, state="quarantined", stored="whole", sha256=None)
+
+
+def left_out(night: Path) -> dict[str, Any]:
+    with closing(Sidecar(below(night / ".vampd" / "raw_sidecar.tar"))) as opened:
+        return {line["path"]: line for line in opened.left_out}
+
+
+def test_a_huge_file_of_holes_stays_where_it_is_and_is_told(night: Path) -> None:
+    terabytes = 4 << 40
+    huge = quarantined(night, "vcam1_05:10:00.000000000.fits", b"SIMPLE", terabytes)
+    small = quarantined(night, "vcam1_05:11:00.000000000.fits", b"too short")
+    started = time.process_time()
+
+    made = sidecar.work(sidecar_job(night, [huge, small]))
+
+    assert time.process_time() - started < 5
+    assert made["sidecar"]["size_bytes"] < 1 << 20
+    (report,) = made["reports"]
+    assert huge["path"] in report
+    assert "mostly holes: 4398046511104 bytes" in report
+    assert left_out(night)[huge["path"]]["size_bytes"] == terabytes
+    check_these(night, [small["path"]])
+
+
+def test_quarantined_files_take_no_more_of_a_sidecar_than_they_may(night: Path) -> None:
+    sizes = {"1": 3000, "2": 1000, "3": 2000, "4": 500}
+    files = [
+        quarantined(night, f"vcam1_05:1{name}:00.000000000.fits", bytes([7]) * size)
+        for name, size in sizes.items()
+    ]
+
+    made = sidecar.work({**sidecar_job(night, files), "quarantined_bytes": 3600})
+
+    assert [file["path"] for file in made["digests"]] == [
+        file["path"] for file in files if file["size_bytes"] != 3000
+    ]
+    (line,) = left_out(night).values()
+    assert line["path"] == files[0]["path"]
+    assert line["sha256"] == sha256(night / files[0]["path"])
+    assert "disk.quarantined_gb" in line["why"]
+    check_these(night, [file["path"] for file in files[1:]])
+
+
+def test_what_a_sidecar_left_out_is_named_with_its_reason(night: Path) -> None:
+    file = quarantined(night, "vcam1_05:10:00.000000000.fits", b"long")
+    sidecar.work({**sidecar_job(night, [file]), "quarantined_bytes": 3})
+
+    with (
+        closing(Sidecar(below(night / ".vampd" / "raw_sidecar.tar"))) as opened,
+        pytest.raises(OperatorError, match=r"knows no raw file .*quarantined_gb"),
+    ):
+        opened.entry(file["path"])
+
+
+def test_a_sidecar_that_does_not_fit_is_not_begun(night: Path) -> None:
+    file = quarantined(night, "vcam1_05:10:00.000000000.fits", b"long")
+    job = {**sidecar_job(night, [file]), "keep_free_bytes": 1e18}
+
+    with pytest.raises(ResourceError, match=r"needs 0.0 GB.* 0.0 GB are free"):
+        sidecar.work(job)
+
+    assert list((night / ".vampd").rglob("*.tar*")) == []
+
+
+def check_these(night: Path, paths: Sequence[str]) -> None:
+    path = night / ".vampd" / "raw_sidecar.tar"
+    with closing(Sidecar(below(path))) as opened, Rebuilder(Beneath(night), opened) as rebuilder:
+        assert opened.paths == sorted(paths)
+        for name in opened.paths:
+            assert opened.entry(name).sha256 == sha256(night / name)
+            rebuilder.check(opened.entry(name))
 
 
 def test_a_listed_sidecar_stays_even_when_its_raw_files_are_gone(night: Path) -> None:

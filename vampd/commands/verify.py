@@ -164,7 +164,7 @@ def _frames(config: Config, night: Night) -> Iterator[str]:
             # One moment a unit: a reader that stays keeps the write-ahead log from being folded in.
             with reading(config.state_dir, config.reading_socket) as connection:
                 ledger = Ledger(connection, SystemClock())
-                job = build_jobs.prepare(ledger, get_night(ledger, night.id), unit, config.compress)
+                job = build_jobs.prepare(ledger, get_night(ledger, night.id), unit, config)
             try:
                 yield from build.compare_all_frames(job)
             except VampdError as error:

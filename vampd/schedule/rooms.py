@@ -72,7 +72,7 @@ def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -
 
 
 def _prepare_build(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:
-    return build_jobs.prepare(ledger, night, unit, config.compress)
+    return build_jobs.prepare(ledger, night, unit, config)
 
 
 def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:

@@ -52,7 +52,7 @@ CUBE_ENDING = ".fits.fz"
 TIMING_ENDING = ".txt"
 
 _SAMPLES = 5  # frames compared through the other implementation, the first and last included
-_SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class _RawFrame(NamedTuple):
@@ -120,7 +120,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         with _opened(night_folder(job["night"]), job["raw"]) as cubes, ExitStack() as scratch:
             return _build(job, outputs, cubes, scratch)
     except OSError as error:
-        if error.errno in _SHORTAGES:
+        if error.errno in SHORTAGES:
             msg = f"{outputs[0].name}: {error.strerror} ({error.filename or job['scratch']})"
             raise ResourceError(msg) from error
         raise

@@ -10,17 +10,18 @@ from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night
 from vampd.ledger.numbers import frame_id_text
-from vampd.sections import Compress
+from vampd.sections import Compress, Config
 from vampd.stages import build, sidecar, sidecar_jobs
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 
 SCRATCH_FOLDER = ".vampd/scratch"
 
 
-def prepare(ledger: Ledger, night: Row, unit: str, compress: Compress) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, unit: str, config: Config) -> dict[str, Any]:
     """The job of one cube and camera, as `build.work` takes it, or of the night's sidecar."""
     if unit == sidecar_jobs.UNIT:
-        return sidecar_jobs.prepare(ledger, night, SCRATCH_FOLDER)
+        return sidecar_jobs.prepare(ledger, night, SCRATCH_FOLDER, config.disk)
+    compress = config.compress
     rows = outputs.outputs_of_unit(ledger, night["id"], unit)
     segments = {row["id"]: outputs.segments_of(ledger, row["id"]) for row in rows}
     every = [segment for of_output in segments.values() for segment in of_output]

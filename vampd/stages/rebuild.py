@@ -87,10 +87,17 @@ class Sidecar:
         """The raw files that it knows, in the order of their paths."""
         return list(self._lines)
 
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """The quarantined files that stayed where they were: "path", "size_bytes", "why", ..."""
+        left: list[dict[str, Any]] = self.head.get("left_out", [])
+        return left
+
     def entry(self, path: str) -> RawEntry:
         """What is known of one raw file. OperatorError: nothing is."""
         if path not in self._lines:
-            msg = f"{self.path}: knows no raw file {path}"
+            why = {line["path"]: f": {line['why']}" for line in self.left_out}.get(path, "")
+            msg = f"{self.path}: knows no raw file {path}{why}"
             raise OperatorError(msg)
         line = self._lines[path]
         return RawEntry(

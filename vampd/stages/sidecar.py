@@ -15,10 +15,10 @@ PATH is relative to the night. The same raw files and the same plan give the sam
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import lzma
+import math
 import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +26,25 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from vampd.errors import InputError, IntegrityError, OperatorError
-from vampd.io.beneath import Beneath, clear, create_folders, names_in, night_folder
+from vampd.errors import IntegrityError, ResourceError
+from vampd.io.beneath import (
+    Beneath,
+    clear,
+    create_folders,
+    lent,
+    names_in,
+    night_folder,
+    opened_folder,
+)
+from vampd.io.disk import free_bytes
 from vampd.io.publish import digest_file
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.stream import ScratchStream
 from vampd.ledger.proofs import sidecar_path
 from vampd.records import FileIdentity
+from vampd.stages.build import SHORTAGES
+from vampd.stages.sidecar_choice import Choice, choose
+from vampd.stages.sidecar_reading import Reading
 
 FORMAT = "vampd raw sidecar"
 VERSION = 1
@@ -40,8 +52,8 @@ INDEX = "index.jsonl.xz"
 HEADER_ENDING = ".header"
 
 _README = "README.txt"
+_SHOWN = 20  # files that are told one by one
 _DIGESTED = ("path", "sha256", "inode", "size_bytes", "modified_ns")
-_BLOCK_BYTES = 1 << 20
 _TEXTS_BYTES = 8 << 20  # of text in one member: what must be unpacked for a single file
 # Timing files are the most of it. Preset 1 packs a row of 108 bytes into 16 at 30 MB/s a core;
 # 6 would need 10, at 1.4 MB/s.
@@ -52,7 +64,8 @@ Raw files of {kind} {date}, batch {batch}, as far as they are not in the cubes o
 
 Unpack:  tar xf {name};  for t in texts/*.tar.xz; do tar xf "$t"; done;  unxz index.jsonl.xz
 The first line of index.jsonl is about the night, each other one is about one raw file, "path":
-its "size_bytes", "sha256", and time of modification ("modified_ns", since 1970, UTC).
+its "size_bytes", "sha256", and time of modification ("modified_ns", since 1970, UTC). "left_out"
+in the first line names files that are not in here, each with "why": they stayed where they were.
 
 "stored": "text"   a timing file; it lies unpacked under its own path.
 "stored": "whole"  it lies in files/ as it was; "state" says why it is in no cube.
@@ -81,6 +94,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
         {"night": folder, "scratch": folder in the night,
          "kind", "date", "batch", "listed": SHA-256 of one that is listed already, or None,
+         "quarantined_bytes": that quarantined files may take, without: as many as there are,
+         "keep_free_bytes": that must stay free on the disk, without: none,
          "files": [{"path", "state", "inode", "size_bytes", "modified_ns", "sha256" or None,
                     "stored": "text", "cube" or "whole",
                     of a cube: "segments": [[name, position, first, step, count], ...],
@@ -88,12 +103,22 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns ``{"sidecar": {"path", "size_bytes", "sha256"}, "digests": [{"path", "sha256",
     "inode", "size_bytes", "modified_ns"}, ...], "reports": [text, ...]}``: the digests of files
-    stored whole, and which of them could not be read.
+    stored whole, and which others are not in the sidecar, for they cannot be read or are too large.
 
     One that is listed, and there, is kept: what it holds may lie nowhere else any more.
     InputError: a raw file cannot be read. IntegrityError: one changed, its digest is not the
-    recorded one, or another file has the name already.
+    recorded one, or another file has the name already. ResourceError: there is no space.
     """
+    try:
+        return _work(job)
+    except OSError as error:
+        if error.errno in SHORTAGES:
+            msg = f"the sidecar: {error.strerror} ({error.filename or job['scratch']})"
+            raise ResourceError(msg) from error
+        raise
+
+
+def _work(job: Mapping[str, Any]) -> dict[str, Any]:
     path = sidecar_path(job["batch"])
     night = night_folder(job["night"])
     final = night / path
@@ -105,16 +130,28 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         if name.startswith(f"{final.name}."):
             clear(scratch / name)
     as_they_are = [file for file in job["files"] if file["stored"] == "whole"]
-    whole, reports = _readable(night, as_they_are)
+    choice = choose(night, as_they_are, job.get("quarantined_bytes", math.inf))
+    _demand_room(job, scratch, choice)
     with ScratchStream(scratch / f"{final.name}.{os.getpid()}") as stream:
-        _write(job, whole, stream)
+        _write(job, choice, stream)
         size_bytes = stream.size_bytes
         sha256 = stream.publish(final)
     return {
         "sidecar": {"path": path, "size_bytes": size_bytes, "sha256": sha256},
-        "digests": [{name: file[name] for name in _DIGESTED} for file in whole],
-        "reports": reports,
+        "digests": [{name: file[name] for name in _DIGESTED} for file in choice.taken],
+        "reports": _told(choice.left),
     }
+
+
+def _told(left: Sequence[Mapping[str, Any]]) -> list[str]:
+    after = "it stays where it is, and no raw file of the night is given back while it does"
+    told = [
+        f"{line['path']}: is not in the sidecar: {line['why']}; {after}" for line in left[:_SHOWN]
+    ]
+    more = len(left) - _SHOWN
+    return (
+        [*told, f"and {more} more are not in the sidecar, which lists them"] if more > 0 else told
+    )
 
 
 def _listed_one(final: Beneath, listed: str | None) -> dict[str, Any] | None:
@@ -127,10 +164,27 @@ def _listed_one(final: Beneath, listed: str | None) -> dict[str, Any] | None:
     return {"size_bytes": found.size_bytes, "sha256": found.sha256}
 
 
-def _write(
-    job: Mapping[str, Any], whole: Sequence[Mapping[str, Any]], stream: ScratchStream
-) -> None:
-    """Write all members; *whole* are the files that go in as they are."""
+def _demand_room(job: Mapping[str, Any], scratch: Beneath, choice: Choice) -> None:
+    """ResourceError: the sidecar would take space that is not there, or that the cameras keep."""
+    quarantined = sum(file["size_bytes"] for file in choice.taken)
+    frames = sum(
+        count * file.get("frame_bytes", 0)
+        for file in job["files"]
+        for *_, count in file.get("kept", ())
+    )
+    needed = quarantined + frames
+    with opened_folder(scratch) as folder:
+        free = free_bytes(Path(lent(folder))) - job.get("keep_free_bytes", 0)
+    if needed > free:
+        msg = (
+            f"the sidecar needs {needed / 1e9:.1f} GB, {quarantined / 1e9:.1f} of them for"
+            f" quarantined files (disk.quarantined_gb), and {max(free, 0) / 1e9:.1f} GB are free"
+        )
+        raise ResourceError(msg)
+
+
+def _write(job: Mapping[str, Any], choice: Choice, stream: ScratchStream) -> None:
+    """Write all members."""
     night = night_folder(job["night"])
     # As a stream: nothing is ever written twice, so that the digest is known at the end.
     writable: Any = stream  # of a stream tarfile asks for nothing but `write`
@@ -146,37 +200,17 @@ def _write(
         for file in job["files"]:
             if file.get("kept"):
                 _add_pixels(tar, night, file)
-        lines += [_add_whole(tar, night, file) for file in whole]
-        index = _index(job, sorted(lines, key=lambda line: str(line["path"])))
+        lines += [_add_whole(tar, night, file) for file in choice.taken]
+        index = _index(job, sorted(lines, key=lambda line: str(line["path"])), choice.left)
         _add(tar, INDEX, len(index), io.BytesIO(index))
 
 
-def _readable(
-    night: Beneath, files: Sequence[Mapping[str, Any]]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Those *files* that can be read from front to back, with their digests; why others cannot.
-
-    They are bad already, and do not stop their night: what cannot be read is left out. Nothing
-    then proves that it can be rebuilt, and so it is never given up.
-    """
-    readable, reports = [], []
-    for file in files:
-        try:
-            with _opened(RawFile(night, file["path"], _identity(file))) as raw:
-                source = Reading(raw, [(0, file["size_bytes"])])
-                while source.read(_BLOCK_BYTES):
-                    pass
-                raw.check_unchanged()
-        except (InputError, IntegrityError, OperatorError) as error:
-            reports.append(f"{file['path']}: is not in the sidecar: {error}")
-            continue
-        readable.append({**file, "sha256": source.digest.hexdigest()})
-    return readable, reports
-
-
-def _index(job: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> bytes:
-    head = {"format": FORMAT, "version": VERSION, "files": len(lines)}
+def _index(
+    job: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], left: Sequence[Mapping[str, Any]]
+) -> bytes:
+    head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "files": len(lines)}
     head |= {name: job[name] for name in ("kind", "date", "batch")}
+    head |= {"left_out": left} if left else {}
     packed = lzma.LZMACompressor(check=lzma.CHECK_SHA256, preset=_XZ_PRESET)
     parts = [packed.compress(json.dumps(line).encode() + b"\n") for line in (head, *lines)]
     return b"".join([*parts, packed.flush()])
@@ -228,38 +262,6 @@ class _Texts:
 
 def _packing(packed: io.BytesIO) -> tarfile.TarFile:
     return tarfile.open(fileobj=packed, mode="w:xz", preset=_XZ_PRESET, format=tarfile.PAX_FORMAT)
-
-
-class Reading:
-    """Some bytes of a raw file as tarfile reads them, digested on their way."""
-
-    def __init__(self, raw: RawFile, parts: Sequence[tuple[int, int]]) -> None:
-        """*parts* are places and sizes, bytes."""
-        self.digest = hashlib.sha256()
-        self._blocks = _blocks(raw, parts)
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = -1, /) -> bytes:
-        """The next *size* bytes; fewer only at the end, for tarfile takes that for one."""
-        content = bytearray()
-        while size < 0 or len(content) < size:
-            if not self._rest:
-                self._rest = memoryview(next(self._blocks, b""))
-            if not self._rest:
-                break
-            taken = len(self._rest) if size < 0 else size - len(content)
-            content += self._rest[:taken]
-            self._rest = self._rest[taken:]
-        self.digest.update(content)
-        return bytes(content)
-
-
-def _blocks(raw: RawFile, parts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-    for offset, size_bytes in parts:
-        for start in range(offset, offset + size_bytes, _BLOCK_BYTES):
-            block = bytearray(min(_BLOCK_BYTES, offset + size_bytes - start))
-            raw.fill(memoryview(block), start)
-            yield bytes(block)
 
 
 def _add_text(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:

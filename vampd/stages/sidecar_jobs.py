@@ -10,6 +10,7 @@ from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.proofs import sidecar_path
 from vampd.records import FileIdentity, Report
+from vampd.sections import Disk
 from vampd.states import FileState, Stage
 
 #: The unit of the stage build that makes it; others are named after their cube and camera.
@@ -18,7 +19,7 @@ UNIT = "sidecar"
 _STORED = {"cube": "cube", "timing": "text"}
 
 
-def prepare(ledger: Ledger, night: Row, scratch: str) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Row, scratch: str, disk: Disk) -> dict[str, Any]:
     """The job of a night's batch, as `sidecar.work` takes it."""
     rows = ledger.rows(
         "select * from raw_file where night = ? and batch = ? and role != 'other'"
@@ -26,6 +27,12 @@ def prepare(ledger: Ledger, night: Row, scratch: str) -> dict[str, Any]:
         [night["id"], night["batch"]],
     )
     ranges = _ranges(ledger, night)
+    sizes = ledger.rows(
+        "select raw_file, 2 * width * height as frame_bytes from cube join raw_file"
+        " on raw_file.id = cube.raw_file where night = ? and batch = ?",
+        [night["id"], night["batch"]],
+    )
+    frame_bytes = {row["raw_file"]: row["frame_bytes"] for row in sizes}
     listed = ledger.value(
         "select sha256 from deliverable where night = ? and path = ?",
         [night["id"], sidecar_path(night["batch"])],
@@ -38,7 +45,11 @@ def prepare(ledger: Ledger, night: Row, scratch: str) -> dict[str, Any]:
         "date": night["date"],
         "batch": night["batch"],
         "listed": listed,
-        "files": [_file(row, ranges) for row in rows],
+        "quarantined_bytes": disk.quarantined_gb * 1e9,
+        "keep_free_bytes": disk.keep_free_gb * 1e9,
+        "files": [
+            {**_file(row, ranges), "frame_bytes": frame_bytes.get(row["id"], 0)} for row in rows
+        ],
     }
 
 
