@@ -62,9 +62,10 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
 def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
     """That the daemon was not heard of for too long; None while it is, or before the first."""
     daemon = last_daemon(reader)
-    if daemon is None or now_us - daemon.heard_us <= limits.silent_us:
+    # Heard of in the future: the date was ahead then, and nobody knows how long ago that was.
+    if daemon is None or abs(now_us - daemon.heard_us) <= limits.silent_us:
         return None
-    ago = f"{(now_us - daemon.heard_us) // _MINUTE_US} min"
+    ago = f"{abs(now_us - daemon.heard_us) // _MINUTE_US} min"
     how = "was stopped" if daemon.stopped_us is not None else "was not stopped in order"
     return Condition(
         name="silent",

@@ -16,7 +16,7 @@ from typing import Any
 from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.dates import mend_due
+from vampd.ledger.dates import Dates
 from vampd.schedule import aftermath
 from vampd.schedule.chores import Chore
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, standing
@@ -69,6 +69,7 @@ class Engine:
         self._keys = count(1)
         self._work: dict[int, Work] = {}
         self._suspects = Suspects(ledger)
+        self._dates = Dates(ledger)
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
 
@@ -90,7 +91,7 @@ class Engine:
 
         Transfers and verifications wait for a network, and have a seat of their own.
         """
-        self._barrier.regularly("what was put off", self._mend_due)
+        self._barrier.regularly("mending dates", self._mend_dates)
         self.refresh()
         for night in self.facts:
             if night.status not in FINAL and night.pause is None:
@@ -142,9 +143,9 @@ class Engine:
             lambda words: nights.hold_for_trouble(self._ledger, night, words),
         )
 
-    def _mend_due(self) -> None:
+    def _mend_dates(self) -> None:
         longest = max(self.config.retry.longest_seconds, self.config.retry.first_seconds)
-        mend_due(self._ledger, round(longest * 1e6))
+        self._dates.mend(round(longest * 1e6))
 
     def cancel(self, night: int | None) -> None:
         """Kill the workers of a night, None: of the chores; a night's tasks are put back."""

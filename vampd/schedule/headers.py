@@ -26,7 +26,7 @@ class HeaderReader:
     """
 
     def __init__(self) -> None:
-        self._rests_until_us: dict[int, int] = {}
+        self._rests_until_ns: dict[int, int] = {}  #: by a clock that nobody sets
         self._is_there = False
 
     def due(self, ledger: Ledger, config: Config) -> Any | None:
@@ -35,15 +35,15 @@ class HeaderReader:
             self._is_there = True
             if not (config.state_dir / HEADERS_NAME).exists():
                 headers.ask_anew(ledger)
-        now_us = ledger.now_us()
-        resting = [night for night, until_us in self._rests_until_us.items() if now_us < until_us]
+        now_ns = ledger.clock.monotonic_ns()
+        resting = [night for night, until_ns in self._rests_until_ns.items() if now_ns < until_ns]
         return headers.due(ledger, resting)
 
     def record(self, ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
         """Keep them; after a passing failure, ask again later."""
-        rests_until_us = ledger.now_us() + round(config.retry.first_seconds * 1e6)
+        rests_until_ns = ledger.clock.monotonic_ns() + round(config.retry.first_seconds * 1e9)
         if outcome.error_class in _PASSING:
-            self._rests_until_us[job["night"]] = rests_until_us
+            self._rests_until_ns[job["night"]] = rests_until_ns
         elif outcome.result is None:
             headers.give_up(ledger, job)
         else:
@@ -52,7 +52,7 @@ class HeaderReader:
                 refused = headers.record(ledger, path, job, outcome.result)
             except ResourceError as error:
                 log.warning("%s", error)
-                self._rests_until_us[job["night"]] = rests_until_us
+                self._rests_until_ns[job["night"]] = rests_until_ns
                 return
             for file, why in refused.items():
                 log.warning("%s: its header is not in the table of headers: %s", file, why)

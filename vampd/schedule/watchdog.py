@@ -41,7 +41,7 @@ def watch(config: Config, now_us: int) -> None:
     if silent is not None:
         again_us = round(config.alerts.again_hours * _HOUR_US)
         since_us = told.get("told_us")
-        if since_us is None or (again_us and now_us - since_us >= again_us):
+        if since_us is None or (again_us and abs(now_us - since_us) >= again_us):
             _mail(config, "the daemon is silent", silent.text, now_us)
             _write(path, {"told_us": now_us, "heard_us": silent.since_us})
     elif told and daemon is not None:

@@ -183,6 +183,8 @@ class Rounds:
         with self._ledger.transaction():
             changed = self._recorder.record(night, seen)
             watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
+            if changed:
+                watch.changed_ns = self._clock.monotonic_ns()
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
         watch.stamps = () if seen.unread else stamps
         if at_rest and not seen.unread:
@@ -223,6 +225,7 @@ class Rounds:
             last_change_us=night["last_change_us"],
             now_us=self._ledger.now_us(),
             unchanged_looks=watch.unchanged_looks,
+            unchanged_us=self._unchanged_us(watch),
             quiet_minutes=self.config.night.quiet_minutes,
             grace_minutes=self.config.night.grace_minutes,
         )
@@ -230,6 +233,11 @@ class Rounds:
         asked = night["close_asked_by"] is not None and watch.unchanged_looks > 0
         if night["hold"] is None and (end.over or asked):
             watch.waits_for = self._close_if_read(night, watch)
+
+    def _unchanged_us(self, watch: NightWatch) -> int | None:
+        if watch.changed_ns is None:
+            return None
+        return (self._clock.monotonic_ns() - watch.changed_ns) // 1000
 
     def _judge_pair(self, night: Row, watch: NightWatch, pair: Pair) -> None:
         if pair.is_judged:

@@ -238,6 +238,7 @@ def night_is_over(
     unchanged_looks: int,
     quiet_minutes: float,
     grace_minutes: float,
+    unchanged_us: int | None = None,
 ) -> NightEnd:
     """Whether nothing changed for *quiet_minutes* and the night's UTC date has ended plus grace.
 
@@ -250,9 +251,14 @@ def night_is_over(
     unchanged_looks : int
         Complete looks since, that found nothing changed. At least one is needed even when
         *quiet_minutes* is 0: two looks in succession that agree.
+    unchanged_us : int, optional
+        For how long nothing changed by a clock that nobody sets; None: no change was seen since
+        this program began. A date that jumps ahead closes no night at which the cameras are.
     """
     ends_us = date_ends_us(night) + round(grace_minutes * _MINUTE_US)
     quiet_us = last_change_us + round(quiet_minutes * _MINUTE_US)
+    if unchanged_us is not None:
+        quiet_us = max(quiet_us, now_us + round(quiet_minutes * _MINUTE_US) - unchanged_us)
     due_us = max(ends_us, quiet_us)
     if now_us < ends_us:
         waits_for = f"the end of its UTC date and {grace_minutes:g} min of grace"
