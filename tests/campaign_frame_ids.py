@@ -1,9 +1,14 @@
 """Long runs of whatever may go wrong between vampd and those who deal frame IDs.
 
     python -m tests.campaign_frame_ids [STEPS [SEED]]
+    python -m tests.campaign_frame_ids kills
 
-Nights come, issuers lie, lose and burn, workers die, operators adopt and write off. After each
-step: no number twice, none that was not dealt, none that was written off, no question sent twice.
+Nights come, issuers lie, lose and burn, workers die, ledgers are lost, operators adopt and write
+off. After each step: no number twice, none that was not dealt, none that was written off, no
+question sent twice, and the same contents under the same numbers.
+
+With "kills": a process that gives a night its numbers is killed at each change that it makes, and
+then the ledger is kept, lost, or made again.
 """
 
 from __future__ import annotations
@@ -19,15 +24,19 @@ from pathlib import Path
 from tests.frame_id_counter import Fault
 from tests.schedule.made import reread
 from tests.stages.issuers import FOREIGN, Desk, desk
-from vampd.ledger import requests, tasks
+from tests.stages.test_lost_numbers import AFTERWARDS, changes_survived, make_ledger_again
+from vampd.ledger import nights, requests, tasks
 from vampd.ledger.connection import Row
 from vampd.ledger.numberings import chronology, incomplete, numberings
 from vampd.ledger.reading import reading
 from vampd.schedule.rooms import ROOMS
-from vampd.states import Stage, TaskState
+from vampd.stages import papers
+from vampd.states import Kind, Stage, TaskState
 
 #: These close the ports of our Gen2 for good.
 _FOR_GOOD = {Fault.DEAD, Fault.REFUSED}
+#: Somebody would have to let it.
+_NEVER = {Fault.SLOW}
 
 
 class Campaign:
@@ -52,15 +61,20 @@ class Campaign:
             self._attempt(night)
             self.check()
             if self.desk.task(night)["state"] == TaskState.DONE:
+                if self.dice.random() < 0.2:
+                    self._lose_ledger(contents)
                 return
-        msg = f"night {night['date']} never got its numbers"
+        error = self.desk.task(night)["error"]
+        msg = f"night {night['date']} never got its numbers: {error}"
         raise AssertionError(msg)
 
     def _attempt(self, night: Row) -> None:
         faults = [
-            fault for fault in Fault if self.desk.issuer == "command" or fault not in _FOR_GOOD
+            fault
+            for fault in set(Fault) - _NEVER
+            if self.desk.issuer == "command" or fault not in _FOR_GOOD
         ]
-        fault = self.dice.choice([*faults, *[Fault.NONE] * 6])
+        fault = self.dice.choice([*sorted(faults), *[Fault.NONE] * 6])
         self.seen[fault] += 1
         self.desk.set(fault=fault)
         waits = fault in {Fault.LATE, Fault.SHORT, Fault.TORN, Fault.MALFORMED}
@@ -97,6 +111,27 @@ class Campaign:
         tasks.reap(ledger, "killed")
         self.seen["killed"] += 1
 
+    def _lose_ledger(self, contents: list[str]) -> None:
+        """Of the last night only the paper of its numbers is left; of the others, all papers."""
+        bound = {night["date"]: self.desk.bound(night) for night in self.nights}
+        for night in self.nights[:-1]:
+            papers.write_story(
+                papers.prepare_story(self.desk.ledger, reread(self.desk.ledger, night))
+            )
+        self.desk.ledger.close()
+        make_ledger_again(self.desk)
+        ledger = self.desk.ledger
+        ledger.execute("pragma synchronous = off")
+        self.nights = [nights.find_night(ledger, Kind.ARCHIVE, date) for date in bound]
+        last = self.nights[-1]
+        tasks.add_task(ledger, last["id"], Stage.FRAME_IDS)
+        self.desk.plan(last, contents)
+        task = self.desk.attempt(last)
+        assert task["state"] == TaskState.DONE, task["error"]
+        for night in self.nights:
+            assert self.desk.bound(night) == bound[night["date"]], "other numbers than before"
+        self.seen["ledgers lost"] += 1
+
     def check(self) -> None:
         rows = self.desk.ledger.rows("select * from frame_id")
         used = {row["number"] for row in rows}
@@ -123,6 +158,16 @@ class Campaign:
         )
 
 
+def kill_everywhere() -> None:
+    """At each change, for each issuer, with each thing that may become of the ledger."""
+    logging.disable(logging.WARNING)
+    for issuer in ("local", "command"):
+        for afterwards in AFTERWARDS:
+            with tempfile.TemporaryDirectory() as folder:
+                survived = changes_survived(Path(folder), issuer, afterwards, 1, 1)
+            print(f"{issuer}, {afterwards.__name__}: killed at each of {survived} changes")
+
+
 def main(steps: int, seed: int) -> None:
     logging.disable(logging.WARNING)  # what goes wrong here is meant to
     for issuer in FOREIGN:
@@ -134,5 +179,8 @@ def main(steps: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["kills"]:
+        kill_everywhere()
+        sys.exit()
     words = [int(word) for word in sys.argv[1:]]
     main(words[0] if words else 40, words[1] if len(words) > 1 else 1)

@@ -36,6 +36,8 @@ def main(state: Path, count: int) -> int:
     write(state, counter)
     if counter.fault is Fault.LATE:
         time.sleep(30)
+    while counter.fault is Fault.SLOW and not state.with_name("go").exists():
+        time.sleep(0.02)
     if counter.fault is Fault.LOST:
         return 1
     text = "\n".join(told)

@@ -13,6 +13,7 @@ class Fault(StrEnum):
     TWICE = "twice"  #: two blocks are dealt, and the second is told
     SHORT = "short"  #: fewer than were asked for
     LATE = "late"  #: the answer comes after the deadline
+    SLOW = "slow"  #: the answer comes once somebody lets it
     LOST = "lost"  #: the connection is closed without an answer
     TORN = "torn"  #: half an answer, then nothing
     DEAD = "dead"  #: the service dies before it answers

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +18,9 @@ from astropy.io import fits
 
 from tests.daemon_site import DATE, FIRST_NUMBER, DaemonSite, make_site
 from tests.frame_id_counter import Counter, Fault
-from tests.gen2_server import observatory
+from tests.gen2_server import Observatory, observatory
+from vampd.io import number_papers
+from vampd.io.beneath import night_folder
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
 
@@ -41,6 +45,19 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def asker(site: DaemonSite) -> int:
+    """The process that asks, by the night's paper."""
+    lines = number_papers.read(night_folder(site.night()))
+    return int(next(line["pid"] for line in lines if line["do"] == "ask"))
+
+
+def asks_gen2(site: DaemonSite, gen2: Observatory) -> None:
+    text = site.config.read_text()
+    first = f"first = {FIRST_NUMBER}\n"
+    gen2_lines = f'issuer = "gen2"\ngen2_name_service = "{gen2.name_service}"\n'
+    site.config.write_text(text.replace(first, first + gen2_lines))
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """A night whose daemon was killed while Gen2 dealt, carried on by an operator."""
@@ -48,14 +65,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     site = make_site(folder)
     counter = Counter(following=FIRST_NUMBER, fault=Fault.LATE)
     with observatory(folder / "frames_VMPA.txt", counter) as gen2:
-        text = site.config.read_text()
-        first = f"first = {FIRST_NUMBER}\n"
-        gen2_lines = f'issuer = "gen2"\ngen2_name_service = "{gen2.name_service}"\n'
-        site.config.write_text(text.replace(first, first + gen2_lines))
+        asks_gen2(site, gen2)
         SimulatedNight([*REFERENCE_SCENES.values()][1:3], date=DATE, seed=1).write(site.root())
         with site.running() as daemon:
             until(lambda: counter.questions == 1)
             daemon.kill()
+            os.kill(asker(site), signal.SIGKILL)  # as systemd does: all that it started
         site.run(status=1)  # a night is held
         questions = counter.questions
         shown = site.json("ids", "show", DATE)["nights"][0]
@@ -71,6 +86,27 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             words=words,
             questions_after_restart=questions,
         )
+
+
+def test_an_answer_that_comes_while_the_daemon_is_dead_is_used_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    site = make_site(tmp_path)
+    counter = Counter(following=FIRST_NUMBER, fault=Fault.LATE)
+    with observatory(tmp_path / "frames_VMPA.txt", counter) as gen2:
+        asks_gen2(site, gen2)
+        SimulatedNight([*REFERENCE_SCENES.values()][1:2], date=DATE, seed=1).write(site.root())
+        with site.running() as daemon:
+            until(lambda: counter.questions == 1)
+            daemon.kill()
+
+        site.run()
+
+    changes = (site.night() / "vgen2/name_changes.txt").read_text().splitlines()
+    assert (counter.questions, site.status()) == (1, "safe")
+    assert [line.split("\t")[1] for line in changes] == [
+        f"VMPA{number:08d}.fits" for number in counter.dealt
+    ]
 
 
 def audit(site: DaemonSite) -> tuple[int, dict[str, Any]]:

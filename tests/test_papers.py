@@ -51,7 +51,13 @@ COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
 }
 
 #: Words that only the ledger's own modules use; they are in no enum.
-NOT_STATES = {("frame_id", "state"), ("deliverable", "verdict"), ("adoption", "state")}
+NOT_STATES = {
+    ("frame_id", "state"),
+    ("deliverable", "verdict"),
+    ("adoption", "state"),
+    ("number_seen", "source"),
+    ("number_word", "word"),
+}
 
 
 def table_rows(header: str) -> set[str]:

@@ -37,6 +37,7 @@ _ELSEWHERE = {
     "shipped.py": "this package",
     "io/beneath.py": "it is the way",
     "io/openat2.py": "it is the way",
+    "io/frame_id_asker.py": "/proc and /dev/null; the night's paper by `number_papers`",
     "io/gen2.py": "a file that the settings name, and the system's list of mounts",
     "io/held_by.py": "files of the state directory, and /proc",
     "io/lock.py": "the state directory",
@@ -97,6 +98,7 @@ _EXCEPTIONS = {
         **dict.fromkeys((".stat", ".is_dir"), _ROOT),
         **dict.fromkeys((".mkdir", ".chmod"), _STATE),
     },
+    "stages/lost_papers.py": {".exists": _STATE},
     "stages/manifest.py": {".exists": "/proc"},
     "stages/rebuild.py": {".open": "a member of a sidecar that is open"},
     "stages/reclaim.py": {

@@ -16,6 +16,7 @@ from tests.daemon_site import DATE, FIRST_NUMBER, DaemonSite, make_site, product
 from vampd import __version__
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.clock import SystemClock
+from vampd.io.number_papers import PAPER
 from vampd.ledger import dumps, nights
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.schedule import papers as chore
@@ -224,7 +225,7 @@ def test_a_daemon_does_not_begin_anew_where_a_ledger_was_lost(site: DaemonSite) 
 
     done = site.call("run", "--until-idle")
 
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "vampd rebuild-db" in done.stderr
     assert not list(site.state.glob("ledger*"))
 
@@ -238,11 +239,45 @@ def test_a_dry_run_makes_no_ledger(site: DaemonSite) -> None:
     assert not list(site.state.glob("ledger*"))
 
 
+def test_of_its_frame_ids_alone_a_night_is_made_anew_with_the_same_ones(
+    carried: Carried, site: DaemonSite
+) -> None:
+    _lose_ledger(site)
+    (site.night() / papers.LEDGER_DUMP).unlink()
+
+    done = site.call("rebuild-db")
+    before = site.status()
+    site.run()
+
+    assert done.returncode == 0, done.stderr
+    assert (before, site.status()) == ("collecting", "safe")
+    assert products(site) == carried.products["archive"]
+    assert _facts(site.state)["frame_id"] == carried.facts["frame_id"]
+
+
+def test_a_night_of_which_only_frame_ids_and_no_raw_files_are_left_is_held(
+    site: DaemonSite, tmp_path: Path
+) -> None:
+    _lose_ledger(site)
+    (site.night() / papers.LEDGER_DUMP).unlink()
+    for camera in ("vcam1", "vcam2"):
+        (site.night() / camera).rename(tmp_path / camera)
+
+    site.call("rebuild-db")
+    status = site.status()
+    for camera in ("vcam1", "vcam2"):
+        (tmp_path / camera).rename(site.night() / camera)
+
+    assert status == "held"
+
+
 def test_without_its_papers_a_numbered_night_is_held_and_its_numbers_are_used(
     site: DaemonSite,
 ) -> None:
     _lose_ledger(site)
     (site.night() / papers.LEDGER_DUMP).unlink()
+    (site.night() / PAPER).unlink()
+    (site.night() / ".vampd/night.log").unlink()
     numbers = len(list((site.night() / "vgen2").glob("VMPA*.fits.fz")))
 
     site.call("rebuild-db")

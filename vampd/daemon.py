@@ -44,7 +44,7 @@ from vampd.schedule.shadow import Mirror, refuse_order
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
 from vampd.sections import Config
-from vampd.stages.lost_ledger import refuse_to_forget
+from vampd.stages.lost_papers import refuse_to_forget
 from vampd.watch.events import EventHints
 from vampd.watch.manner import OWN
 from vampd.watch.rounds import Rounds
@@ -128,7 +128,7 @@ def _settings(config_path: Path, mirror: Mirror | None) -> Config:
 @contextlib.contextmanager
 def _opened(config: Config, clock: Clock) -> Iterator[Ledger]:
     if not ledger_path(config.state_dir).exists():
-        refuse_to_forget(root.path for root in config.roots)
+        refuse_to_forget((root.path for root in config.roots), config.state_dir)
     ledger = open_ledger(config.state_dir, version=__version__, clock=clock)
     try:
         yield ledger

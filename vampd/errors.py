@@ -5,6 +5,7 @@
     |-- ConfigError                exit 78  the configuration is wrong
     |-- DaemonUnreachableError     exit 69  a command needs the running daemon
     |-- OperatorError              exit 1   the same work fails again until a person acts
+    |   `-- LostLedgerError        exit 78  there was a ledger, and nothing may begin without it
     |-- RetryableError             exit 75  may succeed later, without anyone acting
     |   `-- ResourceError          exit 75  space or memory is short here; no attempt counted
     |-- InputError                 exit 1   one raw file is bad; everything else goes on
@@ -54,6 +55,12 @@ class DaemonUnreachableError(VampdError):
 
 class OperatorError(VampdError):
     """The same work will fail again until a person acts."""
+
+
+class LostLedgerError(OperatorError):
+    """There was a ledger, and it is gone: to begin anew would deal frame IDs a second time."""
+
+    exit_code = 78
 
 
 class RetryableError(VampdError):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.commands.ledgers import NOW_US, Site
+from vampd.errors import UsageError
 from vampd.states import Stage
 
 FIRST = 425_189
@@ -141,3 +142,75 @@ def test_only_archive_nights_have_frame_ids(site: Site) -> None:
     result = site.run("ids", "show", "20251106")
 
     assert result.exit_code == 1
+
+
+def strange(site: Site, number: int = 99_999_999) -> str:
+    """A file whose number is far above; return where it lies."""
+    place = f"{site.folder}/archive/20251001/vgen2/VMPA{number:08d}.fits.fz"
+    site.insert(
+        "number_seen",
+        folder=f"{site.folder}/archive/20251001",
+        stamp="[]",
+        highest=number,
+        place=place,
+        runs=json.dumps([[number, number, place]]),
+        looked_us=NOW_US,
+    )
+    return place
+
+
+@pytest.mark.parametrize("command", ["status", "check", "doctor", "ids audit"])
+def test_a_number_that_is_not_believed_is_told_everywhere(site: Site, command: str) -> None:
+    site.insert("daemon", started_us=NOW_US, pid=1, version="0", heard_us=NOW_US)
+    place = strange(site)
+
+    shown = " ".join(site.run(*command.split()).output.split())
+
+    assert f"VMPA99999999 stands in {place}" in shown or f"VMPA99999999 in {place}" in shown
+    assert "vampd ids audit" in shown or "vampd ids dismiss VMPA99999999 --why TEXT" in shown
+
+
+def test_what_an_operator_says_of_it_is_kept_and_it_is_told_no_more(site: Site) -> None:
+    strange(site)
+    words = ("VMPA99999999", "--why", "a test of mine")
+
+    dry = site.run("ids", "dismiss", *words, "--dry-run")
+    still = report(site, "audit")
+    done = site.run("ids", "dismiss", *words)
+    twice = site.run("ids", "dismiss", *words)
+
+    assert "(dry run)" in dry.output
+    assert still[0] == 1
+    assert done.exit_code == 0, done.output
+    assert "said of them before" in twice.output
+    assert report(site, "audit")[1]["problems"] == []
+    assert "a test of mine" in site.run("log").output
+
+
+def test_a_word_that_gives_frame_ids_up_names_how_many_and_asks(site: Site) -> None:
+    strange(site, 600_000)
+    words = ("ids", "used", "VMPA00600000", "--why", "the archive says so")
+
+    asked = site.run(*words)
+    done = site.run(*words, "-y")
+    shown = json.loads(site.run(*words, "-y", "--json").output)
+
+    assert isinstance(asked.exception, UsageError)
+    assert "174812 frame IDs above VMPA00425188" in asked.output
+    assert "nothing was done" in str(asked.exception)
+    assert done.exit_code == 0, done.output
+    assert shown["changed"] is False
+
+
+@pytest.mark.parametrize("number", ["VMPB00425189", "0", "VMPA999999999", "x"])
+def test_what_is_no_frame_id_is_a_usage_error(site: Site, number: str) -> None:
+    assert isinstance(site.run("ids", "used", number, "--why", "x").exception, UsageError)
+
+
+def test_what_was_dealt_above_cannot_be_called_unused(site: Site) -> None:
+    deal(site, site.night("20251105", "safe"), [FIRST + 10])
+
+    refused = site.run("ids", "used", str(FIRST), "--why", "x")
+
+    assert refused.exit_code == 1
+    assert f"VMPA{FIRST + 10:08d} was dealt by vampd" in str(refused.exception)

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from vampd.far import vampd_remote
-from vampd.io import rsync
+from vampd.io import far, rsync
+from vampd.io.far import Reach
 from vampd.io.place import Place
+from vampd.io.process import Finished, run
 
 NIGHT = "20251106"
 SOURCE = Path(vampd_remote.__file__)
@@ -292,3 +294,56 @@ def test_evidence_is_never_replaced_either(helper: Helper) -> None:
 
     assert earlier.read_bytes() == b"earlier"
     assert final.read_bytes() == b"old"
+
+
+def nights_that_were_delivered(root: Path) -> None:
+    for name in (
+        "20251105/vgen2/VMPA00425189.fits.fz",
+        "20251105/vgen2/VMPA00425189.txt",
+        "20251105/vgen2/VMPA00425191.fits.fz",
+        "20251105/vgen2/name_changes.txt",
+        "20251106/vgen2/vsync_05:10:00.000000.cam1.fits.fz",
+        "20251107/notes.txt",
+        "2025110/vgen2/VMPA00000009.fits.fz",
+        ".incoming/20251108/vgen2/VMPA00425199.fits.fz",
+        "moved/20251109/ARCHIVED/vgen2/VMPA00425300.fits.fz",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    (root / "20251110").mkdir()
+    (root / "20251110/vgen2").symlink_to(root / "20251105/vgen2")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("{root}/", "", {"20251105": [425189, 425191], "20251106": []}),
+        ("{root}/moved/", "/ARCHIVED", {"20251109": [425300]}),
+        ("{root}/moved/2025", "/ARCHIVED", {}),
+        ("{root}/nothing/", "", {}),
+    ],
+)
+def test_nights_and_their_frame_ids_are_told_the_same_with_and_without_the_helper(
+    helper: Helper, before: str, after: str, found: dict[str, list[int]]
+) -> None:
+    nights_that_were_delivered(helper.root)
+    place = Place(path=before.format(root=helper.root))
+
+    words = ["vampd-remote", "numbers", place.path, after]
+    by_helper = helper.ask(shlex.join(words))
+    by_shell = run(far.numbers_command(place, after, Reach()), deadline_seconds=20)
+
+    finished = Finished(
+        code=by_helper.returncode, stdout=by_helper.stdout, stderr_tail=str(by_helper.stderr)
+    )
+    told = far.parse_numbers(finished)
+    assert {night: sorted(numbers) for night, numbers in told.items()} == found
+    told = far.parse_numbers(by_shell)
+    assert {night: sorted(numbers) for night, numbers in told.items()} == found
+
+
+@pytest.mark.parametrize(("before", "after"), [("/etc/", ""), ("{root}/", "/../../x")])
+def test_no_nights_are_told_of_elsewhere(helper: Helper, before: str, after: str) -> None:
+    words = ["vampd-remote", "numbers", before.format(root=helper.root), after]
+
+    assert helper.ask(shlex.join(words)).returncode == REFUSED

@@ -9,6 +9,7 @@ import pytest
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.disk import claim_root
+from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.io.numbers_seen import NightNumbers, look_at_root, numbers_of_night
 
 #: Long after every file of a test was made.
@@ -138,3 +139,45 @@ def test_all_numbers_of_a_night_are_told_with_their_places(root: Path) -> None:
         (425189, str(manifest)),
         (425189, str(cube)),
     ]
+
+
+def test_numbers_in_succession_are_one_run_with_the_file_of_its_first(root: Path) -> None:
+    for number in (425189, 425190, 425191, 425199):
+        put(root, f"20251106/vgen2/VMPA{number:08d}.fits.fz")
+
+    (night,) = look(root)
+
+    outputs = root / "20251106/vgen2"
+    assert night.runs == (
+        (425189, 425191, str(outputs / "VMPA00425189.fits.fz")),
+        (425199, 425199, str(outputs / "VMPA00425199.fits.fz")),
+    )
+
+
+def test_a_list_of_more_numbers_than_a_night_has_counts_for_nothing_and_is_told(
+    root: Path,
+) -> None:
+    path = put(
+        root,
+        "20251106/manifest_x.csv",
+        "".join(f"VMPA{number:08d}|x|1\n" for number in range(1, MOST_OF_A_NIGHT + 2)),
+    )
+
+    (night,) = look(root)
+
+    assert night.runs == ()
+    (note,) = night.notes
+    assert note.startswith(f"{path} lists more than {MOST_OF_A_NIGHT} frame IDs")
+
+
+def test_what_is_no_plain_file_or_folder_is_not_looked_into_and_is_told(root: Path) -> None:
+    night = root / "20251106"
+    night.mkdir()
+    os.mkfifo(night / "manifest_x.csv")
+    (night / "vgen2").symlink_to(root)
+
+    (seen,) = look(root)
+
+    assert seen.runs == ()
+    assert any("manifest_x.csv is a pipe" in note for note in seen.notes)
+    assert any("vgen2 is a link" in note for note in seen.notes)

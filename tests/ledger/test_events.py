@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, a_task, claimed, identity, opened, reread
-from vampd.ledger import files, nights, numbers, outputs, tasks
+from vampd.ledger import counter, files, nights, numbers, outputs, tasks
 from vampd.ledger.connection import Ledger
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.states import (
@@ -97,7 +97,7 @@ def a_plan(raw_file: int, *names: str) -> Plan:
 def bind_all(ledger: Ledger, night: int) -> None:
     keys = [row["content_key"] for row in outputs.outputs_of(ledger, night)]
     row = nights.get_night(ledger, night)
-    numbers.reserve_following(ledger, row, len(numbers.unnumbered(ledger, row, keys)), 1)
+    counter.reserve_following(ledger, row, len(numbers.unnumbered(ledger, row, keys)), 1)
     bound = numbers.bind(ledger, row, keys)
     outputs.bind_frame_ids(ledger, bound, night)
 

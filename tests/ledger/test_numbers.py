@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, opened, reread
 from vampd.errors import IntegrityError, OperatorError
-from vampd.ledger import numbers
+from vampd.ledger import counter, numbers
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.numbers import frame_id_number, frame_id_text
 
@@ -24,7 +25,7 @@ def deal(ledger: Ledger, night: Row, contents: list[str], *, first: int = FIRST)
     """What the stage does with vampd's own counter."""
     with ledger.transaction():
         wanting = numbers.unnumbered(ledger, night, contents)
-        numbers.reserve_following(ledger, night, len(wanting), first)
+        counter.reserve_following(ledger, night, len(wanting), first)
         return numbers.bind(ledger, night, contents)
 
 
@@ -142,6 +143,7 @@ def test_a_number_on_the_disk_is_never_dealt_again(ledger: Ledger) -> None:
         stamp="[]",
         highest=FIRST + 50,
         place="/data/20251001/vgen2/VMPA00425239.fits.fz",
+        runs=json.dumps([[FIRST + 50, FIRST + 50, "/data/20251001/vgen2/VMPA00425239.fits.fz"]]),
         looked_us=1,
     )
 

@@ -115,8 +115,7 @@ class Desk:
             task = tasks.claim(self.ledger, self.task(night)["id"])
             if task is None:
                 return self.task(night)
-            with self.ledger.transaction():
-                self._once(task, night)
+            self._once(task, night)
         return self.task(night)
 
     def _once(self, task: Row, night: Row) -> None:
@@ -126,9 +125,11 @@ class Desk:
             result = room.body(job)
         except VampdError as error:
             outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
-            aftermath.after_error(self.ledger, task, outcome, self.config)
+            with self.ledger.transaction():
+                aftermath.after_error(self.ledger, task, outcome, self.config)
             return
-        aftermath.after_success(self.ledger, task, result, self.config)
+        with self.ledger.transaction():
+            aftermath.after_success(self.ledger, task, result, self.config)
 
     def be_impatient(self, seconds: float) -> None:
         """Wait so long for an answer from now on."""

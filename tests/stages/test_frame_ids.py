@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from tests.schedule.made import reread
 from tests.stages.issuers import FIRST, FOREIGN, ISSUERS, Desk, desk
 from vampd.config import load
 from vampd.errors import OperatorError, UsageError
+from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger import tasks
 from vampd.ledger.connection import Row
+from vampd.ledger.counter import strange_texts
 from vampd.ledger.numbers import frame_id_text
 from vampd.schedule.rooms import ROOMS
 from vampd.states import ErrorClass, RequestState, Stage, TaskState
@@ -292,16 +295,60 @@ def test_a_lost_ledger_does_not_begin_again_at_the_first_number(local: Desk) -> 
     assert local.bound(night) == {"a": FIRST + 71}
 
 
-def test_a_file_that_uses_the_last_number_up_is_named(local: Desk) -> None:
-    path = used_on_disk(local, "20251001", 99_999_998)
+def stray_list(made: Desk, date: str, text: str) -> Path:
+    path = made.archive / date / "manifest_other.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("number", [99_999_998, 99_999_999, 4_000_000])
+def test_one_file_far_above_all_that_is_known_moves_nothing_and_is_told(
+    any_desk: Desk, number: int
+) -> None:
+    path = used_on_disk(any_desk, "20251001", number)
+    night = any_desk.night("20251106", ["a", "b"])
+
+    any_desk.attempt(night)
+
+    assert any_desk.bound(night) == {"a": FIRST, "b": FIRST + 1}
+    (told,) = strange_texts(any_desk.ledger.connection, FIRST)
+    assert f"{frame_id_text(number)} in {path}: too far above" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "VMPA99999999|/x|5\n",
+        "".join(f"VMPA{number:08d}|/x|5\n" for number in range(0, 10**8, 10**6)),
+        "".join(f"VMPA{number:08d}|/x|5\n" for number in range(FIRST, FIRST + 200_000)),
+        "".join(f"VMPA{number:08d}|/x|5\n" for number in range(FIRST, FIRST + 10**7, 90_000)),
+    ],
+)
+def test_a_strangers_list_moves_the_counter_by_no_more_than_a_night_and_is_told(
+    local: Desk, text: str
+) -> None:
+    path = stray_list(local, "20251001", text)
     night = local.night("20251106", ["a", "b"])
 
-    task = local.attempt(night)
+    local.attempt(night)
 
-    assert (task["state"], task["error_class"]) == (TaskState.FAILED, ErrorClass.DETERMINISTIC)
-    assert "used up" in task["error"]
-    assert str(path) in task["error"]
-    assert numbers_in(local) == []
+    numbers = local.bound(night).values()
+    assert max(numbers) <= FIRST + MOST_OF_A_NIGHT + 2
+    assert any(str(path) in told for told in strange_texts(local.ledger.connection, FIRST))
+
+
+def test_a_pipe_under_a_lists_name_stops_nobody_and_is_told(local: Desk) -> None:
+    path = stray_list(local, "20251001", "")
+    path.unlink()
+    os.mkfifo(path)
+    night = local.night("20251106", ["a"])
+
+    local.attempt(night)
+
+    assert local.bound(night) == {"a": FIRST}
+    (told,) = strange_texts(local.ledger.connection, FIRST)
+    assert f"{path} is a pipe" in told
 
 
 def test_a_number_that_a_disk_bears_is_refused_with_its_place(foreign: Desk) -> None:
@@ -326,7 +373,7 @@ def test_while_the_disk_is_absent_nothing_is_dealt(any_desk: Desk) -> None:
     later = any_desk.attempt(night)
 
     assert (task["state"], task["error_class"]) == (TaskState.PENDING, ErrorClass.TRANSIENT)
-    assert "is not mounted" in task["error"]
+    assert "not mounted" in task["error"]
     assert later["state"] == TaskState.DONE
     assert any_desk.bound(night) == {"a": FIRST}
 

@@ -31,6 +31,7 @@ from vampd.io.disk import (
 from vampd.io.far import Reach, check_command
 from vampd.io.place import Place
 from vampd.io.process import run
+from vampd.ledger import counter
 from vampd.ledger.connection import ledger_path, pending_migrations
 from vampd.ledger.reading import daemon_lock, has_ledger, reading
 from vampd.ledger.summaries import last_daemon, root_markers
@@ -223,10 +224,13 @@ def _ledger(config: Config) -> Iterator[Finding]:
         return
     with reading(config.state_dir, config.reading_socket) as ledger:
         (verdict,) = ledger.execute("pragma quick_check(1)").fetchone()
+        numbers = counter.findings(ledger, config.frame_ids.first) if verdict == "ok" else []
     if verdict == "ok":
         yield _ok(f"{path}: whole, schema up to date")
     else:
         yield _bad(f"{path}: {verdict}", "stop the daemon, keep a copy of it, restore a backup")
+    for text in numbers:
+        yield _warn(text, "decide, then: vampd ids audit")
 
 
 def _roots(config: Config) -> Iterator[Finding]:

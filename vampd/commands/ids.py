@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, time_text
 from vampd.io.beneath import Beneath, names_in
+from vampd.ledger import counter
 from vampd.ledger.numberings import (
     Numbering,
     Request,
@@ -115,6 +116,41 @@ def skip(
     )
 
 
+@command.command("used")
+@click.argument("number", metavar="NUMBER")
+@click.option("--why", metavar="TEXT", required=True, help="How you know, for the ledger.")
+@acting.dry_run_option
+@acting.yes_option
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def used(
+    context: click.Context, *, number: str, why: str, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Say that NUMBER is the highest frame ID that was used, by whomever: the next one is above.
+
+    For what vampd cannot see, or does not believe since it is far above all that it knows. Asks
+    before it gives numbers up. A later word takes the place of this one.
+    """
+    _say(
+        context, "ids-used", {"number": number, "why": why}, dry_run=dry_run, yes=yes, json=as_json
+    )
+
+
+@command.command("dismiss")
+@click.argument("ids", metavar="FIRST..LAST")
+@click.option("--why", metavar="TEXT", required=True, help="The reason, for the ledger.")
+@acting.dry_run_option
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_context
+def dismiss(context: click.Context, *, ids: str, why: str, dry_run: bool, as_json: bool) -> None:
+    """Say that nothing follows from what bears these frame IDs: a slip, a test, another's file.
+
+    They are not told any more and do not move the counter. As long as something bears one, it is
+    not dealt.
+    """
+    _say(context, "ids-dismiss", {"ids": ids, "why": why}, dry_run=dry_run, yes=True, json=as_json)
+
+
 @command.command("audit")
 @click.argument("date", metavar="[DATE]", required=False)
 @dates.kind_option
@@ -138,17 +174,51 @@ def audit(
         every, chosen = numberings(ledger), _chosen(ledger, date, kind)
         problems, exceptions = chronology(ledger, every)
         gone = _outputs_gone(ledger)
+        strange = counter.strange_texts(ledger, config.frame_ids.first)
+        dismissed = counter.dismissed(ledger)
     problems += [f"archive {night.date}: {text}" for night in every for text in incomplete(night)]
     root = config.root_of(Kind.ARCHIVE)
     folders = {Path(night.folder) for night in every} | _dated_folders(root.path if root else None)
     borne, unread = ids_audit.borne_by_night(sorted(folders))
-    problems += [*unread, *ids_audit.borne_twice(borne)]
+    problems += [*unread, *ids_audit.borne_twice(borne), *strange]
     for night in chosen:
         if not night.is_foreign and night.id not in gone:
-            problems += ids_audit.of_night(night, headers=headers)
+            problems += ids_audit.of_night(
+                night,
+                headers=headers,
+                is_dismissed=lambda number: counter.is_within(number, number, dismissed),
+            )
     _tell(every, problems, exceptions, as_json=as_json)
     if problems:
         context.exit(1)
+
+
+def _say(
+    context: click.Context,
+    order: str,
+    arguments: Mapping[str, Any],
+    *,
+    dry_run: bool,
+    yes: bool,
+    json: bool,
+) -> None:
+    """Give an order that is of no night; what it gives up is named first, and asked for."""
+    # Late: --help needs nothing of the daemon's.
+    from vampd.schedule import control
+
+    def give(*, dry_run: bool) -> dict[str, Any]:
+        given = {**arguments, "date": None, "dry_run": dry_run}
+        return control.act(context.obj.config(), order, given, actor=acting.actor())
+
+    answer = give(dry_run=True)
+    if not dry_run:
+        acting.confirm(answer["lines"] if answer["changed"] else [], yes=yes)
+        answer = give(dry_run=False)
+    if json:
+        echo_json(answer)
+        return
+    for line in answer["lines"]:
+        click.echo(f"{line} (dry run)" if dry_run else line)
 
 
 def _archive(kind: str | None) -> str:

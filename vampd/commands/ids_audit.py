@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from vampd.errors import InputError
@@ -45,11 +45,16 @@ def borne_twice(borne: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
             yield f"{frame_id_text(number)}: stands in {' and in '.join(sorted(found))}"
 
 
-def of_night(night: Numbering, *, headers: bool) -> Iterator[str]:
-    """Where a night's folder does not agree with the ledger."""
+def of_night(
+    night: Numbering, *, headers: bool, is_dismissed: Callable[[int], bool]
+) -> Iterator[str]:
+    """Where a night's folder does not agree with the ledger.
+
+    A file whose number an operator dismissed is none of the ledger's.
+    """
     folder = night_folder(night.folder)
     built = [bearer for bearer in night.bearers if bearer.is_built and bearer.frame_id is not None]
-    yield from _names(folder, night, built)
+    yield from _names(folder, night, built, is_dismissed)
     for bearer in built if headers else ():
         yield from _header(folder, bearer)
     for batch in sorted(night.numbered):
@@ -68,7 +73,9 @@ def _text(bearer: Bearer) -> str:
     return frame_id_text(bearer.frame_id or 0)
 
 
-def _names(folder: Beneath, night: Numbering, built: list[Bearer]) -> Iterator[str]:
+def _names(
+    folder: Beneath, night: Numbering, built: list[Bearer], is_dismissed: Callable[[int], bool]
+) -> Iterator[str]:
     """Every built output is there under its number, and no other file bears one."""
     outputs = folder / OUTPUT_FOLDER
     try:
@@ -84,7 +91,8 @@ def _names(folder: Beneath, night: Numbering, built: list[Bearer]) -> Iterator[s
     planned = {_text(each) for each in night.bearers if each.frame_id is not None}
     for name in sorted(there - wanted):
         stem = name.split(".", 1)[0]
-        if stem.startswith("VMPA") and frame_id_number(stem) is not None and stem not in planned:
+        number = frame_id_number(stem) if stem.startswith("VMPA") else None
+        if number is not None and stem not in planned and not is_dismissed(number):
             yield f"{outputs / name}: bears a frame ID of which the ledger knows no output"
 
 

@@ -23,6 +23,7 @@ from vampd.ledger.activity import (
     progress,
     queue,
 )
+from vampd.ledger.counter import strange_places
 from vampd.ledger.past import daemon_at, nights_at, summarise_at
 from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
 from vampd.ledger.summaries import (
@@ -102,6 +103,7 @@ class Picture:
     left_out: int
     full: bool  #: the grid is asked for, whether all is well or not
     to_be_mailed: tuple[str, ...] = ()  #: dates whose mail goes out on an operator's word alone
+    strange_ids: tuple[tuple[str, str], ...] = ()  #: frame IDs not believed, and where they stand
     is_over: bool = False  #: the daemon ended because it was to end when all was done
 
     @property
@@ -197,6 +199,9 @@ def _present(  # noqa: PLR0917 - what was gathered, once
         left_out=0 if wish.texts else len(every) - len(chosen),
         full=bool(wish.texts) or wish.everything,
         to_be_mailed=_to_be_mailed(config, every, mails),
+        strange_ids=tuple(
+            (ids, place) for place, ids in strange_places(ledger, config.frame_ids.first).items()
+        ),
     )
 
 

@@ -351,6 +351,10 @@ def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
             yield f"{summary.night}: its supplement {number} is under way: cubes that came late"
     if picture.to_be_mailed:
         yield _note(*_to_be_mailed(picture.to_be_mailed), screen)
+    for ids, place in picture.strange_ids[:_ODD_LINES]:
+        yield _note(
+            f"{ids} stands in {place}, too far up to be believed:", "vampd ids audit", screen
+        )
     both = advice.both_kinds(picture.summaries)
     for count, noun, what, command in sorts:
         found = [summary for summary in picture.summaries if count(summary)]

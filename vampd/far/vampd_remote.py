@@ -15,6 +15,7 @@ SSH_ORIGINAL_COMMAND, and is one of these, or is refused:
     vampd-remote digest                             SHA-256 of the absolute names on standard input
     vampd-remote publish BASE YYYYMMDD              give what arrived its final name
     vampd-remote evidence BASE YYYYMMDD             list what was set aside
+    vampd-remote numbers BEFORE AFTER               list nights, BEFOREYYYYMMDDAFTER, and frame IDs
     vampd-remote check BASE                         say what is missing here
     vampd-remote version
 
@@ -52,6 +53,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _NIGHT = re.compile(r"[0-9]{8}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
+_FRAME_ID = re.compile(r"VMPA[0-9]{8}\.fits")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
 # What `rsync --server` is given by a client that sends plain files: no option that deletes,
@@ -130,6 +132,11 @@ class Tree:
         except FileExistsError:
             pass
         return os.open(name, _FOLDER, dir_fd=parent)
+
+    def close(self) -> None:
+        """Let go of every folder that was reached."""
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def sync(self) -> None:
         """Make the names in every folder that was reached durable."""
@@ -349,6 +356,40 @@ def evidence(root: str, base: str, night: str) -> int:
     return 0
 
 
+def numbers(roots: Sequence[str], before: str, after: str) -> int:
+    """Print each night that was delivered to a folder BEFORE, its date, AFTER; and its frame IDs.
+
+    A word for the night, YYYYMMDD, and one for each cube: `YYYYMMDD VMPAnnnnnnnn.fits.fz`.
+    """
+    tree, names = _find([Tree(root) for root in roots], f"{before}00000000{after}")
+    depth = after.count("/") + 1
+    above, below = names[:-depth], names[-depth + 1 :] if depth > 1 else []
+    night = re.compile(re.escape(names[-depth]).replace("00000000", "([0-9]{8})"))
+    try:
+        found = sorted(os.listdir(tree.folder(above)))
+    except (FileNotFoundError, NotADirectoryError):
+        found = []
+    for name in found:
+        match = night.fullmatch(name)
+        if match:
+            _say_numbers(Tree(tree.root), [*above, name, *below, "vgen2"], match.group(1))
+    return 0
+
+
+def _say_numbers(tree: Tree, names: Sequence[str], night: str) -> None:
+    try:
+        cubes = [name for name in os.listdir(tree.folder(names)) if _FRAME_ID.match(name)]
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return
+        raise
+    finally:
+        tree.close()
+    _say(night)
+    for name in sorted(cubes):
+        _say(f"{night} {name}")
+
+
 def check(root: str, base: str) -> int:
     """Say, a line each, what would keep this side from receiving below *base*."""
     split_below(root, base)
@@ -396,8 +437,8 @@ def carry_out(words: Sequence[str], roots: Sequence[str], environ: Mapping[str, 
         return 0
     if (verb, len(rest)) == ("digest", 0):
         return digest(roots, _input())
-    if (verb, len(rest)) == ("check", 1):
-        return check(root, rest[0])
+    if (verb, len(rest)) in {("check", 1), ("numbers", 2)}:
+        return check(root, *rest) if verb == "check" else numbers(roots, *rest)
     if len(rest) != 2 or verb not in {"prepare", "publish", "evidence"}:
         refuse(f"this key may not do {' '.join(words[1:])!r}")
     if verb == "publish":

@@ -62,6 +62,13 @@ _PUBLISH = (
 _EVIDENCE = (
     f'[ -d "$1/{EVIDENCE}/$2" ] || exit 0; find "$1/{EVIDENCE}/$2" -type f -printf \'%P\\0\''
 )
+# `find` does not follow a link that is named outright. A pattern that fits nothing stays itself.
+_NUMBERS = (
+    'for d in "$1"[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]"$2"; do '
+    'v=$d/vgen2; { [ -d "$v" ] && [ "$(find "$v" -maxdepth 0 -type d)" ]; } || continue; '
+    'n=${d#"$1"}; n=${n%"$2"}; printf \'%s\\0\' "$n"; '
+    'find "$v" -maxdepth 1 -name \'VMPA*.fits*\' -printf "$n %f\\\\0"; done'
+)
 # A line each of what is wrong with a far folder.
 _CHECK = (
     "for p in rsync sha256sum xargs dd sync ln mv find mkdir; do "
@@ -69,6 +76,7 @@ _CHECK = (
     '[ -d "$1" ] || echo "$1 is no folder there"; '
     '[ -d "$1" ] && { [ -w "$1" ] || echo "$1 cannot be written by $(id -un)"; }; :'
 )
+_NUMBER = re.compile(r"([0-9]{8})(?: VMPA([0-9]{8})\.|$)")
 _PAIRS_AT_ONCE = 200
 
 
@@ -123,6 +131,14 @@ def publish_list(tags: Mapping[str, str]) -> bytes:
 def evidence_command(base: Place, night: str, reach: Reach) -> list[str]:
     """List the names of what was set aside, relative to .evidence/YYYYMMDD."""
     return _command(base, reach, "evidence", ["sh", "-c", _EVIDENCE, "sh"], [base.path, night])
+
+
+def numbers_command(before: Place, after: str, reach: Reach) -> list[str]:
+    """List the nights in folders *before*, their date, *after*, and the frame IDs of their cubes.
+
+    See `parse_numbers`. Where there is no such folder, there is no night.
+    """
+    return _command(before, reach, "numbers", ["sh", "-c", _NUMBERS, "sh"], [before.path, after])
 
 
 def check_command(base: Place, reach: Reach) -> list[str]:
@@ -194,6 +210,20 @@ def parse_evidence(finished: Finished) -> list[str]:
     """The names that `evidence_command` printed, in order."""
     check_done(finished, "listing the evidence")
     return sorted(_names(finished.stdout, "the list of evidence"))
+
+
+def parse_numbers(finished: Finished) -> dict[str, list[int]]:
+    """By date of a night that was delivered: the numbers of its cubes, which may be none."""
+    check_done(finished, "listing the nights")
+    nights: dict[str, list[int]] = {}
+    for word in _names(finished.stdout, "the list of nights"):
+        match = _NUMBER.match(word)
+        if match is None:
+            continue  # a file with another name, or a folder that is no date
+        numbers = nights.setdefault(match[1], [])
+        if match[2] is not None and int(match[2]):
+            numbers.append(int(match[2]))
+    return nights
 
 
 def _names(stdout: bytes, what: str) -> Iterable[str]:

@@ -12,7 +12,7 @@ that nothing was dealt. So the program's exit status says which it was:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -44,24 +44,32 @@ class Reply:
     error: str = ""  #: why it is no answer
 
 
-def ask(command: Sequence[str], *, name: str, count: int, deadline_seconds: float) -> Reply:
+def ask(
+    command: Sequence[str],
+    *,
+    name: str,
+    count: int,
+    deadline_seconds: float,
+    keep: Callable[[str], None] = lambda _: None,
+) -> Reply:
     """Run *command* once and take what it prints for frame IDs; never raises VampdError.
 
-    *name* is what messages call it.
+    *name* is what messages call it. Each line goes to *keep* as it comes.
     """
     if shutil.which(command[0]) is None:
         error = f"{command[0]} is not installed here, or may not be run"
         return Reply(ending=Ending.NOTHING_AT_ALL, error=error)
     lines: list[str] = []
 
-    def keep(line: bytes) -> None:
+    def take(line: bytes) -> None:
         if len(lines) > _MOST_LINES * count + 10:
             msg = f"{name} printed more than {len(lines)} lines, and {count} were asked for"
             raise OperatorError(msg)
         lines.append(printable(line[:_LONGEST_LINE]))
+        keep(lines[-1])
 
     try:
-        finished = run(command, deadline_seconds=deadline_seconds, on_line=keep)
+        finished = run(command, deadline_seconds=deadline_seconds, on_line=take)
     except ResourceError as error:  # it was not started
         return Reply(ending=Ending.NOTHING_YET, error=str(error))
     except VampdError as error:

@@ -7,6 +7,7 @@ has not changed since the last look is not read again: 500 nights cost 2000 call
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from vampd.errors import NotPlainError, OperatorError, RetryableError
 from vampd.io.beneath import (
     Beneath,
     entries,
-    is_file,
     is_folder,
     names_in,
     night_folder,
@@ -23,6 +23,7 @@ from vampd.io.beneath import (
     status,
 )
 from vampd.io.disk import MarkerState, check_marker
+from vampd.io.number_runs import MOST_OF_A_NIGHT, Run, runs_of
 
 _DATE = re.compile(r"[0-9]{8}")
 _CUBE = re.compile(r"VMPA([0-9]{8})\.")
@@ -32,8 +33,6 @@ _MANIFEST = re.compile(r"manifest_.*\.csv")
 _IN_LIST = re.compile(rb"\bVMPA([0-9]{8})\b")
 
 _MOST_BYTES = 1 << 26
-#: The night's own folder, where a place is named relative to it.
-TOP = "."
 #: A folder may change again within one tick of its file system's clock: what changed so
 #: lately is looked at again next time.
 _FRESH_NS = 3_000_000_000
@@ -48,8 +47,18 @@ class NightNumbers:
 
     folder: str
     stamp: Stamp  #: empty: look again next time
-    highest: int  #: 0: no number at all
-    place: str  #: the file that shows it
+    runs: tuple[Run, ...]  #: ascending
+    notes: tuple[str, ...] = ()  #: what was not read, or counts for nothing, and why
+
+    @property
+    def highest(self) -> int:
+        """0: no number at all."""
+        return self.runs[-1][1] if self.runs else 0
+
+    @property
+    def place(self) -> str:
+        """A file of the highest run."""
+        return self.runs[-1][2] if self.runs else ""
 
 
 def look_at_root(
@@ -72,13 +81,10 @@ def look_at_root(
         return [
             look_at_night(Path(folder), now_ns=now_ns)
             for folder in folders
-            if folder not in known or not _is_unchanged(Path(folder), known[folder])
+            if folder not in known or not _is_unchanged(night_folder(folder), known[folder])
         ]
     except PermissionError as error:
         msg = f"{error.filename}: {error.strerror}; it may bear frame IDs that must not be reused"
-        raise OperatorError(msg) from error
-    except NotPlainError as error:
-        msg = f"{error}; frame IDs that must not be reused may lie there"
         raise OperatorError(msg) from error
     except OSError as error:
         msg = f"{error.filename}: {error.strerror}; it may bear frame IDs that must not be reused"
@@ -86,63 +92,89 @@ def look_at_root(
 
 
 def look_at_night(folder: Path, *, now_ns: int) -> NightNumbers:
-    """The highest number that a night's folder shows. OSError: it cannot be read."""
+    """The numbers that a night's folder shows. OSError: it cannot be read."""
     night = night_folder(folder)
-    stamp = [_stamp_of(night, place) for place in _looked_at(night)]
+    notes: list[str] = []
+    looked_at = _looked_at(night, notes)
+    stamp = [_stamp_of(night, path) for path in looked_at]
     newest = max((modified_ns for _, modified_ns, _ in stamp), default=0)
     is_fresh = not isinstance(newest, int) or newest > now_ns - _FRESH_NS
-    highest, place = max(numbers_of_night(folder), default=(0, ""))
+    runs = runs_of(_numbers_in(night, looked_at, notes))
     return NightNumbers(
-        folder=str(folder), stamp=[] if is_fresh else stamp, highest=highest, place=place
+        folder=str(folder), stamp=[] if is_fresh else stamp, runs=tuple(runs), notes=tuple(notes)
     )
 
 
 def numbers_of_night(folder: Path) -> Iterator[tuple[int, str]]:
-    """Every number that a night's folder shows, with the path of the file that shows it.
-
-    OSError: something in it cannot be read; a link or a pipe, for one, in the place of a list.
-    """
+    """Every number that a night's folder shows, with the path of the file that shows it."""
     night = night_folder(folder)
-    for place in _looked_at(night):
-        if not is_folder(place):
-            content = read_start(place, _MOST_BYTES)
-            for match in _IN_LIST.finditer(content):
-                yield int(match[1]), str(place)
-        elif place != night:
-            for name in names_in(place):
-                if (found := _CUBE.match(name)) is not None:
-                    yield int(found[1]), str(place / name)
+    notes: list[str] = []
+    yield from _numbers_in(night, _looked_at(night, notes), notes)
 
 
-def _looked_at(night: Beneath) -> list[Beneath]:
+def _numbers_in(
+    night: Beneath, looked_at: Sequence[Beneath], notes: list[str]
+) -> Iterator[tuple[int, str]]:
+    for path in looked_at:
+        if path == night:
+            continue
+        if is_folder(path):
+            for name in names_in(path):
+                if (found := _CUBE.match(name)) is not None and int(found[1]):
+                    yield int(found[1]), str(path / name)
+        else:
+            yield from _numbers_of_list(path, notes)
+
+
+def _numbers_of_list(path: Beneath, notes: list[str]) -> Iterator[tuple[int, str]]:
+    try:
+        content = read_start(path, _MOST_BYTES)
+    except NotPlainError as error:
+        notes.append(f"{error}: it was not read for frame IDs")
+        return
+    numbers: dict[int, None] = {}
+    for match in _IN_LIST.finditer(content):
+        if int(match[1]):
+            numbers[int(match[1])] = None
+        if len(numbers) > MOST_OF_A_NIGHT:
+            notes.append(
+                f"{path} lists more than {MOST_OF_A_NIGHT} frame IDs, which no night has:"
+                " none of them counts"
+            )
+            return
+    for number in numbers:
+        yield number, str(path)
+
+
+def _looked_at(night: Beneath, notes: list[str]) -> list[Beneath]:
     """The night's folder, its folders of outputs, and its lists."""
-    places = [night]
+    paths = [night]
     for name in names_in(night):
         if _MANIFEST.fullmatch(name):
-            places.append(night / name)
-        elif _OUTPUTS.fullmatch(name) and not is_file(night / name):
-            places += [night / name, *_lists_in(night / name)]
-    return places
+            paths.append(night / name)
+        elif _OUTPUTS.fullmatch(name):
+            mode = status(night / name).st_mode
+            if stat.S_ISDIR(mode):
+                lists = filter(_NAME_CHANGES.fullmatch, names_in(night / name))
+                paths += [night / name, *(night / f"{name}/{each}" for each in lists)]
+            elif stat.S_ISLNK(mode):
+                notes.append(f"{night / name} is a link: nobody looks there for frame IDs")
+    return paths
 
 
-def _lists_in(outputs: Beneath) -> Sequence[Beneath]:
-    return [outputs / name for name in filter(_NAME_CHANGES.fullmatch, names_in(outputs))]
+def _stamp_of(night: Beneath, path: Beneath) -> list[str | int]:
+    found = status(path)
+    return [path.relative_to(night) or ".", found.st_mtime_ns, found.st_size]
 
 
-def _stamp_of(night: Beneath, place: Beneath) -> list[str | int]:
-    found = status(place)
-    return [place.relative_to(night) or TOP, found.st_mtime_ns, found.st_size]
-
-
-def _is_unchanged(folder: Path, stamp: Stamp) -> bool:
+def _is_unchanged(night: Beneath, stamp: Stamp) -> bool:
     if not stamp:
         return False
-    night = night_folder(folder)
     try:
-        return all(_stamp_of(night, _place(night, str(entry[0]))) == entry for entry in stamp)
+        return all(_stamp_of(night, _named(night, str(entry[0]))) == entry for entry in stamp)
     except FileNotFoundError:
         return False
 
 
-def _place(night: Beneath, relative: str) -> Beneath:
-    return night if relative == TOP else night / relative
+def _named(night: Beneath, relative: str) -> Beneath:
+    return night if relative == "." else night / relative

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from vampd.ledger.alerts import Condition
 from vampd.ledger.connection import Row
+from vampd.ledger.counter import strange_places
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night, is_at_rest, last_daemon, nights
@@ -36,6 +37,7 @@ class Limits:
     state_bytes: int  #: free on the disk of the ledger
     state_dir: str
     mail_is_configured: bool
+    first_frame_id: int | None = None  #: as the settings say it
 
 
 def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
@@ -50,6 +52,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_far_side(reader, every, limits, now_us),
         *_lost_cubes(reader, every),
         *_mails(reader, every, limits, now_us),
+        *_frame_ids(reader, limits),
         *_alerts(reader),
         *_disks(reader, limits),
         *_coder(reader),
@@ -290,6 +293,16 @@ def _mail(
         text = f"{name}: ready, and its mail was never sent: vampd manifest {date} --send"
         return "unmailed", Severity.WARNING, text, track.ready_us
     return None
+
+
+def _frame_ids(reader: Reader, limits: Limits) -> Iterator[Condition]:
+    """Numbers that stand somewhere and are not believed: an operator has to decide."""
+    for place, ids in strange_places(reader, limits.first_frame_id).items():
+        yield Condition(
+            name=f"frame-ids:{ids}",
+            severity=Severity.WARNING,
+            text=f"{ids} stands in {place}, too far up to be believed: vampd ids audit",
+        )
 
 
 def _alerts(reader: Reader) -> Iterator[Condition]:

@@ -139,6 +139,7 @@ def use_frame_ids(
                 number=number,
                 night=night,
                 state="void",
+                is_foreign=1,
                 reserved_us=ledger.now_us(),
                 **ledger.stamp(f"used by the earlier pipeline: {place}"),
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vampd.errors import IntegrityError, OperatorError, UsageError
 from vampd.ledger.connection import Ledger, Row
@@ -13,14 +12,6 @@ LAST = 99_999_999
 
 _MOST_IN_RANGE = 1_000_000
 _FRAME_ID = re.compile(r"VMPA([0-9]{8})")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """The highest number that is known to be used, and where that is said."""
-
-    number: int
-    place: str
 
 
 def frame_id_text(number: int) -> str:
@@ -79,21 +70,6 @@ def reserved_of(ledger: Ledger, night: Row) -> list[int]:
     return [row["number"] for row in rows]
 
 
-def highest(ledger: Ledger, first: int | None) -> Seen:
-    """The highest number known: in the ledger, on the disks as last looked at, and below *first*.
-
-    A number to be dealt must be above it.
-    """
-    known = [Seen(number=(first or 1) - 1, place="frame_ids.first of the settings")]
-    dealt = ledger.value("select max(number) from frame_id")
-    if dealt is not None:
-        known.append(Seen(number=dealt, place="the ledger"))
-    row = ledger.row("select highest, place from number_seen order by highest desc limit 1")
-    if row is not None:
-        known.append(Seen(number=row["highest"], place=row["place"]))
-    return max(known, key=lambda seen: seen.number)
-
-
 def reserve(ledger: Ledger, night: Row, numbers: Sequence[int], why: str) -> None:
     """Write *numbers* down as the night's, durably, before anything may bear them.
 
@@ -115,21 +91,19 @@ def reserve(ledger: Ledger, night: Row, numbers: Sequence[int], why: str) -> Non
             )
 
 
-def reserve_following(ledger: Ledger, night: Row, count: int, first: int | None) -> None:
-    """Reserve *count* numbers of our own, above everything known.
+def plan_bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[str, int]:
+    """Which number each content of the night is to have, those that are bound already included.
 
-    OperatorError: they are used up; the message says what used the last.
+    IntegrityError: fewer numbers are reserved than are needed.
     """
-    seen = highest(ledger, first)
-    if seen.number + count > LAST:
-        msg = (
-            f"the frame IDs are used up: {count} are needed above {frame_id_text(seen.number)},"
-            f" which stands in {seen.place}"
-        )
-        raise OperatorError(msg)
-    numbers = range(seen.number + 1, seen.number + 1 + count)
-    why = f"dealt by vampd's own counter: above {frame_id_text(seen.number)} in {seen.place}"
-    reserve(ledger, night, numbers, why)
+    wanting = unnumbered(ledger, night, content_keys)
+    reserved = reserved_of(ledger, night)
+    if len(reserved) < len(wanting):
+        msg = f"{len(wanting)} frame IDs are needed, and {len(reserved)} are reserved"
+        raise IntegrityError(msg)
+    bound = bound_of(ledger, night)
+    kept = {key: bound[key] for key in content_keys if key in bound}
+    return kept | dict(zip(wanting, reserved, strict=False))
 
 
 def bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[str, int]:
@@ -140,19 +114,24 @@ def bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[str, i
     transaction. IntegrityError: fewer numbers are reserved than are needed.
     """
     with ledger.transaction():
-        wanting = unnumbered(ledger, night, content_keys)
-        reserved = reserved_of(ledger, night)
-        if len(reserved) < len(wanting):
-            msg = f"{len(wanting)} frame IDs are needed, and {len(reserved)} are reserved"
-            raise IntegrityError(msg)
-        for key, number in bound_of(ledger, night).items():
-            if key not in content_keys:
-                _move(ledger, number, "void", None, "its output is no longer part of the night")
-        for key, number in zip(wanting, reserved, strict=False):
-            _move(ledger, number, "bound", key, "bound to its output")
-        for number in reserved[len(wanting) :]:
+        planned = plan_bind(ledger, night, content_keys)
+        bound, reserved = bound_of(ledger, night), reserved_of(ledger, night)
+        for key in bound.keys() - planned.keys():
+            _move(ledger, bound[key], "void", None, "its output is no longer part of the night")
+        for key in planned:
+            if key not in bound:
+                _move(ledger, planned[key], "bound", key, "bound to its output")
+        for number in set(reserved) - set(planned.values()):
             _move(ledger, number, "void", None, "dealt, but no output needs it any more")
         return bound_of(ledger, night)
+
+
+def tell_foreign(ledger: Ledger) -> None:
+    """Tell numbers that others used from our own in rows that an older vampd wrote."""
+    ledger.execute(
+        "update frame_id set is_foreign = 1 where state = 'void'"
+        " and why like 'used by the earlier pipeline: %'"
+    )
 
 
 def _move(ledger: Ledger, number: int, state: str, content_key: str | None, why: str) -> None:

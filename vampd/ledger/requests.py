@@ -14,7 +14,11 @@ from vampd.states import RequestState
 
 
 def ask(ledger: Ledger, night: Row, count: int, issuer: str) -> int:
-    """Write down that *count* numbers are going to be asked for; return the request's number."""
+    """Write down that *count* numbers are going to be asked for; return the request's number.
+
+    No two of a night are asked at the same microsecond: by it the night's paper knows them.
+    """
+    last_us = ledger.value("select max(asked_us) from frame_request where night = ?", [night["id"]])
     return ledger.insert(
         "frame_request",
         night=night["id"],
@@ -22,8 +26,40 @@ def ask(ledger: Ledger, night: Row, count: int, issuer: str) -> int:
         count=count,
         issuer=issuer,
         state=RequestState.ASKED,
-        asked_us=ledger.now_us(),
+        asked_us=max(ledger.now_us(), (last_us or 0) + 1),
         **ledger.stamp(f"{count} frame IDs are asked for"),
+    )
+
+
+def take_over(
+    ledger: Ledger,
+    night: Row,
+    state: RequestState,
+    *,
+    asked_us: int,
+    batch: int,
+    count: int,
+    issuer: str,
+    reply: Sequence[str] | None,
+) -> None:
+    """Keep a request that only the night's paper tells of; one that is open excludes others."""
+    ledger.insert(
+        "frame_request",
+        night=night["id"],
+        batch=batch,
+        count=count,
+        issuer=issuer,
+        state=state,
+        reply=None if reply is None else "\n".join(reply),
+        asked_us=asked_us,
+        **ledger.stamp("it stands in the night's paper"),
+    )
+
+
+def asked_at(ledger: Ledger, night: Row, asked_us: int) -> Row | None:
+    """The request of a night that was asked then."""
+    return ledger.row(
+        "select * from frame_request where night = ? and asked_us = ?", [night["id"], asked_us]
     )
 
 

@@ -104,6 +104,7 @@ def limits(config: Config) -> Limits:
         state_bytes=_STATE_BYTES,
         state_dir=str(config.state_dir),
         mail_is_configured=config.mail.is_configured,
+        first_frame_id=config.frame_ids.first,
     )
 
 

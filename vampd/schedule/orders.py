@@ -298,6 +298,7 @@ ORDERS: dict[str, Order] = {
 }
 
 ORDERS_OF_ALL: dict[str, OrderOfAll] = {
+    **orders_ids.ORDERS_OF_ALL,
     **orders_legacy.ORDERS_OF_ALL,
     **orders_mail.ORDERS_OF_ALL,
     **orders_reclaim.ORDERS_OF_ALL,

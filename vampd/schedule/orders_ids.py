@@ -1,18 +1,26 @@
-"""Orders about frame IDs: what an operator knows of them, and no program can."""
+"""Orders about frame IDs: what an operator knows of them, and no program can.
+
+What is said of a request is written into the night's paper first: a ledger that is lost then must
+not take up again what was written off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vampd.errors import OperatorError, RetryableError
-from vampd.io.numbers_seen import numbers_of_night
-from vampd.ledger import numbers, requests, tasks
+from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
+from vampd.io import number_papers, numbers_seen
+from vampd.io.beneath import is_folder, night_folder
+from vampd.io.number_runs import runs_of
+from vampd.ledger import counter, nights, numbers, requests, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
 from vampd.ledger.numbers import frame_id_text
-from vampd.schedule.answers import Answer, Desk, Order
+from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
+from vampd.stages import frame_id_papers
+from vampd.stages.root import check_root
 from vampd.states import STAGES_OF, Kind, RequestState, Stage, TaskState
 
 
@@ -32,6 +40,7 @@ def _adopt(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
         "it goes on with them",
     ]
     if not arguments["dry_run"]:
+        _write_word(ledger, night, request, RequestState.ADOPTED, dealt)
         with ledger.transaction():
             numbers.reserve(ledger, night, dealt, f"adopted: {arguments['why']}")
             requests.decide(ledger, request["id"], RequestState.ADOPTED, arguments["why"])
@@ -55,6 +64,7 @@ def _void(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
         "it goes on, and asks anew",
     ]
     if not arguments["dry_run"]:
+        _write_word(desk.ledger, night, request, RequestState.VOID)
         with desk.ledger.transaction():
             requests.decide(desk.ledger, request["id"], RequestState.VOID, arguments["why"])
             _go_on(desk.ledger, night, "ids void")
@@ -81,6 +91,72 @@ def _skip(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     return Answer(lines=lines, changed=True)
 
 
+def _used(desk: Desk, arguments: Mapping[str, Any]) -> Answer:
+    """All numbers up to this one are used, whoever used them; the next one is above."""
+    ledger, number = desk.ledger, _number(arguments["number"])
+    top = counter.known(ledger.connection, desk.config.frame_ids.first).top
+    last = ledger.row("select * from number_word where word = 'used' order by id desc")
+    if last is not None and last["last"] == number:
+        return Answer(lines=[f"{frame_id_text(number)} is called used already"], changed=False)
+    dealt = counter.highest_dealt(ledger.connection)
+    if number < dealt:
+        msg = f"{frame_id_text(dealt)} was dealt by vampd, so all below it are used already"
+        raise OperatorError(msg)
+    lines = [f"{frame_id_text(number)} and all below it count as used; the next one is above"]
+    if number > top.number:
+        lines.append(
+            f"{number - top.number} frame IDs above {frame_id_text(top.number)}, the highest that"
+            f" was known ({top.place}), are not dealt any more"
+        )
+    if not arguments["dry_run"]:
+        counter.say(ledger, "used", number, number, arguments["why"])
+    return Answer(lines=lines, changed=True)
+
+
+def _dismiss(desk: Desk, arguments: Mapping[str, Any]) -> Answer:
+    """What bears these numbers says nothing of where the counter stands."""
+    ledger = desk.ledger
+    runs = runs_of((number, "") for number in numbers.parse_range(arguments["ids"]))
+    before = counter.dismissed(ledger.connection)
+    new = [(first, last) for first, last, _ in runs if not counter.is_within(first, last, before)]
+    if not new:
+        return Answer(lines=["that was said of them before"], changed=False)
+    lines = [
+        f"{counter.range_text(first, last)}: whatever bears them moves the counter no more"
+        for first, last in new
+    ]
+    lines.append("they are never dealt as long as something bears them")
+    if not arguments["dry_run"]:
+        with ledger.transaction():
+            for first, last in new:
+                counter.say(ledger, "dismissed", first, last, arguments["why"])
+    return Answer(lines=lines, changed=True)
+
+
+def _number(text: str) -> int:
+    number = numbers.frame_id_number(text)
+    if number is None:
+        msg = f"{text!r} is no frame ID, such as VMPA00425189"
+        raise UsageError(msg)
+    return number
+
+
+def _write_word(
+    ledger: Ledger, night: Row, request: Row, state: RequestState, adopted: Sequence[int] = ()
+) -> None:
+    """RetryableError: the night's disk is not there, or takes nothing."""
+    known = nights.root_of(ledger, night)
+    check_root(known["root"], known["marker"])
+    line = frame_id_papers.word_line(request, state, adopted)
+    try:
+        number_papers.append(night_folder(night["folder"]), [line])
+    except OSError as error:
+        if isinstance(error, VampdError):
+            raise
+        msg = f"{error.filename or night['folder']}: {error.strerror}; nothing was decided"
+        raise RetryableError(msg) from error
+
+
 def _refuse_impossible(ledger: Ledger, request: Row, dealt: list[int]) -> None:
     if len(dealt) > request["count"]:
         msg = f"{len(dealt)} frame IDs are more than the {request['count']} that were asked for"
@@ -104,9 +180,16 @@ def _refuse_impossible(ledger: Ledger, request: Row, dealt: list[int]) -> None:
 
 def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
     """The numbers in those nights' folders that may show *lowest* or a higher one."""
-    folders = ledger.rows("select folder from number_seen where highest >= ?", [lowest])
+    folders = ledger.rows(
+        "select folder from number_seen where highest >= ? and source = 'night'", [lowest]
+    )
     try:
-        return [seen for row in folders for seen in numbers_of_night(Path(row["folder"]))]
+        return [
+            seen
+            for row in folders
+            if is_folder(night_folder(row["folder"]))
+            for seen in numbers_seen.numbers_of_night(Path(row["folder"]))
+        ]
     except OSError as error:
         msg = f"{error.filename}: {error.strerror}; nobody can tell which frame IDs it bears"
         raise RetryableError(msg) from error
@@ -139,4 +222,5 @@ def _go_on(ledger: Ledger, night: Row, why: str) -> None:
     tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
 
 
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {"ids-used": _used, "ids-dismiss": _dismiss}
 ORDERS: dict[str, Order] = {"ids-adopt": _adopt, "ids-void": _void, "ids-skip": _skip}

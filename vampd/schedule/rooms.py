@@ -13,7 +13,11 @@ from vampd.science.cubes import CubeLimits
 from vampd.science.quality import QualityLimits
 from vampd.sections import Config, Delivery
 from vampd.stages import build_jobs, frame_ids, manifest, sync, transfer, verify
+from vampd.stages.frame_ids import Surroundings
 from vampd.states import Kind, Stage
+
+#: Stands for every date where places are named; no night has it.
+_SOME_DATE = "99991231"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +71,23 @@ def _prepare_sync(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any
 
 
 def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
-    root = config.root_of(Kind.ARCHIVE)
-    return frame_ids.prepare(ledger, night, config.frame_ids, root)
+    around = Surroundings(root=config.root_of(Kind.ARCHIVE), far=_far_nights(config))
+    return frame_ids.prepare(ledger, night, config.frame_ids, around)
+
+
+def _far_nights(config: Config) -> list[dict[str, Any]]:
+    """Where delivered archive nights lie: in folders *before*, their date, *after*."""
+    delivery = config.delivery.of(Kind.ARCHIVE)
+    if delivery is None:
+        return []
+    found = []
+    for place in dict.fromkeys((delivery.sent_to(_SOME_DATE), delivery.safe_at(_SOME_DATE))):
+        before, _, after = place.path.partition(_SOME_DATE)
+        if _SOME_DATE not in after:
+            told = str(place).replace(_SOME_DATE, "YYYYMMDD")
+            where = {"place": told, "host": place.host, "before": before, "after": after}
+            found.append({**where, **far_words(config, delivery)})
+    return found
 
 
 def _prepare_build(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:

@@ -1,11 +1,13 @@
 """Give the outputs of an archive night their frame IDs, oldest night first.
 
-Three pieces of work, one after the other, each a task's attempt of its own:
+Pieces of work, one after the other, each a task's attempt of its own:
 
-1. *look*: which numbers do the nights on the disk bear? A number dealt must be above all.
-2. *ask*: only of a foreign issuer. The request is committed before it is sent; what comes is
-   reserved. Is it too little, the rest is asked for.
-3. *bind*: the reserved numbers are bound to the outputs.
+1. *look*: which numbers do the nights on the disk bear, which were delivered, and what does the
+   night's own paper say? A number dealt must be above all. Our own counter reserves then.
+2. *ask*: only of a foreign issuer. The request is committed before it is sent; what comes is on
+   paper before it is recorded. Is it too little, the rest is asked for.
+3. *collect*: of a request that a dead daemon left: what does the paper say of it?
+4. *bind*: which number is bound to which output is on paper, and only then in the ledger.
 
 Nobody asks again after a request of which it is unclear what became: the night is held.
 """
@@ -14,25 +16,38 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from vampd.errors import AmbiguousError, OperatorError
-from vampd.io.frame_id_program import Ending, Reply, ask
-from vampd.io.numbers_seen import look_at_root
-from vampd.ledger import nights, numbers, outputs, requests, tasks
+from vampd.errors import AmbiguousError, OperatorError, VampdError
+from vampd.io.frame_id_program import Ending, Reply
+from vampd.io.numbers_seen import NightNumbers
+from vampd.ledger import counter, nights, numbers, outputs, requests, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import FrameIds, Root
+from vampd.stages import frame_id_papers
+from vampd.stages.frame_id_work import mark_place, work
 from vampd.stages.frame_reply import judge
 from vampd.states import ErrorClass, RequestState, Stage
 
+__all__ = ["Surroundings", "issuer_of", "prepare", "record", "work"]
+
 _LOOK_LASTS_US = 60_000_000
+_FAR_LOOK_LASTS_US = 3_600_000_000
 #: A program of ours has its own deadline, and tells more than its killer could.
 _KILL_SECONDS = 5.0
 
 
-def prepare(ledger: Ledger, night: Row, settings: FrameIds, root: Root | None) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """Where numbers are written down, and where they may stand."""
+
+    root: Root | None  #: of the archive nights
+    far: Sequence[Mapping[str, Any]] = ()  #: for `frame_id_work`: where archive nights go
+
+
+def prepare(ledger: Ledger, night: Row, settings: FrameIds, around: Surroundings) -> dict[str, Any]:
     """What is to be done next for the night's numbers.
 
     AmbiguousError: nobody knows what became of the last request. OperatorError: the
@@ -41,62 +56,49 @@ def prepare(ledger: Ledger, night: Row, settings: FrameIds, root: Root | None) -
     if settings.issuer == "local" and settings.first is None:
         msg = "frame_ids.first is not set: nobody knows where the numbers begin"
         raise OperatorError(msg)
-    unclear = requests.open_request(ledger, night["id"])
-    if unclear is not None:
-        raise AmbiguousError(requests.choices(night, unclear))
+    job = {
+        "first": settings.first,
+        "issuer": settings.issuer,
+        "folder": night["folder"],
+        **nights.root_of(ledger, night),
+    }
+    request = requests.open_request(ledger, night["id"])
+    if request is not None:
+        if request["state"] == RequestState.UNCLEAR:
+            raise AmbiguousError(requests.choices(night, request))
+        return {**job, "do": "collect", **_request_words(request)}
     lacking = _lacking(ledger, night)
-    job = {"first": settings.first, "issuer": settings.issuer}
     if lacking == 0:
-        return {**job, "do": "bind"}
+        return {**job, "do": "bind", **_binding(ledger, night)}
     if settings.issuer == "local" or not _looked_lately(ledger, night):
-        return {**job, "do": "look", **_look(ledger, root)}
-    request = requests.ask(ledger, night, lacking, issuer_of(settings))
-    return {**job, "do": "ask", "request": request, **_question(settings, lacking)}
-
-
-def work(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at the disks, or ask the issuer. A question never raises: how it ended is a result."""
-    done = {"first": job["first"], "issuer": job["issuer"], "did": job["do"]}
-    if job["do"] == "look":
-        found = look_at_root(
-            Path(job["root"]), job["marker"], job["known"], now_ns=job["now_us"] * 1000
-        )
-        return {**done, "found": found}
-    if job["do"] == "ask":
-        reply = ask(
-            job["command"],
-            name=job["name"],
-            count=job["count"],
-            deadline_seconds=job["deadline_seconds"],
-        )
-        return {**done, "request": job["request"], "count": job["count"], "reply": reply}
-    return done
+        return {**job, "do": "look", **_look(ledger, around)}
+    return {**job, "do": "ask", **_question(ledger, night, settings, lacking)}
 
 
 def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
-    """Keep what was found or dealt; bind the numbers when there are enough.
+    """Keep what was found or dealt; bind the numbers when they are on paper.
 
     Returns why it is to be tried again later, where nothing was dealt.
     """
     night = nights.get_night(ledger, task["night"])
-    if result["did"] == "ask":
+    if result["do"] in {"ask", "collect"}:
         return _take_reply(ledger, task, night, result)
-    if result["did"] == "look":
-        _keep_look(ledger, night, result["found"])
-        if result["issuer"] == "local" and not _deal(ledger, task, night, result["first"]):
-            return None
-    _bind_or_go_on(ledger, night)
-    return None
-
-
-def _deal(ledger: Ledger, task: Row, night: Row, first: int | None) -> bool:
-    """Reserve numbers of our own counter; False: there are none left, and the task failed."""
+    if result["do"] == "bind":
+        _bind(ledger, night, result["planned"])
+        return None
+    _keep_look(ledger, night, result)
     try:
-        numbers.reserve_following(ledger, night, _lacking(ledger, night), first)
-    except OperatorError as error:
+        frame_id_papers.take_over(ledger, night, result["told"])
+        _refuse_delivered(ledger, night)
+        lacking = _lacking(ledger, night)
+        is_open = requests.open_request(ledger, night["id"]) is not None
+        if result["issuer"] == "local" and lacking and not is_open:
+            counter.reserve_following(ledger, night, lacking, result["first"])
+    except VampdError as error:
         _give_up(ledger, task, error.error_class, str(error))
-        return False
-    return True
+        return None
+    _go_on(ledger, night, "its numbers are to be written down")
+    return None
 
 
 def issuer_of(settings: FrameIds) -> str:
@@ -119,50 +121,158 @@ def _looked_lately(ledger: Ledger, night: Row) -> bool:
     return looked_us is not None and 0 <= ledger.now_us() - looked_us < _LOOK_LASTS_US
 
 
-def _look(ledger: Ledger, root: Root | None) -> dict[str, Any]:
-    if root is None:
+def _look(ledger: Ledger, around: Surroundings) -> dict[str, Any]:
+    if around.root is None:
         msg = "there is no archive root in the settings, so this night is of none"
         raise OperatorError(msg)
     return {
-        "root": str(root.path),
-        "marker": ledger.value("select marker from root where path = ?", [str(root.path)]),
+        "root": str(around.root.path),
+        "marker": ledger.value("select marker from root where path = ?", [str(around.root.path)]),
+        "roots": _roots(ledger),
         "known": {
             row["folder"]: json.loads(row["stamp"])
-            for row in ledger.rows("select folder, stamp from number_seen")
+            for row in ledger.rows("select folder, stamp from number_seen where source = 'night'")
         },
+        "far": [there for there in around.far if _must_look_there(ledger, there["place"])],
         "now_us": ledger.now_us(),
     }
 
 
-def _keep_look(ledger: Ledger, night: Row, found: Any) -> None:
-    for seen in found:
+def _must_look_there(ledger: Ledger, place: str) -> bool:
+    """Whether a far end is to be asked what it bears: before a new ledger deals its first number.
+
+    One that does not answer is asked again, for as long as it takes; numbers do not wait for it.
+    """
+    row = ledger.row("select * from number_look where place = ?", [place])
+    if row is None:
+        return not counter.known(ledger.connection, None).is_own
+    age_us = ledger.now_us() - row["looked_us"]
+    return row["error"] is not None and not 0 <= age_us < _FAR_LOOK_LASTS_US
+
+
+def _roots(ledger: Ledger) -> dict[str, str]:
+    return {row["path"]: row["marker"] for row in ledger.rows("select path, marker from root")}
+
+
+def _keep_look(ledger: Ledger, night: Row, result: Mapping[str, Any]) -> None:
+    for seen in result["found"]:
+        _keep_seen(ledger, seen, "night")
+    for root, number in result["marks"].items():
+        run = (number, number, mark_place(root))
+        runs = (run,) if number else ()
+        mark = NightNumbers(folder=mark_place(root), stamp=[], runs=runs)
+        _keep_seen(ledger, mark, "mark")
+    for there in result["far"]:
+        for seen in there["nights"]:
+            _keep_seen(ledger, seen, "far")
         ledger.execute(
-            "insert into number_seen (folder, stamp, highest, place, looked_us)"
-            " values (:folder, :stamp, :highest, :place, :now_us) on conflict do update"
-            " set stamp = :stamp, highest = :highest, place = :place, looked_us = :now_us",
+            "insert into number_look (place, looked_us, nights, error)"
+            " values (:place, :now_us, :nights, :error) on conflict do update"
+            " set looked_us = :now_us, nights = :nights, error = :error",
             {
-                "folder": seen.folder,
-                "stamp": json.dumps(seen.stamp),
-                "highest": seen.highest,
-                "place": seen.place,
+                "place": there["place"],
+                "nights": len(there["nights"]),
+                "error": there["error"],
                 "now_us": ledger.now_us(),
             },
         )
     ledger.update("night", night["id"], ids_looked_us=ledger.now_us())
 
 
-def _question(settings: FrameIds, count: int) -> dict[str, Any]:
-    """The program that asks for *count* numbers, and its deadline."""
+def _keep_seen(ledger: Ledger, seen: NightNumbers, source: str) -> None:
+    ledger.execute(
+        "insert into number_seen (folder, stamp, highest, place, looked_us, source, runs, note)"
+        " values (:folder, :stamp, :highest, :place, :now_us, :source, :runs, :note)"
+        " on conflict do update set stamp = :stamp, highest = :highest, place = :place,"
+        " looked_us = :now_us, source = :source, runs = :runs, note = :note",
+        {
+            "folder": seen.folder,
+            "stamp": json.dumps(seen.stamp),
+            "highest": seen.highest,
+            "place": seen.place,
+            "source": source,
+            "runs": json.dumps(seen.runs),
+            "note": "; ".join(seen.notes) or None,
+            "now_us": ledger.now_us(),
+        },
+    )
+
+
+def _refuse_delivered(ledger: Ledger, night: Row) -> None:
+    """AmbiguousError: the night was delivered before, under numbers of which nobody here knows.
+
+    To deal it new ones would give the same frames two.
+    """
+    if night["batch"] > 1 or numbers.bound_of(ledger, night):
+        return
+    for row in ledger.rows("select * from number_seen where source = 'far'"):
+        runs = json.loads(row["runs"])
+        is_of_night = night["date"] in row["folder"]
+        if not is_of_night or not counter.unexplained(ledger, night, runs):
+            continue
+        msg = (
+            f"it was delivered before: {row['place']} lies there, and neither the ledger nor the"
+            f" night's folder knows which frames that is. Copy .vampd/night.log from"
+            f" {row['folder']} back into {night['folder']}/.vampd, then: vampd retry"
+            f" {night['date']}; or, to give it new frame IDs on top of those: vampd ids dismiss"
+            f" {counter.runs_text(runs)} --why TEXT, then retry"
+        )
+        raise AmbiguousError(msg)
+
+
+def _request_words(request: Row) -> dict[str, Any]:
+    return {"request": request["id"], "asked_us": request["asked_us"], "count": request["count"]}
+
+
+def _question(ledger: Ledger, night: Row, settings: FrameIds, lacking: int) -> dict[str, Any]:
+    """Write the request down, and say how it is to be asked."""
+    number = requests.ask(ledger, night, lacking, issuer_of(settings))
+    request = requests.open_request(ledger, night["id"])
+    assert request is not None, number
+    command, seconds = _command(settings, lacking)
+    asker = {
+        "folder": night["folder"],
+        "request": request["asked_us"],
+        "batch": request["batch"],
+        "count": lacking,
+        "issuer": request["issuer"],
+        "command": command,
+        "deadline_seconds": seconds,
+    }
+    return {**_request_words(request), "asker": asker}
+
+
+def _command(settings: FrameIds, count: int) -> tuple[list[str], float]:
+    """The program that asks for *count* numbers, and its deadline in seconds."""
     seconds = settings.deadline_seconds
-    job = {"name": issuer_of(settings), "count": count}
     if settings.issuer == "command":
-        command = [word.replace("{count}", str(count)) for word in settings.command]
-        return {**job, "command": command, "deadline_seconds": seconds}
+        return [word.replace("{count}", str(count)) for word in settings.command], seconds
     command = [
         *(sys.executable, "-m", "vampd.io.gen2", settings.gen2_route),
         *(str(settings.gen2_name_service), str(count), str(seconds), str(settings.gen2_file)),
     ]
-    return {**job, "command": command, "deadline_seconds": seconds + _KILL_SECONDS}
+    return command, seconds + _KILL_SECONDS
+
+
+def _binding(ledger: Ledger, night: Row) -> dict[str, Any]:
+    """Which number belongs to which content, to be written down before it is so."""
+    rows = outputs.outputs_of_batch(ledger, night["id"])
+    return {
+        "batch": night["batch"],
+        "planned": numbers.plan_bind(ledger, night, [row["content_key"] for row in rows]),
+        "names": {row["content_key"]: row["name"] for row in rows},
+        "roots": _roots(ledger),
+        "highest": counter.own_top(ledger),
+    }
+
+
+def _bind(ledger: Ledger, night: Row, written: Mapping[str, int]) -> None:
+    """Bind what is on paper; if the plan is another by now, that is written down first."""
+    keys = _keys(ledger, night)
+    if _lacking(ledger, night) or numbers.plan_bind(ledger, night, keys) != written:
+        _go_on(ledger, night, "its plan changed while its numbers were written down")
+        return
+    outputs.bind_frame_ids(ledger, numbers.bind(ledger, night, keys), night["id"])
 
 
 def _take_reply(ledger: Ledger, task: Row, night: Row, result: Mapping[str, Any]) -> str | None:
@@ -189,7 +299,7 @@ def _judged(ledger: Ledger, reply: Reply, result: Mapping[str, Any]) -> list[int
     return judge(
         reply.lines,
         count=result["count"],
-        seen=numbers.highest(ledger, result["first"]),
+        known=counter.known(ledger.connection, result["first"]),
         written_off=requests.written_off(ledger),
     )
 
@@ -204,15 +314,18 @@ def _take_dealt(
         return why
     numbers.reserve(ledger, night, dealt, f"dealt in answer to request {request}")
     requests.decide(ledger, request, RequestState.ANSWERED, f"{len(dealt)} came", reply=lines)
-    _bind_or_go_on(ledger, night)
+    lacking = _lacking(ledger, night)
+    why = f"{lacking} frame IDs are to be asked for" if lacking else "they are to be written down"
+    _go_on(ledger, night, why)
     return None
 
 
 def _hold(ledger: Ledger, task: Row, result: Mapping[str, Any], error: str) -> None:
     lines = result["reply"].lines
-    requests.decide(
-        ledger, result["request"], RequestState.UNCLEAR, error, reply=lines, error=error
-    )
+    if lines or error != frame_id_papers.DIED:  # else there is nothing to keep: no answer came
+        requests.decide(
+            ledger, result["request"], RequestState.UNCLEAR, error, reply=lines, error=error
+        )
     unclear = requests.open_request(ledger, task["night"])
     assert unclear is not None, result["request"]
     night = nights.get_night(ledger, task["night"])
@@ -224,12 +337,6 @@ def _give_up(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> 
     tasks.reopen(ledger, done, error_class, error, due_us=None)
 
 
-def _bind_or_go_on(ledger: Ledger, night: Row) -> None:
-    """Bind the numbers; are there too few, the task is done again at once, to ask for more."""
-    lacking = _lacking(ledger, night)
-    if lacking:
-        why = f"{lacking} frame IDs are to be asked for"
-        tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
-        return
-    bound = numbers.bind(ledger, night, _keys(ledger, night))
-    outputs.bind_frame_ids(ledger, bound, night["id"])
+def _go_on(ledger: Ledger, night: Row, why: str) -> None:
+    """The task is done again at once: there is more to do."""
+    tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)

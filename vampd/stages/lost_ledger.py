@@ -8,37 +8,30 @@ the disk as it was is to be built again. Nothing but the new ledger is written.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vampd.errors import OperatorError
 from vampd.io.beneath import (
     Beneath,
-    entries,
     exists,
     is_file,
-    names_in,
     night_folder,
     read_start,
     status,
 )
 from vampd.io.publish import digest_file
-from vampd.ledger import dumps, nights, outputs
+from vampd.ledger import dumps, nights, numbers, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
+from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.stages.papers import JOURNAL, LEDGER_DUMP
+from vampd.stages.frame_id_papers import Told
+from vampd.stages.papers import LEDGER_DUMP
 from vampd.states import Kind, NightStatus, Stage
 
 _WHY = "made again from the night's papers"
-_NUMBER = re.compile(r"VMPA(\d{8})")
-_DATE = re.compile(r"\d{8}")
-_MANIFEST = re.compile(r"manifest_.*\.csv")
-_NAME_CHANGES = re.compile(r"name_changes.*\.txt")
 
 #: These keep their status; of all others only the work that is still to be done tells.
 _KEPT = frozenset({NightStatus.COLLECTING, NightStatus.EMPTY, NightStatus.ABANDONED})
@@ -74,7 +67,9 @@ def make_again(
     IntegrityError: a night's papers are damaged. OperatorError: they are of another night.
     """
     folders = sorted(
-        (folder.name, kind, folder) for kind, root in roots for folder in _nights_in(root)
+        (folder.name, kind, folder)
+        for kind, root in roots
+        for folder in lost_papers.nights_in(root)
     )
     found = []
     with ledger.transaction():
@@ -82,55 +77,34 @@ def make_again(
             night = _night_again(ledger, kind, folder, digests=digests)
             if night is not None:
                 found.append(night)
+        numbers.tell_foreign(ledger)
     return found
-
-
-def refuse_to_forget(roots: Iterable[Path]) -> None:
-    """OperatorError: papers in the *roots* tell of a ledger, and there is none.
-
-    A new one would take their nights for unknown, and ask for their frame IDs a second time.
-    """
-    for root in roots:
-        for papers in (night / LEDGER_DUMP for night in _nights_in(root)):
-            if not exists(papers):
-                continue
-            msg = (
-                f"the ledger is lost, and {papers} tells of one: `vampd rebuild-db` makes it again;"
-                " or set state_dir to where it is"
-            )
-            raise OperatorError(msg)
-
-
-def _nights_in(root: Path) -> list[Beneath]:
-    """The folders of nights in *root*; none where it is none itself."""
-    try:
-        return sorted(
-            Beneath(root) / entry.name
-            for entry in entries(Beneath(root))
-            if _DATE.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        )
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _night_again(
     ledger: Ledger, kind: Kind, folder: Beneath, *, digests: bool
 ) -> NightAgain | None:
     """One night, if its folder shows that a vampd worked on it."""
-    papers = folder / LEDGER_DUMP
-    numbers = numbers_in(folder)
-    if exists(papers):
+    told = frame_id_papers.read(folder)
+    notes: list[str] = []
+    has_dump = exists(folder / LEDGER_DUMP)
+    if has_dump:
         night, notes = _load(ledger, kind, folder)
+        frame_id_papers.take_over(ledger, night, told)
         notes += _check_raw_files(ledger, night)
         notes += _check_outputs(ledger, night, digests=digests)
         _renew(ledger, night)
-    elif numbers and exists(folder / JOURNAL):
-        night = _unknown(ledger, kind, folder, len(numbers))
-        notes = []
+    elif kind is Kind.ARCHIVE and lost_papers.was_worked_on(folder):
+        night = nights.sight_night(ledger, kind, folder.name, folder.path)
+        frame_id_papers.take_over(ledger, night, told, batch=1)
     else:
         return None  # nobody worked here, or nothing that cannot be found out by looking
-    notes += _void_strange(ledger, night, numbers)
-    _tell_history(ledger, night, folder / JOURNAL)
+    strange = _void_strange(ledger, night)
+    if not has_dump:
+        _hold_unknown(ledger, night, told, strange)
+    if strange:
+        notes.append(f"{strange} frame IDs are void: their rows were lost")
+    _tell_history(ledger, night, folder)
     night = nights.get_night(ledger, night["id"])
     return NightAgain(
         label=nights.label(night),
@@ -156,66 +130,53 @@ def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Row, list[str]]:
     return nights.get_night(ledger, row["id"] + shift), moved
 
 
-def _unknown(ledger: Ledger, kind: Kind, folder: Beneath, numbers: int) -> Row:
-    """A night that bears frame IDs, and of which nothing else is known: a person must decide."""
-    night = nights.sight_night(ledger, kind, folder.name, folder.path)
-    why = (
-        f"it bears {numbers} frame IDs, and {LEDGER_DUMP} is lost, which said whose they are;"
-        f" move {OUTPUT_FOLDER}, the manifest and .vampd away before it is released: then it is"
-        " processed anew, with new numbers"
-    )
-    ledger.update("night", night["id"], hold=why, status=NightStatus.HELD, **ledger.stamp(why))
-    return nights.get_night(ledger, night["id"])
+def _hold_unknown(ledger: Ledger, night: Row, told: Told, strange: int) -> None:
+    """Hold a night of which too little is known to go on; a person must decide.
 
-
-def numbers_in(folder: Beneath) -> dict[int, str]:
-    """Frame numbers that a night's folder bears, in names and lists, and where each stands.
-
-    NotPlainError: a link or a pipe lies where one of these belongs, so that nobody can tell.
+    Where its paper says whose its numbers are, and its raw files are there, it is processed anew
+    and gets the same ones.
     """
-    outputs_here = _names(folder / OUTPUT_FOLDER)
-    found = {
-        int(number): f"{OUTPUT_FOLDER}/{name}"
-        for name in outputs_here
-        if name.startswith("VMPA")
-        for number in _NUMBER.findall(name)
-    }
-    lists = [name for name in _names(folder) if _MANIFEST.fullmatch(name)]
-    lists += [f"{OUTPUT_FOLDER}/{name}" for name in outputs_here if _NAME_CHANGES.fullmatch(name)]
-    for name in lists:
-        for number in _NUMBER.findall(read_start(folder / name, -1).decode("utf-8", "replace")):
-            found.setdefault(int(number), name)
-    for event in _events(folder / JOURNAL):
-        if event["subject"] == "frame_id":
-            found.setdefault(int(event["subject_id"]), JOURNAL)
-    return found
+    if strange or not (told.bound or told.questions):
+        why = (
+            f"it bears {strange} frame IDs, and {LEDGER_DUMP} is lost, which said whose they are;"
+            f" move {OUTPUT_FOLDER}, the manifest and .vampd away before it is released: then it is"
+            " processed anew, with new numbers"
+        )
+    elif not lost_papers.has_raw(night_folder(night["folder"])):
+        why = (
+            f"its raw files are gone, and {LEDGER_DUMP} is lost, which said what was made of them;"
+            f" put either back: raw files and `vampd release {night['date']}`, or that file and"
+            " `vampd rebuild-db`; or give it up: vampd abandon"
+        )
+    else:
+        return
+    ledger.update("night", night["id"], hold=why, status=NightStatus.HELD, **ledger.stamp(why))
 
 
-def _names(folder: Beneath) -> list[str]:
-    try:
-        return names_in(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def _void_strange(ledger: Ledger, night: Row) -> int:
+    """Numbers of which no row came back are used all the same: they are never dealt again.
 
-
-def _void_strange(ledger: Ledger, night: Row, numbers: Mapping[int, str]) -> list[str]:
-    """Numbers of which no row came back are used all the same: they are never dealt again."""
-    strange = [
-        number
-        for number in sorted(numbers)
+    Returns how many they are. Those that vampd's own papers tell of are known to be its own.
+    """
+    folder = night_folder(night["folder"])
+    own, borne = lost_papers.own_numbers(folder), lost_papers.borne_numbers(folder)
+    strange = {
+        number: place
+        for number, place in sorted((borne | own).items())
         if ledger.value("select 1 from frame_id where number = ?", [number]) is None
-    ]
-    for number in strange:
+    }
+    for number, place in strange.items():
         ledger.insert(
             "frame_id",
             number=number,
             night=night["id"],
             batch=night["batch"],
             state="void",
+            is_foreign=int(number not in own),
             reserved_us=ledger.now_us(),
-            **ledger.stamp(f"stands in {numbers[number]}; its row was lost with the ledger"),
+            **ledger.stamp(f"stands in {place}; its row was lost with the ledger"),
         )
-    return [f"{len(strange)} frame IDs are void: their rows were lost"] if strange else []
+    return len(strange)
 
 
 def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
@@ -367,26 +328,13 @@ def _renew_space(ledger: Ledger, night: Row) -> None:
     )
 
 
-def _events(journal: Beneath) -> Iterable[dict[str, Any]]:
-    """What the journal tells; nothing where there is none."""
-    if not exists(journal):
-        return
-    for line in read_start(journal, -1).decode("utf-8", "replace").splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:  # a torn line costs itself
-            continue
-        if isinstance(event, dict) and {"subject", "subject_id", "became"} <= event.keys():
-            yield event
-
-
-def _tell_history(ledger: Ledger, night: Row, journal: Beneath) -> None:
+def _tell_history(ledger: Ledger, night: Row, folder: Beneath) -> None:
     """Let the night's events be those that its journal tells, and what differs from them now."""
     number = night["id"]
     ledger.execute("delete from event where night = ?", [number])
     last: dict[tuple[str, int], str] = {}
     names = ("at_us", "subject", "subject_id", "was", "became", "actor", "why", "version")
-    known = list(_events(journal))
+    known = list(lost_papers.events(folder))
     shift = number - next(
         (event["subject_id"] for event in known if event["subject"] == "night"), number
     )

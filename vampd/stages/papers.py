@@ -1,7 +1,8 @@
 """The papers of a night: what was found and made, in words that need no vampd to read.
 
-`night.log` travels with the night. It says nothing of when it was written, so that the
-same night gives the same bytes. `SHA256SUMS` lets `sha256sum -c` check raw and derived
+`night.log` travels with the night, and gets its name over there before any output does: it says
+which frame ID belongs to which content. It says nothing of when it was written, so that the same
+night gives the same bytes. `SHA256SUMS` lets `sha256sum -c` check raw and derived
 files; `journal.jsonl` is the night's part of the ledger's events, and `ledger.jsonl.gz` its
 rows: from these two a lost ledger is made again.
 """
@@ -137,7 +138,8 @@ def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
         state = f" {row['flc_state']}" if row["flc_state"] else ""
         yield (
             f"made: {outputs.file_name(row)} = {row['name']}, camera {row['camera']},"
-            f" {kind}{state}, {row['frames']} frames, SHA-256 {row['sha256']}"
+            f" {kind}{state}, {row['frames']} frames, SHA-256 {row['sha256']},"
+            f" content {row['content_key']}"
         )
 
 
