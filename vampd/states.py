@@ -83,6 +83,12 @@ class HoldCode(StrEnum):
     OVERLOOKED = "overlooked"  #: what may be the cameras' work could not be looked at
 
 
+class LoggerFault(StrEnum):
+    """What the cameras' logger did to cubes; it stops nothing, and everybody is told."""
+
+    LOST = "lost"  #: they were never written, or not under a final name
+
+
 class OutputState(StrEnum):
     """The life of one output file."""
 

@@ -58,6 +58,7 @@ class Scene:
 
     def temporary(self, stem: str = STEM) -> Path:
         path = self.night_folder / "vcam1" / f"{stem}.fits.12.34.tmp"
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half a header")
         return path
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, causes, dates, mail_words
+from vampd.commands import advice, causes, dates, logger_words, mail_words
 from vampd.commands.causes import Cause
 from vampd.commands.explanations_held import NOBODY
 from vampd.commands.screen import (
@@ -181,6 +181,8 @@ def _odd(each: Explained) -> Iterator[str]:
     if summary.elsewhere:
         files = count_text(summary.elsewhere, "file")
         yield f"{files} at the far end not moved on yet to where they count as safe."
+    for text in logger_words.toll_texts(summary.tolls):
+        yield f"{text}: vampd show {each.name}."
 
 
 def _as_json(each: Explained, now_us: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, copies, dates, mail_words
+from vampd.commands import advice, copies, dates, logger_words, mail_words
 from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
@@ -22,7 +22,7 @@ from vampd.commands.screen import (
 from vampd.commands.stage_times import StageTimes, facts, stage_times, times_json
 from vampd.commands.status_json import summary_json
 from vampd.io.clock import SystemClock
-from vampd.ledger import details, hooks
+from vampd.ledger import details, hooks, logger_faults
 from vampd.ledger.details import (
     DeliverableRow,
     EvidenceRow,
@@ -34,6 +34,7 @@ from vampd.ledger.details import (
     without_twins,
 )
 from vampd.ledger.hooks import HookRun
+from vampd.ledger.logger_faults import Fault
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.summaries import Night, Summary, nights, summarise
@@ -57,6 +58,7 @@ class _Details:
     deliverables: list[DeliverableRow]
     evidence: list[EvidenceRow]
     reports: list[ReportRow]
+    faults: list[Fault]
     hooks: list[HookRun]
     mails: list[MailTrack]
     space: SpaceRow
@@ -96,6 +98,7 @@ def _details(ledger: Reader, night: Night, *, has_mail: bool) -> _Details:
         deliverables=details.deliverables(ledger, night),
         evidence=details.evidence(ledger, night),
         reports=details.reports(ledger, night),
+        faults=logger_faults.faults_of(ledger, night.id),
         hooks=hooks.runs(ledger, night.id),
         mails=batch_tracks(ledger, configured=has_mail, night=night.id),
     )
@@ -143,6 +146,9 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
             for run in found.hooks
         ],
         screen,
+    )
+    _show_list(
+        "the cameras' logger", [logger_words.fault_text(fault) for fault in found.faults], screen
     )
     _show_list(
         "reports",
@@ -261,6 +267,7 @@ def _as_json(found: _Details) -> dict[str, Any]:
         ],
         "hooks": [run_json(run) for run in found.hooks],
         "mail": [mail_words.track_json(found.summary.night, track) for track in found.mails],
+        "logger_faults": [logger_words.fault_json(fault) for fault in found.faults],
         "reports": [
             {"stage": row.stage, "path": row.path, "text": row.text} for row in found.reports
         ],

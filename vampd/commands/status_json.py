@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vampd import __version__
-from vampd.commands import advice, causes
+from vampd.commands import advice, causes, logger_words
 from vampd.commands.screen import time_json
 from vampd.commands.status_picture import DiskView, Picture, RootView
 from vampd.ledger.activity import Progress
@@ -134,6 +134,8 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         "built": summary.built,
         "verified": summary.verified,
         "elsewhere": summary.elsewhere,
+        "logger": logger_words.tolls_json(summary.tolls),
+        "odd": list(logger_words.toll_texts(summary.tolls)),
         "batches": summary.batches,
         "last_change": time_json(night.last_change_us),
         "closed_at": time_json(night.closed_us),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from vampd import __version__
 from vampd.commands import advice
 from vampd.commands.causes import name_of
+from vampd.commands.logger_words import toll_text
 from vampd.commands.screen import (
     Screen,
     clock_text,
@@ -24,7 +25,7 @@ from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
 from vampd.ledger.activity import Progress
 from vampd.ledger.summaries import Summary, is_at_rest
-from vampd.states import Kind, NightStatus
+from vampd.states import Kind, LoggerFault, NightStatus
 
 _SECOND_US = 1_000_000
 
@@ -365,6 +366,21 @@ def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
         if len(found) > _ODD_LINES:
             more = count_text(len(found) - _ODD_LINES, "older night")
             yield f"and {noun}s {what} in {more}"
+    yield from _logger_faults(picture, screen)
+
+
+def _logger_faults(picture: Picture, screen: Screen) -> Iterator[str]:
+    """What the cameras' logger did to cubes."""
+    both = advice.both_kinds(picture.summaries)
+    for fault in LoggerFault:
+        found = [summary for summary in picture.summaries if fault in summary.tolls]
+        for summary in found[-_ODD_LINES:]:
+            name = name_of(summary, both_kinds=summary.night.date in both)
+            text = f"{summary.night}: {toll_text(fault, summary.tolls[fault])}:"
+            yield _note(text, f"vampd show {name}", screen)
+        if len(found) > _ODD_LINES:
+            more = count_text(len(found) - _ODD_LINES, "older night")
+            yield f"and cubes {fault} by the logger in {more}"
 
 
 def _to_be_mailed(dates: Sequence[str]) -> tuple[str, str]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from vampd.commands import dates
+from vampd.commands import dates, logger_words
 from vampd.commands.screen import Screen, echo_json, paragraph, time_json
-from vampd.ledger import qualities
+from vampd.ledger import logger_faults, qualities
+from vampd.ledger.logger_faults import Fault
 from vampd.ledger.qualities import MINUTE_US, Fates, KeptQuality, Slice
 from vampd.ledger.reading import reading
 from vampd.ledger.summaries import Night, nights
@@ -32,6 +33,7 @@ class _Found:
     slices: list[Slice]
     kept: list[KeptQuality]
     findings: list[str]
+    faults: list[Fault]
 
 
 @click.command("summary")
@@ -54,6 +56,7 @@ def command(
                 slices=qualities.slices(ledger, night),
                 kept=qualities.kept(ledger, night),
                 findings=qualities.findings(ledger, night),
+                faults=logger_faults.faults_of(ledger, night.id),
             )
             for night in chosen
         ]
@@ -78,9 +81,19 @@ def _plot(ledger: Any, night: Night, folder: Path | None) -> Iterable[Path]:
 
 def _show(found: _Found, screen: Screen) -> None:
     click.echo(screen.title(f"{found.night}, {found.night.folder}"))
-    if not found.slices:
+    if found.slices:
+        _show_frames(found, screen)
+    else:
         click.echo("  nothing of it is planned yet")
-        return
+    for text in found.findings:
+        click.echo(paragraph("odd ", text, screen.width))
+    for text in logger_words.toll_texts(logger_faults.sum_up(found.faults)):
+        click.echo(paragraph("odd ", text, screen.width))
+    for fault in found.faults:
+        click.echo(paragraph("    ", logger_words.fault_text(fault), screen.width))
+
+
+def _show_frames(found: _Found, screen: Screen) -> None:
     _table("UT    HST", [(_minute(each.minute_us), each) for each in found.slices], screen)
     targets: dict[str, dict[int, Fates]] = defaultdict(lambda: {1: Fates(), 2: Fates()})
     for each in found.slices:
@@ -93,8 +106,6 @@ def _show(found: _Found, screen: Screen) -> None:
     _table("all night", totals, screen)
     for kept in found.kept:
         click.echo(paragraph("", _quality_line(kept), screen.width))
-    for text in found.findings:
-        click.echo(paragraph("odd ", text, screen.width))
 
 
 def _table(title: str, rows: Sequence[tuple[str, Slice]], screen: Screen) -> None:
@@ -158,4 +169,5 @@ def _as_json(found: _Found) -> dict[str, Any]:
         ],
         "quality": [asdict(each) for each in found.kept],
         "outside_limits": found.findings,
+        "logger_faults": [logger_words.fault_json(fault) for fault in found.faults],
     }

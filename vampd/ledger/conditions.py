@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from vampd.ledger import logger_faults
 from vampd.ledger.alerts import Condition
 from vampd.ledger.connection import Row
 from vampd.ledger.counter import strange_places
 from vampd.ledger.mails import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night, is_at_rest, last_daemon, nights
-from vampd.states import ACTIVE, MailState, NightStatus, Severity
+from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
-_LOST_CUBE = "lost cube%"
+_TOLD_US = 3 * _DAY_US  #: what nobody can mend is told for so long once its night is safe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_hooks(reader, every),
         *_unclosed(every, limits, now_us),
         *_far_side(reader, every, limits, now_us),
-        *_lost_cubes(reader, every),
+        *_lost_cubes(reader, every, now_us),
         *_mails(reader, every, limits, now_us),
         *_frame_ids(reader, limits),
         *_alerts(reader),
@@ -213,26 +214,19 @@ _WRONG_COPIES = """
 """
 
 
-def _lost_cubes(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:
-    """Timing files without cubes: the logger could not write them. Told until the night is safe."""
-    for night in every.values():
-        if is_at_rest(night):
+def _lost_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Iterator[Condition]:
+    """Cubes that the logger lost: until their night is safe, and for some days in any case."""
+    for number, tolls in logger_faults.tolls(reader, every.keys()).items():
+        toll, night = tolls.get(LoggerFault.LOST), every[number]
+        if toll is None or (is_at_rest(night) and now_us - toll.found_us > _TOLD_US):
             continue
-        (count,) = reader.execute(
-            "select count(*) from raw_file where night = ? and role = 'timing'"
-            " and state = 'quarantined' and reason like ?",
-            (night.id, _LOST_CUBE),
-        ).fetchone()
-        if count:
-            yield Condition(
-                name=f"lost:{night.id}",
-                severity=Severity.WARNING,
-                text=(
-                    f"{night}: the cameras lost {count} whole cubes, only their timing files are"
-                    f" there: vampd quarantine {night.date}"
-                ),
-                night=night.id,
-            )
+        yield Condition(
+            name=f"lost:{night.id}",
+            severity=Severity.WARNING,
+            text=f"{night}: {toll.lost_text}: vampd show {_name(night, every)}",
+            night=night.id,
+            since_us=toll.found_us,
+        )
 
 
 def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:

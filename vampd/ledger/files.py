@@ -15,6 +15,8 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue, FileIdentity
 from vampd.states import FileState
 
+_LOGGED = ("first_count", "last_count", "first_logged_us", "last_logged_us")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CubeFacts:
@@ -42,6 +44,13 @@ def file_of(ledger: Ledger, night: int, path: str) -> Row:
     row = ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
     assert row is not None, path
     return row
+
+
+def known_path(ledger: Ledger, night: int, pair: tuple[str, str]) -> str:
+    """The path of a cube, or that of its timing file where there is no cube."""
+    query = "select path from raw_file where night = ? and path = ?"
+    found: str = ledger.value(query, [night, pair[0]]) or pair[1]
+    return found
 
 
 def processed_and_gone(ledger: Ledger, night: int) -> list[Row]:
@@ -119,6 +128,7 @@ def renew_file(
         size_bytes=who.size_bytes,
         modified_ns=who.modified_ns,
         sha256=None,
+        **dict.fromkeys(("logged_rows", *_LOGGED)),
         state=state,
         reason=reason,
         **ledger.stamp(reason),
@@ -144,6 +154,14 @@ def renew_identity(ledger: Ledger, row: Row, who: FileIdentity, why: str) -> Non
         )
         # The same bytes have the same header: it need not be read again.
         ledger.update("raw_file", row["id"], headed=row["headed"])
+
+
+def note_logged(
+    ledger: Ledger, timing: int, *, rows: int, counts: Sequence[int], span_us: Sequence[int]
+) -> None:
+    """Keep what the timing file *timing* says of the logger, whatever becomes of its cube."""
+    values = dict(zip(_LOGGED, (*counts, *span_us), strict=True))
+    ledger.update("raw_file", timing, logged_rows=rows, **values)
 
 
 def set_state(ledger: Ledger, number: int, state: FileState, reason: str | None) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from vampd.ledger import logger_faults
 from vampd.ledger.connection import Row
+from vampd.ledger.logger_faults import Toll
 from vampd.ledger.reading import Reader
 from vampd.states import (
     FINAL,
@@ -18,6 +20,7 @@ from vampd.states import (
     ErrorClass,
     FileState,
     Kind,
+    LoggerFault,
     NightStatus,
     OutputState,
     Stage,
@@ -119,6 +122,7 @@ class Summary:
     batches: int  #: 1, and one for each supplement
     elsewhere: int = 0  #: files at the far end that nobody moved on yet to where they count
     amounts: Amounts = field(default_factory=Amounts)
+    tolls: Mapping[LoggerFault, Toll] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,8 +180,12 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
     tallies = _tallies(ledger, numbers)
     troubles = _troubles(ledger, [night.id for night in chosen if night.status not in FINAL])
     elsewhere = _elsewhere(ledger, [number for number, rows in troubles.items() if rows])
+    tolls = logger_faults.tolls(ledger, numbers)
     return [
-        _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0))
+        replace(
+            _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
+            tolls=tolls.get(night.id, {}),
+        )
         for night in chosen
     ]
 

@@ -330,14 +330,15 @@ class Engine:
     def _take_reading(self, work: Reading, outcome: Outcome) -> None:
         results = results_of(outcome, len(work.pairs))
         if results is None:
-            self._count_crash(work.night, [pair[0] for pair in work.pairs.values()], outcome)
+            known = partial(files.known_path, self._ledger, work.night)
+            self._count_crash(work.night, [known(pair) for pair in work.pairs.values()], outcome)
         else:
             for stem, plain in zip(work.pairs, results, strict=True):
                 self._take_inspection(work, stem, plain)
         self._rounds.judge_again(work.night)  # what is quarantined is not wanted any more
 
     def _take_inspection(self, work: Reading, stem: str, plain: Any) -> None:
-        cube = work.pairs[stem][0]
+        cube = files.known_path(self._ledger, work.night, work.pairs[stem])
         trouble = self._barrier.attempt(
             f"night {work.night}: what was read of {cube}",
             lambda: self._rounds.accept(work.night, [stem], [inspect.inspection_from_plain(plain)]),

@@ -15,7 +15,7 @@ def pair_batches(
     pairs: Mapping[str, tuple[str, str]], suspects: Container[str]
 ) -> Iterator[dict[str, tuple[str, str]]]:
     """Pairs in batches; each of which the cube is among *suspects* alone."""
-    stems = sorted(stem for stem in pairs if pairs[stem][0] not in suspects)
+    stems = sorted(stem for stem in pairs if not any(path in suspects for path in pairs[stem]))
     for first in range(0, len(stems), _BATCH_CUBES):
         yield {stem: pairs[stem] for stem in stems[first : first + _BATCH_CUBES]}
     for stem in sorted(pairs.keys() - set(stems)):

@@ -33,6 +33,9 @@ CUTTING_CARDS: tuple[str, ...] = (
 #: The cards that, all equal, make consecutive cubes one run of the trigger.
 RUN_CARDS: tuple[str, ...] = ("EXPTIME", "U_TRIGJT", "U_DETMOD", "PRD-RNG2")
 
+#: What somebody sets before a sequence; the half-wave plate turns while it goes on.
+SETTING_CARDS: tuple[str, ...] = tuple(card for card in CUTTING_CARDS if card != "RET-ANG1")
+
 #: The cards that a plan needs; nothing else of a header decides anything. They follow from the
 #: uses above, so that none can be used without being read. Reports come in this order.
 DECIDING_CARDS: tuple[str, ...] = tuple(

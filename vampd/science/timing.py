@@ -21,6 +21,7 @@ _OLD_COLUMNS = 6
 _LOGGED = 3
 _ACQUIRED = 4
 _STREAM_COUNT = -2
+_MOST_COUNT = 1 << 62  # a thousand frames a second for longer than there are stars
 _EARLIEST_US = 946_684_800_000_000  # 2000-01-01
 _LATEST_US = 4_102_444_800_000_000  # 2100-01-01
 # Acquisition and logging are stamped milliseconds apart. An hour is far beyond any
@@ -51,6 +52,13 @@ class Timing:
     has_acquisition: bool  #: False: the times are the logger's
     reports: tuple[str, ...]  #: what an operator should know
     lost_frames: int  #: frames of the stream between the first and the last row, never logged
+    counts: tuple[int, int] | None  #: the stream's own count (cnt0) of the first and the last row
+
+    @property
+    def logged_span_us(self) -> tuple[int, int] | None:
+        """Logging times of the first and the last row that have one."""
+        known = self.logged_us[self.logged_us > 0]
+        return (int(known[0]), int(known[-1])) if len(known) else None
 
 
 def parse_timing(content: bytes) -> Timing:
@@ -79,6 +87,8 @@ def parse_timing(content: bytes) -> Timing:
     acquired_us[list(rejected)] = 0
     logged_us = np.zeros(len(rows), dtype=np.int64)
     logged_us[good] = np.where(_plausible(logged), logged, 0)
+    counted = [row for row in good if row not in rejected]
+    counts = _counts(fields, counted)
     return Timing(
         comments=comments,
         rows=rows,
@@ -87,7 +97,8 @@ def parse_timing(content: bytes) -> Timing:
         rejected=dict(sorted(rejected.items())),
         has_acquisition=acquired is not None,
         reports=reports,
-        lost_frames=_lost(fields, [row for row in good if row not in rejected]),
+        lost_frames=0 if counts is None else _lost(counts, counted),
+        counts=None if counts is None else _ends(counts, counted, len(rows)),
     )
 
 
@@ -189,19 +200,29 @@ def _unusable(
     return unusable
 
 
-def _lost(fields: Sequence[list[bytes]], kept: Sequence[int]) -> int:
-    """How many frames the stream's own count (cnt0) goes over between rows that follow each other.
-
-    A count that goes back, as when the stream was begun anew, tells nothing.
-    """
+def _counts(fields: Sequence[list[bytes]], rows: Sequence[int]) -> NDArray[np.int64] | None:
+    """The stream's own counts (cnt0) of *rows*; None where they are no numbers, or none."""
     try:
-        counts = np.array([fields[row][_STREAM_COUNT] for row in kept], dtype="S20").astype(
+        counts = np.array([fields[row][_STREAM_COUNT] for row in rows], dtype="S20").astype(
             np.int64
         )
     except (ValueError, OverflowError):
-        return 0
-    steps = np.diff(counts) - np.diff(np.asarray(kept, dtype=np.int64))
+        return None
+    return counts if len(counts) and counts.min() >= 0 and counts.max() < _MOST_COUNT else None
+
+
+def _lost(counts: NDArray[np.int64], rows: Sequence[int]) -> int:
+    """How many frames the count goes over between *rows* that follow each other.
+
+    A count that goes back, as when the stream was begun anew, tells nothing.
+    """
+    steps = np.diff(counts) - np.diff(np.asarray(rows, dtype=np.int64))
     return int(steps[steps > 0].sum())
+
+
+def _ends(counts: NDArray[np.int64], rows: Sequence[int], number: int) -> tuple[int, int]:
+    """The counts of the first and the last of *number* rows, of which *rows* could be read."""
+    return int(counts[0]) - rows[0], int(counts[-1]) + number - 1 - rows[-1]
 
 
 def _plausible(times: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -42,6 +42,7 @@ _READ_BYTES = 4 * 1024 * 1024
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 _DECIDING = frozenset(DECIDING_CARDS)
+_NO_CUBE = f"cannot be read: {os.strerror(errno.ENOENT)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -71,6 +72,8 @@ class Inspection:
     has_acquisition: bool = True  #: False: the times are the logger's
     reports: tuple[str, ...] = ()
     lost_frames: int = 0  #: that the stream counted between the first and the last, never logged
+    counts: tuple[int, int] | None = None  #: the stream's own, of the first and the last row
+    logged_span_us: tuple[int, int] | None = None  #: on the logger's clock, of the same
     disagreement: str | None = None  #: cube and timing file do not belong together
     is_confirmed: bool = False  #: the header's times prove that they do
 
@@ -78,15 +81,16 @@ class Inspection:
 def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
     """Read the header of *cube* and all of *timing*, paths relative to the night's *folder*.
 
-    Raises OSError only when this machine is short of memory or descriptors.
+    Of a timing file without its cube, what it says alone. Raises OSError only when this machine
+    is short of memory or descriptors.
     """
     night = night_folder(folder)
     at_cube, at_timing = raw_file(night, cube), raw_file(night, timing)
     cube_before, timing_before = _identity(at_cube), _identity(at_timing)
     found: dict[str, Any] = {}
     try:
-        header = read_header(at_cube, path=cube)
-        found |= _header_facts(header)
+        header = _header(at_cube, cube)
+        found |= {"unread": _NO_CUBE} if header is None else _header_facts(header)
         found |= _inspect_timing(night, timing, header)
     except InputError as error:
         found["problem"] = str(error)
@@ -166,6 +170,14 @@ def _identity(path: Beneath) -> FileIdentity | None:
     return identity_of(found) if stat.S_ISREG(found.st_mode) else None
 
 
+def _header(path: Beneath, cube: str) -> RawHeader | None:
+    """The header of a cube; None where there is no such file."""
+    try:
+        return read_header(path, path=cube)
+    except FileNotFoundError:
+        return None
+
+
 def _header_facts(header: RawHeader) -> dict[str, Any]:
     values = dict(map(parse_card, _first_of(header, _DECIDING)))
     return {
@@ -177,14 +189,18 @@ def _header_facts(header: RawHeader) -> dict[str, Any]:
     }
 
 
-def _inspect_timing(night: Beneath, timing_file: str, header: RawHeader) -> dict[str, Any]:
-    max_bytes = min(_MAX_ROW_BYTES * header.frames + _MAX_COMMENT_BYTES, _MAX_TIMING_BYTES)
+def _inspect_timing(night: Beneath, timing_file: str, header: RawHeader | None) -> dict[str, Any]:
+    max_bytes = _MAX_TIMING_BYTES
+    if header is not None:
+        max_bytes = min(_MAX_ROW_BYTES * header.frames + _MAX_COMMENT_BYTES, max_bytes)
     content = read_start(raw_file(night, timing_file), max_bytes + 1)
     if len(content) > max_bytes:
-        msg = f"timing file of more than {max_bytes} bytes for {header.frames} frames"
+        of = f" for {header.frames} frames" if header is not None else ""
+        msg = f"timing file of more than {max_bytes} bytes{of}"
         raise InputError(msg, path=timing_file)
     timing = parse_timing(content)
-    found = _belonging(dict(map(value_text, _first_of(header, STAMP_CARDS))), timing)
+    stamps = {} if header is None else dict(map(value_text, _first_of(header, STAMP_CARDS)))
+    found = _belonging(stamps, timing)
     return _timing_facts(timing) | {
         "ends_in_newline": content.endswith(b"\n"),
         "disagreement": found.disagreement,
@@ -218,6 +234,8 @@ def _timing_facts(timing: Timing) -> dict[str, Any]:
         "has_acquisition": timing.has_acquisition,
         "reports": timing.reports,
         "lost_frames": timing.lost_frames,
+        "counts": timing.counts,
+        "logged_span_us": timing.logged_span_us,
     }
 
 

@@ -80,6 +80,12 @@ def classify(relative_path: str) -> Named:
     return Named(role=role, camera=int(match["camera"]), stem=match["stem"])
 
 
+def named_us(stem: str) -> int:
+    """The time of day in the *stem* of one of the cameras' files, microseconds."""
+    hours, minutes, seconds = stem.partition("_")[2].split(":")
+    return (int(hours) * 60 + int(minutes)) * 60_000_000 + round(float(seconds) * 1_000_000)
+
+
 def is_ours(name: str) -> bool:
     """Whether *name*, at a night's top level, is what vampd itself puts there.
 

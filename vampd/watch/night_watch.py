@@ -22,6 +22,7 @@ class NightWatch:
     failed_reads: Counter[str] = field(default_factory=Counter)  #: by stem, in succession
     unchanged_looks: int = 0
     changed_ns: int | None = None  #: when a look last found a change, by a clock that nobody sets
+    is_news: bool = False  #: files came, went or were judged since losses were looked for
     waits_for: str = ""  #: why it is not over
     due_us: int = 0  #: when it can be over at the earliest
     stamps: tuple[int, ...] = ()  #: when its folders changed, as last seen

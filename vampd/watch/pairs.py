@@ -9,7 +9,7 @@ from vampd.ledger import files
 from vampd.ledger.connection import Row
 from vampd.states import FileState
 from vampd.watch.inspect import Inspection
-from vampd.watch.naming import Role
+from vampd.watch.naming import CUBE_ENDING, TIMING_ENDING, Role
 
 _JUDGED = frozenset({FileState.WHOLE, FileState.QUARANTINED})
 
@@ -29,15 +29,21 @@ class Pair:
         return [row for row in (self.cube, self.timing) if row is not None]
 
     @property
+    def paths(self) -> tuple[str, str]:
+        """Where its cube and its timing file are, or would be."""
+        path: str = self.rows[0]["path"].rpartition(".")[0]
+        return path + CUBE_ENDING, path + TIMING_ENDING
+
+    @property
     def is_judged(self) -> bool:
         """Whether nothing need be said anew: a file that changes is renewed, and then arrives.
 
         A whole cube whose name is being written again may become another one.
         """
         states = {row["state"] for row in self.rows}
-        if len(self.rows) < 2 or not states <= _JUDGED:
+        if not states <= _JUDGED:
             return False
-        return not self.is_rewritten or FileState.QUARANTINED in states
+        return FileState.QUARANTINED in states or (len(self.rows) == 2 and not self.is_rewritten)
 
 
 def pairs_of(rows: Iterable[Row]) -> list[Pair]:

@@ -23,6 +23,7 @@ from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
 from vampd.watch.batches import begin_supplement
 from vampd.watch.inspect import Inspection
 from vampd.watch.legacy import signs_of
+from vampd.watch.losses import note_timing, renew_losses
 from vampd.watch.manner import OWN, Manner
 from vampd.watch.naming import Role, night_date
 from vampd.watch.night_watch import NightWatch
@@ -185,7 +186,9 @@ class Rounds:
             watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
             if changed:
                 watch.changed_ns = self._clock.monotonic_ns()
+            watch.is_news |= changed
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
+            self._find_losses(night, watch)
         watch.stamps = () if seen.unread else stamps
         if at_rest and not seen.unread:
             self._rest(night, watch, stamps)
@@ -258,14 +261,13 @@ class Rounds:
         cube = watch.watched.get(pair.cube["path"]) if pair.cube is not None else None
         timing = watch.watched.get(pair.timing["path"]) if pair.timing is not None else None
         inspection = watch.inspections.get(pair.stem)
-        if cube is not None and timing is not None:
-            settled = self._is_settled(cube) and self._is_settled(timing)
+        if timing is not None:
+            settled = all(self._is_settled(file) for file in (cube, timing) if file is not None)
             if needs_inspection(cube, timing, inspection, is_settled=settled):
-                assert pair.cube is not None
-                assert pair.timing is not None
-                watch.wanted[pair.stem] = (pair.cube["path"], pair.timing["path"])
+                watch.wanted[pair.stem] = pair.paths
         # A disk that stumbles once must not cost a cube: not at the very last reading either.
-        is_final = watch.failed_reads[pair.stem] not in range(1, _MOST_FAILED_READS)
+        fails = watch.failed_reads[pair.stem] in range(1, _MOST_FAILED_READS)
+        is_final = pair.cube is None or not fails
         judgement = judge_at_close if at_close and is_final else judge
         return judgement(
             cube,
@@ -276,6 +278,15 @@ class Rounds:
             is_rewritten=pair.is_rewritten,
         )
 
+    def _find_losses(self, night: Row, watch: NightWatch, *, is_closing: bool = False) -> None:
+        """Look for cubes that the logger lost, where something changed in an open night."""
+        night = nights.get_night(self._ledger, night["id"])
+        if night["closed_us"] is None and (watch.is_news or is_closing):
+            watch.is_news = False
+            toll = renew_losses(self._ledger, night)
+            if toll is not None:
+                self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night['date']}")
+
     def _is_settled(self, file: Watched) -> bool:
         return is_stable(
             file,
@@ -285,6 +296,8 @@ class Rounds:
 
     def _apply(self, night: Row, watch: NightWatch, pair: Pair, verdict: Verdict) -> None:
         """Keep a verdict; a cube of which the ledger cannot keep what it says is quarantined."""
+        if note_timing(self._ledger, pair.timing, watch.inspections.get(pair.stem)):
+            watch.is_news = True
         if verdict.state is FileState.WHOLE:
             trouble = self.barrier.attempt(
                 f"{nights.label(night)}: keeping what {pair.rows[0]['path']} says",
@@ -294,6 +307,7 @@ class Rounds:
             verdict = verdict if trouble is None else _odd(trouble)
         for row in pair.rows:
             if row["state"] != verdict.state or (row["reason"] or "") != verdict.reason:
+                watch.is_news = True
                 files.set_state(self._ledger, row["id"], verdict.state, verdict.reason or None)
         if verdict.alarm or verdict.state is FileState.QUARANTINED:
             self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
@@ -314,7 +328,12 @@ class Rounds:
                 return f"{row['path']} to settle"
         undecided = [pair for pair in pairs_of(rows) if not pair.is_judged]
         verdicts = [(pair, self._verdict(watch, pair, at_close=True)) for pair in undecided]
-        unread = [pair.stem for pair, verdict in verdicts if verdict.state is FileState.ARRIVING]
+        unread = [
+            pair.stem
+            for pair, verdict in verdicts
+            if verdict.state is FileState.ARRIVING
+            or (pair.cube is None and pair.stem in watch.wanted)
+        ]
         if unread:
             return f"{len(unread)} cubes to be read, {unread[0]} first"
         for pair, verdict in verdicts:
@@ -324,6 +343,7 @@ class Rounds:
                 left_over = judge_temporary(at_close=True)
                 files.set_state(self._ledger, row["id"], left_over.state, left_over.reason)
                 self._tell(f"{nights.label(night)}: {row['path']}: {left_over.reason}")
+        self._find_losses(night, watch, is_closing=True)
         self._close(night)
         return ""
 

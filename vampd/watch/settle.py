@@ -145,18 +145,19 @@ def is_stable(watched: Watched, *, now_ns: int, settle_seconds: float) -> bool:
 
 
 def needs_inspection(
-    cube: Watched, timing: Watched, inspection: Inspection | None, *, is_settled: bool
+    cube: Watched | None, timing: Watched, inspection: Inspection | None, *, is_settled: bool
 ) -> bool:
     """Whether a cube and its timing, *is_settled* when both are stable, should be read now.
 
-    Not while they change, and not again while they are what they were when last read.
+    Not while they change, and not again while they are what they were when last read. A timing
+    file without its cube is read as well: it tells which frames were lost.
     """
     if not is_settled:
         return False
     return (
         inspection is None
-        or inspection.unread is not None
-        or not _is_of(inspection, cube.identity, timing.identity)
+        or (inspection.unread is not None and cube is not None)
+        or not _is_of(inspection, cube.identity if cube is not None else None, timing.identity)
     )
 
 
@@ -297,7 +298,7 @@ def _judge_presence(
     return None
 
 
-def _is_of(inspection: Inspection, cube: FileIdentity, timing: FileIdentity) -> bool:
+def _is_of(inspection: Inspection, cube: FileIdentity | None, timing: FileIdentity) -> bool:
     """Whether these very files were read, and did not change meanwhile."""
     return (
         inspection.cube_before == inspection.cube_after == cube

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from vampd.commands import log, stage_times
+from vampd.commands import log, logger_words, stage_times
 from vampd.commands.explain import explained, text_of
 from vampd.commands.screen import time_json
 from vampd.commands.status_json import summary_json
 from vampd.io.lock import holder
-from vampd.ledger import details, qualities
+from vampd.ledger import details, logger_faults, qualities
 from vampd.ledger.history import events
 from vampd.ledger.reading import Reader
 from vampd.ledger.summaries import Night, nights
@@ -41,6 +41,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
     deliverables = details.deliverables(ledger, night)
     slices = qualities.slices(ledger, night)
     happened = events(ledger, nights=[night], newest=_MOST_EVENTS)
+    faults = logger_faults.faults_of(ledger, night.id)
     twins = sum(other.date == night.date for other in every) > 1
     return {
         "night": night,
@@ -58,6 +59,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
         "slices": slices,
         "quality": qualities.kept(ledger, night),
         "findings": qualities.findings(ledger, night),
+        "faults": [logger_words.fault_text(fault) for fault in faults],
         "events": [
             (told.event.at_us, log.sentence(told, why=told.last.why))
             for told in log.together(happened)
@@ -68,6 +70,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
             "stages_in_time": [stage_times.times_json(each) for each in times],
             "quality": [asdict(each) for each in qualities.kept(ledger, night)],
             "outside_limits": qualities.findings(ledger, night),
+            "logger_faults": [logger_words.fault_json(fault) for fault in faults],
             "now": time_json(now_us),
         },
     }

@@ -1,0 +1,115 @@
+"""What the cameras' logger did to a night: told everywhere, and nothing waits for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.reading import Reader
+from vampd.states import LoggerFault
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One finding."""
+
+    fault: LoggerFault
+    camera: int
+    cubes: int
+    frames: int  #: about so many
+    text: str
+    raw_file: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toll:
+    """What all findings of one sort come to."""
+
+    cubes: int
+    frames: int
+    found_us: int  #: when the last of them was found
+
+    @property
+    def lost_text(self) -> str:
+        """That so much was lost, in words."""
+        cubes = f"{self.cubes} cube{'' if self.cubes == 1 else 's'} lost by the logger"
+        frames = f"{self.frames} frame{'' if self.frames == 1 else 's'}"
+        return f"{cubes}, about {frames}" if self.frames else cubes
+
+
+def renew(
+    ledger: Ledger, night: Row, faults: Collection[LoggerFault], found: Iterable[Fault]
+) -> list[Fault]:
+    """Let *found* be all of these *faults* of a night's batch; LOST is one of the whole night.
+
+    Returns those that are new. What was known keeps the time at which it was found.
+    """
+    known = {
+        _fault(row): row["id"]
+        for row in ledger.rows("select * from logger_fault where night = ?", [night["id"]])
+        if row["fault"] in faults
+        and (row["batch"] == night["batch"] or row["fault"] == LoggerFault.LOST)
+    }
+    new = list(dict.fromkeys(found))
+    with ledger.transaction():
+        for fault, number in known.items():
+            if fault not in new:
+                ledger.execute("delete from logger_fault where id = ?", [number])
+        for fault in new:
+            if fault not in known:
+                ledger.insert(
+                    "logger_fault",
+                    night=night["id"],
+                    batch=night["batch"],
+                    found_us=ledger.now_us(),
+                    **asdict(fault),
+                )
+    return [fault for fault in new if fault not in known]
+
+
+def faults_of(reader: Reader, night: int) -> list[Fault]:
+    """All findings of a night."""
+    rows = reader.execute(
+        "select * from logger_fault where night = ? order by fault, camera, text", (night,)
+    )
+    return [_fault(row) for row in rows]
+
+
+def tolls(reader: Reader, nights: Collection[int]) -> Mapping[int, dict[LoggerFault, Toll]]:
+    """What the findings of each of *nights* come to; nights without any are left out."""
+    marks = ", ".join("?" * len(nights))
+    found: dict[int, dict[LoggerFault, Toll]] = defaultdict(dict)
+    for row in reader.execute(
+        "select night, fault, sum(cubes) as cubes, sum(frames) as frames,"  # noqa: S608
+        f" max(found_us) as found_us from logger_fault where night in ({marks})"
+        " group by night, fault order by fault",
+        [*nights],
+    ):
+        found[row["night"]][LoggerFault(row["fault"])] = Toll(
+            cubes=row["cubes"], frames=row["frames"], found_us=row["found_us"]
+        )
+    return found
+
+
+def sum_up(faults: Iterable[Fault]) -> dict[LoggerFault, Toll]:
+    """What the findings of one night come to."""
+    found: dict[LoggerFault, Toll] = {}
+    for fault in faults:
+        known = found.get(fault.fault, Toll(cubes=0, frames=0, found_us=0))
+        found[fault.fault] = Toll(
+            cubes=known.cubes + fault.cubes, frames=known.frames + fault.frames, found_us=0
+        )
+    return found
+
+
+def _fault(row: Row) -> Fault:
+    return Fault(
+        fault=LoggerFault(row["fault"]),
+        camera=row["camera"],
+        cubes=row["cubes"],
+        frames=row["frames"],
+        text=row["text"],
+        raw_file=row["raw_file"],
+    )
