@@ -194,11 +194,15 @@ def _small(card: str) -> str:
 
 def _misread(path: Beneath, unit: int) -> str | None:
     """What astropy has against a file, or whether it reads other pixels."""
-    from astropy.io import fits  # half a second: paid by whoever builds
+    # Half a second: paid by whoever builds.
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
 
     try:
         with warnings.catch_warnings():
+            # It warns of what it takes for an error of the file, and reads on by a guess.
             warnings.simplefilter("ignore")
+            warnings.simplefilter("error", AstropyWarning)
             with (
                 os.fdopen(open_file(path), "rb") as file,
                 fits.open(file, memmap=False) as units,
@@ -213,6 +217,7 @@ def _misread(path: Beneath, unit: int) -> str | None:
         RuntimeError,
         TypeError,
         ValueError,
+        AstropyWarning,
         fits.VerifyError,
     ) as error:
         return f"astropy: {_in_short(error)}"

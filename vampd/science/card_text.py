@@ -30,6 +30,7 @@ _SMALL_EXPONENT = re.compile(r"\A( *[+-]?(?:\d+\.?\d*|\.\d+))([ed])(?=[+-]?\d+ *
 
 NO_KEYWORD = "FITS has no such keyword (1 to 8 of A to Z, 0 to 9, - and _)"
 NO_VALUE = "FITS knows no such value"
+NO_INDICATOR = 'it has no value, for "= " is not in columns 9 and 10'
 NO_START = "it continues no text"
 
 
@@ -43,15 +44,17 @@ def refusal(card: str) -> str | None:
     keyword = keyword_of(card)
     if keyword == "CONTINUE":
         return NO_START
-    if keyword == "HIERARCH":  # a convention; without "=" it is a comment to every reader
-        return NO_VALUE if "=" in card and not _LONG_NAME.fullmatch(card) else None
+    if keyword == "HIERARCH":  # a convention
+        return None if _LONG_NAME.fullmatch(card) else NO_VALUE
     if keyword in COMMENTARY:
         return None
     if not _KEYWORD.fullmatch(card[:8]):
         return NO_KEYWORD
-    # Without "= " in these columns, all behind the keyword is a comment (section 4.1.2.2).
-    has_value = card[8:VALUE_START] == "= "
-    return NO_VALUE if has_value and not _VALUE_FIELD.fullmatch(card[VALUE_START:]) else None
+    # Without "= " there, all behind it is a comment to the standard (section 4.1.2.2) and to
+    # CFITSIO, but astropy warns of it each time; mostly a value was meant.
+    if card[8:VALUE_START] != "= ":
+        return NO_INDICATOR
+    return None if _VALUE_FIELD.fullmatch(card[VALUE_START:]) else NO_VALUE
 
 
 def mended(card: str) -> str:
