@@ -147,6 +147,14 @@ class Delivery:
         """The folder to which the night's files are sent. *night* is YYYYMMDD."""
         return self.destination.child(night)
 
+    def safe_base(self) -> Place | None:
+        """The folder below which nights count as safe; None: they do where they are sent to."""
+        if self.verify_at is None:
+            return None
+        above = self.verify_at.partition("{night}")[0]
+        place = Place.parse(above[: above.rindex("/")] or "/")
+        return place if place.host else Place(path=place.path, host=self.destination.host)
+
     def safe_at(self, night: str) -> Place:
         """The folder where the night's files count as safe. *night* is YYYYMMDD.
 

@@ -10,18 +10,22 @@ The first folder is the one below which it receives, digests and publishes; furt
 somebody moves the files on to, are only read. What the client asks for comes in
 SSH_ORIGINAL_COMMAND, and is one of these, or is refused:
 
-    rsync --server ... . BASE/.incoming/YYYYMMDD/   receive, never under a final name
+    rsync --server ... . BASE/.incoming/YYYYMMDD/   receive, never under a final name; also into
+                                                    a folder below that one
     vampd-remote prepare BASE YYYYMMDD              make the folder to receive in
     vampd-remote digest                             SHA-256 of the absolute names on standard input
     vampd-remote publish BASE YYYYMMDD              give what arrived its final name
     vampd-remote evidence BASE YYYYMMDD             list what was set aside
     vampd-remote numbers BEFORE AFTER               list nights, BEFOREYYYYMMDDAFTER, and frame IDs
+    vampd-remote marker BASE                        say by which marker this disk is known
+    vampd-remote claim BASE UUID                    give it that one, if it has none
     vampd-remote check BASE                         say what is missing here
     vampd-remote version
 
 Names on standard input and output end in NUL. No path may leave the folders, and none is reached
 through a symbolic link. A file is never replaced: `publish` links it to its final name, which
-must be free, or be freed by a name under .evidence, where nothing is replaced either.
+must be free, or be freed: a file that was published here, and stands in .published, gets a name
+under .evidence, where nothing is replaced either. Nobody else's file is ever moved.
 
 Exit status: 0 done; 77 refused; 123 some of the files failed, standard error says which; 1 else.
 """
@@ -35,29 +39,49 @@ import shlex
 import shutil
 import stat
 import sys
-from typing import Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import (
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
-VERSION = "1"
+VERSION = "2"
 
 INCOMING = ".incoming"
 EVIDENCE = ".evidence"
+PUBLISHED = ".published"  # which files those are that were published: see _Record
+MARKER = ".vampd-destination"
 PARTIAL = ".vampd-partial"
 
 _REFUSED = 77
 _SOME_FAILED = 123
 
 _MOST_INPUT_BYTES = 64 << 20
+_MOST_RECORD_BYTES = 64 << 20
+_MOST_MARKER_BYTES = 512
+_MOST_NAMES = 32  # from a folder down to a file
 _READ_BYTES = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_RECORD = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _NIGHT = re.compile(r"[0-9]{8}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
 _FRAME_ID = re.compile(r"VMPA[0-9]{8}\.fits")
+_DIGEST_TAG = re.compile(r"sha256-([0-9a-f]{64})(?:\.[0-9]+)?$")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
 # What `rsync --server` is given by a client that sends plain files: no option that deletes,
 # follows or makes links, reads other folders, writes logs, or hides its words (-s) is among them.
+# Names that are absolute or lead upwards rsync refuses by itself, with -R too.
 # After the 'e' stands what the client's protocol can do; the server reads nothing else from it.
 _FLAGS = re.compile(r"-[OtcRvi]*e[0-9]*\.[0-9.]*[A-Za-z]*")
 _OPTIONS = re.compile(
@@ -86,14 +110,18 @@ def split_below(root: str, path: str) -> List[str]:
     above = [name for name in root.split("/") if name not in {"", "."}]
     if ".." in names or names[: len(above)] != above:
         refuse(f"{path!r} does not lie below {root}")
-    return names[len(above) :]
+    below = names[len(above) :]
+    if len(below) > _MOST_NAMES:
+        refuse(f"{path[:200]!r} has more than {_MOST_NAMES} names")
+    return below
 
 
 def split_relative(path: str) -> List[str]:
     """The names in *path*, which is relative to a night."""
     names = path.split("/")
-    if not _PRINTABLE.fullmatch(path) or any(name in {"", ".", ".."} for name in names):
-        refuse(f"{path!r} is not a path inside a night")
+    odd = not _PRINTABLE.fullmatch(path) or any(name in {"", ".", ".."} for name in names)
+    if odd or len(names) > _MOST_NAMES:
+        refuse(f"{path[:200]!r} is not a path inside a night")
     return names
 
 
@@ -138,6 +166,21 @@ class Tree:
         while self._open:
             os.close(self._open.popitem()[1])
 
+    def below(self, names: Sequence[str]) -> Iterator[Tuple[Tuple[str, ...], List[str]]]:
+        """Every folder from *names* down, the deepest first, and what else lies in each.
+
+        Folders are given by their names, with those of their files; links are not among them.
+        """
+        names = tuple(names)
+        files: List[str] = []
+        for name in sorted(os.listdir(self.folder(names))):
+            mode = os.stat(name, dir_fd=self.folder(names), follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode) and len(names) < 2 * _MOST_NAMES:
+                yield from self.below((*names, name))
+            elif stat.S_ISREG(mode):
+                files.append(name)
+        yield names, files
+
     def sync(self) -> None:
         """Make the names in every folder that was reached durable."""
         for descriptor in self._open.values():
@@ -151,7 +194,7 @@ def _is_link(name: str, folder: int) -> bool:
 def base_names(root: str, base: str, night: str) -> List[str]:
     """The names from *root* to the folder *base*, in which the folder of *night* lies."""
     names = split_below(root, base)
-    if {INCOMING, EVIDENCE} & set(names):
+    if any(name in {INCOMING, EVIDENCE, PUBLISHED} or _NIGHT.fullmatch(name) for name in names):
         refuse(f"{base!r} is no destination")
     if not _NIGHT.fullmatch(night):
         refuse(f"{night!r} is not a night's date, YYYYMMDD")
@@ -179,9 +222,10 @@ def receive_command(words: Sequence[str], root: str) -> Tuple[List[str], List[st
     if not _FLAGS.fullmatch(flags) or bad or dot != ".":
         refuse(f"rsync may not be given {' '.join(bad) or flags!r} here")
     names = split_below(root, destination)
-    if len(names) < 2 or names[-2] != INCOMING:
+    if INCOMING not in names[:-1]:
         refuse(f"rsync may only receive into .incoming/YYYYMMDD, not {destination}")
-    base_names(root, "/".join(["", *root.split("/"), *names[:-2]]), names[-1])
+    at = names.index(INCOMING)
+    base_names(root, "/".join(["", *root.split("/"), *names[:at]]), names[at + 1])
     return names, ["rsync", "--server", flags, *options, ".", "."]
 
 
@@ -189,7 +233,7 @@ def receive(words: Sequence[str], root: str, environ: Mapping[str, str]) -> NoRe
     """Become the rsync that receives; it stands in its folder, and knows no other."""
     names, command = receive_command(words, root)
     tree = Tree(root)
-    tree.folder(names[:-2])
+    tree.folder(names[: names.index(INCOMING)])
     os.fchdir(tree.folder(names, make=True))
     for where, below, files in os.walk("."):
         for name in below + files:
@@ -248,12 +292,46 @@ def _find(trees: Sequence[Tree], path: str) -> Tuple[Tree, List[str]]:
     refuse(f"{path!r} does not lie below {' or '.join(tree.root for tree in trees)}")
 
 
+class _Record:
+    """Which files those are that were published for a night: a line a file, INODE PATH.
+
+    By it a copy of ours that rotted, or is an older version, is told from a file that somebody
+    else gave our name: that one is never moved.
+    """
+
+    def __init__(self, tree: Tree, base: Sequence[str], night: str) -> None:
+        folder = tree.folder([*base, PUBLISHED], make=True)
+        self._descriptor = os.open(night, _RECORD, 0o644, dir_fd=folder)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_RECORD_BYTES:
+            os.close(self._descriptor)
+            raise OSError(errno.EINVAL, "not a record of what was published", night)
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+            self._lines = set(file.read().decode("ascii", "replace").splitlines())
+
+    def add(self, files: Mapping[str, os.stat_result]) -> None:
+        """Note *files*, by their paths, durably, before they get their names."""
+        lines = [f"{status.st_ino} {path}" for path, status in files.items()]
+        os.write(self._descriptor, "".join(f"{line}\n" for line in lines).encode("ascii"))
+        os.fsync(self._descriptor)
+        self._lines.update(lines)
+
+    def knows(self, path: str, there: os.stat_result) -> bool:
+        """Whether what lies *there*, under the night's *path*, was published here."""
+        return stat.S_ISREG(there.st_mode) and f"{there.st_ino} {path}" in self._lines
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+
 def publish(root: str, base: str, night: str, words: Sequence[str]) -> int:
     """Give each file that arrived its final name; *words* are path, tag, path, tag, ...
 
     Prints for each path `published`, `exists` (another file has that name: nothing was done),
     `absent` (it did not arrive) or `failed`, once all of them are durable. With a tag that is not
-    empty, a file that has the name is moved to .evidence/YYYYMMDD/PATH.TAG first.
+    empty, a file that has the name and was published here is moved to .evidence/YYYYMMDD/PATH.TAG
+    first; where the tag tells a digest, only if it has that one.
     """
     names = base_names(root, base, night)
     if len(words) % 2:
@@ -264,49 +342,83 @@ def publish(root: str, base: str, night: str, words: Sequence[str]) -> int:
         if tag and not _TAG.fullmatch(tag):
             refuse(f"{tag!r} is not a tag")
     tree = Tree(root)
-    answers = [(_publish_caught(tree, names, night, path, tag), path) for path, tag in pairs]
+    tree.folder(names)
+    publication = _Publication(tree, names, night, [path for path, _ in pairs])
+    try:
+        answers = [(publication.caught(path, tag), path) for path, tag in pairs]
+    finally:
+        publication.record.close()
     tree.sync()
     for word, path in answers:
         _say(f"{word} {path}")
-    _tidy(tree, [*names, INCOMING, night])
+    _tidy(tree, publication.incoming)
     return _SOME_FAILED if any(word == "failed" for word, _ in answers) else 0
 
 
-def _publish_caught(tree: Tree, base: List[str], night: str, path: str, tag: str) -> str:
-    try:
-        return _publish_one(tree, base, night, path, tag)
-    except OSError as error:
-        _complain(f"{path}: {error.strerror}")
-        return "failed"
+class _Publication:
+    """Files of one night that get their final names; all of them are on record before."""
 
+    def __init__(self, tree: Tree, base: List[str], night: str, paths: Sequence[str]) -> None:
+        self._tree = tree
+        self._base = base
+        self._night = night
+        self.incoming = [*base, INCOMING, night]
+        found = {path: self._arrived(path) for path in paths}
+        self._files = {path: status for path, status in found.items() if status is not None}
+        self.record = _Record(tree, base, night)
+        self.record.add(self._files)
 
-def _publish_one(tree: Tree, base: List[str], night: str, path: str, tag: str) -> str:
-    *folders, name = split_relative(path)
-    try:
-        incoming = tree.folder([*base, INCOMING, night, *folders])
-        descriptor = os.open(name, _FILE, dir_fd=incoming)
-    except (FileNotFoundError, NotADirectoryError):
-        return "absent"
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    def caught(self, path: str, tag: str) -> str:
+        """The word for one file."""
+        if path not in self._files:
             return "absent"
-        os.fsync(descriptor)
-        arrived = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    final = tree.folder([*base, night, *folders], make=True)
-    there = _stat(name, final)
-    if there is not None and (there.st_dev, there.st_ino) == (arrived.st_dev, arrived.st_ino):
-        os.unlink(name, dir_fd=incoming)  # an earlier call was cut between its two steps
+        try:
+            return self._one(path, tag)
+        except OSError as error:
+            _complain(f"{path}: {error.strerror}")
+            return "failed"
+
+    def _one(self, path: str, tag: str) -> str:
+        *folders, name = split_relative(path)
+        incoming = self._tree.folder([*self.incoming, *folders])
+        final = self._tree.folder([*self._base, self._night, *folders], make=True)
+        there = _stat(name, final)
+        if there is not None and os.path.samestat(there, self._files[path]):
+            os.unlink(name, dir_fd=incoming)  # an earlier call was cut between its two steps
+            return "published"
+        if there is not None and tag:
+            if not (self.record.knows(path, there) and _is_told(tag, name, final)):
+                return "exists"
+            aside = self._tree.folder([*self._base, EVIDENCE, self._night, *folders], make=True)
+            move_without_replacing(name, final, f"{name}.{tag}", aside)
+        try:
+            move_without_replacing(name, incoming, name, final)
+        except FileExistsError:
+            return "exists"
         return "published"
-    if there is not None and tag:
-        aside = tree.folder([*base, EVIDENCE, night, *folders], make=True)
-        move_without_replacing(name, final, f"{name}.{tag}", aside)
-    try:
-        move_without_replacing(name, incoming, name, final)
-    except FileExistsError:
-        return "exists"
-    return "published"
+
+    def _arrived(self, path: str) -> Optional[os.stat_result]:
+        """What is known of the regular file *path* that arrived, which is durable then."""
+        *folders, name = split_relative(path)
+        try:
+            folder = self._tree.folder([*self.incoming, *folders])
+            descriptor = os.open(name, _FILE, dir_fd=folder)
+        except OSError as error:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                _complain(f"{path}: {error.strerror}")
+            return None
+        try:
+            status = os.fstat(descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _is_told(tag: str, name: str, folder: int) -> bool:
+    """Whether the file has the digest that *tag* tells, if it tells one."""
+    match = _DIGEST_TAG.match(tag)
+    return match is None or digest_file(folder, name) == match.group(1)
 
 
 def move_without_replacing(old: str, old_folder: int, new: str, new_folder: int) -> None:
@@ -338,21 +450,29 @@ def _stat(name: str, folder: int) -> Optional[os.stat_result]:
 
 def _tidy(tree: Tree, names: Sequence[str]) -> None:
     """Remove the empty folders of a night that has arrived; those with files in them stay."""
-    top = os.path.join(tree.root, *names)
-    for where, _, _ in os.walk(top, topdown=False):
+    try:
+        folders = [folder for folder, _ in tree.below(names)]
+    except OSError:
+        return
+    for folder in folders:
         try:
-            os.rmdir(where)
+            os.rmdir(folder[-1], dir_fd=tree.folder(folder[:-1]))
         except OSError:
             continue
 
 
 def evidence(root: str, base: str, night: str) -> int:
     """Print the names, below .evidence/YYYYMMDD, of what was set aside."""
-    top = os.path.join(root, *base_names(root, base, night), EVIDENCE, night)
-    for where, folders, files in os.walk(top):
-        folders.sort()
-        for name in sorted(files):
-            _say(os.path.relpath(os.path.join(where, name), top))
+    top = [*base_names(root, base, night), EVIDENCE, night]
+    tree = Tree(root)
+    tree.folder(top[:-2])
+    try:
+        found = list(tree.below(top))
+    except FileNotFoundError:
+        return 0
+    for folder, files in found:
+        for name in files:
+            _say("/".join([*folder[len(top) :], name]))
     return 0
 
 
@@ -390,15 +510,73 @@ def _say_numbers(tree: Tree, names: Sequence[str], night: str) -> None:
         _say(f"{night} {name}")
 
 
+def marker(root: str, base: str) -> int:
+    """Print `bare` (empty, and no mount point) or `used`, then what is in the disk's marker."""
+    folder = Tree(root).folder(_destination(root, base))
+    is_mount = os.fstat(folder).st_dev != os.stat("..", dir_fd=folder).st_dev
+    print("used" if is_mount or os.listdir(folder) else "bare")
+    sys.stdout.flush()
+    try:
+        descriptor = os.open(MARKER, _FILE, dir_fd=folder)
+    except FileNotFoundError:
+        return 0
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", MARKER)
+        os.write(1, os.read(descriptor, _MOST_MARKER_BYTES))
+    finally:
+        os.close(descriptor)
+    return 0
+
+
+def claim(root: str, base: str, identifier: str) -> int:
+    """Give the disk of *base* the marker *identifier*, unless it has one; then as `marker`."""
+    if not _UUID.fullmatch(identifier):
+        refuse(f"{identifier!r} is not a UUID")
+    folder = Tree(root).folder(_destination(root, base))
+    scratch = f"{MARKER}.{identifier}"
+    descriptor = os.open(scratch, _NEW, 0o644, dir_fd=folder)
+    try:
+        os.write(descriptor, marker_text(identifier).encode("ascii"))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        move_without_replacing(scratch, folder, MARKER, folder)
+    except FileExistsError:
+        os.unlink(scratch, dir_fd=folder)
+    os.fsync(folder)
+    return marker(root, base)
+
+
+def marker_text(identifier: str) -> str:
+    """What is in a marker."""
+    return (
+        f"vampd-destination {identifier}\n"
+        "# vampd knows this disk by the line above; do not copy, change or delete it.\n"
+    )
+
+
+def _destination(root: str, base: str) -> List[str]:
+    """The names from *root* to *base*, which is to be marked."""
+    names = split_below(root, base)
+    if {INCOMING, EVIDENCE, PUBLISHED} & set(names):
+        refuse(f"{base!r} is no destination")
+    return names
+
+
 def check(root: str, base: str) -> int:
     """Say, a line each, what would keep this side from receiving below *base*."""
-    split_below(root, base)
+    names = split_below(root, base)
     path = os.environ.get("PATH") or os.defpath
     if shutil.which("rsync", path=path) is None:
         print("rsync is not installed there")
-    if not os.path.isdir(base):
-        print(f"{base} is no folder there")
-    elif not os.access(base, os.W_OK | os.X_OK):
+    try:
+        folder = Tree(root).folder(names)
+    except OSError as error:
+        print(f"{base} is no folder there: {error.strerror}")
+        return 0
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder):
         print(f"{base} cannot be written by uid {os.geteuid()}")
     return 0
 
@@ -437,13 +615,23 @@ def carry_out(words: Sequence[str], roots: Sequence[str], environ: Mapping[str, 
         return 0
     if (verb, len(rest)) == ("digest", 0):
         return digest(roots, _input())
-    if (verb, len(rest)) in {("check", 1), ("numbers", 2)}:
-        return check(root, *rest) if verb == "check" else numbers(roots, *rest)
-    if len(rest) != 2 or verb not in {"prepare", "publish", "evidence"}:
-        refuse(f"this key may not do {' '.join(words[1:])!r}")
-    if verb == "publish":
+    if (verb, len(rest)) == ("numbers", 2):
+        return numbers(roots, rest[0], rest[1])
+    if (verb, len(rest)) == ("publish", 2):
         return publish(root, rest[0], rest[1], _input())
-    return (prepare if verb == "prepare" else evidence)(root, rest[0], rest[1])
+    does = _VERBS.get((verb, len(rest)))
+    if does is None:
+        refuse(f"this key may not do {' '.join(words[1:])!r}")
+    return does(root, *rest)
+
+
+_VERBS: Dict[Tuple[str, int], Callable[..., int]] = {
+    ("prepare", 2): prepare,
+    ("evidence", 2): evidence,
+    ("marker", 1): marker,
+    ("claim", 2): claim,
+    ("check", 1): check,
+}
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -20,6 +20,8 @@ from vampd.io.process import Finished
 #: Beside the nights' folders over there: what arrives, and what was set aside.
 INCOMING = ".incoming"
 EVIDENCE = ".evidence"
+#: In the folder itself: by this file the disk is known that it lies on.
+MARKER = ".vampd-destination"
 
 #: Answers to `publish_command`. exists: another file has that name, and nothing was done.
 PUBLISHED, EXISTS, ABSENT, FAILED = "published", "exists", "absent", "failed"
@@ -29,29 +31,40 @@ SOME_FAILED = 123
 
 _SHOWN = 2000  # characters of a program's last words in a message
 _NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
+_MARKED = re.compile(rb"vampd-destination ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\n")
+_REFUSED = 77  # vampd-remote
+_OLD_HELPER = "this key may not do"
 _ANSWER = re.compile(rf"({PUBLISHED}|{EXISTS}|{ABSENT}|{FAILED}) (.+)", re.DOTALL)
 
 # The scripts are one line without '!', for whatever shell the account has (csh).
+_IS_FOLDER = '[ -d "$1" ] || { echo "$1: No such file or directory" >&2; exit 1; }; '
+_PLAIN = (
+    'plain() { for x in "$@"; do if [ -h "$x" ]; then '
+    'echo "$x is a symbolic link, and vampd follows none there" >&2; exit 1; fi; done; }; '
+)
 _PREPARE = (
-    '[ -d "$1" ] || { echo "$1: No such file or directory" >&2; exit 1; }; '
-    f'mkdir -p -- "$1/{INCOMING}/$2"'
+    f'{_IS_FOLDER}{_PLAIN}i=$1/{INCOMING}; plain "$i" "$i/$2" "$1/$2" && mkdir -p -- "$i/$2" && '
+    'find "$i/$2" -type l | { if read -r l; then plain "$l"; fi; }'
 )
 # `ln` makes the final name only if it is free. Where a file system has no hard links, `mv -n`
 # does; its exit status is the same when it did nothing, so the names are looked at. Whoever moves
 # files on may have taken the final name already: then the link is still counted.
 _PUBLISH = (
-    "b=$1; n=$2; shift 2; d=; s=0; "
+    f"{_PLAIN}b=$1; n=$2; shift 2; d=; s=0; "
+    f'plain "$b/{INCOMING}" "$b/{INCOMING}/$n" "$b/$n" "$b/{EVIDENCE}" "$b/{EVIDENCE}/$n"; '
     'gone() { if [ -e "$1" ] || [ -h "$1" ]; then return 1; fi; }; '
     'move() { gone "$2" || return 1; if ln -T -- "$1" "$2" 2>/dev/null; then '
     '{ [ "$1" -ef "$2" ] || [ -n "$(find "$1" -links +1)" ]; } && { rm -f -- "$1" || :; }; '
     'else mv -nT -- "$1" "$2" && [ -f "$2" ] && gone "$1"; fi; }; '
     "while [ $# -gt 1 ]; do "
     f"f=$b/{INCOMING}/$n/$1; t=$b/$n/$1; p=${{t%/*}}; w={FAILED}; "
-    '[ "$p" = "$d" ] || { [ -z "$d" ] || sync -- "$d" || s=1; mkdir -p -- "$p"; d=$p; }; '
+    '[ "$p" = "$d" ] || { [ -z "$d" ] || sync -- "$d" || s=1; plain "$p" "${f%/*}"; '
+    'mkdir -p -- "$p"; d=$p; }; '
     f'if [ -h "$f" ]; then w={ABSENT}; '
     f'elif [ -f "$f" ] && [ "$f" -ef "$t" ]; then rm -f -- "$f"; w={PUBLISHED}; '
     'elif [ -f "$f" ]; then '
-    f'gone "$t" || [ -z "$2" ] || {{ e=$b/{EVIDENCE}/$n/$1.$2; mkdir -p -- "${{e%/*}}"; '
+    f'gone "$t" || [ -z "$2" ] || {{ e=$b/{EVIDENCE}/$n/$1.$2; plain "${{e%/*}}"; '
+    'mkdir -p -- "${e%/*}"; '
     'gone "$e" && mv -nT -- "$t" "$e" && sync -- "${e%/*}"; }; '
     f'if gone "$t"; then move "$f" "$t" && w={PUBLISHED}; elif [ -z "$2" ]; then w={EXISTS}; fi; '
     f"else w={ABSENT}; fi; "
@@ -60,7 +73,20 @@ _PUBLISH = (
     f'find "$b/{INCOMING}/$n" -depth -type d -exec rmdir -- {{}} + 2>/dev/null; exit $s'
 )
 _EVIDENCE = (
-    f'[ -d "$1/{EVIDENCE}/$2" ] || exit 0; find "$1/{EVIDENCE}/$2" -type f -printf \'%P\\0\''
+    f'{_PLAIN}[ -d "$1/{EVIDENCE}/$2" ] || exit 0; plain "$1/{EVIDENCE}" "$1/{EVIDENCE}/$2"; '
+    f"find \"$1/{EVIDENCE}/$2\" -type f -printf '%P\\0'"
+)
+# First whether anything is there at all: a mount point without its disk is empty.
+_MARKER = (
+    'if [ -z "$(ls -A -- "$1")" ] && [ "$(stat -c %d -- "$1")" = "$(stat -c %d -- "$1/..")" ]; '
+    f'then echo bare; else echo used; fi; plain "$1/{MARKER}"; '
+    f'if [ -f "$1/{MARKER}" ]; then head -c 512 -- "$1/{MARKER}"; fi; exit 0'
+)
+_READ_MARKER = f"{_IS_FOLDER}{_PLAIN}{_MARKER}"
+_CLAIM = (
+    f'{_IS_FOLDER}{_PLAIN}m=$1/{MARKER}; s=$m.$2; umask 022; printf "%s\\n" "$3" "$4" > "$s" && '
+    'sync -- "$s" && { ln -T -- "$s" "$m" 2>/dev/null || mv -nT -- "$s" "$m"; }; '
+    f'rm -f -- "$s"; sync -- "$1"; {_MARKER}'
 )
 # `find` does not follow a link that is named outright. A pattern that fits nothing stays itself.
 _NUMBERS = (
@@ -71,7 +97,7 @@ _NUMBERS = (
 )
 # A line each of what is wrong with a far folder.
 _CHECK = (
-    "for p in rsync sha256sum xargs dd sync ln mv find mkdir; do "
+    "for p in rsync sha256sum xargs dd sync ln mv find mkdir stat head; do "
     'command -v "$p" >/dev/null 2>&1 || echo "$p is not installed there"; done; '
     '[ -d "$1" ] || echo "$1 is no folder there"; '
     '[ -d "$1" ] && { [ -w "$1" ] || echo "$1 cannot be written by $(id -un)"; }; :'
@@ -139,6 +165,50 @@ def numbers_command(before: Place, after: str, reach: Reach) -> list[str]:
     See `parse_numbers`. Where there is no such folder, there is no night.
     """
     return _command(before, reach, "numbers", ["sh", "-c", _NUMBERS, "sh"], [before.path, after])
+
+
+def marker_command(base: Place, reach: Reach) -> list[str]:
+    """Tell by which marker the disk of *base* is known; see `parse_marker`."""
+    return _command(base, reach, "marker", ["sh", "-c", _READ_MARKER, "sh"], [base.path])
+
+
+def claim_command(base: Place, identifier: str, reach: Reach) -> list[str]:
+    """Give the disk of *base* the marker *identifier*, unless it has one; then `marker_command`."""
+    if reach.has_helper(base):
+        return remote_command(base, reach, [reach.helper, "claim", base.path, identifier])
+    lines = marker_text(identifier).splitlines()
+    script = ["env", "LC_ALL=C", "sh", "-c", _CLAIM, "sh"]
+    return remote_command(base, reach, [*script, base.path, identifier, *lines])
+
+
+def marker_text(identifier: str) -> str:
+    """What is in a marker."""
+    return (
+        f"vampd-destination {identifier}\n"
+        "# vampd knows this disk by the line above; do not copy, change or delete it.\n"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FarDisk:
+    """What is known of the disk of a far folder."""
+
+    is_bare: bool  #: the folder is empty, and no mount point: so is one whose disk is absent
+    marker: str | None  #: None: it has none
+
+
+def parse_marker(finished: Finished, base: Place) -> FarDisk:
+    """What `marker_command` and `claim_command` said. OperatorError: nothing that can be used."""
+    if finished.code == _REFUSED and _OLD_HELPER in finished.stderr_tail:
+        msg = f"{base}: the vampd-remote there is older than this vampd; copy the new one there"
+        raise OperatorError(msg)
+    check_done(finished, f"looking for the marker of {base}")
+    first, _, rest = finished.stdout.partition(b"\n")
+    match = _MARKED.match(rest)
+    if first not in {b"bare", b"used"} or (rest and match is None):
+        msg = f"{base}/{MARKER} is not a marker of vampd; look at it, then move it away"
+        raise OperatorError(msg)
+    return FarDisk(is_bare=first == b"bare", marker=match[1].decode() if match else None)
 
 
 def check_command(base: Place, reach: Reach) -> list[str]:

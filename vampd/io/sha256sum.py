@@ -20,10 +20,16 @@ from vampd.io.process import Finished
 # `sync FILE` makes the bytes durable, dd's nocache lets go of their copy in memory:
 # sha256sum then reads what the disk holds. Both are best effort (a network file system may
 # ignore them), but an error while syncing is printed, and counts. One line, no '!': csh.
+# A link is no copy, and a pipe would be waited for: neither is opened.
 _EACH = (
-    'sync -- "$@"; '
+    's=0; odd() { echo "sha256sum: $1: $2" >&2; s=1; }; '
+    'for f do shift; if [ -h "$f" ]; then odd "$f" "Too many levels of symbolic links"; '
+    'elif [ -f "$f" ] || [ -d "$f" ]; then set -- "$@" "$f"; '
+    'elif [ -e "$f" ]; then odd "$f" "Invalid argument"; else set -- "$@" "$f"; fi; done; '
+    '[ $# -gt 0 ] || exit $s; sync -- "$@"; '
     'for f do if [ -f "$f" ]; then dd if="$f" iflag=nocache count=0 2>/dev/null; fi; done; '
-    'exec sha256sum --zero -- "$@"'
+    '[ $s -gt 0 ] || exec sha256sum --zero -- "$@"; '
+    'sha256sum --zero -- "$@"; [ $? -lt 126 ] || kill -s KILL $$; exit $s'
 )
 _RECORD = re.compile(rb"([0-9a-f]{64}) [ *](/.*)", re.DOTALL)
 _FAILED = re.compile(r"(?:\S*/)?(?:sha256sum|vampd-remote): (?P<name>/.*|'.*'): (?P<why>[^:]+)")

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.errors import OperatorError
+from vampd.ledger import far_disks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.workers import Body
 from vampd.science.cubes import CubeLimits
 from vampd.science.quality import QualityLimits
 from vampd.sections import Config, Delivery
 from vampd.stages import build_jobs, frame_ids, manifest, sync, transfer, verify
+from vampd.stages.far_disk import Disk
 from vampd.stages.frame_ids import Surroundings
 from vampd.states import Kind, Stage
 
@@ -47,6 +49,29 @@ def far_words(config: Config, delivery: Delivery) -> dict[str, Any]:
         "patience_hours": delivery.verify_after_hours,
         "bandwidth_kib": delivery.bandwidth_kib_per_second,
     }
+
+
+def far_disks_of(ledger: Ledger, delivery: Delivery, *, is_sent_to: bool) -> dict[str, Any]:
+    """What is known of the disks of the far folders, as the jobs of transfer and verify take it.
+
+    One that was never marked may be, where it *is_sent_to*, or where nights count as safe. Where
+    somebody moves nights on to, an operator may have claimed the disk: then its marker counts too.
+    """
+    place, moved_to = str(delivery.destination), delivery.safe_base()
+    marker = far_disks.marker_of(ledger, place)
+    sent: Disk = {"place": place, "marker": marker}
+    if marker is None and (is_sent_to or moved_to is None):
+        sent["may_claim"] = True
+        sent["is_known"] = far_disks.was_used(ledger, place)
+        sent["is_moved_on"] = moved_to is not None
+        sent["copies"] = [
+            {"path": row["path"], "size_bytes": row["size_bytes"], "sha256": row["sha256"]}
+            for row in far_disks.copies_at(ledger, place)
+        ]
+    disks = [sent]
+    if moved_to is not None and str(moved_to) != place:
+        disks.append({"place": str(moved_to), "marker": far_disks.marker_of(ledger, str(moved_to))})
+    return {"disks": disks}
 
 
 def quality_limits(config: Config) -> QualityLimits:
@@ -100,7 +125,7 @@ def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) ->
 
 def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
     delivery = _delivery(config, night)
-    words = far_words(config, delivery)
+    words = far_words(config, delivery) | far_disks_of(ledger, delivery, is_sent_to=True)
     return transfer.prepare(ledger, night, str(delivery.destination), words)
 
 
@@ -113,7 +138,7 @@ def verify_job(ledger: Ledger, config: Config, night: Row, *, afresh: bool) -> d
     delivery = _delivery(config, night)
     date = night["date"]
     safe, sent = str(delivery.safe_at(date)), str(delivery.sent_to(date))
-    words = far_words(config, delivery)
+    words = far_words(config, delivery) | far_disks_of(ledger, delivery, is_sent_to=False)
     return verify.prepare(ledger, night, safe, sent, words, afresh=afresh)
 
 

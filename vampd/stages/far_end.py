@@ -7,10 +7,12 @@ from typing import Any, NotRequired, TypedDict
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io import far
-from vampd.io.far import Reach
+from vampd.io.far import FarDisk, Reach
 from vampd.io.place import Place
 from vampd.io.process import Finished, run
 from vampd.io.sha256sum import Answer, digest_command, parse_digests
+from vampd.stages import far_disk
+from vampd.stages.far_disk import Disk, Marked
 from vampd.stages.listed import ListedFile
 
 # One batch is one connection; a lost one costs no more than this.
@@ -36,6 +38,7 @@ class FarJob(TypedDict):
     ssh_options: NotRequired[list[str]]  #: words for ssh, e.g. ["-i", "/etc/vampd/key"]
     connect_timeout_seconds: NotRequired[int]
     far_helper: NotRequired[str]  #: how vampd-remote is called there; "": coreutils do its work
+    disks: NotRequired[list[Disk]]  #: of the far folders; what is not named is not looked after
 
 
 def digests(job: Mapping[str, Any], place: Place, files: Sequence[ListedFile]) -> dict[str, Answer]:
@@ -54,15 +57,19 @@ def _digests_of_batch(
     job: Mapping[str, Any], place: Place, files: Sequence[ListedFile]
 ) -> dict[str, Answer]:
     names = {file["path"]: place.child(file["path"]).path for file in files}
+    guards = list(far_disk.guards(job, place))
+    asked = [*names.values(), *(guard.name for guard in guards)]
     size_bytes = sum(file["size_bytes"] for file in files)
     try:
         finished = run(
             digest_command(place, Reach.of(job)),
-            stdin=b"".join(name.encode() + b"\0" for name in names.values()),
+            stdin=b"".join(name.encode() + b"\0" for name in asked),
             deadline_seconds=_LEAST_SECONDS + size_bytes / SLOWEST_BYTES_PER_SECOND,
             stderr_limit_bytes=_STDERR_BYTES,
         )
-        answers = parse_digests(finished, frozenset(names.values()))
+        answers = parse_digests(finished, frozenset(asked))
+        for guard in guards:
+            guard.check(answers)
     except (OperatorError, RetryableError) as error:
         msg = f"verifying {job['night']} at {place}: {error}"
         raise type(error)(msg) from error
@@ -72,6 +79,37 @@ def _digests_of_batch(
         msg = f"{job['night']}: {why} for {len(refused)} files at {place}, {refused[0]} first"
         raise OperatorError(msg)
     return {path: answers[name] for path, name in names.items()}
+
+
+def demand_disks(job: Mapping[str, Any]) -> list[Marked]:
+    """The markers of far disks that have one now, and of which the ledger did not know.
+
+    Each disk of the job that may be claimed is, if it is evidently there; *job* knows its marker
+    from then on. RetryableError: nothing tells that it is there, so that nothing may be sent there.
+    """
+    marked = []
+    for disk in job.get("disks", []):
+        if disk["marker"] is None and disk.get("may_claim"):
+            place = Place.parse(disk["place"])
+            found, why = far_disk.look(job, place), "its marker was there"
+            if found.marker is None:
+                why = _why_it_is_there(job, disk, found)
+                found = far_disk.claim(job, place)
+            assert found.marker is not None
+            disk["marker"] = found.marker
+            marked.append(Marked(place=disk["place"], marker=found.marker, why=why))
+    return marked
+
+
+def _why_it_is_there(job: Mapping[str, Any], disk: Disk, found: FarDisk) -> str:
+    copies = disk.get("copies", [])
+    answers = digests(job, Place.parse(disk["place"]), copies)
+    right = sum(answers[copy["path"]].sha256 == copy["sha256"] for copy in copies)
+    why = far_disk.why_it_is_there(disk, found, right)
+    if why is None:
+        text = far_disk.absent_text(disk["place"], has_another=False)
+        raise RetryableError(text)
+    return why
 
 
 def prepare(job: Mapping[str, Any], base: Place, date: str) -> None:

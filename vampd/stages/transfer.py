@@ -15,15 +15,16 @@ from typing import Any, NotRequired, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.io import far, rsync
-from vampd.io.beneath import Beneath, night_folder
+from vampd.io.beneath import Beneath, lent, night_folder, opened_folder
 from vampd.io.far import Reach
 from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.io.publish import digest_file
-from vampd.ledger import deliveries, far_copies
+from vampd.ledger import deliveries, far_copies, far_disks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
 from vampd.stages import far_end, landing, papers
+from vampd.stages.far_disk import Marked
 from vampd.stages.far_end import FarJob
 from vampd.stages.listed import ListedFile, check_sizes
 
@@ -57,6 +58,7 @@ class TransferResult(TypedDict):
     sent: list[str]  #: files that rsync sent; the others had arrived already
     published: list[ListedFile]  #: lie there under their final names, as far as is known
     evidence: list[str]  #: names, below .evidence/YYYYMMDD, of all that was ever set aside
+    marked: list[Marked]  #: far disks that were claimed, or were marked already
     bytes: int  #: size of the files sent
     seconds: float
 
@@ -98,6 +100,7 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
     """Note what lies under its final name. It counts for nothing until it is verified."""
     night = get_night(ledger, task["night"])
     published, place = result.get("published", []), result["place"]
+    far_disks.record(ledger, result.get("marked", []))
     _record_evidence(ledger, night, place, result.get("evidence", []))
     deliveries.record_sent(ledger, night["id"], [file["path"] for file in published])
     far_copies.record_published(ledger, night["id"], place, published)
@@ -123,21 +126,24 @@ def _record_evidence(ledger: Ledger, night: Row, place: str, names: Sequence[str
 def work(job: TransferJob) -> TransferResult:
     """Bring *files* to `destination/date/`, under their paths relative to the night.
 
-    1. Nothing is sent unless every file lies here with the size that the ledger lists.
+    1. Nothing is sent unless every file lies here with the size that the ledger lists, and the
+       far folder is on the disk on which it was; the first delivery marks it.
     2. What lies there under the final names is digested, and `landing.decide` decides.
     3. Batch by batch, files arrive in `.incoming/date/`, are digested there, and published in
        the order of *files*: what is listed last (a manifest) gets its name last.
     4. Files in conflict with somebody else's are named at the end; the others have arrived.
 
     IntegrityError: a file here is damaged, or there is a conflict. RetryableError: the far side is
-    unreachable, silent or full. OperatorError: it refuses (login, host key, permissions, missing
-    folder), or other bytes arrive than were sent. The error's *progress* says what was done.
+    unreachable, silent or full, or its disk is not there. OperatorError: it refuses (login, host
+    key, permissions, missing folder), or other bytes arrive than were sent. The error's *progress*
+    says what was done.
     """
     started = time.monotonic()
     done: TransferResult = {
         "sent": [],
         "published": [],
         "evidence": [],
+        "marked": [],
         "bytes": 0,
         "seconds": 0.0,
     }
@@ -158,12 +164,11 @@ def _work(job: TransferJob, done: TransferResult) -> None:
     # rsync skips what is no regular file, and calls that a success.
     check_sizes(night_folder(job["folder"]), job["files"])
     base = Place.parse(job["destination"])
+    done["marked"] = far_end.demand_disks(job)
     there = far_end.digests(job, base.child(job["date"]), job["files"])
     decided = landing.decide(job["files"], there, frozenset(job.get("own", [])))
     done["published"] += decided.lying
     conflicts = dict(decided.conflicts)
-    if decided.to_send:
-        far_end.prepare(job, base, job["date"])
     tags = decided.tags
     if any(tags.values()):
         tags = landing.free_tags(tags, far_end.evidence(job, base, job["date"]))
@@ -194,6 +199,7 @@ def _bring(
 
     Returns the conflicts, by path: final names that were taken in the meantime.
     """
+    far_end.prepare(job, base, job["date"])  # it goes when all that arrived was published
     _arrive(job, base, files, done)
     words = far_end.publish(
         job, base, job["date"], {file["path"]: tags[file["path"]] for file in files}
@@ -257,19 +263,45 @@ def _conflict_text(job: TransferJob, base: Place, conflicts: Mapping[str, str]) 
 def _send(
     job: TransferJob, place: Place, files: Sequence[ListedFile], *, compare_contents: bool
 ) -> list[str]:
-    """One run of rsync. Returns the paths that it says it sent."""
-    paths = {file["path"] for file in files}
+    """One run of rsync for each folder. Returns the paths that it says it sent.
+
+    rsync is lent the folder itself, and names that lead nowhere from there: no link that takes a
+    folder's place meanwhile makes it read anything else.
+    """
+    sent: list[str] = []
+    by_folder: dict[str, list[ListedFile]] = {}
+    for file in files:
+        by_folder.setdefault(file["path"].rpartition("/")[0], []).append(file)
+    night = night_folder(job["folder"])
+    for folder, some in by_folder.items():
+        target = place.child(folder) if folder else place
+        with opened_folder(night / folder if folder else night) as descriptor:
+            names = _send_folder(job, descriptor, target, some, compare_contents=compare_contents)
+        sent += [f"{folder}/{name}" if folder else name for name in names]
+    return sent
+
+
+def _send_folder(
+    job: TransferJob,
+    folder: int,
+    place: Place,
+    files: Sequence[ListedFile],
+    *,
+    compare_contents: bool,
+) -> list[str]:
+    """Send *files*, which lie in the open *folder*; the names that rsync says it sent."""
+    names = {file["path"].rpartition("/")[2] for file in files}
     sent: list[str] = []
 
     def note(line: bytes) -> None:
         name = line.decode(errors="replace")
-        if name in paths:
+        if name in names:
             sent.append(name)
 
     reach = Reach.of(job)
     finished = run(
         rsync.rsync_command(
-            Path(job["folder"]),
+            Path(lent(folder)),
             place,
             ssh_options=reach.ssh_options,
             connect_timeout_seconds=reach.connect_timeout_seconds,
@@ -277,10 +309,11 @@ def _send(
             bandwidth_kib=job.get("bandwidth_kib"),
             hide_words=not reach.has_helper(place),
         ),
-        stdin=rsync.file_list(sorted(paths)),
+        stdin=rsync.file_list(sorted(names)),
         on_line=note,
         deadline_seconds=job.get("deadline_seconds") or _deadline_seconds(job, files),
         idle_seconds=_idle_seconds(files, compare_contents=compare_contents),
+        lend=[folder],
     )
     if finished.code != 0:
         wrong = rsync.classify(finished.code, finished.stderr_tail)

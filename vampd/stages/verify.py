@@ -11,10 +11,11 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from vampd.io.place import Place
 from vampd.io.sha256sum import Answer
-from vampd.ledger import deliveries, far_copies, outputs, tasks
+from vampd.ledger import deliveries, far_copies, far_disks, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
 from vampd.stages import far_end
+from vampd.stages.far_disk import Marked
 from vampd.stages.far_end import ABSENT, FarJob
 from vampd.stages.listed import ListedFile
 from vampd.states import OutputState, Stage
@@ -59,6 +60,7 @@ class VerifyResult(TypedDict):
     verify_at: str
     destination: str
     patience_hours: float
+    marked: list[Marked]  #: far disks that were claimed, or were marked already
 
 
 def prepare(
@@ -107,6 +109,7 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
 def keep_verdicts(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Keep what was found of each file; return those that are not verified."""
     results: Sequence[Mapping[str, Any]] = result["results"]
+    far_disks.record(ledger, result.get("marked", []))
     deliveries.record_verdicts(ledger, night, results)
     if result["verify_at"] == result["destination"]:
         # Ours by the bytes, whoever put them there: if they rot, they are sent again.
@@ -184,12 +187,13 @@ def _mark_verified(ledger: Ledger, night: int) -> None:
 def work(job: VerifyJob) -> VerifyResult:
     """Judge every file of *job* by the bytes that lie there now.
 
-    RetryableError: the far side is unreachable, or did not answer in time. OperatorError:
-    it refuses, or its answer is not one that can be believed. Neither says
-    anything about any file.
+    RetryableError: the far side is unreachable, did not answer in time, or its disk is not the one
+    that it was. OperatorError: it refuses, or its answer is not one that can be believed. Neither
+    says anything about any file.
     """
     started = time.monotonic()
     safe, sent = Place.parse(job["verify_at"]), Place.parse(job["destination"])
+    marked = far_end.demand_disks(job)
     answers = far_end.digests(job, safe, job["files"])
     results = {file["path"]: judge(file, answers[file["path"]]) for file in job["files"]}
     if safe != sent:
@@ -200,6 +204,7 @@ def work(job: VerifyJob) -> VerifyResult:
         "verify_at": str(safe),
         "destination": str(sent),
         "patience_hours": job.get("patience_hours", 0.0),
+        "marked": marked,
     }
 
 
