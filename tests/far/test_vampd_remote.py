@@ -22,6 +22,12 @@ from vampd.io.process import Finished, run
 NIGHT = "20251106"
 SOURCE = Path(vampd_remote.__file__)
 REFUSED = 77
+PYTHONS_3_6 = [
+    *Path.home().glob(".pyenv/versions/3.6.*/bin/python3.6"),
+    *Path("/usr").glob("bin/python3.6"),
+    *Path("/usr/local").glob("bin/python3.6"),
+]
+UUID = "11111111-2222-4333-8444-55555555abcd"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +35,21 @@ class Helper:
     """A root below which the helper may work."""
 
     root: Path
+    python: str = sys.executable
+
+    @property
+    def publishing(self) -> str:
+        """The command that publishes."""
+        return f"vampd-remote publish {shlex.quote(str(self.root))} {NIGHT}"
+
+    def publish(self, path: str, content: bytes) -> Path:
+        """Let a file arrive, and get its final name."""
+        final = self.arrive(path, content)
+        assert (
+            self.ask(self.publishing, f"{path}\0\0".encode()).stdout
+            == f"published {path}\0".encode()
+        )
+        return final
 
     @property
     def incoming(self) -> Path:
@@ -41,7 +62,7 @@ class Helper:
         if command is not None:
             environ["SSH_ORIGINAL_COMMAND"] = command
         return subprocess.run(
-            [sys.executable, "-I", "-S", str(SOURCE), str(self.root), *more],
+            [self.python, "-I", "-S", str(SOURCE), str(self.root), *more],
             input=names,
             env=environ,
             capture_output=True,
@@ -68,6 +89,18 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def whole(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every name below *folder*, files and folders, with what is in it."""
+    return {
+        str(path): (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in (folder, *sorted(folder.rglob("*")))
+    }
+
+
+def tag(content: bytes) -> str:
+    return f"sha256-{hashlib.sha256(content).hexdigest()}"
 
 
 def test_the_file_is_python_3_6_and_needs_nothing_but_the_standard_library() -> None:
@@ -265,32 +298,74 @@ def test_nothing_is_received_where_a_link_lies(helper: Helper) -> None:
     assert b"symbolic link" in done.stderr
 
 
-def test_what_has_the_name_stays_unless_a_tag_frees_it(helper: Helper) -> None:
-    final = helper.arrive("vgen2/a", b"new")
-    final.parent.mkdir(parents=True)
-    final.write_bytes(b"old")
-    command = f"vampd-remote publish {shlex.quote(str(helper.root))} {NIGHT}"
+def test_a_copy_of_ours_is_set_aside_where_a_tag_frees_its_name(helper: Helper) -> None:
+    final = helper.publish("vgen2/a", b"old")
+    helper.arrive("vgen2/a", b"new")
 
-    kept = helper.ask(command, b"vgen2/a\0\0").stdout
-    freed = helper.ask(command, b"vgen2/a\0sha256-0\0").stdout
+    kept = helper.ask(helper.publishing, b"vgen2/a\0\0").stdout
+    freed = helper.ask(helper.publishing, f"vgen2/a\0{tag(b'old')}\0".encode()).stdout
 
     assert (kept, freed) == (b"exists vgen2/a\0", b"published vgen2/a\0")
-    assert tree(helper.root) == {
-        f".evidence/{NIGHT}/vgen2/a.sha256-0": b"old",
-        f"{NIGHT}/vgen2/a": b"new",
-    }
+    assert final.read_bytes() == b"new"
+    assert tree(helper.root / ".evidence") == {f"{NIGHT}/vgen2/a.{tag(b'old')}": b"old"}
+
+
+@pytest.mark.parametrize("rot", [b"odd", b""])
+def test_a_copy_of_ours_that_rots_is_set_aside_too(helper: Helper, rot: bytes) -> None:
+    final = helper.publish("vgen2/a", b"old")
+    final.write_bytes(rot)
+    helper.arrive("vgen2/a", b"old")
+
+    freed = helper.ask(helper.publishing, f"vgen2/a\0{tag(rot)}.2\0".encode()).stdout
+
+    assert freed == b"published vgen2/a\0"
+    assert final.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("told", ["unreadable", "sha256-0", "x"])
+@pytest.mark.parametrize("owner", ["somebody else's", "put in our file's place", "another night's"])
+def test_nobody_elses_file_is_moved_whatever_the_tag_says(
+    helper: Helper, owner: str, told: str
+) -> None:
+    final = helper.root / NIGHT / "vgen2" / "a"
+    if owner == "put in our file's place":
+        helper.publish("vgen2/a", b"ours").unlink()
+        (final.parent / "kept").write_bytes(b"")  # so that the number of ours is not dealt again
+    final.parent.mkdir(parents=True, exist_ok=True)
+    final.write_bytes(b"theirs")
+    if owner == "another night's":
+        helper.ask(f"vampd-remote publish {shlex.quote(str(helper.root))} 20251107", b"")
+        (helper.root / ".published").mkdir(exist_ok=True)
+        line = f"{final.stat().st_ino} vgen2/a\n"
+        (helper.root / ".published" / "20251107").write_text(line)
+    helper.arrive("vgen2/a", b"new")
+
+    for each in (told, tag(b"theirs")):
+        done = helper.ask(helper.publishing, f"vgen2/a\0{each}\0".encode())
+        assert done.stdout == b"exists vgen2/a\0"
+
+    assert final.read_bytes() == b"theirs"
+    assert not (helper.root / ".evidence").exists()
+
+
+def test_a_copy_that_is_no_longer_the_one_that_was_looked_at_stays(helper: Helper) -> None:
+    final = helper.publish("vgen2/a", b"mended meanwhile")
+    helper.arrive("vgen2/a", b"new")
+
+    done = helper.ask(helper.publishing, f"vgen2/a\0{tag(b'rotten')}\0".encode())
+
+    assert done.stdout == b"exists vgen2/a\0"
+    assert final.read_bytes() == b"mended meanwhile"
 
 
 def test_evidence_is_never_replaced_either(helper: Helper) -> None:
-    final = helper.arrive("a", b"new")
-    final.parent.mkdir(parents=True)
-    final.write_bytes(b"old")
-    earlier = helper.root / ".evidence" / NIGHT / "a.sha256-0"
+    final = helper.publish("a", b"old")
+    helper.arrive("a", b"new")
+    earlier = helper.root / ".evidence" / NIGHT / f"a.{tag(b'old')}"
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"earlier")
-    command = f"vampd-remote publish {shlex.quote(str(helper.root))} {NIGHT}"
 
-    assert helper.ask(command, b"a\0sha256-0\0").stdout == b"failed a\0"
+    assert helper.ask(helper.publishing, f"a\0{tag(b'old')}\0".encode()).stdout == b"failed a\0"
 
     assert earlier.read_bytes() == b"earlier"
     assert final.read_bytes() == b"old"
@@ -347,3 +422,156 @@ def test_no_nights_are_told_of_elsewhere(helper: Helper, before: str, after: str
     words = ["vampd-remote", "numbers", before.format(root=helper.root), after]
 
     assert helper.ask(shlex.join(words)).returncode == REFUSED
+
+
+LINKS = (
+    *(".incoming", ".incoming/{night}", ".incoming/{night}/vgen2", "{night}", "{night}/vgen2"),
+    *(".evidence", ".evidence/{night}", ".published", "base", "base/deeper"),
+)
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_no_verb_reads_writes_or_removes_anything_through_a_link(
+    helper: Helper, tmp_path: Path, link: str
+) -> None:
+    """Each link leads out, to a place that is furnished just as what it stands for."""
+    base = helper.root / "base" / "deeper" if link.startswith("base") else helper.root
+    base.mkdir(parents=True, exist_ok=True)
+    place = helper.root / link.format(night=NIGHT)
+    for path in (f".incoming/{NIGHT}/vgen2/a", f"{NIGHT}/vgen2/a", f".evidence/{NIGHT}/vgen2/a.x"):
+        (base / path).parent.mkdir(parents=True, exist_ok=True)
+        (base / path).write_bytes(b"outside" if path.startswith(".") else b"there")
+    (base / ".published").mkdir(exist_ok=True)
+    (base / f".incoming/{NIGHT}/empty").mkdir()
+    number = (base / NIGHT / "vgen2/a").stat().st_ino
+    (base / ".published" / NIGHT).write_text(f"{number} vgen2/a\n")
+    place.rename(tmp_path / "outside")
+    place.symlink_to(tmp_path / "outside")
+    before = whole(tmp_path / "outside")
+    quoted = shlex.quote(str(base))
+
+    told = [
+        helper.ask(f"vampd-remote prepare {quoted} {NIGHT}"),
+        helper.ask(f"vampd-remote publish {quoted} {NIGHT}", b"vgen2/a\0\0"),
+        helper.ask(f"vampd-remote publish {quoted} {NIGHT}", b"vgen2/a\0x\0"),
+        helper.ask(f"vampd-remote evidence {quoted} {NIGHT}"),
+        helper.ask(f"vampd-remote marker {quoted}"),
+        helper.ask(f"vampd-remote claim {quoted} {UUID}"),
+        helper.ask("vampd-remote digest", f"{base}/{NIGHT}/vgen2/a\0".encode()),
+        helper.ask(
+            f"rsync --server -Oce.LsfxCIvu . {shlex.quote(f'{base}/.incoming/{NIGHT}/vgen2/')}"
+        ),
+    ]
+
+    assert whole(tmp_path / "outside") == before
+    if link.startswith("base"):
+        assert not any(done.stdout for done in told)
+    if link.startswith(".evidence"):
+        assert b"a.x" not in told[3].stdout
+
+
+def test_a_record_that_is_a_link_or_a_pipe_is_not_written_to(helper: Helper) -> None:
+    for make in (lambda path: path.symlink_to(helper.root.parent / "x"), os.mkfifo):
+        helper.arrive("vgen2/a")
+        (helper.root / ".published").mkdir(exist_ok=True)
+        record = helper.root / ".published" / NIGHT
+        make(record)
+
+        done = helper.ask(helper.publishing, b"vgen2/a\0\0")
+
+        assert done.returncode == 1
+        assert not done.stdout
+        assert not (helper.root.parent / "x").exists()
+        record.unlink()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_arrives_and_is_no_file_is_absent(helper: Helper, kind: str) -> None:
+    place = helper.arrive("vgen2/a")
+    arriving = helper.incoming / "vgen2" / "b"
+    if kind == "pipe":
+        os.mkfifo(arriving)
+    elif kind == "folder":
+        arriving.mkdir()
+    else:
+        arriving.symlink_to("/etc/passwd")
+
+    done = helper.ask(helper.publishing, b"vgen2/b\0\0vgen2/a\0\0")
+
+    assert done.stdout == b"absent vgen2/b\0published vgen2/a\0"
+    assert place.is_file()
+    assert not place.with_name("b").exists()
+
+
+@pytest.mark.parametrize("base", ["20251106", "x/20251106", ".published", ".evidence"])
+def test_a_night_or_a_folder_of_the_helpers_own_is_no_destination(
+    helper: Helper, base: str
+) -> None:
+    (helper.root / base).mkdir(parents=True)
+    for verb in ("prepare", "publish", "evidence"):
+        done = helper.ask(f"vampd-remote {verb} {shlex.quote(str(helper.root / base))} {NIGHT}")
+
+        assert done.returncode == REFUSED
+
+
+def test_a_path_without_end_is_refused_and_not_gone_down(helper: Helper) -> None:
+    deep = "/".join("a" * 3000)
+
+    published = helper.ask(helper.publishing, f"{deep}\0\0".encode())
+    digested = helper.ask("vampd-remote digest", f"{helper.root}/{deep}\0".encode())
+
+    assert (published.returncode, digested.returncode) == (REFUSED, REFUSED)
+    assert b"Traceback" not in published.stderr + digested.stderr
+
+
+def test_a_disk_is_claimed_once_and_keeps_its_marker(helper: Helper) -> None:
+    base = shlex.quote(str(helper.root))
+
+    bare = helper.ask(f"vampd-remote marker {base}")
+    claimed = helper.ask(f"vampd-remote claim {base} {UUID}")
+    again = helper.ask(f"vampd-remote claim {base} {UUID.replace('1', '2')}")
+
+    assert bare.stdout == b"bare\n"
+    assert claimed.stdout == b"used\n" + vampd_remote.marker_text(UUID).encode()
+    assert again.stdout == claimed.stdout
+    assert [path.name for path in helper.root.iterdir()] == [".vampd-destination"]
+    assert far.marker_text(UUID) == vampd_remote.marker_text(UUID)
+
+
+@pytest.mark.parametrize("identifier", ["x", "../x", "", UUID.upper(), f"{UUID}x"])
+def test_a_marker_is_a_uuid(helper: Helper, identifier: str) -> None:
+    base = shlex.quote(str(helper.root))
+
+    done = helper.ask(f"vampd-remote claim {base} {shlex.quote(identifier)}")
+
+    assert done.returncode == REFUSED
+    assert not list(helper.root.iterdir())
+
+
+def test_the_marker_is_digested_as_any_file(helper: Helper) -> None:
+    helper.ask(f"vampd-remote claim {shlex.quote(str(helper.root))} {UUID}")
+
+    done = helper.ask("vampd-remote digest", f"{helper.root}/.vampd-destination\0".encode())
+
+    digest = hashlib.sha256(vampd_remote.marker_text(UUID).encode()).hexdigest()
+    assert done.stdout.decode().startswith(digest)
+
+
+@pytest.mark.skipif(not PYTHONS_3_6, reason="no Python 3.6 here")
+def test_python_3_6_runs_it(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    old = Helper(root=root, python=str(PYTHONS_3_6[0]))
+
+    final = old.publish("vgen2/a", b"old")
+    old.arrive("vgen2/a", b"new")
+    freed = old.ask(old.publishing, f"vgen2/a\0{tag(b'old')}\0".encode())
+    listed = old.ask(f"vampd-remote evidence {root} {NIGHT}")
+    claimed = old.ask(f"vampd-remote claim {root} {UUID}")
+    checked = old.ask(f"vampd-remote check {root}")
+
+    assert freed.stdout == b"published vgen2/a\0", freed.stderr
+    assert final.read_bytes() == b"new"
+    assert listed.stdout.decode() == f"vgen2/a.{tag(b'old')}\0"
+    assert claimed.stdout.startswith(b"used\n"), claimed.stderr
+    assert (checked.stdout, checked.returncode) == (b"", 0)

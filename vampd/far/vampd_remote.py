@@ -409,10 +409,12 @@ class _Publication:
             return None
         try:
             status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
             os.fsync(descriptor)
+            return status
         finally:
             os.close(descriptor)
-        return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _is_told(tag: str, name: str, folder: int) -> bool:
