@@ -52,6 +52,17 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: raw gone": re.compile(r"^raw file gone after the night was closed: (?P<path>.*)"),
 }
 
+#: What went wrong, by the words of it, where its class does not say what is to be done.
+_TROUBLES: Mapping[tuple[NightStatus, str], re.Pattern[str]] = {
+    (NightStatus.WAITING, "far disk"): re.compile(
+        r"far disk (?P<place>\S.*?): its marker \S+ is (?:missing|another)"
+    ),
+    (NightStatus.HELD, "not plain"): re.compile(
+        r"(?P<path>/.*?) is (?:a symbolic link to |a link or no folder|reached through a symbolic"
+        r"|(?:a pipe|a device|a socket|a folder)(?:, not a regular file| where a file))"
+    ),
+}
+
 _SAID_BY_STATUS = frozenset(
     {
         NightStatus.READY,
@@ -109,6 +120,10 @@ def _of_trouble(summary: Summary) -> tuple[str, Mapping[str, str]]:
     if trouble is None:
         # Held with a cause and no hold: the order was given to an older vampd.
         return ("hold: order" if status is NightStatus.HELD else UNKNOWN), {}
+    for (of_status, rule), pattern in _TROUBLES.items():
+        match = pattern.search(trouble.error or "")
+        if match is not None and of_status is status:
+            return rule, match.groupdict()
     unclear = trouble.error_class is ErrorClass.AMBIGUOUS and status is NightStatus.HELD
     if unclear and trouble.stage is Stage.FRAME_IDS:
         return "held: frame IDs unclear", {}

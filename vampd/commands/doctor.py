@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from vampd.commands import access
+from vampd.commands import access, acting, doctor_far
 from vampd.commands.findings import Finding
 from vampd.commands.findings import bad as _bad
 from vampd.commands.findings import ok as _ok
@@ -28,8 +28,6 @@ from vampd.io.disk import (
     inotify_limits,
     is_mount_point,
 )
-from vampd.io.far import Reach, check_command
-from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.ledger import counter
 from vampd.ledger.connection import ledger_path, pending_migrations
@@ -58,13 +56,36 @@ _MAIL_SECONDS = 120.0  # a server that looks for spam takes its time
 
 @click.command("doctor")
 @click.option("--mail", is_flag=True, help="Also send a test mail to alerts.recipients.")
+@click.option(
+    "--claim",
+    metavar="[PLACE]",
+    is_flag=False,
+    flag_value="",
+    help="Only say that the disk at a far folder is the one now; on record.",
+)
+@acting.yes_option
+@acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
-def command(context: click.Context, *, mail: bool, as_json: bool) -> None:
+def command(
+    context: click.Context,
+    *,
+    mail: bool,
+    claim: str | None,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Check settings, disks, programs, clock, ledger, far machines, mail. Exit 1 if one is bad.
 
     Changes nothing. Run it as the daemon's user: it is that user's rights that count.
+
+    --claim is for a far disk that was changed on purpose: nights wait while the marker that is
+    there is missing, or not the one that the ledger remembers. PLACE is as the settings have it.
     """
+    if claim is not None:
+        doctor_far.claim(context, claim, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
     findings = list(examined(context.obj.config_path))
     if mail:
         findings += _caught(_test_mail, context.obj.config())
@@ -301,38 +322,6 @@ def _issuer(config: Config) -> Iterator[Finding]:
         yield _ok(f"frame IDs are dealt by Gen2: {found}")
 
 
-def _far_side(config: Config) -> Iterator[Finding]:
-    for root in config.roots:
-        delivery = config.delivery.of(root.kind)
-        if delivery is not None:
-            yield from _caught(_asking(delivery.destination, delivery.far_helper), config)
-
-
-def _asking(place: Place, helper: str) -> Callable[[Config], Iterator[Finding]]:
-    """A check of one destination: reachable, a folder, and the programs that are needed there."""
-
-    def check(config: Config) -> Iterator[Finding]:
-        reach = Reach(
-            ssh_options=config.ssh.options,
-            connect_timeout_seconds=config.ssh.connect_timeout_seconds,
-            helper=helper,
-        )
-        deadline = _DEADLINE_SECONDS + config.ssh.connect_timeout_seconds
-        finished = run(check_command(place, reach), deadline_seconds=deadline)
-        if finished.code != 0:
-            words = finished.stderr_tail or f"exit status {finished.code}"
-            yield _bad(f"{place}: {words}", f"try it: ssh {place.host}")
-            return
-        complaints = finished.stdout.decode(errors="replace").splitlines()
-        for line in complaints:
-            yield _bad(f"{place}: {line}", "make the folder, mend its rights, or install it there")
-        if not complaints:
-            by = f", {helper} answers" if reach.has_helper(place) else ""
-            yield _ok(f"{place}: reachable, writable, has its programs{by}")
-
-    return check
-
-
 def _mail(config: Config) -> Iterator[Finding]:
     """The mail server answers, and takes our password; no mail is sent."""
     # Late: they take as long to import as all else.
@@ -390,4 +379,4 @@ def _hooks(config: Config) -> Iterator[Finding]:
             yield _ok(f"hooks.after_safe: {words[0]}")
 
 
-_CHECKS = (_clock, _state_directory, _ledger, _roots, _issuer, _far_side, _mail, _hooks)
+_CHECKS = (_clock, _state_directory, _ledger, _roots, _issuer, doctor_far.examined, _mail, _hooks)

@@ -200,6 +200,26 @@ _STOPPED: dict[str, Explanation] = {
     ),
 }
 
+_OF_TROUBLE: dict[str, Explanation] = {
+    "far disk": Explanation(
+        because="The far folder does not lie on the disk to which nights were delivered: its marker"
+        " is missing, or another. It is not mounted, perhaps. Nothing is sent there, and nothing"
+        " that lies there counts as verified.",
+        awaits="It waits for that disk, and is tried again{due}.",
+        who=SITE,
+        next_step="mount the far disk; was it changed on purpose: vampd doctor --claim; what waits"
+        f" for it goes on by itself; at once: {RETRY}",
+        command="vampd doctor",
+        safe="nothing was written to what is there instead of that disk",
+    ),
+    "not plain": held(
+        "A symbolic link, a pipe or a device lies in the night's folder where vampd's own files, or"
+        " the cameras', belong. vampd reads, writes and deletes nothing through it.",
+        "look at it; put there what it leads to (a mount will do), or move it away",
+        RETRY,
+    ),
+}
+
 _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.WAITING, ErrorClass.TRANSIENT): _tried_again(
         "Its {stage} met a fault of the network or of the other machine, which passes."
@@ -307,6 +327,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **_COLLECTING,
     **_STOPPED,
     **HOLDS,
+    **_OF_TROUBLE,
     **{f"{status}: {of or 'no class'}": found for (status, of), found in _OF_CLASS.items()},
     **{
         f"failed: {stage}": _failed(f"Twice the same: {what}.", mend)

@@ -20,9 +20,10 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.details import DeliverableRow
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
+from vampd.ledger.summaries import Night, far_markers, nights
 from vampd.sections import Config
 from vampd.stages import build, build_jobs, verify
+from vampd.stages.far_disk import Disk
 from vampd.states import OutputState
 
 #: Of many problems, so many are shown to people; programs get all of them.
@@ -80,7 +81,9 @@ def command(
             (night, details.deliverables(ledger, night), details.space(ledger, night).removed)
             for night in dates.resolve(nights(ledger), date, kind)
         ]
-    found = [_verified(config, night, rows, gone, full=full) for night, rows, gone in chosen]
+        markers = far_markers(ledger)
+    disks: list[Disk] = [{"place": place, "marker": marker} for place, marker in markers.items()]
+    found = [_verified(config, night, rows, gone, disks, full=full) for night, rows, gone in chosen]
     if as_json:
         echo_json({"nights": [_as_json(each) for each in found]})
     else:
@@ -95,6 +98,7 @@ def _verified(
     night: Night,
     rows: list[DeliverableRow],
     removed: frozenset[str],
+    disks: list[Disk],
     *,
     full: bool,
 ) -> _Verified:
@@ -104,7 +108,7 @@ def _verified(
         here=tuple(
             _here(night_folder(night.folder), [row for row in rows if row.path not in removed])
         ),
-        there=tuple(_there(config, night, rows)),
+        there=tuple(_there(config, night, rows, disks)),
         frames=tuple(_frames(config, night)) if full else None,
         verified_us=copies.verified_us(rows),
     )
@@ -121,7 +125,9 @@ def _here(folder: Beneath, rows: list[DeliverableRow]) -> Iterator[str]:
             yield f"{row.path}: its digest is {found.sha256}, and {row.sha256} in the ledger"
 
 
-def _there(config: Config, night: Night, rows: list[DeliverableRow]) -> Iterator[str]:
+def _there(
+    config: Config, night: Night, rows: list[DeliverableRow], disks: list[Disk]
+) -> Iterator[str]:
     delivery = config.delivery.of(night.kind)
     if not rows:
         return
@@ -138,6 +144,7 @@ def _there(config: Config, night: Night, rows: list[DeliverableRow]) -> Iterator
         "ssh_options": list(config.ssh.options),
         "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
         "far_helper": delivery.far_helper,
+        "disks": disks,
     }
     try:
         results = verify.work(job)["results"]

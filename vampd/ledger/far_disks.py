@@ -30,6 +30,14 @@ def record(ledger: Ledger, marked: Iterable[Mapping[str, Any]]) -> None:
             )
 
 
+def go_on(ledger: Ledger, place: str) -> int:
+    """Let the work that waits for the disk of *place* be tried now; how much of it there was."""
+    return ledger.execute(
+        "update task set due_us = 0 where state = 'pending' and due_us > 0 and instr(error, ?) > 0",
+        [f"far disk {place}: "],
+    ).rowcount
+
+
 def copies_at(ledger: Ledger, place: str) -> list[Row]:
     """Some files that were published below the far folder *place*, of the latest nights."""
     return ledger.rows(

@@ -209,6 +209,12 @@ def root_markers(ledger: Reader) -> dict[str, str]:
     return dict(ledger.execute("select path, marker from root").fetchall())
 
 
+def far_markers(ledger: Reader) -> dict[str, str]:
+    """The marker of each far folder's disk that was ever claimed, by its place."""
+    rows = ledger.execute("select place, marker from far_disk order by id").fetchall()
+    return dict(rows)
+
+
 def _summary(night: Night, tallies: list[_Tally], rows: list[Row], elsewhere: int) -> Summary:
     cubes = _counts(tally for tally in tallies if tally.part == "cube")
     made = [tally for tally in tallies if tally.subject == "output"]

@@ -302,4 +302,5 @@ ORDERS_OF_ALL: dict[str, OrderOfAll] = {
     **orders_legacy.ORDERS_OF_ALL,
     **orders_mail.ORDERS_OF_ALL,
     **orders_reclaim.ORDERS_OF_ALL,
+    **orders_verify.ORDERS_OF_ALL,
 }

@@ -1,15 +1,21 @@
-"""What operators order about copies: that they are read through again."""
+"""What operators order about copies: that they are read again, and on which disk they are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from vampd.errors import OperatorError
+from vampd.errors import OperatorError, UsageError
+from vampd.io.place import Place
+from vampd.ledger import far_disks
 from vampd.ledger.connection import Row
 from vampd.ledger.nights import label
-from vampd.schedule.answers import Answer, Desk, Order
+from vampd.schedule.answers import Answer, Desk, Order, OrderOfAll
 from vampd.schedule.reverify import AT_REST
+from vampd.sections import Config
+
+_MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _verify(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
@@ -33,4 +39,41 @@ def _verify(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     return Answer(lines=[line], changed=True)
 
 
+def _claim_far(desk: Desk, arguments: Mapping[str, Any]) -> Answer:
+    """`place`, `marker`: by this marker the disk of a far folder is known from now on."""
+    place, marker = str(Place.parse(str(arguments["place"]))), arguments["marker"]
+    if place not in _far_folders(desk.config):
+        msg = f"{place} is no far folder of the daemon's settings"
+        raise OperatorError(msg)
+    known = far_disks.marker_of(desk.ledger, place)
+    lines = [f"{place}: its disk is the one that bears the marker {marker or '(a new one)'}"]
+    if known is not None:
+        lines.append(f"until now it was the one that bears {known}, which stays on record")
+    if marker == known:
+        return Answer(lines=[f"{place}: its disk is known by that marker already"], changed=False)
+    if not arguments["dry_run"]:
+        if not isinstance(marker, str) or _MARKER.fullmatch(marker) is None:
+            msg = f"{marker!r} is no marker of a far disk"
+            raise UsageError(msg)
+        with desk.ledger.transaction():
+            why = "vampd doctor --claim"
+            far_disks.record(desk.ledger, [{"place": place, "marker": marker, "why": why}])
+            waiting = far_disks.go_on(desk.ledger, place)
+        if waiting:
+            lines.append("what waited for it is tried again now")
+    return Answer(lines=lines, changed=True)
+
+
+def _far_folders(config: Config) -> set[str]:
+    deliveries = [config.delivery.of(root.kind) for root in config.roots]
+    return {
+        str(place)
+        for delivery in deliveries
+        if delivery is not None
+        for place in (delivery.destination, delivery.safe_base())
+        if place is not None
+    }
+
+
 ORDERS: dict[str, Order] = {"verify": _verify}
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {"claim_far": _claim_far}

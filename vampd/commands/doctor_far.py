@@ -1,0 +1,177 @@
+"""`vampd doctor`: the far folders: reachable, writable, and on the disk on which they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from vampd.commands import acting
+from vampd.commands.findings import Finding, bad, ok
+from vampd.commands.screen import echo_json, paragraph
+from vampd.errors import UsageError, VampdError
+from vampd.io.far import FarDisk, Reach, check_command
+from vampd.io.place import Place
+from vampd.io.process import run
+from vampd.ledger.reading import has_ledger, reading
+from vampd.ledger.summaries import far_markers
+from vampd.sections import Config
+from vampd.stages import far_disk
+
+_DEADLINE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Folder:
+    """A far folder of the settings."""
+
+    place: Place
+    helper: str
+    is_sent_to: bool  #: else somebody moves nights on to it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Claim:
+    """A disk that is to be the one from now on."""
+
+    folder: _Folder
+    found: FarDisk
+    known: str | None
+
+    def line(self) -> str:
+        """What that means."""
+        text = f"{self.folder.place}: the disk that is there now is the one that vampd knows"
+        if self.found.marker is not None:
+            text += f"; it bears the marker {self.found.marker}"
+        elif self.found.is_bare:
+            text += "; it is EMPTY, and no mount point: is the disk mounted?"
+        return text
+
+
+def examined(config: Config) -> Iterator[Finding]:
+    """Every far folder, one after the other; one that does not answer stops no other."""
+    markers = _markers(config)
+    for folder in _folders(config):
+        try:
+            if folder.is_sent_to:
+                yield from _can_receive(config, folder)
+            yield from _is_its_disk(config, folder, markers.get(str(folder.place)))
+        except VampdError as error:
+            yield bad(str(error), "mend that, then: vampd doctor")
+
+
+def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
+    """Reachable, a folder, and the programs that are needed there."""
+    place, reach = folder.place, Reach.of(_job(config, folder))
+    deadline = _DEADLINE_SECONDS + config.ssh.connect_timeout_seconds
+    finished = run(check_command(place, reach), deadline_seconds=deadline)
+    if finished.code != 0:
+        words = finished.stderr_tail or f"exit status {finished.code}"
+        yield bad(f"{place}: {words}", f"try it: ssh {place.host}")
+        return
+    complaints = finished.stdout.decode(errors="replace").splitlines()
+    for line in complaints:
+        yield bad(f"{place}: {line}", "make the folder, mend its rights, or install it there")
+    if not complaints:
+        by = f", {folder.helper} answers" if reach.has_helper(place) else ""
+        yield ok(f"{place}: reachable, writable, has its programs{by}")
+
+
+def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator[Finding]:
+    if known is None and not folder.is_sent_to:
+        return  # nobody asked for it to be looked after
+    found = far_disk.look(_job(config, folder), folder.place)
+    if known is None and found.marker is None:
+        yield ok(f"{folder.place}: has no marker yet; the first delivery gives it one")
+    elif known is None:
+        yield ok(f"{folder.place}: bears a marker, by which the next delivery will know it")
+    elif found.marker == known:
+        yield ok(f"{folder.place}: its marker is that of the disk to which nights were delivered")
+    else:
+        yield bad(
+            far_disk.absent_text(str(folder.place), has_another=found.marker is not None),
+            f"mount its disk; was it changed on purpose: vampd doctor --claim {folder.place}",
+        )
+
+
+def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Let the disk that is at the far folder *text* now be the one that vampd knows.
+
+    With "" it is the one whose marker is not the known one. UsageError: there are several.
+    """
+    # Late: --help needs nothing of the daemon's.
+    from vampd.schedule import control
+
+    config: Config = context.obj.config()
+    claims = list(_claims(config, text))
+    if len(claims) > 1:
+        places = ", ".join(str(each.folder.place) for each in claims)
+        msg = f"several disks are not the known ones: {places}; name the one, --claim PLACE"
+        raise UsageError(msg)
+    answers: list[dict[str, Any]] = []
+    for each in claims:
+        if not dry_run:
+            acting.confirm([each.line()], yes=yes)
+        found = each.found
+        if found.marker is None and not dry_run:
+            found = far_disk.claim(_job(config, each.folder), each.folder.place)
+        told = {"place": str(each.folder.place), "marker": found.marker, "dry_run": dry_run}
+        answer = control.act(config, "claim_far", told, actor=acting.actor())
+        answers.append({**told, **answer})
+    if as_json:
+        echo_json({"claims": answers})
+        return
+    for line in [line for answer in answers for line in answer["lines"]]:
+        click.echo(paragraph("", line))
+    if not answers:
+        click.echo("nothing to do: every far disk bears the marker by which it is known")
+
+
+def _claims(config: Config, text: str) -> Iterator[_Claim]:
+    markers, folders = _markers(config), _folders(config)
+    wanted = None if not text else Place.parse(text)
+    if wanted is not None and wanted not in [folder.place for folder in folders]:
+        places = ", ".join(str(folder.place) for folder in folders) or "none"
+        msg = f"{text} is no far folder of the settings; they are: {places}"
+        raise UsageError(msg)
+    for folder in folders:
+        known = markers.get(str(folder.place))
+        if wanted not in {None, folder.place}:
+            continue
+        if wanted is None and known is None and not folder.is_sent_to:
+            continue
+        found = far_disk.look(_job(config, folder), folder.place)
+        if known is None or found.marker != known:
+            yield _Claim(folder=folder, found=found, known=known)
+
+
+def _folders(config: Config) -> list[_Folder]:
+    """The far folders, each once."""
+    folders: dict[Place, _Folder] = {}
+    for root in config.roots:
+        delivery = config.delivery.of(root.kind)
+        if delivery is None:
+            continue
+        sent, moved = delivery.destination, delivery.safe_base()
+        folders[sent] = _Folder(place=sent, helper=delivery.far_helper, is_sent_to=True)
+        if moved is not None and moved not in folders:
+            folders[moved] = _Folder(place=moved, helper=delivery.far_helper, is_sent_to=False)
+    return list(folders.values())
+
+
+def _job(config: Config, folder: _Folder) -> Mapping[str, Any]:
+    return {
+        "night": "the far disk",
+        "ssh_options": list(config.ssh.options),
+        "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
+        "far_helper": folder.helper,
+    }
+
+
+def _markers(config: Config) -> Mapping[str, str]:
+    if not config.state_dir.is_dir() or not has_ledger(config.state_dir, config.reading_socket):
+        return {}
+    with reading(config.state_dir, config.reading_socket) as ledger:
+        return far_markers(ledger)
