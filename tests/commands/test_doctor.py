@@ -6,11 +6,13 @@ import grp
 import json
 import os
 import pwd
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from tests.commands.ledgers import NOW_US, Site
 from tests.frame_id_counter import Counter
@@ -19,7 +21,9 @@ from tests.post_office import PASSWORD, USER, post_office
 from tests.support import digests_of_tree
 from tests.users import SERVICE, STRANGER, folder_for_all, needs_users, python
 from vampd.cli import group
+from vampd.errors import UsageError
 from vampd.io import rice
+from vampd.io.far import marker_text
 from vampd.io.lock import StateLock
 from vampd.io.unix_socket import listen
 from vampd.states import Kind
@@ -260,3 +264,90 @@ def test_the_coder_that_does_the_work_is_named(site: Site, monkeypatch: pytest.M
     assert has(sound, "Rice coder: our own, and CFITSIO's agrees with it")
     assert has(missing, "Rice coder: not our own, which was not compiled")
     assert has(missing, "-> install gcc and python3-dev, then vampd again")
+
+
+MARKER = ".vampd-destination"
+UUID = "11111111-2222-4333-8444-55555555abcd"
+
+
+def claim(site: Site, *words: str) -> Result:
+    return CliRunner().invoke(group, ["--config", str(site.config), "doctor", "--claim", *words])
+
+
+def known(site: Site) -> list[tuple[str, str]]:
+    """Every marker that was ever the one of the archive's far disk, and who said so."""
+    query = "select marker, why from far_disk where place like '%/far/archive' order by id"
+    with closing(sqlite3.connect(site.ledger)) as ledger:
+        return ledger.execute(query).fetchall()
+
+
+def test_a_far_disk_without_a_marker_is_given_one_by_the_first_delivery(site: Site) -> None:
+    assert has(findings(site)["ok"], "far/archive: has no marker yet; the first delivery")
+
+
+def test_a_claimed_far_disk_is_known_and_another_in_its_place_is_bad(site: Site) -> None:
+    place = str(site.folder / "far/archive")
+
+    assert claim(site, place, "-y").exit_code == 0
+
+    assert has(findings(site)["ok"], "far/archive: its marker is that of the disk")
+    (site.folder / "far/archive" / MARKER).unlink()
+    assert has(findings(site)["bad"], "is missing: not mounted, or not the disk that it was")
+    (site.folder / "far/archive" / MARKER).write_text(marker_text(UUID))
+    assert has(findings(site)["bad"], "is another: not the disk to which nights were delivered")
+
+
+def test_a_disk_that_was_changed_on_purpose_is_claimed_on_record(site: Site) -> None:
+    place = str(site.folder / "far/archive")
+    claim(site, place, "-y")
+    [first] = known(site)
+    (site.folder / "far/archive" / MARKER).write_text(marker_text(UUID))
+
+    dry = claim(site, "--dry-run")
+    assert known(site) == [first]
+    refused = claim(site)
+    assert isinstance(refused.exception, UsageError)
+    assert known(site) == [first]
+    done = claim(site, "-y")
+    again = claim(site, "-y")
+
+    assert (dry.exit_code, done.exit_code, again.exit_code) == (0, 0, 0)
+    assert known(site) == [first, (UUID, "vampd doctor --claim")]
+    assert "nothing to do" in again.stdout
+    assert not findings(site)["bad"]
+
+
+def test_of_several_far_disks_that_are_others_one_must_be_named(site: Site) -> None:
+    for kind in Kind:
+        claim(site, str(site.folder / "far" / kind), "-y")
+        (site.folder / "far" / kind / MARKER).write_text(marker_text(UUID))
+
+    refused = claim(site, "-y")
+
+    assert isinstance(refused.exception, UsageError)
+    assert "name the one, --claim PLACE" in str(refused.exception)
+    assert len(known(site)) == 1
+
+
+def test_what_was_never_delivered_to_is_left_to_its_first_delivery(site: Site) -> None:
+    done = claim(site, "-y")
+
+    assert "nothing to do" in done.stdout
+    assert not (site.folder / "far/archive" / MARKER).exists()
+
+
+def test_only_a_far_folder_of_the_settings_is_claimed(site: Site) -> None:
+    (site.folder / "other").mkdir()
+
+    refused = claim(site, str(site.folder / "other"), "-y")
+
+    assert isinstance(refused.exception, UsageError)
+    assert not list((site.folder / "other").iterdir())
+
+
+def test_an_empty_folder_is_claimed_only_by_somebody_who_was_told(site: Site) -> None:
+    asked = claim(site, str(site.folder / "far/archive"))
+
+    assert isinstance(asked.exception, UsageError)
+    assert "it is EMPTY, and no mount point" in asked.output
+    assert not (site.folder / "far/archive" / MARKER).exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from itertools import product
@@ -16,11 +17,14 @@ from vampd.cli import COMMANDS, group
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import NOBODY
+from vampd.errors import NotPlainError
+from vampd.io.beneath import Beneath, read_start
 from vampd.io.disk import MarkerState
 from vampd.ledger import legacy, nights, strays
 from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.schedule import orders
 from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
+from vampd.stages.far_disk import absent_text
 from vampd.stages.sync import QUALITY
 from vampd.states import (
     STAGES_OF,
@@ -288,10 +292,47 @@ def test_a_cause_that_nobody_knows_is_said_to_be_unknown() -> None:
     assert causes.rule_of(summary)[0] == UNKNOWN
 
 
+@pytest.mark.parametrize("place", ["scexao6:/mnt/tier1/2_ARCHIVED_DATA", "/mnt/a far disk"])
+@pytest.mark.parametrize("has_another", [False, True])
+def test_a_far_disk_that_is_not_there_is_known_in_the_words_in_which_it_is_recorded(
+    place: str, *, has_another: bool
+) -> None:
+    trouble = a_trouble(Stage.TRANSFER, ErrorClass.TRANSIENT, failed=False)
+    said = f"verifying it at x: {absent_text(place, has_another=has_another)}"
+
+    found = causes.cause(
+        a_summary(NightStatus.WAITING, trouble=replace(trouble, error=said)), both_kinds=False
+    )
+
+    assert found.rule == "far disk"
+    assert "vampd doctor --claim" in found.next_step
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "pipe for a folder"])
+def test_a_link_or_a_pipe_is_known_in_the_words_in_which_it_is_recorded(
+    tmp_path: Path, kind: str
+) -> None:
+    place = Beneath(tmp_path) / "vgen2"
+    if kind == "link":
+        place.path.symlink_to("/elsewhere")
+    else:
+        os.mkfifo(place.path)
+    with pytest.raises(NotPlainError) as caught:
+        read_start(place / "x" if kind == "pipe for a folder" else place, 1)
+    trouble = a_trouble(Stage.BUILD, ErrorClass.INTEGRITY, failed=True)
+
+    found = causes.cause(
+        a_summary(NightStatus.HELD, trouble=replace(trouble, error=str(caught.value))),
+        both_kinds=False,
+    )
+
+    assert found.rule == "not plain"
+
+
 def test_every_rule_can_be_reached() -> None:
     """A rule that no state comes under is a paragraph that nobody will read."""
     patterns = {*causes._STOPS, *causes._AWAITED, *causes._HOLDS, "hold: order", UNKNOWN}
-    patterns |= {"held: frame IDs unclear"}
+    patterns |= {"held: frame IDs unclear", *(rule for _, rule in causes._TROUBLES)}
     by_status = {str(status) for status in NightStatus}
     of_classes = {
         f"{status}: {of or 'no class'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from vampd.io.far import FarDisk, Reach, check_command
 from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.ledger.reading import has_ledger, reading
-from vampd.ledger.summaries import far_markers
+from vampd.ledger.summaries import far_markers, was_delivered_to
 from vampd.sections import Config
 from vampd.stages import far_disk
 
@@ -52,7 +53,10 @@ class _Claim:
 
 def examined(config: Config) -> Iterator[Finding]:
     """Every far folder, one after the other; one that does not answer stops no other."""
-    markers = _markers(config)
+    try:
+        markers = _markers(config)
+    except (VampdError, sqlite3.Error):
+        markers = {}  # that has been told
     for folder in _folders(config):
         try:
             if folder.is_sent_to:
@@ -99,7 +103,8 @@ def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator
 def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Let the disk that is at the far folder *text* now be the one that vampd knows.
 
-    With "" it is the one whose marker is not the known one. UsageError: there are several.
+    With "" it is the one whose marker is not the known one, or that was delivered to and never
+    marked. UsageError: there are several.
     """
     # Late: --help needs nothing of the daemon's.
     from vampd.schedule import control
@@ -140,7 +145,7 @@ def _claims(config: Config, text: str) -> Iterator[_Claim]:
         known = markers.get(str(folder.place))
         if wanted not in {None, folder.place}:
             continue
-        if wanted is None and known is None and not folder.is_sent_to:
+        if wanted is None and known is None and not _was_delivered_to(config, folder):
             continue
         found = far_disk.look(_job(config, folder), folder.place)
         if known is None or found.marker != known:
@@ -170,8 +175,13 @@ def _job(config: Config, folder: _Folder) -> Mapping[str, Any]:
     }
 
 
+def _was_delivered_to(config: Config, folder: _Folder) -> bool:
+    with reading(config.state_dir, config.reading_socket) as ledger:
+        return folder.is_sent_to and was_delivered_to(ledger, str(folder.place))
+
+
 def _markers(config: Config) -> Mapping[str, str]:
-    if not config.state_dir.is_dir() or not has_ledger(config.state_dir, config.reading_socket):
+    if not has_ledger(config.state_dir, config.reading_socket):
         return {}
     with reading(config.state_dir, config.reading_socket) as ledger:
         return far_markers(ledger)

@@ -215,6 +215,15 @@ def far_markers(ledger: Reader) -> dict[str, str]:
     return dict(rows)
 
 
+def was_delivered_to(ledger: Reader, place: str) -> bool:
+    """Whether anything was ever published below the far folder *place*."""
+    query = (
+        "select 1 from night where exists (select 1 from far_copy where night = night.id"
+        " and place = rtrim(?, '/') || '/' || night.date) limit 1"
+    )
+    return ledger.execute(query, [place]).fetchone() is not None
+
+
 def _summary(night: Night, tallies: list[_Tally], rows: list[Row], elsewhere: int) -> Summary:
     cubes = _counts(tally for tally in tallies if tally.part == "cube")
     made = [tally for tally in tallies if tally.subject == "output"]
