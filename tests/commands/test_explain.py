@@ -282,7 +282,8 @@ def test_the_way_out_of_a_changed_raw_file_is_the_file_or_to_give_up() -> None:
 
     assert "vcam1/a.fits" in found.because
     assert "put the old file back, then: vampd retry 20251106 --kind archive" in found.next_step
-    assert "vampd abandon 20251106 --kind archive --why TEXT" in found.next_step
+    command = "vampd quarantine 20251106 --kind archive vcam1/a.fits --give-up --why TEXT"
+    assert command in found.next_step
     assert "restore" not in found.next_step
 
 

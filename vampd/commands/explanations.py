@@ -282,8 +282,8 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.HELD, ErrorClass.INPUT): held(
         "A raw file can no longer be read, though outputs of it are planned. The outputs that do"
         " not need it were made; the others wait.",
-        "mend the disk or bring the file back unchanged; else plan the night without it:"
-        " vampd restore {name}, then vampd quarantine {name} FILE --add, then vampd release {name}",
+        "mend the disk or bring the file back; or give up the file that the words name:"
+        " vampd quarantine {name} FILE --give-up --why TEXT",
         RETRY,
     ),
     (NightStatus.HELD, ErrorClass.DETERMINISTIC): held(

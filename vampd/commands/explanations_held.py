@@ -23,6 +23,7 @@ class Explanation:
 
 
 RETRY = "vampd retry {name}"
+GIVE_UP = "vampd quarantine {name} {path} --give-up --why TEXT"
 SHOW = "vampd show {name}"
 RELEASE = "vampd release {name}"
 BY_ITSELF = "Nothing else: it goes on by itself."
@@ -45,9 +46,9 @@ def _raw(because: str, mend: str, *, safe: str) -> Explanation:
         because=because,
         awaits="It waits until the recorded bytes lie there again, whatever their inode and time;"
         " then it goes on by itself. Before that a retry is refused. If they cannot be had any"
-        " more, what is left is to abandon the night.",
+        " more, the file can be given up: its frames are lost, and the rest of the night goes on.",
         who=OPERATOR,
-        next_step=f"{mend}, then: {RETRY}; or give up: vampd abandon {{name}} --why TEXT",
+        next_step=f"{mend}, then: {RETRY}; or give the file up: {GIVE_UP}",
         command=RETRY,
         safe=safe,
     )

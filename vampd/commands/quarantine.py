@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -21,7 +22,14 @@ from vampd.states import FileState
 @click.argument("path", metavar="[FILE]", required=False)
 @click.option("--add", is_flag=True, help="Quarantine FILE; needs --why.")
 @click.option("--accept", is_flag=True, help="Take FILE out of quarantine: it is judged anew.")
+@click.option(
+    "--give-up",
+    "give_up",
+    is_flag=True,
+    help="Let a planned night go on without FILE, which is changed, gone or cannot be read.",
+)
 @click.option("--why", metavar="TEXT", help="The reason, for the ledger.")
+@acting.yes_option
 @acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
@@ -33,7 +41,9 @@ def command(
     path: str | None,
     add: bool,
     accept: bool,
+    give_up: bool,
     why: str | None,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -41,27 +51,39 @@ def command(
 
     FILE is a path relative to the night, as the list gives it. Quarantined files are never
     processed and never deleted.
+
+    --give-up is for a night that is held because of FILE. Its frames count as rejected; what was
+    built of them is set aside in the night's .vampd/given_up; frames of other cubes in the same
+    outputs are planned anew, and all other outputs stay, with their frame IDs. On a terminal it is
+    asked for.
     """
-    if add and accept:
-        msg = "either --add or --accept, not both"
+    actions = [
+        action
+        for action, asked in (("add", add), ("accept", accept), ("give up", give_up))
+        if asked
+    ]
+    if len(actions) > 1:
+        msg = "one of --add, --accept and --give-up, not several"
         raise UsageError(msg)
-    if not add and not accept:
+    if not actions:
         _list(context, date, kind, path, as_json=as_json)
         return
     if path is None:
         msg = "which FILE? vampd quarantine DATE lists those that are quarantined"
         raise UsageError(msg)
-    if add and not why:
-        msg = "--add needs --why TEXT: the ledger keeps the reason"
+    if not (accept or why):
+        msg = f"{'--add' if add else '--give-up'} needs --why TEXT: the ledger keeps the reason"
         raise UsageError(msg)
     acting.act(
         context,
         "quarantine",
         date,
         kind,
-        {"path": path, "action": "add" if add else "accept", "why": why},
+        {"path": path, "action": actions[0], "why": why},
         dry_run=dry_run,
         as_json=as_json,
+        # Nothing is deleted: where nobody can be asked, the order and its reason are enough.
+        yes=yes or not (give_up and sys.stdin.isatty()),
     )
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.ledger import given_up
 from vampd.ledger.details import OutputRow, outputs
 from vampd.ledger.numbers import frame_id_text
 from vampd.ledger.reading import Reader
@@ -47,6 +48,7 @@ class _Cube:
     path: str
     state: FileState
     frames: int | None
+    is_given_up: bool  #: after its night was planned: its frames are rejected for that
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,8 +109,15 @@ def _cubes(ledger: Reader, night: Night) -> list[_Cube]:
         "select raw_file.id, path, state, frames from raw_file "
         "left join cube on cube.raw_file = raw_file.id where night = ? and role = 'cube'"
     )
+    lost = given_up.numbers(ledger, night.id)
     return [
-        _Cube(number=number, path=path, state=FileState(state), frames=frames)
+        _Cube(
+            number=number,
+            path=path,
+            state=FileState(state),
+            frames=frames,
+            is_given_up=number in lost,
+        )
         for number, path, state, frames in ledger.execute(query, (night.id,))
     ]
 
@@ -139,7 +148,7 @@ def _ranges(ledger: Reader, night: Night) -> dict[int, list[_Range]]:
 def _is_planned_for(cube: _Cube, ranges: Mapping[int, list[_Range]]) -> bool:
     """Whether each frame must be somewhere: a whole cube, or one that a plan has used."""
     return cube.state is FileState.WHOLE or (
-        cube.number in ranges and cube.state is not FileState.QUARANTINED
+        cube.number in ranges and (cube.is_given_up or cube.state is not FileState.QUARANTINED)
     )
 
 
@@ -187,7 +196,7 @@ def _strangers(cubes: list[_Cube], ranges: Mapping[int, list[_Range]]) -> Iterab
         count = sum(each.count for each in of_cube)
         if cube is None:
             yield f"raw file {number}: is no cube of the night, but {count} frames were dealt out"
-        elif cube.state is FileState.QUARANTINED:
+        elif cube.state is FileState.QUARANTINED and not cube.is_given_up:
             yield f"{cube.path}: quarantined, but {count} of its frames were dealt out"
 
 

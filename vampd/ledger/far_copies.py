@@ -20,6 +20,13 @@ def own_copies(ledger: Ledger, night: int, place: str) -> dict[str, str]:
     return {row["path"]: row["sha256"] for row in rows}
 
 
+def copies_of(ledger: Ledger, night: int, paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Where vampd put copies of these files: folder over there, and path."""
+    rows = ledger.rows("select place, path from far_copy where night = ? order by place", [night])
+    wanted = set(paths)
+    return [(row["place"], row["path"]) for row in rows if row["path"] in wanted]
+
+
 def record_published(
     ledger: Ledger, night: int, place: str, files: Iterable[Mapping[str, Any]]
 ) -> None:

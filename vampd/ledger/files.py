@@ -41,7 +41,7 @@ def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
 
 def file_of(ledger: Ledger, night: int, path: str) -> Row:
     """The row of a file that was seen."""
-    row = ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+    row = find_file(ledger, night, path)
     assert row is not None, path
     return row
 
@@ -51,6 +51,17 @@ def known_path(ledger: Ledger, night: int, pair: tuple[str, str]) -> str:
     query = "select path from raw_file where night = ? and path = ?"
     found: str = ledger.value(query, [night, pair[0]]) or pair[1]
     return found
+
+
+def find_file(ledger: Ledger, night: int, path: str) -> Row | None:
+    """The row of a file, if it was ever seen."""
+    return ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+
+
+def frames_of(ledger: Ledger, cube: int) -> int:
+    """How many frames a whole cube has."""
+    count: int = ledger.value("select frames from cube where raw_file = ?", [cube])
+    return count
 
 
 def processed_and_gone(ledger: Ledger, night: int) -> list[Row]:
@@ -237,7 +248,7 @@ def record_digest(ledger: Ledger, night: int, path: str, sha256: str, who: FileI
 
 def quarantine(ledger: Ledger, night: int, path: str, reason: str) -> bool:
     """Quarantine a cube and its timing file by the path of either; False: there is none such."""
-    row = ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+    row = find_file(ledger, night, path)
     if row is None:
         return False
     for twin in twins(ledger, row):

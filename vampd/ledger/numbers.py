@@ -134,6 +134,11 @@ def tell_foreign(ledger: Ledger) -> None:
     )
 
 
+def void(ledger: Ledger, number: int, why: str) -> None:
+    """Nothing bears this number any more, and nothing ever will."""
+    _move(ledger, number, "void", None, why)
+
+
 def _move(ledger: Ledger, number: int, state: str, content_key: str | None, why: str) -> None:
     ledger.execute(
         "update frame_id set state = :state, content_key = coalesce(:content_key, content_key),"

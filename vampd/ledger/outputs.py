@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.numbers import frame_id_text
 from vampd.records import Plan, PlannedOutput, Report, Segment
 from vampd.states import OutputState, Stage
@@ -23,30 +24,29 @@ def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:
 
     The numbers of cubes and the order go on from where the earlier batches ended.
     """
-    digests = _digests(ledger, night)
+    known = digests(ledger, night)
     with ledger.transaction():
-        ordinals, cubes = _used(ledger, night)
+        ordinals, cubes = used(ledger, night)
         for ordinal, output in enumerate(plan.outputs, start=ordinals):
             output = replace(output, cube=cubes + output.cube)  # noqa: PLW2901 - same output
-            _store_output(ledger, night, ordinal, output, _content_key(output, digests))
-        _store_rejected(ledger, night, plan)
+            store_output(ledger, night, ordinal, output, content_key(output, known))
+        store_rejected(ledger, night, plan)
         add_reports(ledger, night, Stage.SYNC, plan.reports)
 
 
-def _used(ledger: Ledger, night: int) -> tuple[int, int]:
-    """How many places in the order, and numbers of cubes, are taken."""
+def used(ledger: Ledger, night: int, *, but_batch: bool = False) -> tuple[int, int]:
+    """How many places in the order, and numbers of cubes, are taken; or are by earlier batches."""
     row = ledger.row(
         "select coalesce(max(ordinal) + 1, 0), coalesce(max(cube) + 1, 0) from output"
-        " where night = ?",
-        [night],
+        " where night = ?1 and (not ?2 or batch < (select batch from night where id = ?1))",
+        [night, but_batch],
     )
     assert row is not None
     return row[0], row[1]
 
 
-def _store_output(
-    ledger: Ledger, night: int, ordinal: int, output: PlannedOutput, content_key: str
-) -> None:
+def store_output(ledger: Ledger, night: int, ordinal: int, output: PlannedOutput, key: str) -> None:
+    """Write one output that is to be made, and where its frames come from."""
     batch = batch_of(ledger, night)
     number = ledger.insert(
         "output",
@@ -64,7 +64,7 @@ def _store_output(
         first_us=output.first_us,
         last_us=output.last_us,
         header_file=output.header_file,
-        content_key=content_key,
+        content_key=key,
         state=OutputState.PLANNED,
         **ledger.stamp("planned"),
     )
@@ -87,7 +87,8 @@ def _segment_columns(segment: Segment) -> tuple[int | None, ...]:
     return (segment.raw_file, segment.first, segment.step, segment.count, *partner)
 
 
-def _store_rejected(ledger: Ledger, night: int, plan: Plan) -> None:
+def store_rejected(ledger: Ledger, night: int, plan: Plan) -> None:
+    """Write which frames are in no output, and why."""
     batch = batch_of(ledger, night)
     ledger.connection.executemany(
         "insert into segment (night, batch, raw_file, first, step, count, reason)"
@@ -148,7 +149,7 @@ def add_tried_headers(ledger: Ledger, night: int, digests: Iterable[str]) -> Non
         ledger.execute("insert or ignore into tried_header values (?, ?)", [night, digest])
 
 
-def _digests(ledger: Ledger, night: int) -> dict[int, str]:
+def digests(ledger: Ledger, night: int) -> dict[int, str]:
     """What tells each raw cube, its timing file included, from any other."""
     rows = ledger.rows(
         "select raw_file.id, raw_file.path, raw_file.sha256, timing.sha256 as timing_sha256"
@@ -159,8 +160,11 @@ def _digests(ledger: Ledger, night: int) -> dict[int, str]:
     return {row["id"]: f"{row['path']} {row['sha256']} {row['timing_sha256']}" for row in rows}
 
 
-def _content_key(output: PlannedOutput, digests: Mapping[int, str]) -> str:
-    """What an output is made of, in one digest: equal keys mean equal files."""
+def content_key(output: PlannedOutput, known: Mapping[int, str]) -> str:
+    """What an output is made of, in one digest: equal keys mean equal files.
+
+    *known* holds the `digests` of its raw files.
+    """
     content: list[Any] = [
         output.camera,
         output.synchronised,
@@ -168,11 +172,11 @@ def _content_key(output: PlannedOutput, digests: Mapping[int, str]) -> str:
         output.name,
         output.first_us,
         output.last_us,
-        digests[output.header_file],
+        known[output.header_file],
     ]
     for segment in output.segments:
-        partner = None if segment.partner_file is None else digests[segment.partner_file]
-        content.append([digests[segment.raw_file], *_segment_columns(segment)[1:4], partner])
+        partner = None if segment.partner_file is None else known[segment.partner_file]
+        content.append([known[segment.raw_file], *_segment_columns(segment)[1:4], partner])
         content.append([segment.partner_first, segment.partner_step])
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -197,6 +201,16 @@ def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[Row]:
     return ledger.rows(
         "select * from output where night = ? and cube = ? and camera = ? order by ordinal",
         [night, int(cube), int(camera)],
+    )
+
+
+def outputs_needing(ledger: Ledger, raw_file: int) -> list[Row]:
+    """The outputs of all cubes in which frames of a raw cube are, its partners' among them."""
+    return ledger.rows(
+        "select * from output where (night, batch, cube) in (select output.night, output.batch,"
+        " output.cube from output join segment on segment.output = output.id"
+        " where segment.raw_file = ?1 or segment.partner_file = ?1) order by ordinal",
+        [raw_file],
     )
 
 
@@ -247,6 +261,11 @@ def file_name(output: Row) -> str:
     if output["frame_id"] is not None:
         return frame_id_text(output["frame_id"])
     return str(output["name"])
+
+
+def files_of_output(name: str) -> tuple[str, str]:
+    """The two files of the output with that name on disk, relative to the night."""
+    return f"{OUTPUT_FOLDER}/{name}{CUBE_ENDING}", f"{OUTPUT_FOLDER}/{name}{TIMING_ENDING}"
 
 
 def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:

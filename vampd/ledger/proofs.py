@@ -24,7 +24,10 @@ _VALID = (
 )
 
 #: Files of the cameras that lie in the night's folder, and are not to be processed later.
-_THERE = "night = ?1 and role != 'other' and state in ('whole', 'quarantined')"
+_THERE = (
+    "night = ?1 and role != 'other' and state in ('whole', 'quarantined')"
+    " and id not in (select raw_file from given_up)"
+)
 
 
 def sidecar_path(batch: int) -> str:
@@ -114,7 +117,7 @@ def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) ->
     rows = ledger.rows(
         "select path, size_bytes, sha256 from raw_file where night = ? and batch = ?"
         " and role != 'other' and state in ('whole', 'quarantined') and rebuilt_by is null"
-        " and sha256 is not null"
+        " and sha256 is not null and id not in (select raw_file from given_up)"
         " order by path",
         [night, batch],
     )

@@ -47,6 +47,8 @@ def holding(ledger: Ledger, night: Row) -> list[Row]:
         return []
     query = (
         f"{_ROWS} and stray.state != 'unread' and raw_file.state = 'whole'"
+        # What lies there as it was recorded, and cannot be read, stops what is made of it alone.
+        " and (stray.inode is not raw_file.inode or stray.modified_ns is not raw_file.modified_ns)"
         " and raw_file.batch = ? order by path"
     )
     return ledger.rows(query, [night["id"], night["batch"]])
@@ -92,7 +94,9 @@ def note(ledger: Ledger, row: Row, found: FileIdentity | None, *, on_order: bool
 
 def note_unreadable(ledger: Ledger, night: int, path: str, why: str) -> None:
     """A file of which something is to be made, or that is to be read again, cannot be read."""
-    row = files.file_of(ledger, night, path)
+    row = files.find_file(ledger, night, path)
+    if row is None:
+        return
     known = ledger.row("select * from stray where raw_file = ?", [row["id"]])
     found = files.identity(row) if known is None else _identity(known)
     _store(ledger, row, StrayState.UNREADABLE, found, why)

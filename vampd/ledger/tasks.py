@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from vampd.ledger.connection import Ledger, Row
 from vampd.states import ErrorClass, Stage, TaskState
@@ -180,6 +180,30 @@ def forget_tasks(ledger: Ledger, night: int, why: str) -> None:
             {**ledger.stamp(why), "night": night},
         )
         ledger.execute("delete from task where night = ?", [night])
+
+
+def forget_batch(ledger: Ledger, night: int, why: str) -> None:
+    """Delete all tasks of the batch that is worked on."""
+    batch = ledger.value("select batch from night where id = ?", [night])
+    with ledger.transaction():
+        ledger.execute(
+            "update task set changed_us = :changed_us, changed_by = :changed_by, why = :why"
+            " where night = :night and batch = :batch",
+            {**ledger.stamp(why), "night": night, "batch": batch},
+        )
+        ledger.execute("delete from task where night = ? and batch = ?", [night, batch])
+
+
+def forget_units(ledger: Ledger, night: int, keep: Collection[str], why: str) -> None:
+    """Delete the units of building in a night's batch that are not among *keep*."""
+    for row in ledger.rows(
+        "select id, unit from task where night = ?1 and stage = 'build'"
+        " and batch = (select batch from night where id = ?1)",
+        [night],
+    ):
+        if row["unit"] not in keep:
+            ledger.update("task", row["id"], **ledger.stamp(why))
+            ledger.execute("delete from task where id = ?", [row["id"]])
 
 
 def reopen(

@@ -50,17 +50,19 @@ def let_go(ledger: Ledger, night: int, why: str) -> int:
     cursor = ledger.execute(
         "insert into let_go (raw_file, night, changed_us, changed_by, why)"
         " select id, night, :changed_us, :changed_by, :why from raw_file where night = :night"
-        " and state = 'quarantined' on conflict do nothing",
+        " and state = 'quarantined' and id not in (select raw_file from given_up)"
+        " on conflict do nothing",
         {"night": night, **ledger.stamp(why)},
     )
     return cursor.rowcount
 
 
 def undecided(ledger: Ledger, night: int) -> list[str]:
-    """Quarantined files of which no operator said that they may go."""
+    """Quarantined files about which no operator decided."""
     rows = ledger.rows(
         "select path from raw_file where night = ? and state = 'quarantined'"
-        " and id not in (select raw_file from let_go) order by path",
+        " and id not in (select raw_file from let_go union select raw_file from given_up)"
+        " order by path",
         [night],
     )
     return [str(row["path"]) for row in rows]
@@ -247,7 +249,8 @@ def raw_is_gone(ledger: Ledger, night: int) -> bool:
     )
     left = ledger.value(
         "select 1 from raw_file where night = ?1 and role in ('cube', 'timing')"
-        " and state != 'gone' union all select 1 from trash where night = ?1 and space = 'raw'"
+        " and state != 'gone' and id not in (select raw_file from given_up)"
+        " union all select 1 from trash where night = ?1 and space = 'raw'"
         " and state not in ('listed', 'returned', 'unlinked') limit 1",
         [night],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from vampd.ledger import files, nights, tasks
+from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.rooms import ROOMS
 from vampd.schedule.workers import Outcome
@@ -59,6 +59,8 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
         tasks.put_back(ledger, task, error_class, error, due_us=due_us)
     else:
         tasks.fail(ledger, task, error_class, error)
+        if error_class is ErrorClass.INPUT and outcome.path:
+            strays.note_unreadable(ledger, task["night"], outcome.path, error)
 
 
 def after_crash(ledger: Ledger, task: Row, error: str) -> None:

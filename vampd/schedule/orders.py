@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import files, legacy, mails, nights, outputs, tasks, trash
+from vampd.ledger import files, given_up, legacy, mails, nights, outputs, strays, tasks, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule import (
+    orders_give_up,
     orders_hooks,
     orders_ids,
     orders_legacy,
@@ -154,6 +155,7 @@ def _restore(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
     restoring.delete_derived(plan)
     with desk.ledger.transaction():
         outputs.forget_batches(desk.ledger, night["id"], RESTORED)
+        given_up.forget(desk.ledger, night["id"], RESTORED)
         tasks.forget_tasks(desk.ledger, night["id"], RESTORED)
         desk.ledger.update("night", night["id"], safe_us=None)
         desk.ledger.update("night", night["id"], hold=RESTORED)
@@ -195,6 +197,9 @@ def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
 
 
 def _quarantine(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:
+    if arguments["action"] == "give up":
+        _refuse_half_restored(night)
+        return orders_give_up.give_up(desk, night, arguments)
     row = desk.ledger.row(
         "select * from raw_file where night = ? and path = ?", [night["id"], arguments["path"]]
     )
@@ -218,9 +223,11 @@ def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> 
         for twin in files.twins(ledger, row):
             if arguments["action"] == "add":
                 why = arguments.get("why") or "on an operator's word"
+                strays.drop(ledger, twin, why)
                 files.set_state(ledger, twin["id"], FileState.QUARANTINED, why)
             else:
                 files.set_state(ledger, twin["id"], FileState.ARRIVING, "to be judged anew")
+        strays.review(ledger, row["night"])
 
 
 def _abandon(desk: Desk, night: Row, arguments: Mapping[str, Any]) -> Answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vampd.errors import IntegrityError, OperatorError, RetryableError
@@ -107,13 +108,11 @@ def look_at_strays(ledger: Ledger, night: Row, *, dry_run: bool) -> list[str]:
     may be the recorded ones are read again by the daemon, and the night waits for that; returns
     that in words. OperatorError: one is away, or is another.
     """
-    if night["hold_code"] != HoldCode.RAW and not strays.holding(ledger, night):
+    if night["hold_code"] != HoldCode.RAW and not strays.strays_of(ledger, night["id"]):
         return []
-    folder = night_folder(night["folder"])
     rows = [row for row in _plain_raw(ledger, night) if row["batch"] == night["batch"]]
     with ledger.transaction() if not dry_run else ledger.in_vain():
-        for row in rows:
-            strays.note(ledger, row, _found(folder, row), on_order=True)
+        note_strays(ledger, night, rows, on_order=True)
         left = strays.holding(ledger, night)
         unread = strays.unread_counts(ledger).get(night["id"], 0)
         if not left:
@@ -121,15 +120,22 @@ def look_at_strays(ledger: Ledger, night: Row, *, dry_run: bool) -> list[str]:
     if left:
         date, path = night["date"], left[0]["path"]
         msg = (
-            f"{folder / path}: still not the file that it was when the night was closed;"
-            f" put that one back, then: vampd retry {date};"
-            f" or give up: vampd abandon {date} --why TEXT"
+            f"{night_folder(night['folder']) / path}: still not the file that it was when the night"
+            f" was closed; put that one back, then: vampd retry {date}; or give the file up:"
+            f" vampd quarantine {date} {path} --give-up --why TEXT"
         )
         raise OperatorError(msg)
     if not unread:
         return []
     what = "1 raw file is" if unread == 1 else f"{unread} raw files are"
     return [f"{what} read again first: with the recorded bytes it goes on by itself"]
+
+
+def note_strays(ledger: Ledger, night: Row, rows: Iterable[Row], *, on_order: bool = False) -> None:
+    """Look where these raw files lie now; *on_order*: what was judged of them is judged again."""
+    folder = night_folder(night["folder"])
+    for row in rows:
+        strays.note(ledger, row, _found(folder, row), on_order=on_order)
 
 
 def refuse_lost(ledger: Ledger, night: Row) -> None:

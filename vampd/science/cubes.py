@@ -46,20 +46,26 @@ _NO_TIME = "no acquisition time"
 
 
 def plan_night(
-    cubes: Sequence[RawCube], limits: CubeLimits, *, taken_names: Iterable[str] = ()
+    cubes: Sequence[RawCube],
+    limits: CubeLimits,
+    *,
+    taken_names: Iterable[str] = (),
+    begins_us: Sequence[int] = (),
 ) -> Plan:
     """Put every frame of every cube into one output, or reject it with a reason.
 
     *cubes* are the whole, good cubes of a night in any order. *taken_names* are names
-    of outputs that the night has already, from an earlier batch. Raises IntegrityError
-    if any frame were in two places or in none: that is an error of this program.
+    of outputs that the night has already, from an earlier batch. *begins_us*: a pair that was
+    taken then begins a cube, as it did in an earlier plan of the same night, which shall change no
+    more than it must. Raises IntegrityError if any frame were in two places or in none: that is an
+    error of this program.
     """
     one, two = (
         Timeline([cube for cube in cubes if cube.camera == camera and _may_have_partners(cube)])
         for camera in (1, 2)
     )
     pairs = pair_night(one, two)
-    drafts, reports = synchronised_drafts(one, two, pairs, limits)
+    drafts, reports = synchronised_drafts(one, two, pairs, limits, begins_us)
     matched = _matched(one, pairs.marks1) | _matched(two, pairs.marks2)
     del pairs  # ten bytes a frame, which the solo frames need no more
     triggered = {

@@ -52,13 +52,17 @@ class Group:
 
 
 def synchronised_drafts(
-    one: Timeline, two: Timeline, pairs: NightPairs, limits: CubeLimits
+    one: Timeline,
+    two: Timeline,
+    pairs: NightPairs,
+    limits: CubeLimits,
+    begins_us: Sequence[int] = (),
 ) -> tuple[list[Draft], list[Report]]:
-    """Merge all pairs in time order and cut them into outputs."""
+    """Merge all pairs in time order and cut them into outputs, at the times *begins_us* too."""
     groups = list(_groups(one, two, pairs))
     states, follows, reports = _labelled(groups, pairs, (one, two))
     drafts = []
-    for group, first, last in _sections(groups, pairs, limits):
+    for group, first, last in _sections(groups, pairs, limits, begins_us):
         inner = slice(first, last)
         starts = run_starts(states[inner], follows[inner]) if group.deinterleaved else None
         for cut in cut_outputs(
@@ -130,18 +134,29 @@ def _labelled(
 
 
 def _sections(
-    groups: Sequence[Group], pairs: NightPairs, limits: CubeLimits
+    groups: Sequence[Group], pairs: NightPairs, limits: CubeLimits, begins_us: Sequence[int]
 ) -> Iterator[tuple[Group, int, int]]:
     """First and last (excluded) pair between places where a new output begins anyhow."""
     max_gap_us = round(limits.max_gap_seconds * 1_000_000)
     pauses = long_intervals(pairs.times_us, max_gap_us) + 1
+    begins = _places(pairs.times_us, begins_us)
     for group, first, last in _changing(groups, len(pairs.times_us), _cutting_key):
         exposed_us = exposure_us(group.cube1.cards)
         inside = pauses[np.searchsorted(pauses, first + 1) : np.searchsorted(pauses, last)]
         dark_us = pairs.times_us[inside] - exposed_us - pairs.times_us[inside - 1]
-        cuts = [first, *inside[dark_us > max_gap_us].tolist(), last]
+        again = begins[(begins > first) & (begins < last)]
+        cuts = [first, *np.union1d(inside[dark_us > max_gap_us], again).tolist(), last]
         for begin, end in pairwise(cuts):
             yield group, begin, end
+
+
+def _places(times_us: NDArray[np.int64], begins_us: Sequence[int]) -> NDArray[np.intp]:
+    """The pairs that were taken just at one of these times, ascending as these are."""
+    wanted = np.array(begins_us, dtype=np.int64)
+    places = np.searchsorted(times_us, wanted)
+    inside = places < len(times_us)
+    found: NDArray[np.intp] = places[inside][times_us[places[inside]] == wanted[inside]]
+    return found
 
 
 def _changing(

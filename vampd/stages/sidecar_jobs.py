@@ -23,7 +23,8 @@ def prepare(ledger: Ledger, night: Row, scratch: str, disk: Disk) -> dict[str, A
     """The job of a night's batch, as `sidecar.work` takes it."""
     rows = ledger.rows(
         "select * from raw_file where night = ? and batch = ? and role != 'other'"
-        " and state in ('whole', 'quarantined') order by path",
+        " and state in ('whole', 'quarantined') and id not in (select raw_file from given_up)"
+        " order by path",
         [night["id"], night["batch"]],
     )
     ranges = _ranges(ledger, night)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RawCube, Report
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
-from vampd.stages import sidecar_jobs
+from vampd.stages import replan, sidecar_jobs
 from vampd.states import Stage
 
 #: How the reason begins for which such a night is held.
@@ -43,6 +44,7 @@ def prepare(
             "max_bytes": limits.max_bytes,
         },
         "cubes": [dict(row) for row in files.cubes_of(ledger, night["id"])],
+        "before": replan.prepare(ledger, night),
         "taken_names": [
             row["name"]
             for row in outputs.outputs_of(ledger, night["id"])
@@ -52,9 +54,20 @@ def prepare(
 
 
 def work(job: Mapping[str, Any]) -> Planned:
-    """Plan the night. The plan is a value, and goes back as it is."""
+    """Plan the night. The plan is a value, and goes back as it is.
+
+    RetryableError: what an older plan made is to be set aside, and the disk is not there.
+    """
     cubes = [_raw_cube(row) for row in job["cubes"]]
-    plan = plan_night(cubes, CubeLimits(**job["limits"]), taken_names=job["taken_names"])
+    before = job["before"]
+    plan = plan_night(
+        cubes,
+        CubeLimits(**job["limits"]),
+        taken_names=job["taken_names"],
+        begins_us=before["begins_us"],
+    )
+    plan = dataclasses.replace(plan, rejected=(*plan.rejected, *replan.without_given_up(before)))
+    replan.set_aside(before, plan)
     quality = measure(cubes, plan)
     findings = tuple(out_of_limits(quality, job["quality"]))
     holding = [found.text for found in findings if found.measure in job["quality"].hold]
@@ -65,17 +78,25 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
     """Write the plan and the build tasks that follow from it; hold a night that is too bad."""
     night = task["night"]
     with ledger.transaction():
-        outputs.forget_plan(ledger, night, "planned anew")
-        outputs.store_plan(ledger, night, planned.plan)
+        row = nights.get_night(ledger, night)
+        if outputs.outputs_of_batch(ledger, night):
+            replan.record(ledger, row, planned.plan)
+        else:
+            _record_first(ledger, night, planned)
         qualities.store(ledger, night, planned.quality)
         findings = [Report(raw_file=None, text=found.text) for found in planned.findings]
         outputs.add_reports(ledger, night, Stage.SYNC, findings)
-        if planned.holds:
-            nights.hold(ledger, night, f"{QUALITY}: {'; '.join(planned.holds)}")
         outputs.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))
-        for output in outputs.outputs_of_batch(ledger, night):
-            tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))
-        tasks.add_task(ledger, night, Stage.BUILD, sidecar_jobs.UNIT)
+
+
+def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
+    outputs.forget_plan(ledger, night, "planned anew")
+    outputs.store_plan(ledger, night, planned.plan)
+    if planned.holds:
+        nights.hold(ledger, night, f"{QUALITY}: {'; '.join(planned.holds)}")
+    for output in outputs.outputs_of_batch(ledger, night):
+        tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))
+    tasks.add_task(ledger, night, Stage.BUILD, sidecar_jobs.UNIT)
 
 
 def _raw_cube(row: Mapping[str, Any]) -> RawCube:

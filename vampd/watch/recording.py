@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from vampd.ledger import files, nights, outputs, strays, trash
+from vampd.ledger import files, given_up, nights, outputs, strays, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.states import FINAL, FileState, NightStatus, StrayState
@@ -31,6 +31,7 @@ class Recorder:
         Of a closed night, what may have been processed is not taken for a new file because of its
         inode or time: see `strays`. The night is held for its strays, or goes on without them.
         """
+        seen = self._without_given_up(night, seen)
         rows = files.files_of(self._ledger, night["id"])
         there = {path: row for path, row in rows.items() if row["state"] != FileState.GONE}
         astray = [row for row in strays.strays_of(self._ledger, night["id"]) if row["path"] in rows]
@@ -70,6 +71,14 @@ class Recorder:
             nights.note_change(self._ledger, night["id"])
         self._review(night)
         return counts
+
+    def _without_given_up(self, night: Row, seen: Look) -> Look:
+        """*seen* but for files that an operator gave up: what becomes of those changes nothing."""
+        lost = given_up.paths_of(self._ledger, night["id"])
+        if not lost:
+            return seen
+        left = {path: file for path, file in seen.files.items() if path not in lost}
+        return replace(seen, files=left, unread=seen.unread | lost)
 
     def _record_seen(self, night: Row, row: Row | None, path: str, file: Seen) -> None:
         state, reason = FileState.ARRIVING, "seen"

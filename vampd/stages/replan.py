@@ -1,0 +1,155 @@
+"""Planning a night once more, because raw files of it were given up.
+
+What is made of the same stays, under its frame ID. What was built of other plans is set aside in
+the night's `.vampd/given_up/`, never deleted: its frames may lie nowhere else. So are the lists
+that name it. Far copies stay: nobody but an operator takes them away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vampd.io.beneath import (
+    Beneath,
+    create_folder,
+    exists,
+    is_file,
+    night_folder,
+    rename_without_replacing,
+    sync_folder,
+)
+from vampd.ledger import far_copies, given_up, nights, outputs, replans, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.proofs import sidecar_path
+from vampd.records import Plan, RejectedFrames, Report
+from vampd.stages import sidecar_jobs
+from vampd.stages.build import OUTPUT_FOLDER
+from vampd.stages.manifest import SCRATCH_FOLDER, manifest_name
+from vampd.stages.root import check_root
+from vampd.states import NightStatus, Stage
+
+GIVEN_UP_FOLDER = f"{SCRATCH_FOLDER}/given_up"
+
+_AGAIN = (Stage.FRAME_IDS, Stage.MANIFEST, Stage.TRANSFER, Stage.VERIFY)
+_EMPTY = "every cube that could be used was given up"
+
+
+def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
+    """What the worker needs of the plan that is to be replaced; without one, it is empty."""
+    before = outputs.outputs_of_batch(ledger, night["id"])
+    return {
+        "folder": night["folder"],
+        **nights.root_of(ledger, night),
+        "begins_us": sorted({row["first_us"] for row in before if row["synchronised"]}),
+        "digests": outputs.digests(ledger, night["id"]) if before else {},
+        "made": {
+            row["content_key"]: outputs.files_of_output(outputs.file_name(row)) for row in before
+        },
+        "lists": _lists(night) if before else [],
+        "given_up": [
+            {
+                "raw_file": row["raw_file"],
+                "frames": row["frames"],
+                "reason": given_up.reason(row["changed_by"], row["why"]),
+            }
+            for row in given_up.cubes_of(ledger, night)
+        ],
+    }
+
+
+def without_given_up(job: Mapping[str, Any]) -> tuple[RejectedFrames, ...]:
+    """All frames of the cubes that were given up, rejected for that."""
+    return tuple(
+        RejectedFrames(
+            raw_file=row["raw_file"], first=0, step=1, count=row["frames"], reason=row["reason"]
+        )
+        for row in job["given_up"]
+    )
+
+
+def set_aside(job: Mapping[str, Any], plan: Plan) -> None:
+    """Move what was built, and is not in the *plan*, out of the way. Twice is once.
+
+    RetryableError: the night's disk is not there.
+    """
+    if not job["made"]:
+        return
+    check_root(job["root"], job["marker"])
+    keys = {outputs.content_key(output, job["digests"]) for output in plan.outputs}
+    dropped = [path for key, paths in job["made"].items() if key not in keys for path in paths]
+    _move(night_folder(job["folder"]), [*dropped, *job["lists"]])
+
+
+def record(ledger: Ledger, night: Row, plan: Plan) -> None:
+    """Keep the new plan; what follows from the old one is undone, and the rest done anew."""
+    number = night["id"]
+    dropped = replans.replan(ledger, number, plan)
+    for path in _lists(night):
+        ledger.execute("delete from deliverable where night = ? and path = ?", [number, path])
+    outputs.add_reports(ledger, number, Stage.SYNC, _reports(ledger, night, dropped))
+    left = outputs.outputs_of_batch(ledger, number)
+    if not left:
+        _end_empty(ledger, night)
+        return
+    why = "planned anew, for a raw file was given up"
+    tasks.forget_units(ledger, number, {outputs.unit_of(output) for output in left}, why)
+    for output in left:
+        tasks.add_task(ledger, number, Stage.BUILD, outputs.unit_of(output))
+    tasks.add_task(ledger, number, Stage.BUILD, sidecar_jobs.UNIT)
+    tasks.make_pending(ledger, number, _AGAIN, why)
+
+
+def _end_empty(ledger: Ledger, night: Row) -> None:
+    """Nothing of the batch is left: then there is none, and earlier ones stay safe."""
+    tasks.forget_batch(ledger, night["id"], _EMPTY)
+    row = nights.get_night(ledger, night["id"])
+    if night["batch"] == 1:
+        nights.set_status(ledger, row, NightStatus.EMPTY, _EMPTY)
+        return
+    ledger.update("night", night["id"], batch=night["batch"] - 1)
+    nights.set_status(ledger, row, NightStatus.SAFE, None, _EMPTY)
+
+
+def _lists(night: Row) -> list[str]:
+    """What names outputs, and is made once for a plan."""
+    return [manifest_name(night["date"], night["batch"]), sidecar_path(night["batch"])]
+
+
+def _reports(ledger: Ledger, night: Row, dropped: Sequence[Row]) -> Iterable[Report]:
+    for row in given_up.cubes_of(ledger, night):
+        text = given_up.reason(row["changed_by"], row["why"])
+        yield Report(raw_file=row["raw_file"], text=text)
+    if any(row["size_bytes"] is not None for row in dropped):
+        yield Report(raw_file=None, text=f"built outputs were set aside in {GIVEN_UP_FOLDER}")
+    names = {outputs.file_name(row) for row in outputs.outputs_of_batch(ledger, night["id"])}
+    for row in dropped:
+        name = outputs.file_name(row)
+        paths = outputs.files_of_output(name) if name not in names else ()
+        for place, path in far_copies.copies_of(ledger, night["id"], paths):
+            text = f"{path} is no longer part of the night, and its copy still lies at {place}"
+            yield Report(raw_file=None, text=text)
+
+
+def _move(night: Beneath, paths: Iterable[str]) -> None:
+    there = [path for path in paths if is_file(night / path)]
+    if not there:
+        return
+    create_folder(night / SCRATCH_FOLDER)
+    create_folder(night / GIVEN_UP_FOLDER)
+    for path in there:
+        rename_without_replacing(night / path, _free_name(night / GIVEN_UP_FOLDER, path))
+    for folder in (GIVEN_UP_FOLDER, SCRATCH_FOLDER, OUTPUT_FOLDER):
+        if exists(night / folder):
+            sync_folder(night / folder)
+    sync_folder(night)
+
+
+def _free_name(folder: Beneath, path: str) -> Beneath:
+    """A place in *folder* for the file *path*: a file may be given up more than once."""
+    name = path.rpartition("/")[2]
+    place, number = folder / name, 1
+    while exists(place):
+        number += 1
+        place = folder / f"{number}.{name}"
+    return place
