@@ -492,3 +492,36 @@ def test_a_frame_in_two_places_is_an_error_of_ours(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(IntegrityError, match="50 of 50 frames"):
         plan_night(night.cubes, LIMITS)
+
+
+@pytest.mark.parametrize("flc", [{}, FLC], ids=["", "flc"])
+def test_a_plan_without_one_cube_changes_no_more_than_it_must(flc: dict[str, Any]) -> None:
+    """Seventy seconds without a pause: without a hint, all cuts behind the gap would move."""
+    night = make_night([Scene(triggers=7000, period_us=10_000.0, lengths1=(150,), **flc)])
+    before = plan_night(night.cubes, LIMITS)
+    lost = sorted(cube.raw_file for cube in night.cubes if cube.camera == 1)[6]
+    begins_us = sorted({output.first_us for output in before.outputs if output.synchronised})
+
+    left = [cube for cube in night.cubes if cube.raw_file != lost]
+    after = plan_night(left, LIMITS, begins_us=begins_us)
+    without_hint = plan_night(left, LIMITS)
+
+    def content(plan: Plan) -> set[tuple[Any, ...]]:
+        return {
+            (output.name, output.first_us, output.last_us, output.header_file, output.segments)
+            for output in plan.outputs
+        }
+
+    touched = {
+        output.cube
+        for output in before.outputs
+        for segment in output.segments
+        if lost in {segment.raw_file, segment.partner_file}
+    }
+    others = [output for output in before.outputs if output.cube not in touched]
+    kept = content(before) & content(after)
+    assert len(touched) == 2  # it lay where one cube ended and the next began
+    assert len(others) >= 10
+    assert len(kept) == len(others)
+    assert len(content(before) & content(without_hint)) < len(others)
+    assert_complete(left, after)

@@ -25,7 +25,7 @@ from vampd.ledger.proofs import sidecar_path
 from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
 from vampd.stages.build import OUTPUT_FOLDER
-from vampd.stages.manifest import SCRATCH_FOLDER, manifest_name
+from vampd.stages.manifest import SCRATCH_FOLDER, manifest_name, name_changes_name
 from vampd.stages.root import check_root
 from vampd.states import NightStatus, Stage
 
@@ -103,6 +103,9 @@ def record(ledger: Ledger, night: Row, plan: Plan) -> None:
 def _end_empty(ledger: Ledger, night: Row) -> None:
     """Nothing of the batch is left: then there is none, and earlier ones stay safe."""
     tasks.forget_batch(ledger, night["id"], _EMPTY)
+    ledger.execute(
+        "delete from deliverable where night = ? and batch = ?", [night["id"], night["batch"]]
+    )
     row = nights.get_night(ledger, night["id"])
     if night["batch"] == 1:
         nights.set_status(ledger, row, NightStatus.EMPTY, _EMPTY)
@@ -112,8 +115,9 @@ def _end_empty(ledger: Ledger, night: Row) -> None:
 
 
 def _lists(night: Row) -> list[str]:
-    """What names outputs, and is made once for a plan."""
-    return [manifest_name(night["date"], night["batch"]), sidecar_path(night["batch"])]
+    """What names outputs, and is made for a plan."""
+    batch = night["batch"]
+    return [manifest_name(night["date"], batch), name_changes_name(batch), sidecar_path(batch)]
 
 
 def _reports(ledger: Ledger, night: Row, dropped: Sequence[Row]) -> Iterable[Report]:
