@@ -56,6 +56,9 @@ class RawCube:
     acquired_us: NDArray[np.int64]  #: (frames,); 0 where the row could not be read
     rejected: Mapping[int, str] = field(default_factory=dict)  #: frame -> why
     has_acquisition: bool = True  #: False: times are the logger's; never synchronised
+    is_old: bool = False  #: its timing file has no column for acquisition times
+    lag_us: int | None = None  #: logging time less acquisition time, where both are known
+    written_us: int | None = None  #: DATE, whole seconds: when the cube was written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,6 +87,7 @@ class LoggerFault(StrEnum):
     """What the cameras' logger did to cubes; it stops nothing, and everybody is told."""
 
     LOST = "lost"  #: they were never written, or not under a final name
+    CLOCK = "clock"  #: only the logger's own clock timed them, and it was ahead of UTC
 
 
 class OutputState(StrEnum):

@@ -31,6 +31,9 @@ class CubeFacts:
     reports: Sequence[str]
     acquired_us: NDArray[np.int64]
     lost_frames: int = 0
+    is_old: bool = False
+    lag_us: int | None = None
+    written_us: int | None = None
 
 
 def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
@@ -207,7 +210,20 @@ def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> 
         reports=json.dumps(list(facts.reports)),
         acquired=pack_times(facts.acquired_us),
         lost_frames=facts.lost_frames,
+        is_old=int(facts.is_old),
+        lag_us=facts.lag_us,
+        written_us=facts.written_us,
         first_us=_first_us(facts.acquired_us),
+    )
+
+
+def correct_times(
+    ledger: Ledger, raw_file: int, acquired_us: NDArray[np.int64], ahead_us: int
+) -> None:
+    """Keep the times of a cube, from which *ahead_us* was taken off."""
+    ledger.execute(
+        "update cube set acquired = ?, first_us = ?, ahead_us = ? where raw_file = ?",
+        [pack_times(acquired_us), _first_us(acquired_us), ahead_us, raw_file],
     )
 
 
@@ -224,6 +240,17 @@ def cubes_of(ledger: Ledger, night: int) -> list[Row]:
         " join raw_file on raw_file.id = cube.raw_file"
         " join night on night.id = raw_file.night and night.batch = raw_file.batch"
         " where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
+        [night],
+    )
+
+
+def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
+    """The cubes of a night's earlier batches, also those that gave their space back."""
+    return ledger.rows(
+        "select raw_file.path, raw_file.camera, raw_file.sha256, raw_file.state, cube.* from cube"
+        " join raw_file on raw_file.id = cube.raw_file"
+        " join night on night.id = raw_file.night and raw_file.batch < night.batch"
+        " where night.id = ? and raw_file.state in ('whole', 'gone') order by raw_file.path",
         [night],
     )
 

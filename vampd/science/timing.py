@@ -52,6 +52,7 @@ class Timing:
     has_acquisition: bool  #: False: the times are the logger's
     reports: tuple[str, ...]  #: what an operator should know
     lost_frames: int  #: frames of the stream between the first and the last row, never logged
+    lag_us: int | None  #: logging time less acquisition time, the median; None without both
     counts: tuple[int, int] | None  #: the stream's own count (cnt0) of the first and the last row
 
     @property
@@ -98,6 +99,7 @@ def parse_timing(content: bytes) -> Timing:
         has_acquisition=acquired is not None,
         reports=reports,
         lost_frames=0 if counts is None else _lost(counts, counted),
+        lag_us=None if acquired is None else _typical_lag(times[kept], logged[kept]),
         counts=None if counts is None else _ends(counts, counted, len(rows)),
     )
 
@@ -198,6 +200,10 @@ def _unusable(
     for index in np.flatnonzero(logged == _UNREADABLE).tolist():
         unusable[good[index]] = "not a number"
     return unusable
+
+
+def _typical_lag(times: NDArray[np.int64], logged: NDArray[np.int64]) -> int | None:
+    return int(np.median(logged - times)) if len(times) else None
 
 
 def _counts(fields: Sequence[list[bytes]], rows: Sequence[int]) -> NDArray[np.int64] | None:

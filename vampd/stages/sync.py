@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vampd.errors import InputError
-from vampd.ledger import files, nights, outputs, qualities, tasks
+from vampd.ledger import files, logger_faults, nights, outputs, qualities, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.logger_faults import Fault
 from vampd.records import Plan, RawCube, Report
+from vampd.science.clocks import Clock, on_utc
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
 from vampd.stages import replan, sidecar_jobs
-from vampd.states import Stage
+from vampd.states import LoggerFault, Stage
 
 #: How the reason begins for which such a night is held.
 QUALITY = "quality outside its limits"
+
+#: How the reason begins for which a cube is quarantined that only the logger timed.
+UNPROVED = "no acquisition times, and nothing proves by how much the logger's clock was ahead"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Timed:
+    """A cube that only the logger timed, and what is known of its clock."""
+
+    raw_file: int
+    path: str
+    camera: int
+    acquired_us: NDArray[np.int64]  #: on UTC, if the clock is proved
+    clock: Clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +49,7 @@ class Planned:
     quality: Quality
     findings: tuple[OutOfLimits, ...]
     holds: tuple[str, ...]  #: the findings for which a night is held
+    clocks: tuple[Timed, ...] = ()  #: cubes that only the logger timed
 
 
 def prepare(
@@ -45,6 +65,7 @@ def prepare(
         },
         "cubes": [dict(row) for row in files.cubes_of(ledger, night["id"])],
         "before": replan.prepare(ledger, night),
+        "earlier": [dict(row) for row in files.earlier_cubes_of(ledger, night["id"])],
         "taken_names": [
             row["name"]
             for row in outputs.outputs_of(ledger, night["id"])
@@ -58,7 +79,8 @@ def work(job: Mapping[str, Any]) -> Planned:
 
     RetryableError: what an older plan made is to be set aside, and the disk is not there.
     """
-    cubes = [_raw_cube(row) for row in job["cubes"]]
+    every = [_raw_cube(row) for row in job["cubes"]]
+    cubes, clocks = on_utc(every, others=[_raw_cube(row) for row in job["earlier"]])
     before = job["before"]
     plan = plan_night(
         cubes,
@@ -71,7 +93,13 @@ def work(job: Mapping[str, Any]) -> Planned:
     quality = measure(cubes, plan)
     findings = tuple(out_of_limits(quality, job["quality"]))
     holding = [found.text for found in findings if found.measure in job["quality"].hold]
-    return Planned(plan=plan, quality=quality, findings=findings, holds=tuple(holding))
+    return Planned(
+        plan=plan,
+        quality=quality,
+        findings=findings,
+        holds=tuple(holding),
+        clocks=tuple(_timed(every, cubes, clocks)),
+    )
 
 
 def record(ledger: Ledger, task: Row, planned: Planned) -> None:
@@ -81,6 +109,7 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
         row = nights.get_night(ledger, night)
         if outputs.outputs_of_batch(ledger, night):
             replan.record(ledger, row, planned.plan)
+            _record_clocks(ledger, night, planned.clocks)
         else:
             _record_first(ledger, night, planned)
         qualities.store(ledger, night, planned.quality)
@@ -91,6 +120,7 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
 
 def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
     outputs.forget_plan(ledger, night, "planned anew")
+    _record_clocks(ledger, night, planned.clocks)
     outputs.store_plan(ledger, night, planned.plan)
     if planned.holds:
         nights.hold(ledger, night, f"{QUALITY}: {'; '.join(planned.holds)}")
@@ -99,8 +129,55 @@ def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
     tasks.add_task(ledger, night, Stage.BUILD, sidecar_jobs.UNIT)
 
 
+def _timed(
+    every: Sequence[RawCube], proved: Sequence[RawCube], clocks: Mapping[int, Clock]
+) -> Iterator[Timed]:
+    times = {cube.raw_file: cube.acquired_us for cube in proved}
+    for cube in every:
+        if cube.raw_file in clocks:
+            yield Timed(
+                raw_file=cube.raw_file,
+                path=cube.path,
+                camera=cube.camera,
+                acquired_us=times.get(cube.raw_file, cube.acquired_us),
+                clock=clocks[cube.raw_file],
+            )
+
+
+def _record_clocks(ledger: Ledger, night: int, clocks: Iterable[Timed]) -> None:
+    """Take off what the logger's clock was ahead; quarantine cubes of which nobody knows it."""
+    faults = []
+    for timed in clocks:
+        ahead_s = timed.clock.ahead_s
+        if ahead_s is None:
+            reason = f"{UNPROVED}: {timed.clock.text}"
+            files.quarantine(ledger, night, timed.path, reason)
+            continue
+        files.correct_times(ledger, timed.raw_file, timed.acquired_us, ahead_s * 1_000_000)
+        if ahead_s:
+            text = f"{timed.path}: {ahead_s} s taken off: {timed.clock.text}"
+            report = Report(raw_file=timed.raw_file, text=text)
+            outputs.add_reports(ledger, night, Stage.SYNC, [report])
+            faults.append(_clock_fault(timed, text))
+    row = nights.get_night(ledger, night)
+    logger_faults.renew(ledger, row, {LoggerFault.CLOCK}, faults)
+
+
+def _clock_fault(timed: Timed, text: str) -> Fault:
+    return Fault(
+        fault=LoggerFault.CLOCK,
+        camera=timed.camera,
+        cubes=1,
+        frames=len(timed.acquired_us),
+        text=text,
+        raw_file=timed.raw_file,
+    )
+
+
 def _raw_cube(row: Mapping[str, Any]) -> RawCube:
     acquired_us = unpack_times(row["acquired"])
+    # As the logger wrote them: what proved its clock at an earlier plan may be gone.
+    acquired_us = np.where(acquired_us > 0, acquired_us + row["ahead_us"], 0)
     if len(acquired_us) != row["frames"]:
         msg = f"{row['path']}: {len(acquired_us)} times for {row['frames']} frames"
         raise InputError(msg, path=row["path"])
@@ -114,6 +191,9 @@ def _raw_cube(row: Mapping[str, Any]) -> RawCube:
         acquired_us=acquired_us,
         rejected={int(frame): why for frame, why in json.loads(row["rejected"]).items()},
         has_acquisition=bool(row["has_acquisition"]),
+        is_old=bool(row["is_old"]),
+        lag_us=row["lag_us"],
+        written_us=row["written_us"],
     )
 
 

@@ -25,8 +25,9 @@ from vampd.io.mirror import raw_file
 from vampd.records import CardValue, FileIdentity
 from vampd.science.belonging import STAMP_CARDS, Belonging, RowTimes, belonging
 from vampd.science.cards import parse_card, value_text
+from vampd.science.clocks import written_us
 from vampd.science.cubes import DECIDING_CARDS
-from vampd.science.timing import Timing, parse_timing
+from vampd.science.timing import NO_COLUMN, Timing, parse_timing
 from vampd.watch.scan import identity_of
 
 # A row has some 110 bytes, the comments together some 500: far above both, and still a
@@ -72,6 +73,9 @@ class Inspection:
     has_acquisition: bool = True  #: False: the times are the logger's
     reports: tuple[str, ...] = ()
     lost_frames: int = 0  #: that the stream counted between the first and the last, never logged
+    is_old: bool = False  #: no column for acquisition times
+    lag_us: int | None = None  #: of logging behind acquisition
+    written_us: int | None = None  #: DATE, as far as it is a time
     counts: tuple[int, int] | None = None  #: the stream's own, of the first and the last row
     logged_span_us: tuple[int, int] | None = None  #: on the logger's clock, of the same
     disagreement: str | None = None  #: cube and timing file do not belong together
@@ -180,12 +184,14 @@ def _header(path: Beneath, cube: str) -> RawHeader | None:
 
 def _header_facts(header: RawHeader) -> dict[str, Any]:
     values = dict(map(parse_card, _first_of(header, _DECIDING)))
+    date = dict(map(parse_card, _first_of(header, ("DATE",)))).get("DATE")
     return {
         "expected_bytes": header.expected_size_bytes,
         "frames": header.frames,
         "width": header.width,
         "height": header.height,
         "cards": {name: values[name] for name in DECIDING_CARDS if name in values},
+        "written_us": written_us(date),
     }
 
 
@@ -234,6 +240,8 @@ def _timing_facts(timing: Timing) -> dict[str, Any]:
         "has_acquisition": timing.has_acquisition,
         "reports": timing.reports,
         "lost_frames": timing.lost_frames,
+        "is_old": NO_COLUMN in timing.reports,
+        "lag_us": timing.lag_us,
         "counts": timing.counts,
         "logged_span_us": timing.logged_span_us,
     }

@@ -80,4 +80,7 @@ def cube_facts(inspection: Inspection) -> files.CubeFacts:
         reports=inspection.reports,
         acquired_us=inspection.acquired_us,
         lost_frames=inspection.lost_frames,
+        is_old=inspection.is_old,
+        lag_us=inspection.lag_us,
+        written_us=inspection.written_us,
     )
