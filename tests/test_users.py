@@ -317,7 +317,8 @@ def _group() -> str:
     return grp.getgrgid(SERVICE.gid).gr_name
 
 
-def test_settings_that_are_not_there_are_told_with_the_next_step(tmp_path: Path) -> None:
-    done = STRANGER.run(python(), "-m", "vampd", "--config", str(tmp_path / "none.toml"), "status")
+def test_settings_that_are_closed_are_told_with_the_next_step(tmp_path: Path) -> None:
+    done = STRANGER.run(python(), "-m", "vampd", "--config", str(tmp_path / "vampd.toml"), "status")
 
     assert done.returncode == 78
+    assert "is not open to this user: chmod a+r" in done.stderr

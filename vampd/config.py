@@ -54,7 +54,7 @@ def examine(path: Path) -> tuple[Config | None, list[str]]:
     try:
         tables_of_file = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        return None, [f"cannot be read: {error.strerror}"]
+        return None, [_why_unread(path, error)]
     except ValueError as error:  # of TOML or of UTF-8
         return None, [f"is not TOML: {error}"]
     problems: list[str] = []
@@ -62,6 +62,19 @@ def examine(path: Path) -> tuple[Config | None, list[str]]:
     if config is not None:
         problems += _disagreements(config, problems)
     return config, problems
+
+
+def _why_unread(path: Path, error: OSError) -> str:
+    """What is wrong with a file that cannot be read, and the next step."""
+    if isinstance(error, FileNotFoundError):
+        return (
+            "is not there: systemd/install.sh writes one; by hand it is"
+            f" `vampd config show --default >{path}`. Name another one by --config FILE or"
+            f" ${PATH_VARIABLE}; `vampd demo` needs none"
+        )
+    if isinstance(error, PermissionError):
+        return "is not open to this user: chmod a+r, as its owner (it holds no secrets)"
+    return f"cannot be read: {error.strerror}"
 
 
 def flatten(value: object, where: str = "") -> Iterator[tuple[str, object]]:
