@@ -1,9 +1,10 @@
 """A stand-in for the pipeline that vampd replaces: does to a night what is known of it.
 
 Hard-links `vcamN` as `vcamN_hlinkbak`; pairs cube by cube; throws the unmatched frames of a cube
-away when more than 95 % of it matched, and groups of one frame always; labels cubes of fewer than
-26 frames with the opposite sign; leaves U_SYNC out of, and unequal times in, synchronised cubes
-that one raw cube happens to make whole; removes `vcamN`. It counts what it does of that.
+away when 95 % of it or more matched, and the only frame of a label always; labels cubes of fewer
+than 26 frames with the opposite sign; moves synchronised cubes that one raw cube happens to make
+whole under their raw names, without U_SYNC, while their timing files get the synchronised name;
+writes timing files anew, backup and all; removes `vcamN`. It counts what it does of that.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Raw:
     """One raw cube and its timing file."""
 
     camera: int
+    stem: str
     header: fits.Header
     data: NDArray[np.uint16]
     rows: list[list[str]]
@@ -84,8 +86,10 @@ class Incumbent:
                 self.done["bad cubes"] += 1
                 continue
             times_us = column_us(rows, 4)
+            _write_anew(timing)
             yield Raw(
                 camera=int(path.parent.name[-1]),
+                stem=path.stem,
                 header=header,
                 data=data,
                 rows=rows,
@@ -106,25 +110,35 @@ class Incumbent:
             return
         one.left[first], two.left[second] = False, False
         one.pairs, two.pairs = one.pairs + len(first), two.pairs + len(second)
-        if len(first) < 2:
+        if len(first) < 2 and _is_flc(one):
             self.done["alone"] += 2
             return
         mean_us = (one.times_us[first] + two.times_us[second]) // 2
         for cube, frames in ((one, first), (two, second)):
             whole = len(frames) == len(cube.rows) and not _is_flc(cube)
             if whole:
-                self.done["own time"] += int(np.sum(np.abs(cube.times_us[frames] - mean_us) > 1))
-            times_us = cube.times_us[frames] if whole else mean_us
+                self._move(cube, mean_us)
+                continue
             chosen = np.isin(np.arange(len(cube.rows)), frames)
-            self._write(cube, chosen, "vsync", times_us, name_us=int(mean_us[0]), whole=whole)
+            self._write(cube, chosen, "vsync", mean_us)
+
+    def _move(self, cube: Raw, mean_us: NDArray[np.int64]) -> None:
+        """The cube as it is; its timing file as if it had been made."""
+        self.done["moved"] += len(cube.rows)
+        frames = np.arange(len(cube.rows))
+        self._publish(cube.stem, cube.header.copy(), cube, frames, mean_us)
+        name = (self.numbers and f"VMPA{max(self.numbers):08d}") or cube.stem
+        folder = self.night / "vgen2"
+        orphan = f"vsync_{_clock(int(mean_us[0]))}.cam{cube.camera}.txt"
+        (folder / f"{name}.txt").rename(folder / orphan)
 
     def _leave(self, cube: Raw) -> None:
         left = int(np.count_nonzero(cube.left))
         if left == 0:
             return
-        if cube.pairs / len(cube.rows) > _ENOUGH:
+        if cube.pairs / len(cube.rows) >= _ENOUGH:
             self.done["unmatched"] += left
-        elif left < 2 and len(cube.rows) > 1:
+        elif left < 2 and _is_flc(cube):
             self.done["alone"] += left
         else:
             times_us = cube.times_us[cube.left]
@@ -136,16 +150,13 @@ class Incumbent:
         chosen: NDArray[np.bool_],
         kind: str,
         times_us: NDArray[np.int64],
-        name_us: int | None = None,
-        *,
-        whole: bool = False,
     ) -> None:
         frames = np.flatnonzero(chosen)
-        stem = f"{kind}_{_clock(int(times_us[0]) if name_us is None else name_us)}"
+        stem = f"{kind}_{_clock(int(times_us[0]))}"
         stem += f".cam{cube.camera}" if kind == "vsync" else ""
         if not (_triggered(cube) and _is_flc(cube)):
             header = cube.header.copy()
-            if kind == "vsync" and not whole:
+            if kind == "vsync":
                 header["U_SYNC"] = True
             self._publish(stem, header, cube, frames, times_us)
             return
@@ -213,7 +224,7 @@ def status_table(rows: list[tuple[Path, str]]) -> str:
 
 
 def _triggered(cube: Raw) -> bool:
-    return bool(cube.header.get("EXTTRIG")) and len(cube.rows) > 1
+    return bool(cube.header.get("EXTTRIG"))
 
 
 def _is_flc(cube: Raw) -> bool:
@@ -253,3 +264,21 @@ def _signs(times_us: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _clock(time_us: int) -> str:
     return datetime.fromtimestamp(time_us / 1e6, UTC).strftime("%H:%M:%S.%f")
+
+
+def _write_anew(timing: Path) -> None:
+    """As the pipeline does, in place: comments without blanks at their ends, times as floats."""
+    lines = []
+    first_us: float | None = None
+    for line in timing.read_text().splitlines():
+        if line.startswith("#"):
+            lines.append(line.strip())
+            continue
+        row = line.split()
+        logged_us, acquired_us = float(row[3]) * 1e6, float(row[4]) * 1e6
+        first_us = logged_us if first_us is None else first_us
+        lines.append(
+            f"{row[0]:>10}  {row[1]:>10}  {(logged_us - first_us) / 1e6:15.9f}"
+            f"   {logged_us / 1e6:20.9f}  {acquired_us / 1e6:17.6f}   {row[5]:>10}   {row[6]:>10}"
+        )
+    timing.write_text("".join(f"{line}\n" for line in lines))

@@ -23,6 +23,11 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 _REFERENCE = Path(
     os.environ.get("VAMPD_REFERENCE_NIGHT", _CHECKOUT.parent / "shared/nights/reference")
 )
+#: The reference night as the earlier pipeline's own programs left it.
+INCUMBENT_NIGHT = _REFERENCE.parent / "incumbent" / REFERENCE_DATE
+needs_incumbent_night = pytest.mark.skipif(
+    not INCUMBENT_NIGHT.is_dir(), reason=f"no night of the earlier pipeline in {INCUMBENT_NIGHT}"
+)
 #: Its truth calls a cube without EXPTIME faultless, because the fault is in the header.
 _REFERENCE_QUARANTINED = "no-exptime"
 

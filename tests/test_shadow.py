@@ -16,7 +16,7 @@ import pytest
 
 from tests.daemon_site import DATE, DaemonSite, Settings, make_site
 from tests.incumbent import Incumbent
-from tests.support import read_file_stamps, who
+from tests.support import INCUMBENT_NIGHT, needs_incumbent_night, read_file_stamps, who
 from vampd.config import load
 from vampd.errors import ConfigError, OperatorError
 from vampd.io.lock import StateLock
@@ -25,6 +25,7 @@ from vampd.sections import Root
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.states import Kind
+from vampd.watch.legacy_result import read_result
 
 _FEW = ("pdi-short", "one-frame")
 _MORE = (
@@ -156,9 +157,73 @@ def test_the_report_counts_what_the_other_pipeline_did(
     assert figures["lost_unmatched"] == incumbent.done["unmatched"] > 0
     assert figures["lost_alone"] == incumbent.done["alone"] > 0
     assert figures["opposite_short"] == incumbent.done["opposite"] > 0
-    assert figures["own_time"] == incumbent.done["own time"] > 0
+    assert figures["moved_whole"] == incumbent.done["moved"] > 0
     assert not {"lost", "lost_cube", "opposite", "unknown", "twice"} & figures.keys()
     assert report["planned"]["frames"] == report["alike"] + sum(figures.values())
+
+
+@needs_incumbent_night
+def test_what_the_other_pipeline_s_own_programs_did_is_found_with_its_causes(
+    tmp_path: Path,
+) -> None:
+    """By pixels they lost 6 frames, labelled 58 wrong, and did not make 161 pairs."""
+    site = make_site(tmp_path)
+    shutil.copytree(INCUMBENT_NIGHT, site.night())
+    done = site.call("run", "--shadow", "--until-idle")
+    assert done.returncode == 0, done.stderr
+
+    report = _report(site)
+
+    assert report["theirs"] == {"frames": 4600, "cubes": 66}
+    assert report["problems"] == []
+    assert _figures(report) == {
+        "lost_unmatched": 5,
+        "lost_alone": 1,
+        "opposite_short": 58,
+        "moved_whole": 2 * 161,
+        "doubted_there": 22,
+        "doubted_here": 2,
+    }
+
+
+def test_a_timing_file_that_fits_no_cube_and_a_cube_without_one_are_told(
+    compared: tuple[DaemonSite, Incumbent], tmp_path: Path
+) -> None:
+    site, _ = compared
+    other = make_site(tmp_path)
+    shutil.copytree(site.night(), other.night())
+    orphans = sorted((other.night() / "vgen2").glob("vsync_*.txt"))
+    rows = orphans[0].read_text().splitlines(keepends=True)
+    orphans[0].write_text("".join(rows[:-1]))
+    for path in other.night().glob("vcam?_hlinkbak/*.txt"):
+        path.unlink()
+
+    result = read_result(other.night())
+
+    assert [line for line in result.problems if orphans[0].name in line] == [
+        f"vgen2/{orphans[0].name}: a timing file to which no cube fits"
+    ]
+    (cube,) = [line for line in result.problems if "its frames cannot be told" in line]
+    assert "no timing file, and none of" in cube
+
+
+def test_without_the_orphan_a_cube_is_read_by_its_raw_timing_file(
+    compared: tuple[DaemonSite, Incumbent], tmp_path: Path
+) -> None:
+    site, _ = compared
+    other = make_site(tmp_path)
+    shutil.copytree(site.night(), other.night())
+    whole = read_result(other.night())
+    for orphan in (other.night() / "vgen2").glob("vsync_*.txt"):
+        orphan.unlink()
+
+    result = read_result(other.night())
+
+    assert result.problems == ()
+    assert len(result.frames) == len(whole.frames)
+    assert [cube.path for cube in result.cubes if cube.moved] == [
+        cube.path for cube in whole.cubes if cube.moved
+    ]
 
 
 def test_the_report_says_which_cubes_differ(compared: tuple[DaemonSite, Incumbent]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands.ledgers import NOW_US, Site
 from tests.incumbent import Incumbent, status_table
-from tests.support import identities_of_tree
+from tests.support import INCUMBENT_NIGHT, identities_of_tree, needs_incumbent_night
 from vampd.errors import UsageError
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
@@ -80,6 +80,49 @@ def test_a_processed_night_is_held_and_its_frame_ids_are_used_for_ever(site: Sit
     assert _said(found, "proved", f"{count} of them with frame IDs, VMPA00425001")
     assert _said(found, "proved", "vcam1_hlinkbak: 2 raw cubes, 2 timing files; 2 of the size")
     assert _said(found, "unproved", "never verified by digest: no table names this night")
+
+
+def test_timing_files_that_were_written_anew_and_cubes_without_one_are_told(site: Site) -> None:
+    backup = _night(site) / "vcam1_hlinkbak"
+    gone = min(backup.glob("*.txt"))
+    gone.unlink()
+
+    found = _imported(site)
+
+    assert _said(found, "unproved", "1 of 1 timing file in vcam1_hlinkbak written anew")
+    assert _said(found, "unproved", "2 of 2 timing files in vcam2_hlinkbak written anew")
+    assert _said(
+        found, "unproved", f"1 raw cube in vcam1_hlinkbak without a timing file, {gone.stem}"
+    )
+    assert _said(found, "unproved", "2 cubes in vgen2 without a timing file under the same name")
+    assert _said(found, "unproved", "2 timing files without a cube: what it synchronised")
+
+
+def test_timing_files_of_the_logger_s_own_are_not_taken_for_written_anew(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path / "site")
+    scenes = [REFERENCE_SCENES["pdi-short"], REFERENCE_SCENES["one-frame"]]
+    night = SimulatedNight(scenes, date=_DATE)
+    night.write(site.folder / "archive")
+    (_night(site) / "vbad").mkdir()
+    (_night(site) / "vgen2").mkdir()
+
+    found = _imported(site)
+
+    assert not _said(found, "unproved", "written anew")
+    assert not _said(found, "unproved", "without a timing file")
+
+
+@needs_incumbent_night
+def test_what_the_pipeline_s_own_programs_did_to_raw_timing_files_is_told(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path / "site")
+    shutil.copytree(INCUMBENT_NIGHT, _night(site))
+
+    found = _imported(site)
+
+    assert _said(found, "unproved", "25 of 26 timing files in vcam1_hlinkbak written anew")
+    assert _said(found, "unproved", "24 of 25 timing files in vcam2_hlinkbak written anew")
+    assert _said(found, "unproved", "1 raw cube in vcam1_hlinkbak without a timing file")
+    assert _said(found, "unproved", "8 cubes in vgen2 without a timing file under the same name")
 
 
 def test_what_is_proved_and_what_is_not_is_shown_with_the_night(site: Site) -> None:

@@ -82,7 +82,8 @@ def test_every_frame_of_ours_is_alike_or_named(data: st.DataObject) -> None:
 
     lost = sum(count for kind, count in found.counts().items() if kind.name.startswith("LOST"))
     assert lost == len(gone)
-    assert found.counts()[Difference.OPPOSITE] == (flipped not in gone)
+    opposite = (Difference.OPPOSITE, Difference.OPPOSITE_GAP)
+    assert sum(found.counts()[kind] for kind in opposite) == (flipped not in gone)
     assert found.same == len(ours) - len(gone | {flipped})
 
 
@@ -109,7 +110,7 @@ def test_a_time_more_than_half_way_to_the_next_frame_is_no_frame_of_ours() -> No
 
     counts = compare(ours, theirs).counts()
 
-    assert counts == {Difference.UNKNOWN: 1, Difference.LOST_ALONE: 1}
+    assert counts == {Difference.UNKNOWN: 1, Difference.LOST: 1}
 
 
 def test_a_frame_that_is_there_twice_is_named_once() -> None:
@@ -147,7 +148,7 @@ def test_doubts_are_told_apart_and_so_is_sorting_at_all() -> None:
 
 
 def test_lost_frames_are_told_by_why_they_were_lost() -> None:
-    """Camera 1 has three solo frames in a raw cube that matched otherwise; camera 2 loses more."""
+    """Camera 1 loses little of a raw cube that matched otherwise; camera 2 loses more."""
     solo = np.zeros(200, dtype=bool)
     solo[[10, 11, 12]] = True
     ours = _result(100)
@@ -157,15 +158,115 @@ def test_lost_frames_are_told_by_why_they_were_lost() -> None:
         time_us=np.where(solo, ours.own_us, ours.time_us),
         source=np.where((ours.camera == 2) & (np.arange(200) >= 190), 3, ours.source),
     )
-    theirs = _without(ours, 10, 11, 12, 50, 120, 121, *range(190, 200))
+    theirs = _without(ours, 10, 11, 12, 50, *range(120, 127), *range(190, 200))
 
     counts = compare(ours, theirs).counts()
 
     assert counts == {
-        Difference.LOST_UNMATCHED: 3,
-        Difference.LOST_ALONE: 1,
-        Difference.LOST: 2,
+        Difference.LOST_UNMATCHED: 4,
+        Difference.LOST: 7,
         Difference.LOST_CUBE: 10,
+    }
+
+
+def test_the_rest_of_a_cube_is_lost_for_the_same_reason_where_its_partners_were_lost_too() -> None:
+    """The first frames of one camera's cube are the last of the other's, and both are left over."""
+    ours = _result(100)
+    theirs = _without(ours, 0, 1, 2, 100, 101, 102)
+
+    assert compare(ours, theirs).counts() == {Difference.LOST_UNMATCHED: 6}
+
+
+def _solo(frames: Frames) -> Frames:
+    return replace(
+        frames,
+        synchronised=np.zeros(len(frames), dtype=bool),
+        time_us=frames.own_us,
+    )
+
+
+@given(st.integers(26, 80), st.sampled_from([LABEL_A, LABEL_B, LABEL_DUBIOUS]), st.data())
+def test_the_only_frame_of_its_label_is_lost_alone(
+    count: int, label: int, data: st.DataObject
+) -> None:
+    """Of a synchronised cube both cameras lose it; a solo cube loses its own."""
+    place = data.draw(st.integers(0, count - 1))
+    others = [each for each in (LABEL_A, LABEL_B, LABEL_DUBIOUS) if each != label]
+    labels = np.array([others[number % 2] for number in range(count)] * 2, dtype=np.int64)
+    labels[[place, count + place]] = label
+    pairs = replace(_result(count), label=labels)
+    solo = _solo(pairs)
+
+    assert compare(pairs, _without(pairs, place, count + place)).counts() == {
+        Difference.LOST_ALONE: 2
+    }
+    assert compare(solo, _without(solo, place)).counts() == {Difference.LOST_ALONE: 1}
+
+
+def test_a_frame_without_partner_is_not_lost_for_its_label_in_a_synchronised_cube() -> None:
+    labels = np.tile(np.array([LABEL_A, LABEL_B], dtype=np.int64), 100)
+    labels[10] = LABEL_DUBIOUS
+    ours = replace(_result(100), label=labels)
+    alone = np.arange(200) == 10
+    ours = replace(
+        ours,
+        synchronised=~alone,
+        time_us=np.where(alone, ours.own_us, ours.time_us),
+    )
+
+    assert compare(ours, _without(ours, 10)).counts() == {Difference.LOST_UNMATCHED: 1}
+
+
+def test_a_cube_of_one_frame_that_was_sorted_is_lost_for_that() -> None:
+    ours = _solo(_result(1, flc=True))
+
+    assert compare(ours, _without(ours, 0)).counts() == {Difference.LOST_ALONE: 1}
+    unsorted = _solo(_result(1))
+    assert compare(unsorted, _without(unsorted, 0)).counts() == {Difference.LOST_CUBE: 1}
+
+
+@given(st.integers(0, 59), st.integers(1, 40))
+def test_a_wrong_sign_within_six_frames_of_a_gap_is_told_apart(place: int, gap: int) -> None:
+    """Of 60 frames the 30th is followed by a gap of *gap* more periods."""
+    ours = _solo(_result(60, flc=True))
+    moved = np.where(np.arange(120) % 60 >= 30, gap * _PERIOD_US, 0)
+    ours = replace(ours, own_us=ours.own_us + moved, time_us=ours.time_us + moved)
+    swapped = {LABEL_A: LABEL_B, LABEL_B: LABEL_A}[int(ours.label[place])]
+
+    counts = compare(ours, replace(ours, label=_with(ours.label, place, swapped))).counts()
+
+    near = 24 <= place < 36
+    assert counts == {Difference.OPPOSITE_GAP if near else Difference.OPPOSITE: 1}
+
+
+def test_a_gap_near_the_end_of_a_cube_bends_the_labels_to_its_end() -> None:
+    """There the rule has no frames to look at, and copies the labels of those beside."""
+    ours = _solo(_result(60, flc=True))
+    moved = np.where(np.arange(120) % 60 >= 7, _PERIOD_US, 0)
+    ours = replace(ours, own_us=ours.own_us + moved, time_us=ours.time_us + moved)
+    theirs = replace(ours, label=_with(ours.label, 0, LABEL_B))
+
+    assert compare(ours, theirs).counts() == {Difference.OPPOSITE_GAP: 1}
+
+
+def test_what_vampd_doubts_in_an_inverted_short_cube_has_the_wrong_sign_there_too() -> None:
+    short = _result(7, flc=True)
+    inverted = replace(short, label=np.where(short.label == LABEL_A, LABEL_B, LABEL_A))
+    ours = replace(short, label=_with(short.label, 6, LABEL_DUBIOUS))
+    right = replace(short, label=short.label.copy())
+
+    assert compare(ours, inverted).counts() == {Difference.OPPOSITE_SHORT: 14}
+    assert compare(ours, right).counts() == {Difference.DOUBTED_HERE: 1}
+
+
+def test_pairs_of_cubes_that_were_moved_whole_are_told_from_those_that_were_not_found() -> None:
+    ours = replace(_result(10), cube=np.repeat(np.array([0, 1], dtype=np.int64), 10))
+    theirs = replace(ours, synchronised=np.zeros(20, dtype=bool))
+
+    assert compare(ours, theirs, [0, 1]).counts() == {Difference.MOVED_WHOLE: 20}
+    assert compare(ours, theirs, [1]).counts() == {
+        Difference.MOVED_WHOLE: 10,
+        Difference.SOLO_THERE: 10,
     }
 
 

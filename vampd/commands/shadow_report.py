@@ -90,7 +90,8 @@ def _report(ledger: Any, night: Night, folder: Path, *, pixels: bool) -> _Report
 
     planned = planned_frames(ledger, night.id)
     result = read_result(folder)
-    comparison = compare(planned.frames, result.frames)
+    moved = [number for number, cube in enumerate(result.cubes) if cube.moved]
+    comparison = compare(planned.frames, result.frames, moved)
     counted = None
     if pixels:
         paths = [night_folder(folder) / cube.path for cube in result.cubes]

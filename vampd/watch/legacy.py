@@ -22,6 +22,7 @@ from vampd.io.mirror import BACKUP_ENDING
 from vampd.io.publish import digest_file
 from vampd.io.units import Unit, read_units
 from vampd.science.cards import parse_card
+from vampd.watch.legacy_timing import START_BYTES, is_rewritten
 from vampd.watch.naming import CAMERA_FOLDERS, Role, classify, night_date
 from vampd.watch.scan import identity_of
 
@@ -62,6 +63,8 @@ class RawFolder:
     timings: int
     altered: int  #: cubes whose header bears a frame ID: it was edited through a hard link
     unreadable: int
+    rewritten: int  #: timing files that the earlier pipeline wrote anew, through a hard link
+    without_timing: tuple[str, ...]  #: cubes that have none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -283,17 +286,34 @@ def _named_in_texts(night: Beneath, problems: list[str]) -> Iterator[tuple[str, 
 
 
 def _raw_folder(night: Beneath, name: str) -> RawFolder:
-    cubes = timings = altered = unreadable = 0
+    cubes = altered = unreadable = rewritten = 0
+    stems: dict[Role, set[str]] = {Role.CUBE: set(), Role.TIMING: set()}
     for entry, found in _entries(night / name):
         role = classify(f"{name.removesuffix(BACKUP_ENDING)}/{entry}").role
         if not stat.S_ISREG(found.st_mode):
             continue
-        timings += role is Role.TIMING
+        if role in _RAW:
+            stems[role].add(entry.rpartition(".")[0])
+        if role is Role.TIMING:
+            rewritten += _is_rewritten(night / f"{name}/{entry}")
         if role is Role.CUBE:
             cubes += 1
             number, problem = _header_of(night / f"{name}/{entry}")
             altered += number is not None
             unreadable += problem is not None
     return RawFolder(
-        name=name, cubes=cubes, timings=timings, altered=altered, unreadable=unreadable
+        name=name,
+        cubes=cubes,
+        timings=len(stems[Role.TIMING]),
+        altered=altered,
+        unreadable=unreadable,
+        rewritten=rewritten,
+        without_timing=tuple(sorted(stems[Role.CUBE] - stems[Role.TIMING])),
     )
+
+
+def _is_rewritten(path: Beneath) -> bool:
+    try:
+        return is_rewritten(read_start(path, START_BYTES))
+    except OSError:
+        return False

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
 from vampd.io.mirror import BACKUP_ENDING
-from vampd.watch.legacy import Survey
+from vampd.watch.legacy import NAME_CHANGES, OUTPUT_FOLDER, Survey
 from vampd.watch.legacy_tables import Said, StatusRow
 
 
@@ -68,6 +68,17 @@ def _unproved_outputs(night: Survey) -> Iterator[str]:
     uncompressed = sum(file.path.endswith(".fits") for file in night.files)
     if uncompressed:
         yield f"{_count(uncompressed, 'cube')} in vgen2 not compressed: it stopped on the way"
+    cubes, timings = (
+        {path.partition(ending)[0] for file in night.files if ending in (path := file.path)}
+        for ending in (".fits", ".txt")
+    )
+    timings.discard(f"{OUTPUT_FOLDER}/{NAME_CHANGES.partition('.')[0]}")
+    if lacking := sorted(cubes - timings):
+        yield (
+            f"{_count(lacking, 'cube')} in vgen2 without a timing file under the same name,"
+            f" {lacking[0]} first; {_count(timings - cubes, 'timing file')} without a cube: what it"
+            " synchronised and moved as a whole (`vampd shadow-report` puts them together)"
+        )
     if night.files and not any(file.sha256 for file in night.files):
         yield "no digest of what lies in vgen2 is on record (`vampd import-legacy --digests`)"
 
@@ -89,6 +100,17 @@ def _unproved_raw(night: Survey) -> Iterator[str]:
             yield f"{_count(raw.altered, 'raw header')} in {raw.name} edited through hard links"
         if raw.unreadable:
             yield f"{_count(raw.unreadable, 'raw cube')} in {raw.name} cut or unreadable"
+        if raw.rewritten:
+            yield (
+                f"{raw.rewritten} of {_count(raw.timings, 'timing file')} in {raw.name} written"
+                " anew through hard links: logging times (columns 3 and 4) are rounded to a quarter"
+                " of a microsecond, and the logger's own bytes are nowhere"
+            )
+        if raw.without_timing:
+            yield (
+                f"{_count(raw.without_timing, 'raw cube')} in {raw.name} without a timing file,"
+                f" {raw.without_timing[0]} first: nobody knows when their frames were taken"
+            )
 
 
 def _table_word(row: StatusRow | None) -> str:
