@@ -8,6 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from vampd.plain_text import plain_text
 from vampd.schedule.workers import Body, Outcome, _answer, _understood
 from vampd.states import ErrorClass
 
@@ -85,7 +86,7 @@ class Mischief:
                 key=outcome.key,
                 result=self.value(),
                 error_class=self.random.choice([*ErrorClass]),
-                error=self.random.choice([str(each) for each in SCALARS]),
+                error=plain_text(str(self.random.choice(SCALARS))),  # as workers hand them on
                 path=self.random.choice([None, *(str(each) for each in SCALARS)]),
             )
         return replace(outcome, result=self.spoiled(outcome.result))
