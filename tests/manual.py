@@ -1,4 +1,4 @@
-"""Writes the manual pages: from the commands, from the commented settings, and from README.
+"""Writes the manual pages: from the commands, the settings, README and the manual.
 
 `python -m tests.manual` writes them into `man`; what is said there is said in one place only.
 """
@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
     return {
         "vampd.1": _commands_page(),
         "vampd.toml.5": _settings_page(default_config().read_text(encoding="utf-8")),
-        "vampd.8": _daemon_page((CHECKOUT / "README.md").read_text(encoding="utf-8")),
+        "vampd.8": _daemon_page(*map(_text, ("README.md", "docs/manual.md"))),
     }
 
 
@@ -90,8 +90,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _section_of_codes() -> Iterator[str]:
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    found = re.search(r"^Exit codes: (.*?)\n\n", readme, re.MULTILINE | re.DOTALL)
+    found = re.search(r"^Exit codes: (.*?)\n\n", _text("docs/manual.md"), re.MULTILINE | re.DOTALL)
     assert found is not None
     yield ".SH EXIT STATUS"
     for each in " ".join(found[1].split()).rstrip(".").split("; "):
@@ -124,7 +123,11 @@ def _settings_page(text: str) -> str:
     return _joined(lines)
 
 
-def _daemon_page(readme: str) -> str:
+def _text(name: str) -> str:
+    return (CHECKOUT / name).read_text(encoding="utf-8")
+
+
+def _daemon_page(readme: str, manual: str) -> str:
     lines = [
         _title("VAMPD", 8, "System Manager's Manual"),
         *_name("vampd", "the daemon that watches the nights, and what its words mean"),
@@ -137,7 +140,7 @@ def _daemon_page(readme: str) -> str:
         *_SIGNALS,
     ]
     for heading in ("States", "What lies where", "Trouble"):
-        body = readme.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+        body = manual.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
         lines += [f".SH {heading.upper()}", *_markdown(body)]
     return _joined([*lines, *_see_also(("vampd", 1), ("vampd.toml", 5), ("journalctl", 1))])
 

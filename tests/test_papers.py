@@ -1,4 +1,4 @@
-"""That README and the ledger's schema say the words that the code says."""
+"""That README, the manual and the ledger's schema say the words that the code says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from vampd.shipped import default_config
 from vampd.watch.naming import Role
 
 CHECKOUT = Path(__file__).parent.parent
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+FRONT = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+README = FRONT + (CHECKOUT / "docs/manual.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```\n(.*?)```", README, flags=re.DOTALL)
 QUOTED = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
 
@@ -192,3 +193,27 @@ def test_settings_that_readme_names_exist() -> None:
         section, _, key = name.rpartition(".")
         body = shipped.split(f"[{section}]", 1)[1].split("\n[", 1)[0]
         assert re.search(rf"^#?{key} = ", body, flags=re.MULTILINE), name
+
+
+def test_the_first_page_is_short() -> None:
+    assert FRONT.count("\n") <= 150
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/manual.md"]
+)
+def test_what_a_page_links_to_exists(page: str) -> None:
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert links or page in {"docs/manual.md", "SECURITY.md"}
+    for link in links:
+        assert ((CHECKOUT / page).parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:vampd|tests|docs|config)/[\w./]+)`", text)
+    assert named
+    for name in named:
+        assert (CHECKOUT / name).exists(), name

@@ -80,7 +80,6 @@ class HoldCode(StrEnum):
     """Holds that vampd lifts by itself, once their cause is no more."""
 
     RAW = "raw"  #: raw files are not what they were when the night was closed
-    OVERLOOKED = "overlooked"  #: what may be the cameras' work could not be looked at
 
 
 class LoggerFault(StrEnum):

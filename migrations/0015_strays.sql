@@ -33,7 +33,7 @@ create trigger stray_gone after delete on stray begin
 end;
 
 -- Who holds a night, in a word, where vampd lets it go on by itself once the cause is no more.
-alter table night add column hold_code text check (hold_code in ('raw', 'overlooked'));
+alter table night add column hold_code text check (hold_code in ('raw'));
 update night set hold_code = 'raw' where hold like 'raw file changed after the night was closed: %'
     or hold like 'raw file gone after the night was closed: %';
 -- Whoever sets another hold, or lifts it, need not know of the word.
