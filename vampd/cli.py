@@ -6,7 +6,6 @@ start faster than astropy can be imported.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -153,6 +152,8 @@ class LazyGroup(click.Group):
 
 
 def _unknown(typed: str) -> str:
+    import difflib  # late: `vampd status` is to start fast
+
     near = difflib.get_close_matches(typed, COMMANDS, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "`vampd help` lists the commands"
     return f"there is no command {typed!r}; {hint}"

@@ -273,30 +273,6 @@ def test_copies_that_nobody_moved_on_are_told(scene: Scene) -> None:
     assert _names(scene.conditions()) == [f"unmoved:{night['id']}"]
 
 
-def test_lost_cubes_are_told_until_the_night_is_safe(scene: Scene) -> None:
-    night = scene.night("20251101", "ready")
-    now_us = scene.ledger.now_us()
-    scene.ledger.insert(
-        "raw_file",
-        night=night["id"],
-        path="vcam1/a.txt",
-        role="timing",
-        inode=1,
-        size_bytes=1,
-        modified_ns=1,
-        state="quarantined",
-        reason="lost cube: a timing file without its cube",
-        seen_us=now_us,
-        **scene.ledger.stamp(),
-    )
-
-    told = scene.conditions()
-    scene.ledger.update("night", night["id"], status="safe")
-
-    assert _names(told) == [f"lost:{night['id']}"]
-    assert scene.conditions() == []
-
-
 def test_a_mail_that_the_archive_never_answered_is_recalled_to_mind(scene: Scene) -> None:
     night = scene.night("20251101", "safe")
     scene.configured(mail='recipients = ["archive@example.org"]\ndata_host = "scexao5"')

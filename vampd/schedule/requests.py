@@ -33,6 +33,7 @@ ARGUMENTS: Mapping[str, tuple[type, ...]] = {
     "night": (dict,),
     "nights": (list,),
     "note": (str, _NOTHING),
+    "number": (int,),
     "path": (str,),
     "place": (str,),
     "prove": (bool,),
@@ -41,7 +42,14 @@ ARGUMENTS: Mapping[str, tuple[type, ...]] = {
     "why": (str, _NOTHING),
 }
 
-_WORDS = {str: "a text", bool: "true or false", list: "a list", dict: "an object", _NOTHING: "null"}
+_WORDS = {
+    int: "a whole number",
+    str: "a text",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    _NOTHING: "null",
+}
 _FIELDS = frozenset({"order", "arguments"})
 _MOST_DEPTH = 8  # the deepest order, of import-legacy, has four
 _MOST_CHARACTERS = 10_000
