@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vampd.errors import LostLedgerError
+from vampd.errors import LostLedgerError, NotPlainError
 from vampd.io.beneath import Beneath, entries, exists, is_file, is_folder, names_in, read_start
 from vampd.io.number_papers import PAPER
 from vampd.io.numbers_seen import numbers_of_night
@@ -32,11 +32,19 @@ def refuse_to_forget(roots: Iterable[Path], state_dir: Path) -> None:
     """
     for root in roots:
         for night in nights_in(root):
-            paper = next((night / name for name in _PAPERS if exists(night / name)), None)
+            paper = _paper_of(night)
             if paper is not None:
                 raise LostLedgerError(_why(paper.path))
     if (state_dir / HEADERS_NAME).exists():
         raise LostLedgerError(_why(state_dir / HEADERS_NAME))
+
+
+def _paper_of(night: Beneath) -> Beneath | None:
+    """A paper of vampd's in a night's folder; none of its own lies behind a link."""
+    try:
+        return next((night / name for name in _PAPERS if exists(night / name)), None)
+    except NotPlainError:
+        return None  # work on the night will meet it, and hold that one night
 
 
 def nights_in(root: Path) -> list[Beneath]:
