@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,7 @@ def work(job: Mapping[str, Any]) -> Planned:
         taken_names=job["taken_names"],
         begins_us=before["begins_us"],
     )
-    plan = dataclasses.replace(plan, rejected=(*plan.rejected, *replan.without_given_up(before)))
+    plan = replace(plan, rejected=(*plan.rejected, *replan.without_given_up(before)))
     replan.set_aside(before, plan)
     quality = measure(cubes, plan)
     findings = tuple(out_of_limits(quality, job["quality"]))
