@@ -145,14 +145,8 @@ def test_late_cubes_that_cannot_be_used_leave_the_night_safe(tmp_path: Path) -> 
     [
         "vgen2/VMPA*.fits.fz",
         "vgen2/VMPA*.txt",
-        pytest.param(
-            ".vampd/raw_sidecar.tar",
-            marks=pytest.mark.skip(reason="known fault: it is not made again, the night is held"),
-        ),
-        pytest.param(
-            f"manifest_VMP_{DATE}.csv",
-            marks=pytest.mark.skip(reason="known fault: the sidecar is missed, the night is held"),
-        ),
+        ".vampd/raw_sidecar.tar",
+        f"manifest_VMP_{DATE}.csv",
     ],
 )
 def test_what_is_missing_of_an_earlier_batch_when_a_ledger_is_made_again_is_made_again(

@@ -270,7 +270,7 @@ class Engine:
 
     def _begin(self, work: TaskWork) -> None:
         room = ROOMS[Stage(work.row["stage"])]
-        night = nights.get_night(self._ledger, work.row["night"])
+        night = nights.night_of_task(self._ledger, work.row)
         job = room.prepare(self._ledger, self.config, night, work.row["unit"])
         self._start(work, room.body, job)
 
