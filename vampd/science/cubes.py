@@ -19,6 +19,7 @@ from vampd.records import Plan, PlannedOutput, RawCube, RejectedFrames, Report, 
 from vampd.science.cutting import CubeLimits
 from vampd.science.drafts import Draft
 from vampd.science.matching import pair_night
+from vampd.science.overlaps import overlap_reports
 from vampd.science.rules import (
     DECIDING_CARDS,
     can_synchronise,
@@ -76,7 +77,7 @@ def plan_night(
         own = [cube for cube in cubes if cube.camera == camera]
         solo, said = solo_drafts(own, matched, triggered)
         drafts += solo
-        reports += said
+        reports += [*overlap_reports(triggered[camera]), *said]
     outputs, renamed = _named(drafts, taken_names)
     rejected = [fate for cube in cubes for fate in _rejected(cube)]
     _prove_complete(cubes, outputs, rejected)

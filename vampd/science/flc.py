@@ -14,7 +14,7 @@ and where evidence contradicts itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -46,6 +46,7 @@ DUBIOUS = 0
 
 MINIMUM_FRAMES = 3  #: a shorter run shows no alternation
 
+_NOWHERE = np.empty(0, dtype=np.intp)
 # Intervals in a row that show T, which nothing else tells. Without a header's J it
 # takes more: two intervals of which one lacks a frame alternate too, by half a period.
 _ALTERNATION = 2
@@ -90,6 +91,7 @@ def label_states(
     jitter_us: int | None,
     prior: Noise | None = None,
     closest_us: Closest | None = None,
+    parted_at: NDArray[np.intp] = _NOWHERE,
 ) -> Labels:
     """States of all frames of a run.
 
@@ -99,19 +101,33 @@ def label_states(
     noise of such intervals according to other runs or to the differences between the
     cameras; it serves runs too short to show their own. *closest_us* tells how close
     together any camera timed two frames between two times: of a few frames most may be
-    missing, and the rest look like a longer period.
+    missing, and the rest look like a longer period. *parted_at* are frames, ascending,
+    whose interval from the one before is of no trigger: neither side proves anything of
+    the other there.
     """
     known = _Known(jitter_us=jitter_us, prior=prior, closest_us=closest_us)
     states = np.zeros(len(times_us), dtype=np.int8)
     follows = np.zeros(len(times_us), dtype=np.bool_)
     findings: list[Finding] = []
-    for piece in pieces(times_us):
-        inner = slice(piece.first - piece.low, piece.last - piece.low)
-        found = _label_section(times_us[piece.low : piece.high], known)
-        states[piece.first : piece.last] = found.states[inner]
-        follows[piece.first : piece.last] = found.follows[inner]
-        findings += [replace(finding, frame=piece.first) for finding in found.findings]
+    for begin, end in _parts(len(times_us), parted_at):
+        for piece in pieces(times_us[begin:end]):
+            inner = slice(piece.first - piece.low, piece.last - piece.low)
+            outer = slice(begin + piece.first, begin + piece.last)
+            found = _label_section(times_us[begin + piece.low : begin + piece.high], known)
+            states[outer] = found.states[inner]
+            follows[outer] = found.follows[inner]
+            if end - begin >= min(WINDOW, len(times_us)):  # of shorter parts there may be thousands
+                findings += [replace(finding, frame=outer.start) for finding in found.findings]
     return Labels(states=states, follows=follows, findings=tuple(findings))
+
+
+def _parts(frames: int, parted_at: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """First and last (excluded) frame of each part that is long enough to be judged."""
+    inside = parted_at[(parted_at > 0) & (parted_at < frames)]
+    edges = np.concatenate(([0], inside, [frames]))
+    long = np.flatnonzero(np.diff(edges) >= MINIMUM_FRAMES)
+    for part in long.tolist():
+        yield int(edges[part]), int(edges[part + 1])
 
 
 def _label_section(times_us: NDArray[np.int64], known: _Known) -> Labels:

@@ -11,12 +11,13 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.records import RawCube, Report
+from vampd.records import CardValue, RawCube, Report
 from vampd.science.cutting import paired_states
 from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
 from vampd.science.flc import DUBIOUS, Labels, label_states
 from vampd.science.intervals import Noise, interval_noise, typical_noise
+from vampd.science.overlaps import seams
 from vampd.science.rules import RUN_CARDS, flc_applies, header_jitter_us, readout_us
 from vampd.science.timeline import Block, Timeline, closest_us, usable_frames
 
@@ -29,11 +30,17 @@ class _Run:
 
     cube: RawCube  #: the first one
     blocks: tuple[Block, ...]
+    agrees: bool  #: whether the cards of all its cubes do
 
     @property
     def jitter_us(self) -> int | None:
         """The header's J."""
-        return header_jitter_us(self.cube.cards)
+        return header_jitter_us(self.cube.cards) if self.agrees else None
+
+    @property
+    def readout_us(self) -> int | None:
+        """The readout time of its mode."""
+        return readout_us(self.cube.cards) if self.agrees else None
 
     @property
     def first(self) -> int:
@@ -72,8 +79,9 @@ def solo_drafts(
             labels = label_states(
                 timeline.times(run.first, run.last),
                 jitter_us=run.jitter_us,
-                prior=noise_of.get(readout_us(run.cube.cards)),
+                prior=noise_of.get(run.readout_us),
                 closest_us=closest,
+                parted_at=seams(timeline, run.blocks) - run.first,
             )
             reports += finding_reports(labels.findings, run.cube, header_us=run.jitter_us)
             drafts += _labelled_drafts(timeline, run, matched, labels)
@@ -118,24 +126,32 @@ def _cubes(run: _Run) -> Iterator[int]:
 
 
 def _runs(timeline: Timeline) -> Iterator[_Run]:
-    """Blocks in a row whose first cubes have the same trigger."""
-    for _, same in groupby(timeline.blocks, lambda block: _run_key(timeline, block)):
+    """Blocks in a row whose cubes have the same trigger.
+
+    A block of cubes that overlap, and differ in it, is a run of its own.
+    """
+    for keys, same in groupby(timeline.blocks, lambda block: _run_keys(timeline, block)):
         blocks = tuple(same)
-        yield _Run(cube=timeline.cubes[blocks[0].cubes[0]], blocks=blocks)
+        first = timeline.cubes[blocks[0].cubes[0]]
+        yield _Run(cube=first, blocks=blocks, agrees=len(keys) == 1)
 
 
-def _run_key(timeline: Timeline, block: Block) -> object:
-    cards = timeline.cubes[block.cubes[0]].cards
-    return tuple(cards.get(card) for card in RUN_CARDS)
+def _run_keys(timeline: Timeline, block: Block) -> list[tuple[CardValue, ...]]:
+    keys = (
+        tuple(timeline.cubes[cube].cards.get(card) for card in RUN_CARDS) for cube in block.cubes
+    )
+    return list(dict.fromkeys(keys))
 
 
-def _noise_of(timeline: Timeline) -> dict[int, Noise]:
+def _noise_of(timeline: Timeline) -> dict[int | None, Noise]:
     """Noise of the camera's intervals in each readout mode, from all of its runs."""
     measured: defaultdict[int, list[Noise]] = defaultdict(list)
     for run in _runs(timeline):
+        if run.readout_us is None:
+            continue
         last = min(run.last, run.first + _NOISE_SAMPLE)
         noise = interval_noise(timeline.times(run.first, last))
         if noise is not None:
-            measured[readout_us(run.cube.cards)].append(noise)
+            measured[run.readout_us].append(noise)
     pooled = {readout: typical_noise(noises) for readout, noises in measured.items()}
     return {readout: noise for readout, noise in pooled.items() if noise is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, pairwise
 
@@ -14,9 +14,10 @@ from vampd.records import CardValue, RawCube, Report
 from vampd.science.cutting import CubeLimits, cut_outputs, paired_states, run_starts
 from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
-from vampd.science.flc import label_states
+from vampd.science.flc import DUBIOUS, label_states
 from vampd.science.intervals import long_intervals
 from vampd.science.matching import NightPairs
+from vampd.science.overlaps import pair_seams
 from vampd.science.rules import (
     CUTTING_CARDS,
     RUN_CARDS,
@@ -114,20 +115,36 @@ def _groups(one: Timeline, two: Timeline, pairs: NightPairs) -> Iterator[Group]:
 def _labelled(
     groups: Sequence[Group], pairs: NightPairs, timelines: Sequence[Timeline]
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_], list[Report]]:
-    """States of all pairs, each judged within the whole run of its trigger."""
+    """States of all pairs, each judged within the whole run of its trigger.
+
+    Where cubes of a camera overlap, a clock was wrong, and perhaps of one camera alone: frames of
+    different pulses may be pairs then. There each camera's own times must show the same states.
+    """
     states = np.zeros(len(pairs.times_us), dtype=np.int8)
     follows = np.zeros(len(pairs.times_us), dtype=np.bool_)
     reports: list[Report] = []
+    sides = tuple(zip(timelines, (pairs.marks1, pairs.marks2), strict=True))
+    parted_at = pair_seams(sides)
     for group, first, last in _changing(groups, len(pairs.times_us), _run_key):
         if not group.deinterleaved:
             continue
         limit_us = tolerance_us(group.cube1.cards, group.cube2.cards)
-        labels = label_states(
-            pairs.times_us[first:last],
+        prior = pairs.noise_of.get(limit_us)
+        inside = parted_at[(parted_at > first) & (parted_at < last)] - first
+        judge = partial(
+            label_states,
             jitter_us=group.jitter_us,
-            prior=pairs.noise_of.get(limit_us),
             closest_us=partial(closest_us, timelines),
+            parted_at=inside,
         )
+        labels = judge(pairs.times_us[first:last], prior=prior)
+        if len(inside):
+            own_prior = (
+                None if prior is None else replace(prior, variance_us2=2 * prior.variance_us2)
+            )
+            for timeline, marks in sides:
+                own = judge(timeline.at(marks.places(first, last)).times_us, prior=own_prior)
+                labels.states[own.states != labels.states] = DUBIOUS
         states[first:last], follows[first:last] = labels.states, labels.follows
         reports += finding_reports(labels.findings, group.cube1, header_us=group.jitter_us)
     return states, follows, reports

@@ -65,6 +65,15 @@ class Marks:
         before = int(self._counted[begin])
         return near[first - before : last - before] + begin * self._STRIDE
 
+    def before(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """How many chosen frames come before each of the *positions*."""
+        strides, rest = np.divmod(positions, self._STRIDE)
+        counts = [
+            np.count_nonzero(self.chosen[stride * self._STRIDE :][:inside])
+            for stride, inside in zip(strides.tolist(), rest.tolist(), strict=True)
+        ]
+        return (self._counted[strides] + np.array(counts, dtype=np.int64)).astype(np.intp)
+
 
 class Timeline:
     """The usable frames of *cubes*, all of one camera, in ascending order of their times."""

@@ -1,0 +1,243 @@
+"""Cubes of one camera that overlap in time: no state where they do, the right ones beside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.science.made_night import MadeNight, Scene, fates, frames_of, judge, make_night
+from vampd.records import Plan
+from vampd.science.cubes import CubeLimits, plan_night
+from vampd.science.flc import DUBIOUS, label_states
+from vampd.science.overlaps import seams
+from vampd.science.timeline import Marks, Timeline
+from vampd.states import FlcState
+
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=25)
+LIMITS = CubeLimits()
+
+
+def run_of_the_crystal(
+    jitter_us: float = 100.0, *, header: bool = True, **changes: object
+) -> Scene:
+    values = {
+        "triggers": 600,
+        "jitter_us": jitter_us,
+        "header_jitter_us": round(jitter_us) if header else None,
+        "noise_us": min(jitter_us / 8, 15.0),
+    }
+    return Scene(**values | changes)  # type: ignore[arg-type]
+
+
+def set_back(
+    night: MadeNight, back_us: int, *, from_cube: int, cameras: tuple[int, ...]
+) -> MadeNight:
+    """The clock of the *cameras* is set back before their cube number *from_cube*, from 0."""
+    late = {
+        cube.raw_file
+        for camera in cameras
+        for cube in [one for one in night.cubes if one.camera == camera][from_cube:]
+    }
+    return replace(
+        night,
+        cubes=tuple(
+            replace(cube, acquired_us=cube.acquired_us - back_us) if cube.raw_file in late else cube
+            for cube in night.cubes
+        ),
+    )
+
+
+def of_camera(night: MadeNight, camera: int) -> MadeNight:
+    cubes = tuple(cube for cube in night.cubes if cube.camera == camera)
+    return replace(
+        night,
+        cubes=cubes,
+        trigger_of={cube.raw_file: night.trigger_of[cube.raw_file] for cube in cubes},
+    )
+
+
+def overlapping(night: MadeNight) -> set[tuple[int, int]]:
+    """Frames between whose neighbours in time is one of another cube of the camera."""
+    found = set()
+    for cube in night.cubes:
+        others = [one for one in night.cubes if one.camera == cube.camera and one is not cube]
+        for frame, time_us in enumerate(cube.acquired_us.tolist()):
+            if any(one.acquired_us[0] <= time_us <= one.acquired_us[-1] for one in others):
+                found.add((cube.raw_file, frame))
+    return found
+
+
+def undetermined(plan: Plan) -> set[tuple[int, int]]:
+    return {
+        frame
+        for output in plan.outputs
+        if output.flc_state is FlcState.DUBIOUS
+        for frame in frames_of(output)
+    }
+
+
+@PROPERTY
+@given(
+    back_us=st.integers(10_000, 150_000),
+    jitter_us=st.sampled_from([30.0, 100.0, 500.0]),
+    header=st.booleans(),
+    from_cube=st.integers(1, 2),
+    cameras=st.sampled_from([(1,), (1, 2)]),
+    first_state=st.sampled_from([-1, 1]),
+    seed=st.integers(0, 10**6),
+)
+def test_both_sides_of_an_overlap_have_their_states_and_only_the_overlap_has_none(
+    back_us: int,
+    jitter_us: float,
+    header: bool,
+    from_cube: int,
+    cameras: tuple[int, ...],
+    first_state: int,
+    seed: int,
+) -> None:
+    night = make_night(
+        [run_of_the_crystal(jitter_us, header=header, first_state=first_state)], seed
+    )
+    if cameras == (1,):
+        night = of_camera(night, 1)
+    night = set_back(night, back_us, from_cube=from_cube, cameras=cameras)
+
+    plan = plan_night(night.cubes, LIMITS)
+
+    verdict = judge(night, plan)
+    assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
+    # A frame without a state of its own is left over on either side, and so is its partner.
+    beside = undetermined(plan) - overlapping(night)
+    assert len(beside) <= 4 * len(cameras)
+    assert set(fates(plan).values()) == {1}
+    assert any("overlap in time" in report.text for report in plan.reports)
+
+
+@PROPERTY
+@given(
+    back_us=st.integers(0, 700_000),
+    jitter_us=st.sampled_from([30.0, 100.0, 500.0]),
+    periods_us=st.tuples(
+        st.sampled_from([1200.0, 2000.0, 9000.0]), st.sampled_from([1500.0, 4000.0])
+    ),
+    lost=st.frozensets(st.integers(0, 239), max_size=60),
+    cameras=st.sampled_from([(1,), (2,), (1, 2)]),
+    seed=st.integers(0, 10**6),
+)
+def test_no_label_is_wrong_however_cubes_overlap(
+    back_us: int,
+    jitter_us: float,
+    periods_us: tuple[float, float],
+    lost: frozenset[int],
+    cameras: tuple[int, ...],
+    seed: int,
+) -> None:
+    scenes = [
+        run_of_the_crystal(
+            jitter_us,
+            triggers=240,
+            period_us=max(period_us, 3 * jitter_us),
+            lost1=lost,
+            pause_s=0.0,
+            lengths1=(120, 60),
+            lengths2=(90, 200),
+        )
+        for period_us in periods_us
+    ]
+    night = set_back(make_night(scenes, seed), back_us, from_cube=2, cameras=cameras)
+
+    plan = plan_night(night.cubes, LIMITS)
+
+    assert judge(night, plan).wrong_labels == 0
+    assert set(fates(plan).values()) == {1}
+
+
+@pytest.mark.parametrize("back_us", [49_000, 49_321, 50_000, 51_000])
+def test_mingled_cubes_are_not_taken_for_one_of_twice_the_rate(back_us: int) -> None:
+    night = make_night([run_of_the_crystal(30.0, triggers=800, noise_us=3.0)], 1)
+
+    plan = plan_night(set_back(night, back_us, from_cube=2, cameras=(1, 2)).cubes, LIMITS)
+
+    assert judge(night, plan).wrong_labels == 0
+
+
+def test_a_cube_within_another_leaves_the_rest_of_that_its_states() -> None:
+    night = of_camera(make_night([run_of_the_crystal(triggers=800, lengths1=(600, 100))], 5), 1)
+    longest, inner, last = night.cubes
+    inner = replace(inner, acquired_us=inner.acquired_us - 600_337)
+    night = replace(night, cubes=(longest, inner, last))
+
+    plan = plan_night(night.cubes, LIMITS)
+
+    assert judge(night, plan).wrong_labels == 0
+    beside = undetermined(plan) - overlapping(night)
+    assert len(beside) <= 4
+    assert len(undetermined(plan)) <= 204
+
+
+def test_overlapping_cubes_whose_cards_differ_are_judged_without_them() -> None:
+    night = of_camera(make_night([run_of_the_crystal(triggers=800, lengths1=(400,))], 5), 1)
+    first, second = night.cubes
+    second = replace(
+        second,
+        acquired_us=second.acquired_us - 50_000,
+        cards={**second.cards, "U_TRIGJT": 500},
+    )
+    night = replace(night, cubes=(first, second))
+
+    plan = plan_night(night.cubes, LIMITS)
+
+    assert judge(night, plan).wrong_labels == 0
+    assert len(undetermined(plan)) <= 54
+
+
+def test_a_time_far_too_late_costs_its_own_frame_and_no_later_cube() -> None:
+    night = of_camera(make_night([run_of_the_crystal()], 5), 1)
+    cubes = list(night.cubes)
+    times_us = cubes[0].acquired_us.copy()
+    times_us[-1] += 1_000_777
+    cubes[0] = replace(cubes[0], acquired_us=times_us)
+
+    plan = plan_night(cubes, LIMITS)
+
+    assert judge(night, plan).wrong_labels == 0
+    assert len(undetermined(plan)) <= 4
+
+
+def test_a_run_is_parted_where_told_and_each_part_proves_its_own() -> None:
+    scene = run_of_the_crystal(triggers=40)
+    times_us = make_night([scene], 3).cubes[0].acquired_us
+
+    whole = label_states(times_us, jitter_us=100)
+    parted = label_states(times_us, jitter_us=100, parted_at=np.array([20, 21, 22]))
+
+    assert np.all(whole.states != DUBIOUS)
+    assert np.flatnonzero(parted.states == DUBIOUS).tolist() == [20, 21]
+    assert not parted.follows[[20, 21, 22]].any()
+    assert parted.follows[23:].all()
+
+
+def test_there_is_no_seam_between_cubes_that_follow_each_other() -> None:
+    cubes = of_camera(make_night([run_of_the_crystal(lengths1=(300, 1))], 3), 1).cubes
+
+    assert len(seams(Timeline(cubes))) == 0
+
+
+@PROPERTY
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 9), st.data())
+def test_chosen_frames_before_a_position_are_counted(
+    chosen: list[bool], stride: int, data: st.DataObject
+) -> None:
+    class FewMarks(Marks):
+        _STRIDE = stride
+
+    positions = data.draw(st.lists(st.integers(0, len(chosen)), max_size=5).map(sorted))
+
+    marks = FewMarks(np.array(chosen, dtype=np.bool_))
+
+    found = marks.before(np.array(positions, dtype=np.intp))
+    assert found.tolist() == [sum(chosen[:position]) for position in positions]
