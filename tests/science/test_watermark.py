@@ -157,11 +157,11 @@ def nights(draw: st.DrawFn) -> list[CubeSpan]:
 def _arrivals(cubes: Sequence[CubeSpan], random: np.random.Generator) -> list[CubeSpan]:
     """Each comes after its last frame, one camera perhaps late, out of order by the allowance."""
     slow = {1: float(random.choice([0, 0, 45])), 2: float(random.choice([0, 0, 20]))}
-    jitter = {cube.raw_file: float(random.uniform(0, 4.9)) for cube in cubes}
-    return sorted(
-        cubes,
-        key=lambda cube: cube.last_us + (slow[cube.camera] + jitter[cube.raw_file]) * SECOND,
-    )
+    # Seen at its end at the earliest, and no later than the allowance after its beginning.
+    seen_us = {
+        cube.raw_file: random.uniform(cube.last_us, cube.first_us + 9.9 * SECOND) for cube in cubes
+    }
+    return sorted(cubes, key=lambda cube: seen_us[cube.raw_file] + slow[cube.camera] * SECOND)
 
 
 @PROPERTY

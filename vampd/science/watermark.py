@@ -45,7 +45,7 @@ class Unsettled:
 class Patience:
     """How long is waited for what may still come. Seconds."""
 
-    allowance_seconds: float  #: cubes of one camera come out of order by no more than this
+    allowance_seconds: float  #: what begins so long before a known cube of its camera ends is here
     silence_seconds: float  #: after this without a change a camera, or a file, is not waited for
     gap_seconds: float  #: the longest pause, beside an exposure, over which cubes are merged
 
