@@ -140,7 +140,7 @@ class _Watched:
                 pairs = dict(watch.wanted)
                 found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
                 self.rounds.accept(watch.night, pairs, found)
-                self.rounds.judge_again(watch.night)
+                self.rounds.judge_again(watch.night, pairs)
 
     def order(self, name: str, **arguments: object) -> dict[str, Any]:
         given = {"kind": "archive", "date": DATE, "dry_run": False, **arguments}

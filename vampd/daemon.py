@@ -34,7 +34,7 @@ from vampd.ledger import tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.ledger.write_ahead import too_long
 from vampd.schedule.control import ControlServer
-from vampd.schedule.dispatch import needs_somebody
+from vampd.schedule.dispatch import NightFacts, needs_somebody
 from vampd.schedule.engine import Engine
 from vampd.schedule.idle import is_idle
 from vampd.schedule.orders import Orders
@@ -46,14 +46,17 @@ from vampd.schedule.workers import Workers
 from vampd.sections import Config
 from vampd.stages.lost_papers import refuse_to_forget
 from vampd.watch.events import EventHints
+from vampd.watch.hints import Hints
 from vampd.watch.manner import OWN
 from vampd.watch.rounds import Rounds
+from vampd.watch.settle import SETTLING_LOOKS
 
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 25.0  # the unit allows 90 before systemd kills
 _TICK_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
+_GLANCE_SECONDS = 2.0  # events come one by one; what they hint at is looked at together
 _SECOND_NS = 1_000_000_000
 
 
@@ -167,7 +170,9 @@ class Daemon:
         self._timers = Timers()
         self._life = 0
         self._heard_ns = 0
+        self._hinted = Hints()
         self._scanned_ns = 0
+        self._looked_ns = 0
         self._log_told = False
 
     def live(self, *, until_idle: bool) -> int:
@@ -211,8 +216,7 @@ class Daemon:
         barrier.regularly("the daemon's heartbeat", self._beat)
         if self._alarm.reload.is_set():
             barrier.attempt("reading the configuration again", self._reload)
-        if self._must_scan():
-            barrier.regularly("looking at the nights", self._scan)
+        barrier.regularly("looking at the nights", self._look)
         barrier.attempt("taking back work", self._engine.take_back)
         barrier.attempt("answering commands", self._serve)
         barrier.regularly("handing out work", self._engine.hand_out)
@@ -229,28 +233,49 @@ class Daemon:
         self._control.serve(self._orders.carry_out if self._mirror is None else refuse_order)
         self._readers.serve()
 
-    def _must_scan(self) -> bool:
-        """Whether the timer rang or hints came; something that settles is looked at sooner."""
-        hinted = self._config.watch.events and bool(self._hints.take())
-        settling = self._clock.monotonic_ns() - self._scanned_ns > self._settle_ns()
-        return self._alarm.scan.is_set() or hinted or settling
+    def _look(self) -> None:
+        """Look where it is time to look: everywhere by the timer, else where hints say.
 
-    def _settle_ns(self) -> int:
-        """While something settles, looks follow each other at the settle time, if that is less."""
+        Hints of one file after another are one look, and files that settle are looked at with them.
+        """
+        if self._config.watch.events:
+            self._hints.take(self._hinted)
+        now_ns = self._clock.monotonic_ns()
+        is_due = now_ns - self._scanned_ns > self._seconds_to_scan() * _SECOND_NS
+        if self._alarm.scan.is_set() or is_due or self._hinted.everything:
+            self._scan()
+            return
+        settle_seconds = self._config.night.settle_seconds
+        if now_ns - self._looked_ns < min(_GLANCE_SECONDS, settle_seconds) * _SECOND_NS:
+            return
+        hinted = self._hinted | self._rounds.settled()
+        if hinted:
+            self._looked_ns, self._hinted = now_ns, Hints()
+            self._rounds.glance(hinted, self._beat)
+            self._watch_for_events(anew=bool(hinted.nights))
+
+    def _seconds_to_scan(self) -> float:
+        """Between whole looks; where a night may be over but for them, they follow each other."""
         seconds = self._config.night.scan_seconds
-        if any(self._is_unsettled(night.number) for night in self._engine.facts):
+        if any(self._is_closing(night) for night in self._engine.facts):
             seconds = min(seconds, max(self._config.night.settle_seconds, 0.2))
-        return round(seconds * _SECOND_NS)
+        return seconds
 
-    def _is_unsettled(self, night: int) -> bool:
-        watch = self._rounds.nights.get(night)
-        return watch is not None and bool(watch.waits_for) and watch.unchanged_looks < 2
+    def _is_closing(self, night: NightFacts) -> bool:
+        watch = self._rounds.nights.get(night.number)
+        if watch is None or not watch.waits_for or watch.unchanged_looks >= SETTLING_LOOKS:
+            return False
+        return night.close_asked or watch.due_us <= self._ledger.now_us()
 
     def _scan(self) -> None:
         self._alarm.scan.clear()
+        self._hinted = Hints()
         self._rounds.go(self._beat)
-        self._scanned_ns = self._clock.monotonic_ns()
-        if self._config.watch.events:
+        self._scanned_ns = self._looked_ns = self._clock.monotonic_ns()
+        self._watch_for_events(anew=True)
+
+    def _watch_for_events(self, *, anew: bool) -> None:
+        if anew and self._config.watch.events:
             self._hints.update(watch.folder for watch in self._rounds.nights.values())
 
     def _beat(self) -> None:

@@ -75,7 +75,7 @@ class Scene:
                 pairs = dict(watch.wanted)
                 found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
                 self.rounds.accept(watch.night, pairs, found)
-                self.rounds.judge_again(watch.night)
+                self.rounds.judge_again(watch.night, pairs)
 
     def end_the_date(self) -> None:
         self.clock.pass_seconds(DAY_US / SECOND_US)
@@ -389,7 +389,7 @@ def _close_while_reading_fails(scene: Scene, failures: int) -> None:
         if number < failures:
             found = [replace(each, unread="cannot be read: Input/output error") for each in found]
         scene.rounds.accept(watch.night, pairs, found)
-        scene.rounds.judge_again(watch.night)
+        scene.rounds.judge_again(watch.night, pairs)
 
 
 @pytest.mark.parametrize("failures", [1, 2])

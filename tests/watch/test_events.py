@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from vampd.watch.events import EVERYTHING, EventHints
+from vampd.watch.events import EventHints
+from vampd.watch.hints import Hints
 from vampd.watch.scan import find_nights
 
 STEM = "vcam1_05:11:38.081003904"
@@ -30,13 +31,20 @@ class Daemon:
         self.woken = threading.Event()
         self.hints = EventHints(roots, self.woken.set)
 
-    def wait_for(self, hint: Path | None) -> None:
-        seen: set[Path | None] = set()
+    def wait_for(self, place: Path) -> None:
+        """Wait for a hint of a night, or of a file in one."""
+        self._wait(lambda seen: place in _places(seen))
+
+    def wait_for_everything(self) -> None:
+        self._wait(lambda seen: seen.everything)
+
+    def _wait(self, is_there: Callable[[Hints], bool]) -> None:
+        seen = Hints()
         deadline = time.monotonic() + PATIENCE_S
-        while hint not in seen:
-            assert self.woken.wait(deadline - time.monotonic()), f"no hint of {hint}, but {seen}"
+        while not is_there(seen):
+            assert self.woken.wait(deadline - time.monotonic()), f"not hinted at, but {seen}"
             self.woken.clear()
-            seen |= self.hints.take()
+            self.hints.take(seen)
 
     def silent(self) -> bool:
         time.sleep(SILENCE_S)
@@ -50,6 +58,11 @@ class Daemon:
         """Let the hints of new watches pass."""
         self.hints.take()
         self.woken.clear()
+
+
+def _places(hints: Hints) -> set[Path]:
+    named = {night / name for night, names in hints.files.items() for name in names}
+    return hints.nights | named
 
 
 @pytest.fixture
@@ -83,39 +96,50 @@ def watching(daemon_of: Callable[..., Daemon], night: Path) -> Daemon:
     return daemon
 
 
-def write_as_the_logger(folder: Path) -> None:
+def write_as_the_logger(folder: Path) -> Path:
     temporary = folder / f"{STEM}.fits.1.2.tmp"
     temporary.write_bytes(b"pixels")
     temporary.rename(folder / f"{STEM}.fits")
     (folder / f"{STEM}.txt").write_bytes(b"rows\n")
+    return folder / f"{STEM}.txt"
 
 
-def test_a_finished_cube_gives_a_hint_of_its_night(watching: Daemon, night: Path) -> None:
-    write_as_the_logger(night / "vcam1")
+def test_a_finished_cube_gives_hints_of_its_files_and_of_no_others(
+    watching: Daemon, night: Path
+) -> None:
+    timing = write_as_the_logger(night / "vcam1")
+    seen = Hints()
 
-    watching.wait_for(night)
+    while timing not in _places(seen):
+        assert watching.woken.wait(PATIENCE_S)
+        watching.woken.clear()
+        watching.hints.take(seen)
+
+    files = {"vcam1/" + STEM + ending for ending in (".fits", ".txt", ".fits.1.2.tmp")}
+    assert dict(seen.files) == {night: files}
+    assert (seen.nights, seen.everything) == (set(), False)
 
 
 def test_a_growing_file_gives_no_hints_until_it_is_closed(watching: Daemon, night: Path) -> None:
     with (night / "vcam2" / "growing").open("wb", buffering=0) as file:
-        watching.wait_for(night)
+        watching.wait_for(night / "vcam2" / "growing")
         for _ in range(1000):
             file.write(b"x")
 
         assert watching.silent()
 
-    watching.wait_for(night)
+    watching.wait_for(night / "vcam2" / "growing")
 
 
 def test_a_removed_file_gives_a_hint(watching: Daemon, night: Path) -> None:
     cube = night / "vcam1" / f"{STEM}.fits"
     cube.write_bytes(b"")
-    watching.wait_for(night)
+    watching.wait_for(cube)
     watching.silent()
 
     cube.unlink()
 
-    watching.wait_for(night)
+    watching.wait_for(cube)
 
 
 def test_a_new_night_that_fills_at_once_is_hinted_at_again_when_it_is_watched(
@@ -132,7 +156,7 @@ def test_a_new_night_that_fills_at_once_is_hinted_at_again_when_it_is_watched(
     watching.wait_for(new)
     watching.settle()
     (new / "vcam1" / "later").write_bytes(b"")
-    watching.wait_for(new)
+    watching.wait_for(new / "vcam1" / "later")
 
 
 def test_a_night_that_is_moved_into_the_root_gives_a_hint(watching: Daemon, tmp_path: Path) -> None:
@@ -156,8 +180,8 @@ def test_a_camera_folder_that_appears_later_is_watched_after_the_next_scan(
     watching.silent()
     watching.settle()
 
-    write_as_the_logger(night / "vcam2")
-    watching.wait_for(night)
+    timing = write_as_the_logger(night / "vcam2")
+    watching.wait_for(timing)
 
 
 def test_a_folder_that_was_removed_and_made_again_between_scans_is_watched_again(
@@ -171,8 +195,8 @@ def test_a_folder_that_was_removed_and_made_again_between_scans_is_watched_again
     watching.silent()
     watching.settle()
 
-    write_as_the_logger(night / "vcam1")
-    watching.wait_for(night)
+    timing = write_as_the_logger(night / "vcam1")
+    watching.wait_for(timing)
     assert watching.hints.healthy
 
 
@@ -196,7 +220,7 @@ def test_a_root_that_comes_later_is_watched_from_then_on(
 
     daemon.hints.update(())
 
-    daemon.wait_for(EVERYTHING)
+    daemon.wait_for_everything()
     (root / "20251106").mkdir()
     daemon.wait_for(root / "20251106")
 
@@ -224,7 +248,7 @@ def test_a_disk_that_is_mounted_over_a_watched_root_is_watched_from_the_next_sca
         pytest.skip("mounting is not allowed here")
     try:
         daemon.hints.update(())
-        daemon.wait_for(EVERYTHING)
+        daemon.wait_for_everything()
         (tmp_path / "20251106").mkdir()
         daemon.wait_for(tmp_path / "20251106")
     finally:
@@ -248,8 +272,8 @@ def test_watches_that_died_in_silence_are_made_anew_after_some_scans(
     watching.silent()
     watching.settle()
 
-    write_as_the_logger(night / "vcam1")
-    watching.wait_for(night)
+    timing = write_as_the_logger(night / "vcam1")
+    watching.wait_for(timing)
 
 
 def test_a_storm_of_events_that_overflows_the_queue_asks_for_a_look_at_everything(
@@ -268,7 +292,7 @@ def test_a_storm_of_events_that_overflows_the_queue_asks_for_a_look_at_everythin
         for number in range((events + 4096) // 2):
             (night / "vcam1" / f"{number}").write_bytes(b"")
 
-    watching.wait_for(EVERYTHING)
+    watching.wait_for_everything()
     assert watching.hints.stop()
 
 
@@ -284,7 +308,7 @@ def test_only_the_newest_nights_are_watched(
     assert len(daemon.hints._watched) == 1 + 4 * 2
     daemon.settle()
     (tmp_path / "20251130" / "vcam1" / "file").write_bytes(b"")
-    daemon.wait_for(tmp_path / "20251130")
+    daemon.wait_for(tmp_path / "20251130" / "vcam1" / "file")
 
 
 def test_no_inotify_at_all_is_told_once_and_harms_nobody(

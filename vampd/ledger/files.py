@@ -42,6 +42,35 @@ def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
     return {row["path"]: row for row in rows}
 
 
+def files_at(ledger: Ledger, night: int, paths: Iterable[str]) -> dict[str, Row]:
+    """Those of *paths* that were ever seen in the night, by path."""
+    rows = (find_file(ledger, night, path) for path in paths)
+    return {row["path"]: row for row in rows if row is not None}
+
+
+def files_of_stems(ledger: Ledger, night: int, stems: Iterable[str]) -> list[Row]:
+    """The files of cubes by their stems: cubes, timing files, and those being written."""
+    rows: list[Row] = []
+    for stem in stems:
+        camera = stem.partition("_")[0]
+        rows += ledger.rows(  # "/" follows "." in ASCII: all that begin with the stem and a dot
+            "select * from raw_file where night = ? and path >= ? and path < ?",
+            [night, f"{camera}/{stem}.", f"{camera}/{stem}/"],
+        )
+    return rows
+
+
+def undecided_stems(ledger: Ledger, night: Row) -> set[str]:
+    """Stems of the night's batch of which a file still arrives, or is being written anew."""
+    rows = ledger.rows(
+        "select stem from raw_file where night = ?1 and batch = ?2 and role in ('cube', 'timing')"
+        " and state in ('arriving', 'late') union select stem from raw_file where night = ?1"
+        " and batch = ?2 and role = 'temporary' and state in ('arriving', 'quarantined', 'late')",
+        [night["id"], night["batch"]],
+    )
+    return {row["stem"] for row in rows}
+
+
 def file_of(ledger: Ledger, night: int, path: str) -> Row:
     """The row of a file that was seen."""
     row = find_file(ledger, night, path)

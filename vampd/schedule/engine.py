@@ -335,7 +335,9 @@ class Engine:
         else:
             for stem, plain in zip(work.pairs, results, strict=True):
                 self._take_inspection(work, stem, plain)
-        self._rounds.judge_again(work.night)  # what is quarantined is not wanted any more
+        self._rounds.judge_again(
+            work.night, work.pairs
+        )  # what is quarantined is not wanted any more
 
     def _take_inspection(self, work: Reading, stem: str, plain: Any) -> None:
         cube = files.known_path(self._ledger, work.night, work.pairs[stem])

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
+
 from vampd.ledger import files, nights, trash
+from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row
-from vampd.states import FileState, NightStatus
+from vampd.states import FileState, Kind, NightStatus
+
+log = logging.getLogger(__name__)
+
+
+def begin_supplements(ledger: Ledger, barrier: Barrier, kind: Kind) -> None:
+    """Let each safe night that has late files collect them as its next batch."""
+    for night in ledger.rows(
+        "select * from night where kind = ? and status in ('safe', 'reclaimed')"
+        " and hold is null and exists (select 1 from raw_file where night = night.id"
+        " and state = 'late' and role in ('cube', 'timing'))",
+        [kind],
+    ):
+        log.info("%s: late files become its next batch", nights.label(night))
+        barrier.regularly(
+            f"{nights.label(night)}: beginning its next batch",
+            partial(begin_supplement, ledger, night),
+        )
 
 
 def begin_supplement(ledger: Ledger, night: Row) -> None:

@@ -2,7 +2,8 @@
 
 A hint may be late, doubled or missing: inotify loses events of folders that fill before
 they are watched, of queues that overflow, of disks that are mounted over a watched folder.
-So nothing is ever concluded from a hint, or from none: it says where to look now.
+So nothing is ever concluded from a hint, or from none: it says where to look now, and of the
+files in a camera's folder it says which.
 
 What is watched, each folder by itself and none recursively: the roots (for new nights), and
 of the newest nights the top level (for new camera folders) and the camera folders (for
@@ -34,12 +35,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from vampd.watch.hints import EVERYTHING, Hint, Hints
 from vampd.watch.naming import CAMERA_FOLDERS, is_ours, night_date
 
 log = logging.getLogger(__name__)
-
-#: The hint that says: anything may have changed anywhere.
-EVERYTHING = None
 
 # Each watch costs watchdog a thread, and cameras write into the newest nights only. The
 # scan finds what is put into older ones.
@@ -90,7 +89,7 @@ class EventHints:
         self.reason = ""
         self._roots = tuple(roots)
         self._wake = wake
-        self._hints: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._hints: queue.SimpleQueue[Hint] = queue.SimpleQueue()
         self._observer: BaseObserver | None = None
         self._watched: dict[Path, _Watched] = {}
         self._updates = 0
@@ -122,9 +121,9 @@ class EventHints:
             problems.append(str(error))
         self._tell("; ".join(sorted(problems)))
 
-    def take(self) -> set[Path | None]:
-        """Take all hints queued so far: nights, or EVERYTHING. Never waits."""
-        hints: set[Path | None] = set()
+    def take(self, into: Hints | None = None) -> Hints:
+        """Take all hints queued so far, *into* those that were taken before. Never waits."""
+        hints = Hints() if into is None else into
         while True:
             try:
                 hints.add(self._hints.get_nowait())
@@ -138,16 +137,17 @@ class EventHints:
         self._watched.clear()
         return observer is None or _stop(observer, deadline_s)
 
-    def _put(self, hint: Path | None) -> None:
+    def _put(self, hint: Hint) -> None:
         self._hints.put(hint)
         self._wake()
 
     def _wanted(self, nights: Sequence[Path]) -> dict[Path, _Folder]:
         wanted = {root: _Folder(path=root, hint=EVERYTHING, is_root=True) for root in self._roots}
         for night in nights:
-            wanted[night] = _Folder(path=night, hint=night)
+            whole = Hint(night)
+            wanted[night] = _Folder(path=night, hint=whole)
             for name in CAMERA_FOLDERS:
-                wanted[night / name] = _Folder(path=night / name, hint=night, is_camera=True)
+                wanted[night / name] = _Folder(path=night / name, hint=whole, is_camera=True)
         return wanted
 
     def _renewed_observer(self) -> BaseObserver:
@@ -219,7 +219,7 @@ class _Folder:
     """A folder to be watched, and what to look at when something happens in it."""
 
     path: Path
-    hint: Path | None
+    hint: Hint
     is_root: bool = False
     is_camera: bool = False
 
@@ -227,26 +227,31 @@ class _Folder:
 class _Handler(FileSystemEventHandler):
     """Queues a hint for each event that may matter, and does nothing else."""
 
-    def __init__(self, folder: _Folder, put: Callable[[Path | None], None]) -> None:
+    def __init__(self, folder: _Folder, put: Callable[[Hint], None]) -> None:
         self._folder = folder
         self._put = put
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Queue a hint; called in a thread of watchdog's."""
-        if not self._folder.is_root:
-            names = _names(event)
-            if self._folder.is_camera or not all(is_ours(name) for name in names):
-                self._put(self._folder.hint)
-            return
-        for name in _names(event):
-            if night_date(name) is not None:
-                self._put(self._folder.path / name)
+        """Queue hints; called in a thread of watchdog's."""
+        folder = self._folder
+        if folder.is_root:
+            for name in _names(event):
+                if night_date(name) is not None:
+                    self._put(Hint(folder.path / name))
+        elif not folder.is_camera:
+            if not all(is_ours(name) for name in _names(event)):
+                self._put(folder.hint)
+        elif event.is_directory:  # the watched folder itself
+            self._put(folder.hint)
+        else:
+            for name in _names(event):
+                self._put(Hint(folder.hint.night, f"{folder.path.name}/{name}"))
 
 
 class _OverflowListener(logging.Handler):
     """Hears of lost events the only way watchdog tells of them: in its log."""
 
-    def __init__(self, put: Callable[[Path | None], None]) -> None:
+    def __init__(self, put: Callable[[Hint], None]) -> None:
         super().__init__(level=logging.WARNING)
         self._put = put
 

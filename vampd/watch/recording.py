@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from vampd.ledger import files, given_up, nights, outputs, strays, trash
 from vampd.ledger.connection import Ledger, Row
@@ -18,6 +18,17 @@ from vampd.watch.settle import counts_as_change, find_differences, is_hidden
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What one look found other than it was known."""
+
+    counts: bool  #: whether it counts: whether the cameras wrote
+    paths: tuple[str, ...] = ()  #: what appeared, changed or went
+
+
+_NOTHING = Recorded(counts=False)
+
+
 class Recorder:
     """Keeps the rows of raw files abreast of the looks. *tell* logs a sentence, once."""
 
@@ -25,14 +36,15 @@ class Recorder:
         self._ledger = ledger
         self._tell = tell
 
-    def record(self, night: Row, seen: Look) -> bool:
-        """Write what is new; return whether it counts: whether the cameras wrote.
+    def record(self, night: Row, seen: Look, rows: Mapping[str, Row]) -> Recorded:
+        """Write what is new; return what that was.
 
+        *rows* are those of the files at which was looked, by path: of all that were ever seen in
+        the night, or of a few.
         Of a closed night, what may have been processed is not taken for a new file because of its
         inode or time: see `strays`. The night is held for its strays, or goes on without them.
         """
         seen = self._without_given_up(night, seen)
-        rows = files.files_of(self._ledger, night["id"])
         there = {path: row for path, row in rows.items() if row["state"] != FileState.GONE}
         astray = [row for row in strays.strays_of(self._ledger, night["id"]) if row["path"] in rows]
         differences = find_differences(
@@ -42,7 +54,7 @@ class Recorder:
             self._record_stray(rows[stray["path"]], seen)
         if not differences:
             self._review(night) if astray else None
-            return False
+            return _NOTHING
         roles = {path: Role(row["role"]) for path, row in rows.items()}
         roles |= {path: file.role for path, file in seen.files.items()}
         # One that no look can mend would keep a later batch from ever being quiet.
@@ -70,7 +82,8 @@ class Recorder:
         if counts and night["closed_us"] is None:
             nights.note_change(self._ledger, night["id"])
         self._review(night)
-        return counts
+        paths = (*differences.appeared, *differences.changed, *differences.gone)
+        return Recorded(counts=counts, paths=paths)
 
     def _without_given_up(self, night: Row, seen: Look) -> Look:
         """*seen* but for files that an operator gave up: what becomes of those changes nothing."""

@@ -8,43 +8,35 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 
-from vampd.errors import OperatorError
 from vampd.io.clock import Clock
-from vampd.io.disk import MarkerState, check_marker, claim_root
 from vampd.ledger import files, legacy, nights, tasks
-from vampd.ledger.barrier import Barrier, Trouble
+from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
 from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
-from vampd.watch.batches import begin_supplement
+from vampd.watch.batches import begin_supplements
+from vampd.watch.hints import Hints
 from vampd.watch.inspect import Inspection
+from vampd.watch.judging import Judging
 from vampd.watch.legacy import signs_of
-from vampd.watch.losses import note_timing, renew_losses
+from vampd.watch.losses import renew_losses
 from vampd.watch.manner import OWN, Manner
-from vampd.watch.naming import Role, night_date
+from vampd.watch.naming import Role, classify, night_date, printable
 from vampd.watch.night_watch import NightWatch
-from vampd.watch.pairs import Pair, cube_facts, pairs_of
-from vampd.watch.recording import Recorder
-from vampd.watch.scan import Look, find_nights, folder_stamps, look
-from vampd.watch.settle import (
-    Verdict,
-    Watched,
-    follow,
-    is_stable,
-    judge,
-    judge_at_close,
-    judge_temporary,
-    needs_inspection,
-    night_is_over,
-)
+from vampd.watch.pairs import pairs_of
+from vampd.watch.presence import why_absent
+from vampd.watch.recording import Recorded, Recorder
+from vampd.watch.scan import Look, find_nights, folder_stamps, look, look_at
+from vampd.watch.settle import judge_temporary, night_is_over
 
 log = logging.getLogger(__name__)
 
-_MOST_FAILED_READS = 3
+#: More stems than this are found quicker among all rows of their night than one by one.
+_MANY_STEMS = 1000
 
 
 class Rounds:
@@ -62,6 +54,10 @@ class Rounds:
         self._resting = 0  #: the night at rest that was looked at whole last
         self._recorder = Recorder(ledger, self._tell)
         self.barrier = Barrier(ledger)
+        self._judging = Judging(ledger, clock, self.barrier, self._tell, self._settle_seconds)
+
+    def _settle_seconds(self) -> float:
+        return self.config.night.settle_seconds
 
     def go(self, beat: Callable[[], None] = lambda: None) -> None:
         """Look at every night once; *beat* is called before each, for a look can take its time.
@@ -78,28 +74,41 @@ class Rounds:
         self.looks += 1
         self._resting = self._next_at_rest()
         for root in self.config.roots:
-            work = f"the root {root.path}"
-            if not self.barrier.regularly(work, partial(self._go_through, root, beat)):
-                self.absent[root.path] = f"{nights.TROUBLE}: {self.barrier.words_of(work)}"
+            self._within(root, partial(self._go_through, root, beat))
 
-    def _go_through(self, root: Root, beat: Callable[[], None]) -> None:
+    def _within(self, root: Root, look_there: Callable[[], None]) -> None:
+        work = f"the root {root.path}"
+        if not self.barrier.regularly(work, look_there):
+            self.absent[root.path] = f"{nights.TROUBLE}: {self.barrier.words_of(work)}"
+
+    def _is_left_alone(self, root: Root) -> bool:
+        """Whether it is not the disk that it was; why, stands in *absent*."""
         why = self.manner.renew(root) if self.manner.renew is not None else None
-        why = why or self._why_absent(root)
+        why = why or why_absent(self._ledger, root.path)
         if why is not None:
             self.absent[root.path] = why
             self._tell(f"{root.path}: {why}; its nights are paused")
+        return why is not None
+
+    def _go_through(self, root: Root, beat: Callable[[], None]) -> None:
+        if self._is_left_alone(root):
             return
         found = find_nights(root.path)
         for problem in found.problems:
             self._tell(problem)
         for folder in found.folders:
-            beat()
-            self.barrier.regularly(
-                f"{root.kind} {folder.name}: looking at it",
-                partial(self._go_to, root.kind, folder),
-                partial(self._hold_for_trouble, root.kind, folder),
-            )
-        self._begin_supplements(root)
+            self._at_night(root, folder, partial(self._go_to, root.kind, folder), beat)
+        begin_supplements(self._ledger, self.barrier, root.kind)
+
+    def _at_night(
+        self, root: Root, folder: Path, look_there: Callable[[], None], beat: Callable[[], None]
+    ) -> None:
+        beat()
+        self.barrier.regularly(
+            f"{root.kind} {folder.name}: looking at it",
+            look_there,
+            partial(self._hold_for_trouble, root.kind, folder),
+        )
 
     def _hold_for_trouble(self, kind: Kind, folder: Path, words: str) -> bool:
         query = "select id from night where kind = ? and date = ?"
@@ -125,48 +134,20 @@ class Rounds:
             watch.failed_reads[stem] = watch.failed_reads[stem] + 1 if inspection.unread else 0
             watch.wanted.pop(stem, None)
 
-    def judge_again(self, night: int) -> None:
-        """Judge a night by what is known now, without another look at the disk."""
+    def judge_again(self, night: int, stems: Iterable[str]) -> None:
+        """Judge the cubes *stems* by what is known now, without another look at the disk.
+
+        Once nothing of the night is left to be read, it may be over.
+        """
         watch = self.nights.get(night)
-        if watch is not None:
-            self.looks += 1
-            with self._ledger.transaction():
-                self._judge_open(nights.get_night(self._ledger, night), watch)
-
-    def _why_absent(self, root: Root) -> str | None:
-        expected = self._ledger.value("select marker from root where path = ?", [str(root.path)])
-        if expected is None:
-            return self._claim(root)
-        state = check_marker(root.path, expected)
-        if state is MarkerState.OK:
-            return None
-        return f"its marker is {state}: not the disk that it was, or not mounted"
-
-    def _claim(self, root: Root) -> str | None:
-        try:
-            marker = claim_root(root.path)
-        except OperatorError as error:
-            return str(error)
-        if marker is None:
-            return "not there, or an empty folder on which nothing is mounted"
-        self._ledger.insert(
-            "root", path=str(root.path), marker=marker, claimed_us=self._ledger.now_us()
-        )
-        return None
-
-    def _begin_supplements(self, root: Root) -> None:
-        """Let each safe night that has late files collect them as its next batch."""
-        for night in self._ledger.rows(
-            "select * from night where kind = ? and status in ('safe', 'reclaimed')"
-            " and hold is null and exists (select 1 from raw_file where night = night.id"
-            " and state = 'late' and role in ('cube', 'timing'))",
-            [root.kind],
-        ):
-            log.info("%s: late files become its next batch", nights.label(night))
-            self.barrier.regularly(
-                f"{nights.label(night)}: beginning its next batch",
-                partial(begin_supplement, self._ledger, night),
-            )
+        if watch is None:
+            return
+        self.looks += 1
+        with self._ledger.transaction():
+            row = nights.get_night(self._ledger, night)
+            self._judge_stems(row, watch, set(stems))
+            if not watch.wanted:
+                self._close_if_over(row, watch)
 
     def _go_to(self, kind: Kind, folder: Path) -> None:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
@@ -179,19 +160,78 @@ class Rounds:
         seen = look(folder, follow=self.manner.is_shadow)
         for problem in seen.problems:
             self._tell(problem)
-        watch.watched = follow(watch.watched, seen, now_ns=self._clock.monotonic_ns())
+        self._judging.follow(watch, seen)
         self._notice_others(night, folder, seen)
+        known = files.files_of(self._ledger, night["id"])
         with self._ledger.transaction():
-            changed = self._recorder.record(night, seen)
-            watch.unchanged_looks = 0 if changed else watch.unchanged_looks + (not seen.unread)
-            if changed:
-                watch.changed_ns = self._clock.monotonic_ns()
-            watch.is_news |= changed
-            self._judge_open(nights.get_night(self._ledger, night["id"]), watch)
+            recorded = self._recorder.record(night, seen, known)
+            self._note_look(watch, recorded, is_whole=not seen.unread)
+            self._judge_open(nights.get_night(self._ledger, night["id"]), watch, recorded.paths)
             self._find_losses(night, watch)
         watch.stamps = () if seen.unread else stamps
         if at_rest and not seen.unread:
             self._rest(night, watch, stamps)
+
+    def settled(self) -> Hints:
+        """The files that have had time to settle since they were seen to change."""
+        hints = Hints()
+        oldest_ns = self._clock.monotonic_ns() - round(self._settle_seconds() * 1e9)
+        for watch in self.nights.values():
+            due = {path for path in watch.unsettled if watch.watched[path].since_ns <= oldest_ns}
+            if due and watch.folder.parent not in self.absent:
+                hints.files[watch.folder] = due
+        return hints
+
+    def glance(self, hints: Hints, beat: Callable[[], None] = lambda: None) -> None:
+        """Look where *hints* say, and nowhere else.
+
+        A file that was hinted at is looked at alone, whatever else its night holds; a night for
+        which there are hints of no single file is looked at whole, and so is one at rest.
+        """
+        folders = sorted({*hints.nights, *hints.files})
+        if hints.everything or any(folder.parent in self.absent for folder in folders):
+            self.go(beat)
+            return
+        self.looks += 1
+        for root in self.config.roots:
+            mine = [folder for folder in folders if folder.parent == root.path]
+            if mine:
+                self._within(root, partial(self._glance_through, root, mine, hints, beat))
+
+    def _glance_through(
+        self, root: Root, folders: list[Path], hints: Hints, beat: Callable[[], None]
+    ) -> None:
+        if self._is_left_alone(root):
+            return
+        watched = {watch.folder for watch in self.nights.values()}
+        whole = {folder for folder in folders if folder not in watched or folder in hints.nights}
+        there = set(find_nights(root.path).folders) if whole else set()
+        for folder in folders:
+            if folder not in whole:
+                look_there = partial(self._glance_at, root.kind, folder, hints.files[folder])
+                self._at_night(root, folder, look_there, beat)
+            elif folder in there:
+                self._at_night(root, folder, partial(self._go_to, root.kind, folder), beat)
+        if whole:
+            begin_supplements(self._ledger, self.barrier, root.kind)
+
+    def _glance_at(self, kind: Kind, folder: Path, names: Collection[str]) -> None:
+        """Look at files of a night by their names; what the others are is left as it is known."""
+        night = nights.sight_night(self._ledger, kind, folder.name, folder)
+        watch = self.nights[night["id"]]
+        if night["status"] in FINAL:
+            self._go_to(kind, folder)
+            return
+        seen = look_at(folder, names, follow=self.manner.is_shadow)
+        for problem in seen.problems:
+            self._tell(problem)
+        paths = {printable(name) for name in names}
+        self._judging.follow(watch, seen, paths)
+        known = files.files_at(self._ledger, night["id"], paths)
+        with self._ledger.transaction():
+            self._note_look(watch, self._recorder.record(night, seen, known), is_whole=False)
+            night = nights.get_night(self._ledger, night["id"])
+            self._judge_stems(night, watch, _stems_of(paths))
 
     def _next_at_rest(self) -> int:
         """The night at rest whose turn it is to be looked at whole; 0: there is none."""
@@ -203,8 +243,7 @@ class Rounds:
 
     def _rest(self, night: Row, watch: NightWatch, stamps: tuple[int, ...]) -> None:
         """Keep when its folders changed, and forget its files: of all nights it were a million."""
-        watch.watched = {}
-        watch.inspections = {}
+        watch.watched, watch.unsettled, watch.inspections = {}, set(), {}
         if _kept(night) != stamps:
             self._ledger.update("night", night["id"], folder_stamps=json.dumps(stamps))
 
@@ -214,13 +253,44 @@ class Rounds:
         if signs and legacy.notice(self._ledger, night, signs):
             log.error("%s: %s: %s", nights.label(night), legacy.NOTICED, ", ".join(signs))
 
-    def _judge_open(self, night: Row, watch: NightWatch) -> None:
-        """Judge the files of a night that is not closed, and close it when it is over."""
-        watch.wanted = {}
-        if night["closed_us"] is not None or night["status"] == NightStatus.ABANDONED:
+    def _note_look(self, watch: NightWatch, recorded: Recorded, *, is_whole: bool) -> None:
+        watch.is_news |= recorded.counts
+        if recorded.counts:
+            watch.unchanged_looks = 0
+            watch.changed_ns = self._clock.monotonic_ns()
+        else:
+            watch.unchanged_looks += is_whole
+
+    def _judge_open(self, night: Row, watch: NightWatch, changed: Iterable[str]) -> None:
+        """Judge what is undecided in a night that is not closed, and close it when it is over."""
+        if not _is_open(night):
+            watch.wanted, watch.is_known = {}, False
             return
-        for pair in pairs_of(self._files_of_batch(night)):
-            self._judge_pair(night, watch, pair)
+        stems = None
+        if watch.is_known:
+            stems = files.undecided_stems(self._ledger, night) | _stems_of(changed)
+        watch.wanted = {}
+        self._judge_stems(night, watch, stems)
+        watch.is_known = True
+        self._close_if_over(night, watch)
+
+    def _judge_stems(self, night: Row, watch: NightWatch, stems: set[str] | None) -> None:
+        """Judge these cubes; None: all that there are."""
+        if not _is_open(night):
+            return
+        if stems is None or len(stems) > _MANY_STEMS:
+            rows = list(files.files_of(self._ledger, night["id"]).values())
+        else:
+            rows = files.files_of_stems(self._ledger, night["id"], sorted(stems))
+        for stem in stems or ():
+            watch.wanted.pop(stem, None)
+        for pair in pairs_of(row for row in rows if row["batch"] == night["batch"]):
+            if stems is None or pair.stem in stems:
+                self._judging.judge(night, watch, pair)
+
+    def _close_if_over(self, night: Row, watch: NightWatch) -> None:
+        if not _is_open(night):
+            return
         date = night_date(night["date"])
         assert date is not None
         end = night_is_over(
@@ -242,42 +312,6 @@ class Rounds:
             return None
         return (self._clock.monotonic_ns() - watch.changed_ns) // 1000
 
-    def _judge_pair(self, night: Row, watch: NightWatch, pair: Pair) -> None:
-        if pair.is_judged:
-            return
-        found: list[Verdict] = []
-        trouble = self.barrier.attempt(
-            f"{nights.label(night)}: judging {pair.rows[0]['path']}",
-            lambda: found.append(self._verdict(watch, pair, at_close=False)),
-            writes=False,
-        )
-        if trouble is not None:
-            watch.inspections.pop(pair.stem, None)
-        self._apply(night, watch, pair, _odd(trouble) if trouble is not None else found[0])
-
-    def _verdict(self, watch: NightWatch, pair: Pair, *, at_close: bool) -> Verdict:
-        now_ns = self._clock.monotonic_ns()
-        settle_seconds = self.config.night.settle_seconds
-        cube = watch.watched.get(pair.cube["path"]) if pair.cube is not None else None
-        timing = watch.watched.get(pair.timing["path"]) if pair.timing is not None else None
-        inspection = watch.inspections.get(pair.stem)
-        if timing is not None:
-            settled = all(self._is_settled(file) for file in (cube, timing) if file is not None)
-            if needs_inspection(cube, timing, inspection, is_settled=settled):
-                watch.wanted[pair.stem] = pair.paths
-        # A disk that stumbles once must not cost a cube: not at the very last reading either.
-        fails = watch.failed_reads[pair.stem] in range(1, _MOST_FAILED_READS)
-        is_final = pair.cube is None or not fails
-        judgement = judge_at_close if at_close and is_final else judge
-        return judgement(
-            cube,
-            timing,
-            inspection,
-            now_ns=now_ns,
-            settle_seconds=settle_seconds,
-            is_rewritten=pair.is_rewritten,
-        )
-
     def _find_losses(self, night: Row, watch: NightWatch, *, is_closing: bool = False) -> None:
         """Look for cubes that the logger lost, where something changed in an open night."""
         night = nights.get_night(self._ledger, night["id"])
@@ -287,47 +321,20 @@ class Rounds:
             if toll is not None:
                 self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night['date']}")
 
-    def _is_settled(self, file: Watched) -> bool:
-        return is_stable(
-            file,
-            now_ns=self._clock.monotonic_ns(),
-            settle_seconds=self.config.night.settle_seconds,
-        )
-
-    def _apply(self, night: Row, watch: NightWatch, pair: Pair, verdict: Verdict) -> None:
-        """Keep a verdict; a cube of which the ledger cannot keep what it says is quarantined."""
-        if note_timing(self._ledger, pair.timing, watch.inspections.get(pair.stem)):
-            watch.is_news = True
-        if verdict.state is FileState.WHOLE:
-            trouble = self.barrier.attempt(
-                f"{nights.label(night)}: keeping what {pair.rows[0]['path']} says",
-                partial(self._store, watch, pair),
-            )
-            watch.inspections.pop(pair.stem, None)
-            verdict = verdict if trouble is None else _odd(trouble)
-        for row in pair.rows:
-            if row["state"] != verdict.state or (row["reason"] or "") != verdict.reason:
-                watch.is_news = True
-                files.set_state(self._ledger, row["id"], verdict.state, verdict.reason or None)
-        if verdict.alarm or verdict.state is FileState.QUARANTINED:
-            self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
-
-    def _store(self, watch: NightWatch, pair: Pair) -> None:
-        assert pair.cube is not None
-        assert pair.timing is not None
-        facts = cube_facts(watch.inspections[pair.stem])
-        files.store_cube(self._ledger, pair.cube["id"], pair.timing["id"], facts)
-
     def _close_if_read(self, night: Row, watch: NightWatch) -> str:
         """Close the night, unless something must settle or be read first; return what."""
         rows = self._files_of_batch(night)
         present = [row for row in rows if row["state"] != FileState.GONE]
         for row in present:
             file = watch.watched.get(row["path"])
-            if row["role"] != Role.OTHER and file is not None and not self._is_settled(file):
+            if (
+                row["role"] != Role.OTHER
+                and file is not None
+                and not self._judging.is_settled(file)
+            ):
                 return f"{row['path']} to settle"
         undecided = [pair for pair in pairs_of(rows) if not pair.is_judged]
-        verdicts = [(pair, self._verdict(watch, pair, at_close=True)) for pair in undecided]
+        verdicts = [(pair, self._judging.verdict(watch, pair, at_close=True)) for pair in undecided]
         unread = [
             pair.stem
             for pair, verdict in verdicts
@@ -337,7 +344,7 @@ class Rounds:
         if unread:
             return f"{len(unread)} cubes to be read, {unread[0]} first"
         for pair, verdict in verdicts:
-            self._apply(night, watch, pair, verdict)
+            self._judging.apply(night, watch, pair, verdict)
         for row in present:
             if row["role"] == Role.TEMPORARY:
                 left_over = judge_temporary(at_close=True)
@@ -380,11 +387,14 @@ class Rounds:
             log.warning("%s", text)
 
 
+def _is_open(night: Row) -> bool:
+    return night["closed_us"] is None and night["status"] != NightStatus.ABANDONED
+
+
+def _stems_of(paths: Iterable[str]) -> set[str]:
+    return {stem for path in paths if (stem := classify(path).stem) is not None}
+
+
 def _kept(night: Row) -> tuple[int, ...]:
     """When a night's folders had last changed at the last whole look at it, if it was at rest."""
     return tuple(json.loads(night["folder_stamps"] or "[]"))
-
-
-def _odd(trouble: Trouble) -> Verdict:
-    """The verdict on a cube that says what nobody can take."""
-    return Verdict(state=FileState.QUARANTINED, reason=f"what it says is odd: {trouble.words}")

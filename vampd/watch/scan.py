@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +96,19 @@ def look(night: Path, *, follow: bool = False) -> Look:
     looking.at_top_level()
     for folder in looking.camera_folders:
         looking.at_folder(folder)
-    return Look(
-        files=looking.files,
-        problems=tuple(looking.problems),
-        unread=frozenset(looking.unread),
-    )
+    return looking.found()
+
+
+def look_at(night: Path, names: Iterable[str], *, follow: bool = False) -> Look:
+    """Look at these files of the night's camera folders, and at nothing else.
+
+    *names* are relative to the night, as the disk has them. What the other files of the night
+    are, this look does not say. Never raises for what is on the disk.
+    """
+    looking = _Looking(night, follow=follow)
+    for name in sorted(names):
+        looking.at_file(name)
+    return looking.found()
 
 
 def folder_stamps(folder: Path) -> tuple[int, ...]:
@@ -153,6 +161,21 @@ class _Looking:
             status = self._status(entry, relative)
             if status is not None:
                 self._add(relative, status)
+
+    def at_file(self, relative: str) -> None:
+        folder, _, name = relative.partition("/")
+        try:
+            found = status(self._place(folder) / name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.unread.add(printable(relative))
+            self._report(relative, error.strerror)
+        else:
+            self._add(relative, found)
+
+    def found(self) -> Look:
+        return Look(files=self.files, problems=tuple(self.problems), unread=frozenset(self.unread))
 
     def _add(self, relative: str, status: os.stat_result) -> None:
         is_regular = stat.S_ISREG(status.st_mode)
