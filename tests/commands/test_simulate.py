@@ -57,6 +57,27 @@ def test_random_nights_follow_their_seed(tmp_path: Path) -> None:
     assert trees[0] == trees[1] != trees[2]
 
 
+def test_the_scenes_of_a_failing_logger_are_written_with_what_must_come_out(tmp_path: Path) -> None:
+    said = answer(tmp_path, "--logger", "--truth", tmp_path / "truth.json")
+
+    truth = Truth.load(tmp_path / "truth.json")
+    assert said["scenes"] == 10
+    assert {file.copy_of is None for file in truth.files} == {True, False}
+    assert any(file.quarantined for file in truth.files)
+    assert any(file.overlapped for file in truth.files)
+    assert {(loss.camera, loss.cubes) for loss in truth.losses} == {(1, 7), (2, 7)}
+    written = {str(path.relative_to(tmp_path / "20251106")) for path in tmp_path.rglob("*.fits")}
+    assert written == {file.path for file in truth.files if file.written}
+
+
+def test_a_random_night_has_a_failing_logger_if_wanted(tmp_path: Path) -> None:
+    for folder, options in (("a", ()), ("b", ("--logger",)), ("c", ("--logger",))):
+        run(tmp_path / folder, "--random", 5, "--seed", 2, *options)
+
+    trees = [digests_of_tree(tmp_path / folder) for folder in "abc"]
+    assert trees[0] != trees[1] == trees[2]
+
+
 def test_a_night_that_holds_files_is_refused_unless_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "20251106").mkdir()
     run(tmp_path, "--scene", "one-frame")
@@ -80,7 +101,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 def test_scenes_are_listed_without_a_folder() -> None:
     scenes = answer("--list")["scenes"]
 
-    assert len(scenes) == 16
+    assert len(scenes) == 26
+    assert [scene["name"] for scene in scenes[16:18]] == ["logger-race", "tai-proved"]
+    assert scenes[17]["logger"] == ["clock 37 s ahead"]
     assert scenes[2]["name"] == "pdi-hwp-steps"
     for scene in scenes:
         assert scene["name"] in run("--list")

@@ -65,7 +65,8 @@ def one_fault(fault: Fault, frames: int = 20) -> SimulatedNight:
 
 
 def files_of(night: Path, camera: int) -> list[str]:
-    return sorted(path.suffix for path in (night / f"vcam{camera}").iterdir())
+    folder = night / f"vcam{camera}"
+    return sorted(path.suffix for path in folder.iterdir()) if folder.exists() else []
 
 
 def test_every_frame_carries_its_stamp_and_its_time(tmp_path: Path) -> None:
@@ -217,6 +218,8 @@ def test_faults_are_on_the_disk_as_the_truth_says(tmp_path: Path) -> None:
         Fault.NO_TXT: [".fits"],
         Fault.LEFT_OVER_TMP: [".tmp"],
         Fault.LOST_CUBE: [".txt"],
+        Fault.EMPTY_TXT: [".txt"],
+        Fault.VANISHED: [],
     }
     for fault in Fault:
         truth = one_fault(fault).write(tmp_path / fault)

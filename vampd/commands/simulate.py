@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from vampd.errors import OperatorError, UsageError
 from vampd.plain_json import plain_json
+from vampd.simulation.logger_scenes import LOGGER_SCENES
 from vampd.simulation.night import DEFAULT_DATE, DEFAULT_START, SimulatedNight
 from vampd.simulation.random_scenes import random_scenes
 from vampd.simulation.reference_scenes import REFERENCE_SCENES, scene_named
@@ -23,6 +25,7 @@ from vampd.simulation.scenes import Scene
     "--scene", "names", multiple=True, metavar="NAME", help="Only this scene; repeatable."
 )
 @click.option("--random", "count", type=click.IntRange(1), help="So many random scenes instead.")
+@click.option("--logger", is_flag=True, help="The scenes of a logger that fails, instead or also.")
 @click.option("--faults", is_flag=True, help="With --random: some cubes are bad.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option(
@@ -43,6 +46,7 @@ def command(
     start: str,
     names: tuple[str, ...],
     count: int | None,
+    logger: bool,
     faults: bool,
     seed: int,
     speed: float,
@@ -54,10 +58,14 @@ def command(
 ) -> None:
     """Write a night of both cameras into FOLDER/YYYYMMDD.
 
-    All scenes of the reference night, unless told otherwise. Never a night that
-    exists already, unless with --append.
+    All scenes of the reference night, unless told otherwise. --logger: those of a
+    logger that mixes, doubles and loses cubes and whose clock is wrong; with --random
+    it does so at random. The truth says what must come out. Never a night that exists
+    already, unless with --append.
     """
-    scenes = _scenes(names, count, faults=faults, seed=seed)
+    scenes = _scenes(names, count, logger=logger, faults=faults, seed=seed)
+    if listing and not names and count is None:
+        scenes = (*REFERENCE_SCENES.values(), *LOGGER_SCENES.values())
     if listing:
         _list(scenes, as_json=as_json)
         return
@@ -77,17 +85,19 @@ def command(
 
 
 def _scenes(
-    names: tuple[str, ...], count: int | None, *, faults: bool, seed: int
+    names: tuple[str, ...], count: int | None, *, logger: bool, faults: bool, seed: int
 ) -> tuple[Scene, ...]:
     if count is None:
         if faults:
             msg = "--faults needs --random"
             raise UsageError(msg)
-        return tuple(scene_named(name) for name in names or REFERENCE_SCENES)
+        own = LOGGER_SCENES if logger else {}
+        chosen = dict.fromkeys((*names, *own)) or REFERENCE_SCENES
+        return tuple(scene_named(name) for name in chosen)
     if names:
         msg = "either --scene or --random, not both"
         raise UsageError(msg)
-    return random_scenes(seed, count=count, with_faults=faults)
+    return random_scenes(seed, count=count, with_faults=faults, logger_fails=logger)
 
 
 def _refuse_to_mix(night: Path, *, append: bool) -> None:
@@ -109,6 +119,7 @@ def _list(scenes: tuple[Scene, ...], *, as_json: bool) -> None:
                 "external_trigger": scene.external_trigger,
                 "detector_mode": scene.detector_mode,
                 "faults": [one.fault.value for one in scene.faults],
+                "logger": list(_logger_words(scene)),
             }
             for scene in scenes
         ]
@@ -120,10 +131,25 @@ def _list(scenes: tuple[Scene, ...], *, as_json: bool) -> None:
             scene.detector_mode.upper(),
             "triggered" if scene.external_trigger else "free run",
             *(("FLC",) if scene.flc else ()),
-            *(f"fault: {one.fault}" for one in scene.faults),
+            *(f"fault: {fault}" for fault in dict.fromkeys(one.fault for one in scene.faults)),
+            *_logger_words(scene),
         )
         period = f"{scene.period_us / 1e3:.1f} ms"
         click.echo(f"{scene.name:<18} {scene.triggers:>8} {period:>11}  {', '.join(what)}")
+
+
+def _logger_words(scene: Scene) -> Iterator[str]:
+    """What the logger does wrong with whole cubes and its clock."""
+    if scene.mixed:
+        yield "cubes under the next one's name"
+    if scene.doubled:
+        yield "a cube twice"
+    if any(scene.cube_spans):
+        yield "cubes overlap"
+    if any(pause_us < 0 for _, pause_us in scene.gaps):
+        yield "the clock is set back"
+    if scene.logger_ahead_s:
+        yield f"clock {scene.logger_ahead_s} s ahead"
 
 
 def _report(
@@ -131,7 +157,7 @@ def _report(
 ) -> None:
     cubes = sum(cube.has_cube for cube in night.cubes)
     frames = sum(len(cube.frames) for cube in night.cubes if cube.has_cube)
-    faulty = sum(cube.fault is not None for cube in night.cubes)
+    faulty = sum(cube.is_faulty for cube in night.cubes)
     target = folder / night.date
     if as_json:
         answer = {

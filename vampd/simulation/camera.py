@@ -22,8 +22,8 @@ from vampd.simulation.pixels import FramePainter
 from vampd.simulation.scenes import Fault
 from vampd.simulation.timing_file import comment_lines, rows
 
-#: The two logger processes, and the thread of each that saves cubes.
-_PROCESS = {1: "2217.2231", 2: "2218.2232"}
+#: Of such a cube no byte comes to the disk.
+_NOTHING_WRITTEN = frozenset({Fault.EMPTY_TXT, Fault.VANISHED})
 _SAVING_US = 1_000  #: from the last frame to the start of saving
 _BYTES_A_US = 500.0  #: how fast a cube is saved
 _TIMING_PIECES = 4
@@ -93,7 +93,13 @@ class Logger:
 
     def steps(self, cube: Cube, painter: FramePainter) -> Iterator[Step]:
         """Every step of *cube*, in order. Pixels are painted as they are asked for."""
-        at_us = int(cube.frames.logged_ns[-1]) // 1_000 + _SAVING_US
+        # A cube that gets the next one's name is saved when that one is over.
+        over_ns = int((cube.rows_of or cube.frames).logged_ns[-1])
+        at_us = over_ns // 1_000 + _SAVING_US
+        if cube.fault in _NOTHING_WRITTEN:
+            if cube.has_timing:
+                yield from self._timing_steps(cube, at_us)
+            return
         for step in self._cube_steps(cube, painter, at_us):
             at_us = step.at_us
             yield step
@@ -102,7 +108,7 @@ class Logger:
 
     def _cube_steps(self, cube: Cube, painter: FramePainter, at_us: int) -> Iterator[Step]:
         final = self.night / cube.path
-        temporary = final.with_name(f"{final.name}.{_PROCESS[cube.camera]}.tmp")
+        temporary = self.night / cube.temporary_path
         stays = self.grows_in_place and cube.has_cube
         file = _OpenFile(final if stays else temporary)
         yield Step(at_us=at_us, action=Action.OPEN, path=file.path, perform=file.open)
@@ -165,6 +171,8 @@ def _kept(cube: Cube, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _timing_pieces(cube: Cube) -> Iterator[bytes]:
     """The comment lines, then the rows in pieces that end within a row."""
+    if cube.fault is Fault.EMPTY_TXT:
+        return
     yield comment_lines(cube).encode("ascii")
     text = "".join(rows(cube)).encode("ascii")
     cuts = [max(0, len(text) * k // _TIMING_PIECES - _TORN_BYTES) for k in range(_TIMING_PIECES)]

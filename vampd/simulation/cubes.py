@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,6 +16,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400 * 10**9
 #: The name is taken this long after the first frame was logged.
 _NAMING_NS = 50_068
+#: A second logger's names differ, whatever it logs.
+_LOGGER_NS = 1_000_001
+#: The copy of a cube is named as if it began so much later.
+_COPY_S = 7 * 3_600 + 11.25
+#: Two logger processes, and the threads of each that save cubes.
+_PROCESS, _THREAD, _OVERTAKEN_THREAD = 221, 223, 224
 #: A cube for a fault of one row needs good rows on both sides of it.
 _FEWEST_FOR_BAD_ROW = 5
 #: cnt0 of trigger 0 is at least this times the scene's number.
@@ -43,6 +49,9 @@ class Cube:
     stem: str  #: vcam1_HH:MM:SS.nnnnnnnnn
     frames: Exposures
     fault: Fault | None
+    rows_of: Exposures | None = None  #: frames whose rows lie beside it, if not its own
+    copy_of: str | None = None  #: path of the cube whose bytes it has
+    is_overtaken: bool = False  #: the cube before has its name
 
     @property
     def folder(self) -> str:
@@ -53,6 +62,22 @@ class Cube:
     def path(self) -> str:
         """Path of the cube in the night's folder."""
         return f"{self.folder}/{self.stem}.fits"
+
+    @property
+    def temporary_path(self) -> str:
+        """Where it is written before it has its name."""
+        thread = _OVERTAKEN_THREAD if self.is_overtaken else _THREAD
+        return f"{self.path}.{_PROCESS}{self.camera}.{thread}{self.camera}.tmp"
+
+    @property
+    def ahead_ns(self) -> int:
+        """By how much the logger's clock is ahead of UTC."""
+        return self.scene.logger_ahead_s * 10**9
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether something is wrong with it or its name."""
+        return self.fault is not None or self.rows_of is not None or self.copy_of is not None
 
     @property
     def has_cube(self) -> bool:
@@ -121,9 +146,36 @@ def cubes_of(laid: LaidScene, *, seed: int) -> list[Cube]:
             first_count=laid.first_count,
             random=np.random.default_rng([seed, laid.number, camera]),
         )
-        for ordinal, part in enumerate(cut_into_cubes(laid.scene, camera, frames)):
-            cubes.append(_cube(laid, camera, ordinal, part))
+        own = [
+            _cube(laid, camera, ordinal, part)
+            for ordinal, part in enumerate(cut_into_cubes(laid.scene, camera, frames))
+        ]
+        for ordinal in _ordinals(laid.scene.mixed, camera):
+            _mix(own, ordinal)
+        cubes += own
+        for ordinal in _ordinals(laid.scene.doubled, camera):
+            cubes.append(_copy(own[ordinal]))
     return cubes
+
+
+def _ordinals(chosen: Sequence[tuple[int, int]], camera: int) -> list[int]:
+    return [ordinal for of_camera, ordinal in chosen if of_camera == camera]
+
+
+def _mix(cubes: list[Cube], ordinal: int) -> None:
+    """The logger's race, in place: it takes name and rows of the next cube for this one."""
+    if ordinal + 1 >= len(cubes):
+        msg = f"scene {cubes[0].scene.name}: cube {ordinal} has no next one to be mixed with"
+        raise UsageError(msg)
+    mixed, following = cubes[ordinal : ordinal + 2]
+    cubes[ordinal] = replace(mixed, stem=following.stem, rows_of=following.frames, fault=None)
+    cubes[ordinal + 1] = replace(following, fault=Fault.LEFT_OVER_TMP, is_overtaken=True)
+
+
+def _copy(cube: Cube) -> Cube:
+    first_ns = int(cube.frames.logged_ns[0])
+    stem = _stem(cube.camera, first_ns, shift_s=cube.scene.name_shift_s + _COPY_S)
+    return replace(cube, stem=stem, copy_of=cube.path)
 
 
 def _cube(laid: LaidScene, camera: int, ordinal: int, frames: Exposures) -> Cube:
@@ -131,12 +183,13 @@ def _cube(laid: LaidScene, camera: int, ordinal: int, frames: Exposures) -> Cube
     if fault in COSTS_ONE_FRAME and len(frames) < _FEWEST_FOR_BAD_ROW:
         msg = f"scene {laid.scene.name}: a cube of {len(frames)} frames is too short for {fault}"
         raise UsageError(msg)
+    later_ns = _LOGGER_NS * ordinal if laid.scene.cube_spans[camera - 1] else 0
     return Cube(
         scene=laid.scene,
         number=laid.number,
         camera=camera,
         ordinal=ordinal,
-        stem=_stem(camera, int(frames.logged_ns[0]), shift_s=laid.scene.name_shift_s),
+        stem=_stem(camera, int(frames.logged_ns[0]) + later_ns, shift_s=laid.scene.name_shift_s),
         frames=frames,
         fault=fault,
     )

@@ -81,7 +81,7 @@ def expose(
     frames = Exposures(
         triggers=triggers,
         acquired_us=times_us,
-        logged_ns=np.maximum.accumulate(times_us * 1_000 + _LATENCY_NS + tail_ns),
+        logged_ns=_ascending(times_us * 1_000 + _LATENCY_NS + tail_ns, scene),
         counts=first_count + triggers - np.cumsum(unseen),
     )
     return Exposures(
@@ -92,8 +92,19 @@ def expose(
     )
 
 
+def _ascending(times_ns: NDArray[np.int64], scene: Scene) -> NDArray[np.int64]:
+    """No frame is logged before the one before it, unless the clock was set back."""
+    set_back = sorted(trigger + 1 for trigger, pause_us in scene.gaps if pause_us < 0)
+    parts = np.split(times_ns, set_back)
+    return np.concatenate([np.maximum.accumulate(part) for part in parts])
+
+
 def cut_into_cubes(scene: Scene, camera: int, frames: Exposures) -> Iterator[Exposures]:
     """The frames of each cube: the last may be shorter, as from a stopped logger."""
+    spans = scene.cube_spans[camera - 1]
+    if spans:
+        yield from (frames.part(*span) for span in spans if span[0] < len(frames))
+        return
     first = ordinal = 0
     while first < len(frames):
         last = min(first + scene.length_of(camera, ordinal), len(frames))

@@ -115,12 +115,13 @@ def _known(cube: Cube) -> dict[str, CardValue]:
 
 
 def _times(cube: Cube) -> dict[str, CardValue]:
-    """The times that the camera's program wrote: its own, not yet a pair's."""
-    first_us = int(cube.frames.acquired_us[0])
-    last_us = int(cube.frames.acquired_us[-1])
+    """The times that the logger wrote: those of its rows, on its own clock; DATE in UTC."""
+    written_us = int(cube.frames.acquired_us[-1]) + 1_000_000
+    logged_us = (cube.frames.logged_ns[[0, -1]] + cube.ahead_ns) // 1_000
+    first_us, last_us = (int(time_us) for time_us in logged_us)
     values: dict[str, CardValue] = {
         # Whole seconds, written just after the cube's end.
-        "DATE": f"{_moment(last_us) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S}",
+        "DATE": f"{_moment(written_us):%Y-%m-%dT%H:%M:%S}",
         "DATE-OBS": f"{_moment(first_us):%Y-%m-%d}",
     }
     for ending, time_us in (("", (first_us + last_us) // 2), ("-STR", first_us), ("-END", last_us)):

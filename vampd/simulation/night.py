@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 from vampd.errors import OperatorError
@@ -54,7 +55,12 @@ class SimulatedNight:
         return Truth(
             night=self.date,
             seed=self.seed,
-            files=tuple(truth_of_cube(cube) for cube in self.cubes),
+            files=tuple(
+                truth_of_cube(cube, others)
+                for _, same in groupby(self.cubes, lambda cube: (cube.number, cube.camera))
+                for others in [list(same)]
+                for cube in others
+            ),
             scenes=tuple(truth_of_scene(laid) for laid in self.laid),
         )
 

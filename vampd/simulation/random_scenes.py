@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from vampd.simulation.night import DEFAULT_DATE, DEFAULT_START, SimulatedNight
+from vampd.simulation.random_logger import with_a_failing_logger
 from vampd.simulation.scenes import (
     COSTS_ONE_FRAME,
     HST_NAME_S,
@@ -26,12 +27,22 @@ _SLOW_FACTOR = 2.5
 _TYPICAL_LENGTHS = (1, 2, 7, 25, 50, 100, 150, 200, 500)
 _LONGEST_CUBE = 2_000
 _FEWEST_FOR_BAD_ROW = 5
+_LOGGER = 0x7A1  # its failures are drawn apart from the scenes
 
 
 def random_scenes(
-    seed: int, *, count: int = 8, most_triggers: int = 1_500, with_faults: bool = False
+    seed: int,
+    *,
+    count: int = 8,
+    most_triggers: int = 1_500,
+    with_faults: bool = False,
+    logger_fails: bool = False,
 ) -> tuple[Scene, ...]:
-    """*count* scenes of up to *most_triggers* triggers. *with_faults*: some cubes are bad."""
+    """*count* scenes of up to *most_triggers* triggers.
+
+    *with_faults*: some cubes are bad. *logger_fails*: cubes get lost, mixed, doubled or overlap,
+    and clocks are on TAI or set back.
+    """
     random = np.random.default_rng([seed, count, most_triggers])
     scenes = []
     for number in range(1, count + 1):
@@ -39,6 +50,8 @@ def random_scenes(
         if with_faults and random.random() < 0.5:
             scene = replace(scene, faults=(_random_fault(random, scene),))
         scenes.append(scene)
+    if logger_fails:
+        scenes = with_a_failing_logger(scenes, np.random.default_rng([seed, count, _LOGGER]))
     return tuple(scenes)
 
 
@@ -48,11 +61,18 @@ def random_night(
     count: int = 8,
     most_triggers: int = 1_500,
     with_faults: bool = False,
+    logger_fails: bool = False,
     date: str = DEFAULT_DATE,
     start: str = DEFAULT_START,
 ) -> SimulatedNight:
     """A night of `random_scenes`."""
-    scenes = random_scenes(seed, count=count, most_triggers=most_triggers, with_faults=with_faults)
+    scenes = random_scenes(
+        seed,
+        count=count,
+        most_triggers=most_triggers,
+        with_faults=with_faults,
+        logger_fails=logger_fails,
+    )
     return SimulatedNight(scenes, seed=seed, date=date, start=start)
 
 

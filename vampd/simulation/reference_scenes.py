@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vampd.errors import UsageError
+from vampd.simulation.logger_scenes import LOGGER_SCENES
 from vampd.simulation.scenes import HST_NAME_S, CubeFault, Fault, Scene, both, polarimetry
 
 _DARK = {"OBJECT": "DARK", "DATA-TYP": "DARK", "OBS-MOD": "IMAG"}
@@ -94,12 +95,13 @@ REFERENCE_SCENES: dict[str, Scene] = {scene.name: scene for scene in _SCENES}
 
 
 def scene_named(name: str) -> Scene:
-    """The reference scene *name*.
+    """The scene *name*, of the reference night or of a logger that fails.
 
     Raises UsageError, naming all scenes, when there is none of that name.
     """
+    scenes = REFERENCE_SCENES | LOGGER_SCENES
     try:
-        return REFERENCE_SCENES[name]
+        return scenes[name]
     except KeyError:
-        msg = f"no scene is called {name!r}; there are: {', '.join(REFERENCE_SCENES)}"
+        msg = f"no scene is called {name!r}; there are: {', '.join(scenes)}"
         raise UsageError(msg) from None

@@ -11,6 +11,7 @@ from vampd.errors import UsageError
 from vampd.records import CardValue
 
 Cards: TypeAlias = Mapping[str, CardValue]
+Spans: TypeAlias = tuple[tuple[int, int], ...]
 
 CAMERAS = (1, 2)
 
@@ -30,6 +31,8 @@ class Fault(StrEnum):
     EMPTY = "empty"  #: the cube has its final name and no bytes
     LEFT_OVER_TMP = "left_over_tmp"  #: the logger crashed: a .tmp for ever, no timing
     LOST_CUBE = "lost_cube"  #: a write error: a timing file without its cube
+    EMPTY_TXT = "empty_txt"  #: a full disk: a timing file of no byte, without its cube
+    VANISHED = "vanished"  #: the stream counted its frames, and nothing is left of it
     TORN_ROW = "torn_row"  #: the last row is cut short, and ends in a newline
     NAN_ROW = "nan_row"  #: one acquisition time reads nan
     ZERO_ROW = "zero_row"  #: one acquisition time is zero among good ones
@@ -53,9 +56,9 @@ QUARANTINING = frozenset(
 #: One frame is rejected, all others are good.
 COSTS_ONE_FRAME = frozenset({Fault.TORN_ROW, Fault.NAN_ROW, Fault.ZERO_ROW, Fault.DISORDER_ROW})
 #: There is no cube under a final name.
-WITHOUT_CUBE = frozenset({Fault.LEFT_OVER_TMP, Fault.LOST_CUBE})
+WITHOUT_CUBE = frozenset({Fault.LEFT_OVER_TMP, Fault.LOST_CUBE, Fault.EMPTY_TXT, Fault.VANISHED})
 #: There is no timing file.
-WITHOUT_TIMING = frozenset({Fault.NO_TXT, Fault.LEFT_OVER_TMP})
+WITHOUT_TIMING = frozenset({Fault.NO_TXT, Fault.LEFT_OVER_TMP, Fault.VANISHED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +101,17 @@ class Scene:
     dropped: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     #: Triggers that the camera itself did not see: its stream does not count them.
     unseen: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    gaps: tuple[tuple[int, int], ...] = ()  #: (trigger, us that the pause after it adds)
+    #: (trigger, us that the pause after it adds). Less than nothing: the clock is set back there.
+    gaps: tuple[tuple[int, int], ...] = ()
+    #: First and last (excluded) frame of each cube, for each camera, where cubes are not simply
+    #: one after the other: two loggers of one camera take frames twice. Empty: `cube_frames`.
+    cube_spans: tuple[Spans, Spans] = ((), ())
+    #: (camera, ordinal) of cubes that the logger moves to the name of the next one, with that
+    #: one's rows beside it; the next one itself stays a temporary file.
+    mixed: tuple[tuple[int, int], ...] = ()
+    #: (camera, ordinal) of cubes that are there again, byte by byte, under another name.
+    doubled: tuple[tuple[int, int], ...] = ()
+    logger_ahead_s: int = 0  #: of UTC is the logger's clock: 37 on TAI. Not the framegrabber's.
     cards: Cards = field(default_factory=dict)  #: of every cube; None leaves the card out
     cards_of_camera: tuple[Cards, Cards] = field(default_factory=lambda: ({}, {}))
     cards_of_cube: tuple[Cards, ...] = ()  #: of the camera's first, second, ... cube
@@ -116,6 +129,7 @@ class Scene:
             for text, is_wrong in (
                 ("has no trigger", self.triggers < 1),
                 ("has a cube without frames", min(map(min, self.cube_frames)) < 1),
+                ("has an empty span", any(a >= b for one in self.cube_spans for a, b in one)),
                 ("is narrower than the stamp of six pixels", self.width < 6 or self.height < 1),
                 ("has a period no longer than its jitter", self.period_us <= self.jitter_us),
                 ("needs -1 or +1 as its first state", self.first_state not in {-1, 1}),

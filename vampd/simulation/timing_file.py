@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vampd.simulation.cubes import Cube
+from vampd.simulation.exposures import Exposures
 from vampd.simulation.scenes import Fault
 
 _COLUMNS = (
@@ -39,15 +40,17 @@ def comment_lines(cube: Cube) -> str:
 
 def rows(cube: Cube) -> list[str]:
     """All rows with their newlines, spoiled as the cube's fault says."""
-    acquisition = _acquisition_texts(cube)
-    origin_ns = int(cube.frames.logged_ns[0])
+    frames = cube.rows_of or cube.frames
+    acquisition = _acquisition_texts(cube, frames)
+    logged = frames.logged_ns + cube.ahead_ns
+    origin_ns = int(logged[0])
     lines = [
         f"{place:10d}  {count:10d}  {_seconds(logged_ns - origin_ns):>15}"
         f"   {_seconds(logged_ns):>20}{text}   {count:10d}   {count % _RING:10d}\n"
         for place, (count, logged_ns, text) in enumerate(
             zip(
-                cube.frames.counts.tolist(),
-                cube.frames.logged_ns.tolist(),
+                frames.counts.tolist(),
+                logged.tolist(),
                 acquisition,
                 strict=True,
             )
@@ -57,11 +60,11 @@ def rows(cube: Cube) -> list[str]:
     return spoil(lines) if spoil else lines
 
 
-def _acquisition_texts(cube: Cube) -> list[str]:
+def _acquisition_texts(cube: Cube, frames: Exposures) -> list[str]:
     """Column 5 of every row, with the blanks before it."""
     if cube.fault is Fault.SIX_COLUMNS:
-        return [""] * len(cube.frames)
-    times_us = cube.frames.acquired_us.tolist()
+        return [""] * len(frames)
+    times_us = frames.acquired_us.tolist()
     if cube.fault is Fault.NO_ACQUISITION:
         times_us = [0] * len(times_us)
     bad_row = cube.bad_row

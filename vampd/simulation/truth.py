@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ class FileTruth:
     rejected: tuple[int, ...] = ()  #: places of frames that their row costs
     quarantined: bool = False  #: bad as a whole
     written: bool = True  #: False: no file ever has the cube's name
+    may_be_quarantined: bool = False  #: what proves its times may be there, or not
+    copy_of: str | None = None  #: the cube whose frames it has again, to be delivered once
+    #: Places of frames among which in time there are others of the camera, in another cube: these
+    #: may be left without partner and state, and of two frames of one exposure one may be left out.
+    overlapped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -59,6 +64,20 @@ class Truth:
         return tuple(file for file in self.files if file.written and not file.quarantined)
 
     @property
+    def losses(self) -> tuple[LossTruth, ...]:
+        """Cubes that have no file of their name, by camera."""
+        lost = [file for file in self.files if not file.written]
+        return tuple(
+            LossTruth(
+                camera=camera,
+                cubes=len(own),
+                frames=sum(len(file.frames) for file in own),
+            )
+            for camera in sorted({file.camera for file in lost})
+            for own in [[file for file in lost if file.camera == camera]]
+        )
+
+    @property
     def frames(self) -> int:
         """Frames in all cubes that exist."""
         return sum(len(file.frames) for file in self.files if file.written)
@@ -82,6 +101,10 @@ class Truth:
             "night": self.night,
             "seed": self.seed,
             "profile": "simulated",
+            "losses": [
+                {"cam": loss.camera, "cubes": loss.cubes, "frames": loss.frames}
+                for loss in self.losses
+            ],
             "files": [_file_as_json(file) for file in self.files],
             "scenes": [_scene_as_json(scene) for scene in self.scenes],
         }
@@ -98,19 +121,42 @@ class Truth:
         )
 
 
-def truth_of_cube(cube: Cube) -> FileTruth:
-    """What is true of one cube."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossTruth:
+    """What a camera's logger lost outright."""
+
+    camera: int
+    cubes: int
+    frames: int
+
+
+def truth_of_cube(cube: Cube, others: Sequence[Cube] = ()) -> FileTruth:
+    """What is true of one cube among *others* of its scene and camera."""
     return FileTruth(
-        path=cube.path,
+        path=cube.temporary_path if cube.is_overtaken else cube.path,
         camera=cube.camera,
         scene=cube.number,
         frames=cube.frames.triggers,
         t_us=cube.frames.acquired_us,
         fault=None if cube.fault is None else cube.fault.value,
         rejected=() if cube.bad_row is None else (cube.bad_row,),
-        quarantined=cube.fault in QUARANTINING,
+        quarantined=cube.fault in QUARANTINING or cube.rows_of is not None,
         written=cube.has_cube,
+        may_be_quarantined=cube.fault in {Fault.NO_ACQUISITION, Fault.SIX_COLUMNS},
+        copy_of=cube.copy_of,
+        overlapped=tuple(np.flatnonzero(_overlapped(cube, others)).tolist()),
     )
+
+
+def _overlapped(cube: Cube, others: Sequence[Cube]) -> NDArray[np.bool_]:
+    """(frames,) which lie within the time of one of the *others*, copies included."""
+    times_us = cube.frames.acquired_us
+    found = np.zeros(len(times_us), dtype=np.bool_)
+    for other in others:
+        if other is not cube and other.has_cube:
+            first_us, last_us = other.frames.acquired_us[[0, -1]]
+            found |= (times_us >= first_us) & (times_us <= last_us)
+    return found
 
 
 def truth_of_scene(laid: LaidScene) -> SceneTruth:
@@ -137,6 +183,9 @@ def _file_as_json(file: FileTruth) -> dict[str, Any]:
         "rejected": list(file.rejected),
         "quarantined": file.quarantined,
         "written": file.written,
+        "may_be_quarantined": file.may_be_quarantined,
+        "copy_of": file.copy_of,
+        "overlapped": list(file.overlapped),
     }
 
 
@@ -152,6 +201,9 @@ def _file_from_json(plain: Mapping[str, Any]) -> FileTruth:
         rejected=tuple(plain.get("rejected", ())),
         quarantined=plain.get("quarantined", fault is not None and Fault(fault) in QUARANTINING),
         written=plain.get("written", True),
+        may_be_quarantined=plain.get("may_be_quarantined", False),
+        copy_of=plain.get("copy_of"),
+        overlapped=tuple(plain.get("overlapped", ())),
     )
 
 
