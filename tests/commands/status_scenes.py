@@ -35,7 +35,7 @@ _REFUSED = """rsync of archive 20251107 exited 11:
 rsync: [Receiver] mkdir "/mnt/tier1/2_ARCHIVED_DATA/20251107" failed: No such file or directory (2)
 rsync error: error in file IO (code 11) at main.c(808) [Receiver=3.5.0]"""
 
-_LOW = "41.2 GB free at /mnt/fuuu/ARCHIVED_DATA/20251107, 100 are kept for the cameras"
+_LOW = "less than 100 GB free at /mnt/fuuu/ARCHIVED_DATA/20251107, which are kept for the cameras"
 
 
 def _safe(site: Site, date: str = "20251106", kind: Kind = Kind.ARCHIVE) -> int:

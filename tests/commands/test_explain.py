@@ -20,7 +20,7 @@ from vampd.commands.explanations_held import NOBODY
 from vampd.errors import NotPlainError
 from vampd.io.beneath import Beneath, read_start
 from vampd.io.disk import MarkerState
-from vampd.ledger import legacy, nights, strays
+from vampd.ledger import awaited, legacy, nights, strays
 from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.schedule import orders
 from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
@@ -50,7 +50,7 @@ _PAUSES = {
         f"{_ROOT}: not there, or an empty folder on which nothing is mounted",
         f"{_ROOT}: cannot mark this root: Read-only file system",
     ],
-    "disk low": [f"41.2 GB free at {_ROOT}/20251106, 100 are kept for the cameras"],
+    "disk low": [f"less than 100 GB free at {_ROOT}, which are kept for the cameras"],
 }
 
 
@@ -218,8 +218,8 @@ def test_what_keeps_a_night_open_is_known_in_the_watchers_words(
 @pytest.mark.parametrize(
     ("expected", "waits_for"),
     [
-        ("collecting: settle", "vcam1/vcam1_05:10:00.000000000.fits to settle"),
-        ("collecting: unread", "12 cubes to be read, vcam1_05:10:00.000000000 first"),
+        ("collecting: settle", "raw files to settle"),
+        ("collecting: unread", awaited.CUBES),
         ("collecting", ""),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from vampd.ledger import awaited
 from vampd.schedule.dispatch import (
     NightFacts,
     Standing,
@@ -255,7 +256,7 @@ STANDINGS: list[tuple[str, NightFacts, NightStatus, str | None]] = [
         "to be read through",
         replace(facts(), digests_missing=4),
         NightStatus.WAITING,
-        "4 raw files to be read through",
+        awaited.READ_THROUGH,
     ),
     (
         "its disk absent",

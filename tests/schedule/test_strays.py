@@ -10,7 +10,7 @@ import pytest
 
 from tests.schedule.test_rounds import DATE, LATER_STEM, STEM, Scene, scene
 from vampd.errors import OperatorError, RetryableError
-from vampd.ledger import files, nights, outputs, strays, tasks
+from vampd.ledger import awaited, files, nights, outputs, strays, tasks
 from vampd.ledger.connection import Row
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.schedule.dispatch import stages_due, standing
@@ -118,7 +118,7 @@ def test_the_recorded_bytes_under_another_inode_are_the_file(
     after = raw_row(closed)
     assert meanwhile == (
         NightStatus.WAITING,
-        "1 raw file to be read again: another inode or time than was recorded",
+        awaited.READ_AGAIN,
     )
     assert due == []
     assert standing_of(closed)[0] == NightStatus.READY

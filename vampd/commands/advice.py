@@ -23,7 +23,7 @@ def cause_of(summary: Summary) -> str | None:
     """Why the night is not going on, in one text; None where it is."""
     night, trouble = summary.night, summary.trouble
     if night.cause:
-        return night.cause
+        return f"{night.cause} ({summary.left} left)" if summary.left else night.cause
     if night.hold:
         return night.hold
     if trouble is not None and night.status in TOLD:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import Explanation
 from vampd.commands.screen import time_text
+from vampd.ledger import awaited
 from vampd.ledger.summaries import Summary, Trouble
 from vampd.states import ErrorClass, NightStatus, Stage
 
@@ -20,8 +21,8 @@ _STOPS: Mapping[str, re.Pattern[str]] = {
     ),
     "disk low": re.compile(r"GB free at (?P<root>/.*), \S+ are kept for the cameras"),
     "trouble": re.compile(r"^vampd cannot go on with it: "),
-    "raw unread": re.compile(r"^\d+ raw files? to be read through"),
-    "raw again": re.compile(r"^\d+ raw files? to be read again"),
+    "raw unread": re.compile(f"^{awaited.READ_THROUGH}"),
+    "raw again": re.compile(f"^{awaited.READ_AGAIN}"),
     "older night stuck": re.compile(
         r"^frame IDs of archive (?P<older>\d{8}), which is older and (?P<older_status>failed|held)"
     ),
@@ -33,8 +34,8 @@ _AWAITED: Mapping[str, re.Pattern[str]] = {
     "collecting: date": re.compile(r"^the end of its UTC date"),
     "collecting: quiet": re.compile(r" min without a change$"),
     "collecting: look": re.compile(r"^one more look"),
-    "collecting: settle": re.compile(r"^(?P<path>.*) to settle$"),
-    "collecting: unread": re.compile(r"^\d+ cubes? to be read"),
+    "collecting: settle": re.compile(r"^raw files to settle$"),
+    "collecting: unread": re.compile(f"^{awaited.CUBES}"),
 }
 _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: restored": re.compile(r"^restored$"),

@@ -143,8 +143,8 @@ _COLLECTING: dict[str, Explanation] = {
         "It looks finished.", "one more look that finds the same, within a scan's time"
     ),
     "collecting: settle": _waiting(
-        "It is over but for a file that was still changing when last looked at.",
-        "that file to stay as it is for `night.settle_seconds`",
+        "It is over but for files that were still changing when last looked at.",
+        "those files to stay as they are for `night.settle_seconds`",
     ),
     "collecting: unread": _waiting(
         "It is over, and the headers and timing files of its last cubes are being read.",

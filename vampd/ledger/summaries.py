@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vampd.ledger import logger_faults
+from vampd.ledger import awaited, logger_faults
 from vampd.ledger.connection import Row
 from vampd.ledger.logger_faults import Toll
 from vampd.ledger.reading import Reader
@@ -121,6 +121,7 @@ class Summary:
     verified: int  #: of *built*
     batches: int  #: 1, and one for each supplement
     elsewhere: int = 0  #: files at the far end that nobody moved on yet to where they count
+    left: int = 0  #: files that the night waits for, where it waits for their reading
     amounts: Amounts = field(default_factory=Amounts)
     tolls: Mapping[LoggerFault, Toll] = field(default_factory=dict)
 
@@ -185,6 +186,7 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
         replace(
             _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
             tolls=tolls.get(night.id, {}),
+            left=awaited.left(ledger, night.id, night.cause),
         )
         for night in chosen
     ]

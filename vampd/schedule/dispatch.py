@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vampd.ledger import awaited
 from vampd.states import (
     FINAL,
     STAGES_OF,
@@ -20,9 +21,6 @@ DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 
 #: Why a night of a shadow goes no further.
 SHADOWED = "as far as a shadow goes: `vampd shadow-report` compares"
-
-#: Why whole raw files of a closed night are read once more.
-READ_AGAIN = "another inode or time than was recorded"
 
 _HOLDING = frozenset({ErrorClass.AMBIGUOUS, ErrorClass.INTEGRITY, ErrorClass.INPUT})
 _NEEDS_NO_IDS = frozenset(
@@ -115,11 +113,10 @@ def what_stops(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | Non
     if night.pause is not None:
         return night.pause
     if night.unread_again:
-        files = "raw file" if night.unread_again == 1 else "raw files"
-        return f"{night.unread_again} {files} to be read again: {READ_AGAIN}"
+        return awaited.READ_AGAIN
     stage = current_stage(night)
     if stage is Stage.SYNC and night.digests_missing:
-        return f"{night.digests_missing} raw files to be read through"
+        return awaited.READ_THROUGH
     if stage is Stage.FRAME_IDS:
         return gate(night, all_nights)
     return None

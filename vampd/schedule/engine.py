@@ -174,8 +174,8 @@ class Engine:
             free = _free(root.path)
             if free is not None and free < least:
                 full[str(root.path)] = (
-                    f"{free / 1e9:.1f} GB free at {root.path}, {least / 1e9:g} are kept for"
-                    " the cameras"
+                    f"less than {least / 1e9:g} GB free at {root.path}, which are kept for the"
+                    " cameras"
                 )
         return full
 

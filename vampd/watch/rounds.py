@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from vampd.io.clock import Clock
-from vampd.ledger import files, legacy, nights, tasks
+from vampd.ledger import awaited, files, legacy, nights, tasks
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row
 from vampd.sections import Config, Root
@@ -332,17 +332,14 @@ class Rounds:
                 and file is not None
                 and not self._judging.is_settled(file)
             ):
-                return f"{row['path']} to settle"
+                return "raw files to settle"
         undecided = [pair for pair in pairs_of(rows) if not pair.is_judged]
         verdicts = [(pair, self._judging.verdict(watch, pair, at_close=True)) for pair in undecided]
-        unread = [
-            pair.stem
+        if any(
+            verdict.state is FileState.ARRIVING or (pair.cube is None and pair.stem in watch.wanted)
             for pair, verdict in verdicts
-            if verdict.state is FileState.ARRIVING
-            or (pair.cube is None and pair.stem in watch.wanted)
-        ]
-        if unread:
-            return f"{len(unread)} cubes to be read, {unread[0]} first"
+        ):
+            return awaited.CUBES
         for pair, verdict in verdicts:
             self._judging.apply(night, watch, pair, verdict)
         for row in present:
