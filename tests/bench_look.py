@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.schedule.made import FakeClock, opened, settings
 from vampd.watch.hints import Hint, Hints
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 _DATE = "20251106"
 _BATCH_CUBES = 50
@@ -45,18 +45,18 @@ def _measure(folder: Path, cubes: int) -> tuple[float, float, float]:
     night = folder / "archive" / _DATE
     stems = _make_night(night, cubes)
     with closing(opened(config.state_dir, clock)) as ledger:
-        rounds = Rounds(ledger, clock, config)
-        rounds.go()
+        scan_cycle = ScanCycle(ledger, clock, config)
+        scan_cycle.go()
         ledger.execute("update raw_file set state = 'whole', reason = null")
-        rounds.go()
-        [watch] = rounds.nights.values()
+        scan_cycle.go()
+        [watch] = scan_cycle.nights.values()
         hints = Hints()
         for ending in (".fits", ".txt"):
             hints.add(Hint(night, f"vcam1/{stems[-1]}{ending}"))
         return (
-            _least_ms(lambda: rounds.glance(hints)),
-            _least_ms(lambda: rounds.judge_again(watch.night, stems[-_BATCH_CUBES:])),
-            _least_ms(rounds.go),
+            _least_ms(lambda: scan_cycle.glance(hints)),
+            _least_ms(lambda: scan_cycle.judge_again(watch.night, stems[-_BATCH_CUBES:])),
+            _least_ms(scan_cycle.go),
         )
 
 

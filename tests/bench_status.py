@@ -37,14 +37,14 @@ def main() -> None:
         site = _site(Path(folder), arguments.nights, arguments.files)
         size = site.ledger.stat().st_size / 1e6
         print(f"{arguments.nights} nights of {arguments.files} files: a ledger of {size:.0f} MB")
-        median = _measure(site, arguments.words or ["status"], arguments.rounds)
+        median = _measure(site, arguments.words or ["status"], arguments.scan_cycle)
     raise SystemExit(0 if median < _PROMISED_MS else 1)
 
 
-def _measure(site: Site, words: list[str], rounds: int) -> float:
+def _measure(site: Site, words: list[str], scan_cycle: int) -> float:
     command = [sys.executable, "-m", "vampd", "--config", str(site.config), *words]
     taken = []
-    for _ in range(rounds):
+    for _ in range(scan_cycle):
         began = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         taken.append(1000 * (time.perf_counter() - began))

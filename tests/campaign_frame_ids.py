@@ -27,11 +27,11 @@ from tests.stages.issuers import FOREIGN, Desk, desk
 from tests.stages.test_lost_numbers import AFTERWARDS, changes_survived, make_ledger_again
 from vampd.ledger import nights, requests, tasks
 from vampd.ledger.connection import Row
-from vampd.ledger.numberings import chronology, incomplete, numberings
 from vampd.ledger.reading import reading
-from vampd.schedule.rooms import ROOMS
-from vampd.stages import papers
+from vampd.schedule.stage_table import STAGES
+from vampd.stages import night_records
 from vampd.states import Kind, Stage, TaskState
+from vampd.views.frame_id_audit import chronology, incomplete, numberings
 
 #: These close the ports of our Gen2 for good.
 _FOR_GOOD = {Fault.DEAD, Fault.REFUSED}
@@ -104,7 +104,7 @@ class Campaign:
         ledger = self.desk.ledger
         ledger.update("night", night["id"], ids_looked_us=ledger.now_us())
         tasks.claim(ledger, self.desk.task(night)["id"])
-        room = ROOMS[Stage.FRAME_IDS]
+        room = STAGES[Stage.FRAME_IDS]
         job = room.prepare(ledger, self.desk.config, reread(ledger, night), "")
         if self.dice.random() < 0.5:
             room.body(job)
@@ -115,8 +115,8 @@ class Campaign:
         """Of the last night only the paper of its numbers is left; of the others, all papers."""
         bound = {night["date"]: self.desk.bound(night) for night in self.nights}
         for night in self.nights[:-1]:
-            papers.write_story(
-                papers.prepare_story(self.desk.ledger, reread(self.desk.ledger, night))
+            night_records.write_story(
+                night_records.prepare_records(self.desk.ledger, reread(self.desk.ledger, night))
             )
         self.desk.ledger.close()
         make_ledger_again(self.desk)

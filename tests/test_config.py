@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from vampd.cli import group
 from vampd.commands.config import command
-from vampd.config import DEFAULT_PATH, examine, find, load
 from vampd.errors import ConfigError
-from vampd.io.place import Place
-from vampd.sections import Config
-from vampd.settings import keys_of, read_section
+from vampd.remote.location import Location
+from vampd.settings.fields import keys_of, read_section
+from vampd.settings.load import DEFAULT_PATH, examine, find, load
+from vampd.settings.sections import Config
+from vampd.settings.texts import MAIL_NAMES
 from vampd.shipped import default_config
 from vampd.states import Kind
-from vampd.values import MAIL_NAMES
 
 ENGINEERING = """
 state_dir = "/var/lib/vampd"
@@ -103,7 +103,7 @@ def test_each_kind_has_its_root_and_its_delivery(tmp_path: Path) -> None:
     assert engineering.path == Path("/data")
     delivery = config.delivery.of(Kind.ARCHIVE)
     assert delivery is not None
-    assert delivery.destination == Place(path="/tier1/2_ARCHIVED_DATA", host="scexao6")
+    assert delivery.destination == Location(path="/tier1/2_ARCHIVED_DATA", host="scexao6")
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,14 @@ from tests.support import digests_of_tree, identities_of_tree
 from vampd.errors import OperatorError
 from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger, Row
+from vampd.orders.night import Orders
 from vampd.records import FileIdentity
-from vampd.schedule.orders import Orders
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.states import Kind
 from vampd.watch.inspect import inspect_cube
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 _YOUNGER = "20251107"
 _FIRST = 425500  # above what the site's settings begin with
@@ -122,7 +122,7 @@ class _Watched:
         self.orders = Orders(ledger, config)
         self.ledger = ledger
         self.clock = clock
-        self.rounds = Rounds(ledger, clock, config)
+        self.scan_cycle = ScanCycle(ledger, clock, config)
         for stem in ("vcam1_05:10:00.000000000", "vcam1_06:10:00.000000000"):
             frames = [np.full((4, 6), number, np.uint16) for number in range(5)]
             write_raw_cube(self.night_folder, frames, stem=stem)
@@ -135,12 +135,12 @@ class _Watched:
         self.clock.pass_seconds(DAY_US / SECOND_US)
         for _ in range(6):
             self.clock.pass_seconds(3600)
-            self.rounds.go()
-            for watch in list(self.rounds.nights.values()):
+            self.scan_cycle.go()
+            for watch in list(self.scan_cycle.nights.values()):
                 pairs = dict(watch.wanted)
                 found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
-                self.rounds.accept(watch.night, pairs, found)
-                self.rounds.judge_again(watch.night, pairs)
+                self.scan_cycle.accept(watch.night, pairs, found)
+                self.scan_cycle.judge_again(watch.night, pairs)
 
     def order(self, name: str, **arguments: object) -> dict[str, Any]:
         given = {"kind": "archive", "date": DATE, "dry_run": False, **arguments}
@@ -169,7 +169,7 @@ def test_a_night_that_is_being_processed_is_not_taken_for_what_is_left_of_it(
 
 
 def test_a_backup_that_appears_while_a_night_is_collected_holds_it(watched: _Watched) -> None:
-    watched.rounds.go()
+    watched.scan_cycle.go()
     before = watched.night["hold"]
     Incumbent(night=watched.night_folder).back_up(("vcam1",))
 
@@ -226,11 +226,11 @@ def test_a_restore_without_an_import_remembers_the_frame_ids_that_were_used(
 
 def test_an_empty_night_is_held_once_the_signs_are_seen(watched: _Watched) -> None:
     """A night that was judged before its signs were known: none of it is processed either."""
-    watched.rounds.go()
+    watched.scan_cycle.go()
     watched.ledger.update("night", watched.night["id"], status="empty")
     (watched.night_folder / "vcam1").rename(watched.night_folder / "vcam1_hlinkbak")
 
-    watched.rounds.go()
+    watched.scan_cycle.go()
 
     assert watched.night["status"] != "empty"
     assert watched.night["hold"].startswith(legacy.NOTICED)
@@ -238,7 +238,7 @@ def test_an_empty_night_is_held_once_the_signs_are_seen(watched: _Watched) -> No
 
 def test_the_history_tells_what_was_noticed_adopted_and_released(watched: _Watched) -> None:
     (watched.night_folder / "vbad").mkdir()
-    watched.rounds.go()
+    watched.scan_cycle.go()
     legacy.adopt(watched.ledger, watched.night, legacy.Found(signs=["vbad"]))
     watched.order("release")
 

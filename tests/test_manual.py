@@ -11,8 +11,8 @@ import pytest
 
 from tests.manual import FOLDER, pages
 from vampd.cli import COMMANDS, group
-from vampd.sections import Config
-from vampd.settings import keys_of
+from vampd.settings.fields import keys_of
+from vampd.settings.sections import Config
 
 PAGES = ("vampd.1", "vampd.toml.5", "vampd.8")
 

@@ -32,7 +32,7 @@ _OTHER_PACKAGES = ("simulation/", "far/", "ledger/")
 #: What deals with other files than those below a root, and with which.
 _ELSEWHERE = {
     "cli.py": "standard error",
-    "config.py": "the settings",
+    "settings/load.py": "the settings",
     "daemon.py": "the state directory",
     "shipped.py": "this package",
     "io/beneath.py": "it is the way",
@@ -45,10 +45,10 @@ _ELSEWHERE = {
     "io/private.py": "the state directory",
     "io/systemd.py": "the journal's socket",
     "io/unix_socket.py": "the daemon's sockets",
-    "schedule/control.py": "the daemon's socket",
-    "schedule/headers.py": "the state directory",
-    "schedule/readers.py": "the daemon's socket",
-    "schedule/watchdog.py": "the state directory",
+    "orders/socket.py": "the daemon's socket",
+    "background/header_table.py": "the state directory",
+    "orders/reading_socket.py": "the daemon's socket",
+    "background/mail/watchdog.py": "the state directory",
     "schedule/workers.py": "a pipe",
     "commands/access.py": "the state directory",
     "commands/config.py": "the shipped settings",
@@ -93,15 +93,15 @@ _EXCEPTIONS = {
     },
     "io/mirror.py": {".stat": _ROOT},
     "io/stream.py": {"os.utime": "a file that is held open"},
-    "schedule/alerts.py": {"os.statvfs": _ROOT},
-    "schedule/shadow.py": {
+    "background/mail/alerts.py": {"os.statvfs": _ROOT},
+    "legacy/shadow.py": {
         **dict.fromkeys((".stat", ".is_dir"), _ROOT),
         **dict.fromkeys((".mkdir", ".chmod"), _STATE),
     },
     "stages/lost_papers.py": {".exists": _STATE},
     "stages/manifest.py": {".exists": "/proc"},
     "stages/rebuild.py": {".open": "a member of a sidecar that is open"},
-    "stages/reclaim.py": {
+    "background/reclaim/moves.py": {
         "os.open": _ROOT,
         **dict.fromkeys(("os.mkdir", "os.rmdir", "os.stat", "os.unlink"), _HELD),
     },

@@ -294,7 +294,9 @@ def test_dev_makes_a_new_venv_where_the_checkout_was_copied(machine: Path) -> No
 
 def test_what_asks_for_the_status_starts_without_the_heavy_packages() -> None:
     heavy = {"astropy", "sqlite_utils", "imagecodecs", "rich", "apscheduler", "numpy"}
-    code = "import sys, vampd.config, vampd.shipped, vampd.commands.config; print(*sys.modules)"
+    code = (
+        "import sys, vampd.settings.load, vampd.shipped, vampd.commands.config; print(*sys.modules)"
+    )
 
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -17,15 +17,15 @@ import pytest
 from tests.daemon_site import DATE, DaemonSite, Settings, make_site
 from tests.incumbent import Incumbent
 from tests.support import INCUMBENT_NIGHT, needs_incumbent_night, read_file_stamps, who
-from vampd.config import load
 from vampd.errors import ConfigError, OperatorError
 from vampd.io.lock import StateLock
-from vampd.schedule.shadow import Mirror, refuse_order
-from vampd.sections import Root
+from vampd.legacy.result import read_result
+from vampd.legacy.shadow import Mirror, refuse_order
+from vampd.settings.load import load
+from vampd.settings.sections import Root
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.states import Kind
-from vampd.watch.legacy_result import read_result
 
 _FEW = ("pdi-short", "one-frame")
 _MORE = (

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from vampd import __version__
-from vampd.config import DEFAULT_PATH
 from vampd.errors import ConfigError
 from vampd.io import systemd
-from vampd.sections import Config
+from vampd.settings.load import DEFAULT_PATH
+from vampd.settings.sections import Config
 from vampd.shipped import default_config, unit_file
 
 UNIT = unit_file().read_text()

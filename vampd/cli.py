@@ -19,9 +19,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from vampd import __version__
-from vampd.config import find, load
 from vampd.errors import UsageError, VampdError
-from vampd.sections import Config
+from vampd.settings.load import find, load
+from vampd.settings.sections import Config
 
 #: What a shell says of a program that Ctrl-C ended: 128 and the signal's number.
 _INTERRUPTED = 130

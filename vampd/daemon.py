@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from vampd import __version__
-from vampd.config import load
+from vampd.background.table import BACKGROUND_JOBS
 from vampd.errors import ConfigError
 from vampd.io import rice, systemd
 from vampd.io.clock import Clock, SystemClock
@@ -33,22 +33,22 @@ from vampd.io.signals import Flag
 from vampd.ledger import tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.ledger.write_ahead import too_long
-from vampd.schedule.control import ControlServer
-from vampd.schedule.dispatch import NightFacts, needs_somebody
+from vampd.legacy.shadow import Mirror, refuse_order
+from vampd.orders.night import Orders
+from vampd.orders.reading_socket import ReadingServer
+from vampd.orders.socket import ControlServer
+from vampd.schedule.dispatch import NightSnapshot, needs_somebody
 from vampd.schedule.engine import Engine
 from vampd.schedule.idle import is_idle
-from vampd.schedule.orders import Orders
-from vampd.schedule.readers import ReadingServer
-from vampd.schedule.roster import CHORES
-from vampd.schedule.shadow import Mirror, refuse_order
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
-from vampd.sections import Config
+from vampd.settings.load import load
+from vampd.settings.sections import Config
 from vampd.stages.lost_papers import refuse_to_forget
 from vampd.watch.events import EventHints
 from vampd.watch.hints import Hints
-from vampd.watch.manner import OWN
-from vampd.watch.rounds import Rounds
+from vampd.watch.run_mode import NORMAL
+from vampd.watch.scan_cycle import ScanCycle
 from vampd.watch.settle import SETTLING_LOOKS
 
 log = logging.getLogger(__name__)
@@ -158,10 +158,12 @@ class Daemon:
         self._lock = lock
         self._clock = clock
         self._alarm = Alarm()
-        self._rounds = Rounds(ledger, clock, config, OWN if mirror is None else mirror.manner)
+        self._scan_cycle = ScanCycle(
+            ledger, clock, config, NORMAL if mirror is None else mirror.run_mode
+        )
         self._workers = Workers(nice=config.workers.nice)
-        chores = CHORES if mirror is None else ()
-        self._engine = Engine(ledger, config, self._rounds, self._workers, chores)
+        background_jobs = BACKGROUND_JOBS if mirror is None else ()
+        self._engine = Engine(ledger, config, self._scan_cycle, self._workers, background_jobs)
         self._orders = Orders(ledger, config, self._engine.cancel)
         group = config.control.group
         self._control = ControlServer(config.socket, clock, group=group)
@@ -181,7 +183,7 @@ class Daemon:
         try:
             while not self._alarm.stop.is_set() and self._lock.still_held():
                 self._go_round()
-                if until_idle and is_idle(self._engine, self._rounds, self._ledger.now_us()):
+                if until_idle and is_idle(self._engine, self._scan_cycle, self._ledger.now_us()):
                     break
         finally:
             self._end()
@@ -191,7 +193,7 @@ class Daemon:
         reaped = tasks.reap(self._ledger, "its worker died with the daemon")
         if reaped:
             log.info("%d tasks of the last daemon are put back", reaped)
-        self._rounds.barrier.forget_all()
+        self._scan_cycle.barrier.forget_all()
         now_us = self._ledger.now_us()
         self._life = self._ledger.insert(
             "daemon",
@@ -212,12 +214,12 @@ class Daemon:
 
     def _go_round(self) -> None:
         """One turn: look if it is time, take back, answer, hand out; then wait for a ring."""
-        barrier = self._rounds.barrier
+        barrier = self._scan_cycle.barrier
         barrier.regularly("the daemon's heartbeat", self._beat)
         if self._alarm.reload.is_set():
             barrier.attempt("reading the configuration again", self._reload)
         barrier.regularly("looking at the nights", self._look)
-        barrier.attempt("taking back work", self._engine.take_back)
+        barrier.attempt("taking back work", self._engine.collect)
         barrier.attempt("answering commands", self._serve)
         barrier.regularly("handing out work", self._engine.hand_out)
         signs: list[int | Connection] = [
@@ -248,10 +250,10 @@ class Daemon:
         settle_seconds = self._config.night.settle_seconds
         if now_ns - self._looked_ns < min(_GLANCE_SECONDS, settle_seconds) * _SECOND_NS:
             return
-        hinted = self._hinted | self._rounds.settled()
+        hinted = self._hinted | self._scan_cycle.settled()
         if hinted:
             self._looked_ns, self._hinted = now_ns, Hints()
-            self._rounds.glance(hinted, self._beat)
+            self._scan_cycle.glance(hinted, self._beat)
             self._watch_for_events(anew=bool(hinted.nights))
 
     def _seconds_to_scan(self) -> float:
@@ -261,8 +263,8 @@ class Daemon:
             seconds = min(seconds, max(self._config.night.settle_seconds, 0.2))
         return seconds
 
-    def _is_closing(self, night: NightFacts) -> bool:
-        watch = self._rounds.nights.get(night.number)
+    def _is_closing(self, night: NightSnapshot) -> bool:
+        watch = self._scan_cycle.nights.get(night.number)
         if watch is None or not watch.waits_for or watch.unchanged_looks >= SETTLING_LOOKS:
             return False
         return night.close_asked or watch.due_us <= self._ledger.now_us()
@@ -270,13 +272,13 @@ class Daemon:
     def _scan(self) -> None:
         self._alarm.scan.clear()
         self._hinted = Hints()
-        self._rounds.go(self._beat)
+        self._scan_cycle.go(self._beat)
         self._scanned_ns = self._looked_ns = self._clock.monotonic_ns()
         self._watch_for_events(anew=True)
 
     def _watch_for_events(self, *, anew: bool) -> None:
         if anew and self._config.watch.events:
-            self._hints.update(watch.folder for watch in self._rounds.nights.values())
+            self._hints.update(watch.folder for watch in self._scan_cycle.nights.values())
 
     def _beat(self) -> None:
         """Tell systemd, and the ledger, that the loop still goes round."""
@@ -314,7 +316,7 @@ class Daemon:
                 "state_dir and [control] change at a restart only: the old configuration is kept"
             )
             return
-        self._config = self._engine.config = self._rounds.config = self._orders.config = config
+        self._config = self._engine.config = self._scan_cycle.config = self._orders.config = config
         self._alarm.ring_scan()
         log.info("the configuration was read again")
 
@@ -337,7 +339,7 @@ class Daemon:
         deadline_ns = self._clock.monotonic_ns() + round(_DRAIN_SECONDS * _SECOND_NS)
         while self._engine.busy and self._clock.monotonic_ns() < deadline_ns:
             wait(self._workers.pipes(), timeout=_TICK_SECONDS)
-            self._engine.take_back()
+            self._engine.collect()
         self._engine.refresh()
 
 

@@ -23,9 +23,9 @@ from tests.users import SERVICE, STRANGER, folder_for_all, needs_users, python
 from vampd.cli import group
 from vampd.errors import UsageError
 from vampd.io import rice
-from vampd.io.far import marker_text
 from vampd.io.lock import StateLock
 from vampd.io.unix_socket import listen
+from vampd.remote.commands import marker_text
 from vampd.states import Kind
 
 

@@ -21,10 +21,9 @@ from vampd.errors import NotPlainError
 from vampd.io.beneath import Beneath, read_start
 from vampd.io.disk import MarkerState
 from vampd.ledger import awaited, legacy, nights, strays
-from vampd.ledger.summaries import Night, Summary, Trouble, is_at_rest
-from vampd.schedule import orders
-from vampd.schedule.dispatch import SHADOWED, NightFacts, Standing, standing
-from vampd.stages.far_disk import absent_text
+from vampd.orders import night as night_orders
+from vampd.remote.destination_marker import absent_text
+from vampd.schedule.dispatch import SHADOWED, NightSnapshot, NightState, standing
 from vampd.stages.sync import QUALITY
 from vampd.states import (
     STAGES_OF,
@@ -35,6 +34,7 @@ from vampd.states import (
     StrayState,
     TaskState,
 )
+from vampd.views.summaries import Night, Summary, Trouble, is_at_rest
 from vampd.watch.settle import night_is_over
 
 _ROOT = "/mnt/fuuu/ARCHIVED_DATA"
@@ -104,9 +104,9 @@ def a_trouble(stage: Stage, error_class: ErrorClass | None, *, failed: bool) -> 
     )
 
 
-def facts(**changes: object) -> NightFacts:
+def facts(**changes: object) -> NightSnapshot:
     """A closed archive night at its first stage."""
-    night = NightFacts(
+    night = NightSnapshot(
         number=1,
         kind=Kind.ARCHIVE,
         date="20251106",
@@ -123,7 +123,7 @@ def facts(**changes: object) -> NightFacts:
     return replace(night, **changes)  # type: ignore[arg-type]
 
 
-def rule(stands: Standing, **more: Trouble | str | None) -> str:
+def rule(stands: NightState, **more: Trouble | str | None) -> str:
     summary = a_summary(stands.status, cause=stands.cause, **more)  # type: ignore[arg-type]
     return causes.rule_of(summary)[0]
 
@@ -232,7 +232,7 @@ def test_what_keeps_an_ended_night_open_is_known(expected: str, waits_for: str) 
 def test_every_hold_is_known_in_the_words_in_which_it_is_recorded() -> None:
     path = "vcam1/vcam1_05:10:00.000000000.fits"
     holds = {
-        orders.RESTORED: "hold: restored",
+        night_orders.RESTORED: "hold: restored",
         "being restored; `vampd restore` finishes it": "hold: being restored",
         f"raw file changed after the night was closed: {path}": "hold: raw changed",
         f"raw file gone after the night was closed: {path}": "hold: raw gone",

@@ -10,8 +10,8 @@ import pytest
 from tests.commands.ledgers import NOW_US, Site
 from vampd.commands.stage_times import facts, stage_times
 from vampd.errors import UsageError
-from vampd.ledger.details import TaskRow
 from vampd.states import Kind, Stage, TaskState
+from vampd.views.details import TaskRow
 
 _NAME = "vcam{}_05:10:0{}.000000000"
 

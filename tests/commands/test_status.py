@@ -19,8 +19,8 @@ from tests.hanging import hanging_disk
 from vampd.commands.status_picture import ROOT_SECONDS
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.lock import StateLock
-from vampd.ledger.summaries import RECENT
 from vampd.states import Kind, NightStatus, Stage, TaskState
+from vampd.views.summaries import RECENT
 
 #: What must not be loaded to answer: each takes longer than the answer itself may.
 _HEAVY = ("astropy", "numpy", "sqlite_utils", "apscheduler", "watchdog", "rich", "imagecodecs")

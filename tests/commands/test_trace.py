@@ -12,11 +12,11 @@ from tests.carried import Carried
 from tests.commands.ledgers import Site
 from tests.support import column_us, read_file_stamps, read_rows
 from vampd.commands.tracer import Tracer
-from vampd.config import load
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
+from vampd.settings.load import load
 from vampd.states import Kind
+from vampd.views.summaries import nights
 
 
 def test_each_frame_of_an_output_is_the_raw_frame_that_the_trace_names(carried: Carried) -> None:

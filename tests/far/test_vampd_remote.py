@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from vampd.far import vampd_remote
-from vampd.io import far, rsync
-from vampd.io.far import Reach
-from vampd.io.place import Place
 from vampd.io.process import Finished, run
+from vampd.remote import commands as remote
+from vampd.remote import rsync, vampd_remote
+from vampd.remote.commands import Reach
+from vampd.remote.location import Location
 
 NIGHT = "20251106"
 SOURCE = Path(vampd_remote.__file__)
@@ -175,7 +175,7 @@ def test_without_a_forced_command_it_does_nothing(helper: Helper) -> None:
 
 
 def test_what_our_own_rsync_is_asked_to_run_is_taken(helper: Helper, tmp_path: Path) -> None:
-    place = Place(host="far", path=f"{helper.root}/.incoming/{NIGHT}")
+    place = Location(host="far", path=f"{helper.root}/.incoming/{NIGHT}")
     (tmp_path / "night").mkdir()
     (tmp_path / "night" / "x").write_bytes(b"1")
     script = tmp_path / "shell"
@@ -402,18 +402,18 @@ def test_nights_and_their_frame_ids_are_told_the_same_with_and_without_the_helpe
     helper: Helper, before: str, after: str, found: dict[str, list[int]]
 ) -> None:
     nights_that_were_delivered(helper.root)
-    place = Place(path=before.format(root=helper.root))
+    place = Location(path=before.format(root=helper.root))
 
     words = ["vampd-remote", "numbers", place.path, after]
     by_helper = helper.ask(shlex.join(words))
-    by_shell = run(far.numbers_command(place, after, Reach()), deadline_seconds=20)
+    by_shell = run(remote.numbers_command(place, after, Reach()), deadline_seconds=20)
 
     finished = Finished(
         code=by_helper.returncode, stdout=by_helper.stdout, stderr_tail=str(by_helper.stderr)
     )
-    told = far.parse_numbers(finished)
+    told = remote.parse_numbers(finished)
     assert {night: sorted(numbers) for night, numbers in told.items()} == found
-    told = far.parse_numbers(by_shell)
+    told = remote.parse_numbers(by_shell)
     assert {night: sorted(numbers) for night, numbers in told.items()} == found
 
 
@@ -535,7 +535,7 @@ def test_a_disk_is_claimed_once_and_keeps_its_marker(helper: Helper) -> None:
     assert claimed.stdout == b"used\n" + vampd_remote.marker_text(UUID).encode()
     assert again.stdout == claimed.stdout
     assert [path.name for path in helper.root.iterdir()] == [".vampd-destination"]
-    assert far.marker_text(UUID) == vampd_remote.marker_text(UUID)
+    assert remote.marker_text(UUID) == vampd_remote.marker_text(UUID)
 
 
 @pytest.mark.parametrize("identifier", ["x", "../x", "", UUID.upper(), f"{UUID}x"])

@@ -17,8 +17,8 @@ from vampd.errors import OperatorError
 from vampd.io.held_by import locks_on
 from vampd.io.lock import LOCK_NAME, StateLock, holder
 from vampd.io.private import make_private_file, make_private_folder, tighten, too_open
+from vampd.ledger.backups import copy_before
 from vampd.ledger.connection import ledger_path
-from vampd.ledger.copies import copy_before
 from vampd.ledger.headers import _open
 
 _HOLD = """

@@ -15,14 +15,7 @@ from vampd.errors import IntegrityError
 from vampd.io import beneath
 from vampd.io.beneath import Beneath, create, create_folder, rename_without_replacing
 from vampd.io.checksum import BlockSums
-from vampd.io.publish import (
-    Published,
-    Region,
-    Written,
-    prove_written,
-    publish,
-    publish_bytes,
-)
+from vampd.io.publish import Published, Region, Written, prove_written, publish, publish_bytes
 
 CONTENT = bytes(range(256)) * 20_000  # five reads of 1 MiB
 

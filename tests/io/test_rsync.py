@@ -13,10 +13,10 @@ from vampd.errors import (
     RetryableError,
     VampdError,
 )
-from vampd.io import rsync, ssh
-from vampd.io.place import Place
 from vampd.io.process import Finished
-from vampd.io.sha256sum import parse_digests
+from vampd.remote import rsync, ssh
+from vampd.remote.digests import parse_digests
+from vampd.remote.location import Location
 
 DIGEST = "0" * 63 + "1"
 
@@ -35,10 +35,10 @@ DIGEST = "0" * 63 + "1"
     ],
 )
 def test_a_place_is_read_once_and_written_back(text: str, host: str | None, path: str) -> None:
-    place = Place.parse(text)
+    place = Location.parse(text)
 
     assert (place.host, place.path) == (host, path)
-    assert Place.parse(str(place)) == place
+    assert Location.parse(str(place)) == place
 
 
 @pytest.mark.parametrize(
@@ -62,29 +62,29 @@ def test_a_place_is_read_once_and_written_back(text: str, host: str | None, path
 )
 def test_what_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not a place"):
-        Place.parse(text)
+        Location.parse(text)
 
 
 @pytest.mark.parametrize("relative", ["", "/etc", "../x", "a/../../x"])
 def test_a_child_lies_below(relative: str) -> None:
     with pytest.raises(ConfigError):
-        Place.parse("scexao6:/mnt").child(relative)
+        Location.parse("scexao6:/mnt").child(relative)
 
 
 @given(st.from_regex(r"([a-z@]{1,9}:|\[[0-9:]{1,9}\]:)?/[ -~]{0,20}", fullmatch=True))
 def test_whatever_is_read_is_written_back(text: str) -> None:
     try:
-        place = Place.parse(text)
+        place = Location.parse(text)
     except ConfigError:
         return
 
-    assert Place.parse(str(place)) == place
-    assert Place.parse(str(place.child("20251106"))).path.endswith("/20251106")
+    assert Location.parse(str(place)) == place
+    assert Location.parse(str(place.child("20251106"))).path.endswith("/20251106")
 
 
 def test_the_command_neither_trusts_newer_files_nor_uses_final_names() -> None:
     command = rsync.rsync_command(
-        Path("/data/20251106"), Place.parse("scexao6:/mnt/20251106"), bandwidth_kib=500
+        Path("/data/20251106"), Location.parse("scexao6:/mnt/20251106"), bandwidth_kib=500
     )
 
     assert "--update" not in command

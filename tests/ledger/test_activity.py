@@ -8,11 +8,11 @@ import pytest
 
 from tests.commands.ledgers import NOW_US, Site
 from vampd.commands.status_picture import Wish, take
-from vampd.config import load
-from vampd.ledger.activity import Progress, bytes_of_nights, far_verified_us, progress, queue
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights, summarise
+from vampd.settings.load import load
 from vampd.states import Kind, Stage
+from vampd.views.activity import Progress, bytes_of_nights, far_verified_us, progress, queue
+from vampd.views.summaries import nights, summarise
 
 _SECOND_US = 1_000_000
 _CUBE = "vcam1_05:10:00.000000000"

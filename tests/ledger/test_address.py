@@ -11,11 +11,11 @@ import pytest
 
 from tests.schedule.made import a_night, opened
 from vampd.ledger.address import address
+from vampd.ledger.backups import copy_before
 from vampd.ledger.connection import ledger_path, pending_migrations
-from vampd.ledger.copies import copy_before
 from vampd.ledger.headers import columns, select
 from vampd.ledger.reading import reading, reading_headers
-from vampd.ledger.summaries import nights
+from vampd.views.summaries import nights
 
 NAMES = [
     "state#2",

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.schedule.made import a_night, opened
 from vampd.errors import OperatorError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
-from vampd.ledger import counter, legacy, numbers
+from vampd.ledger import counter, frame_ids, legacy
 from vampd.ledger.connection import Ledger
 from vampd.ledger.counter import A_CROWD, Claim, Known, Seen, crowd, following, judge
-from vampd.ledger.numbers import LAST, frame_id_text
+from vampd.ledger.frame_ids import LAST, frame_id_text
 
 FIRST = 425_189
 
@@ -52,7 +52,7 @@ def seen(
 def dealt(ledger: Ledger, count: int, *, first: int | None = FIRST) -> list[int]:
     night = a_night(ledger)
     counter.reserve_following(ledger, night, count, first)
-    return numbers.reserved_of(ledger, night)
+    return frame_ids.reserved_of(ledger, night)
 
 
 claims = st.lists(
@@ -185,7 +185,7 @@ def test_once_numbers_were_dealt_a_crowd_of_strange_ones_is_told_and_stops_nothi
     other = a_night(ledger, "20251107")
     counter.reserve_following(ledger, other, 1, FIRST)
 
-    assert numbers.reserved_of(ledger, other) == [FIRST + 1]
+    assert frame_ids.reserved_of(ledger, other) == [FIRST + 1]
     assert len(counter.known(ledger.connection, FIRST).strange) == 1
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, a_task, claimed, identity, opened, reread
-from vampd.ledger import counter, files, nights, numbers, outputs, tasks
+from vampd.ledger import counter, files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.states import (
@@ -97,8 +97,8 @@ def a_plan(raw_file: int, *names: str) -> Plan:
 def bind_all(ledger: Ledger, night: int) -> None:
     keys = [row["content_key"] for row in outputs.outputs_of(ledger, night)]
     row = nights.get_night(ledger, night)
-    counter.reserve_following(ledger, row, len(numbers.unnumbered(ledger, row, keys)), 1)
-    bound = numbers.bind(ledger, row, keys)
+    counter.reserve_following(ledger, row, len(frame_ids.unnumbered(ledger, row, keys)), 1)
+    bound = frame_ids.bind(ledger, row, keys)
     outputs.bind_frame_ids(ledger, bound, night)
 
 
@@ -109,7 +109,7 @@ def test_a_whole_life_of_a_night_replays_to_its_present(ledger: Ledger) -> None:
     task = a_task(ledger, night["id"])
     nights.set_status(ledger, night, NightStatus.READY, None)
     row = claimed(ledger, task)
-    tasks.put_back(ledger, row, ErrorClass.TRANSIENT, "no route", due_us=0)
+    tasks.requeue(ledger, row, ErrorClass.TRANSIENT, "no route", due_us=0)
     tasks.finish(ledger, claimed(ledger, task))
     outputs.store_plan(ledger, night["id"], a_plan(raw_file, "one", "two"))
     bind_all(ledger, night["id"])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, opened, reread
 from vampd.errors import IntegrityError, OperatorError
-from vampd.ledger import counter, numbers
+from vampd.ledger import counter, frame_ids
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.numbers import frame_id_number, frame_id_text
+from vampd.ledger.frame_ids import frame_id_number, frame_id_text
 
 FIRST = 425_189
 
@@ -24,9 +24,9 @@ FIRST = 425_189
 def deal(ledger: Ledger, night: Row, contents: list[str], *, first: int = FIRST) -> dict[str, int]:
     """What the stage does with vampd's own counter."""
     with ledger.transaction():
-        wanting = numbers.unnumbered(ledger, night, contents)
+        wanting = frame_ids.unnumbered(ledger, night, contents)
         counter.reserve_following(ledger, night, len(wanting), first)
-        return numbers.bind(ledger, night, contents)
+        return frame_ids.bind(ledger, night, contents)
 
 
 @pytest.fixture
@@ -156,9 +156,9 @@ def test_a_number_on_the_disk_is_never_dealt_again(ledger: Ledger) -> None:
 
 def test_numbers_that_were_dealt_and_are_not_needed_are_void_with_a_reason(ledger: Ledger) -> None:
     night = a_night(ledger)
-    numbers.reserve(ledger, night, [FIRST, FIRST + 1, FIRST + 2], "dealt")
+    frame_ids.reserve(ledger, night, [FIRST, FIRST + 1, FIRST + 2], "dealt")
 
-    bound = numbers.bind(ledger, night, ["b", "a"])
+    bound = frame_ids.bind(ledger, night, ["b", "a"])
 
     assert bound == {"b": FIRST, "a": FIRST + 1}
     row = ledger.row("select * from frame_id where number = ?", [FIRST + 2])
@@ -167,10 +167,10 @@ def test_numbers_that_were_dealt_and_are_not_needed_are_void_with_a_reason(ledge
 
 
 def test_a_number_that_was_dealt_before_cannot_be_reserved(ledger: Ledger) -> None:
-    numbers.reserve(ledger, a_night(ledger), [FIRST], "dealt")
+    frame_ids.reserve(ledger, a_night(ledger), [FIRST], "dealt")
 
     with pytest.raises(sqlite3.IntegrityError):
-        numbers.reserve(ledger, a_night(ledger, "20251107"), [FIRST - 1, FIRST], "dealt")
+        frame_ids.reserve(ledger, a_night(ledger, "20251107"), [FIRST - 1, FIRST], "dealt")
 
     assert ledger.value("select count(*) from frame_id") == 1
 
@@ -183,7 +183,7 @@ def test_a_second_batch_has_numbers_of_its_own_and_leaves_the_first_alone(ledger
     second = deal(ledger, reread(ledger, night), ["late"])
 
     assert second == {"late": FIRST + 2}
-    assert numbers.bound_of(ledger, night) == first
+    assert frame_ids.bound_of(ledger, night) == first
 
 
 @pytest.mark.parametrize(

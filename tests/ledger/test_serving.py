@@ -25,7 +25,7 @@ from vampd.io.unix_socket import listen
 from vampd.ledger.asking import asking
 from vampd.ledger.connection import ledger_path
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
+from vampd.views.summaries import nights
 
 _SERVE = """
 import socket, sys

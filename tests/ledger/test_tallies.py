@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, opened
-from vampd.ledger.activity import far_verified_us, progress
 from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights, summarise
 from vampd.states import FileState, OutputState, Stage, TaskState
+from vampd.views.activity import far_verified_us, progress
+from vampd.views.summaries import nights, summarise
 
 _CHECKOUT = Path(__file__).parent.parent.parent
 

@@ -51,7 +51,7 @@ def test_a_task_cannot_be_claimed_before_it_is_due(
     ledger: Ledger, task: int, clock: FakeClock
 ) -> None:
     due_us = NOW_US + 5 * SECOND_US
-    tasks.put_back(ledger, claimed(ledger, task), ErrorClass.TRANSIENT, "later", due_us=due_us)
+    tasks.requeue(ledger, claimed(ledger, task), ErrorClass.TRANSIENT, "later", due_us=due_us)
 
     early = tasks.claim(ledger, task)
     clock.pass_seconds(5)
@@ -87,7 +87,7 @@ def _fail(ledger: Ledger, row: Row) -> bool:
 
 
 def _put_back(ledger: Ledger, row: Row) -> bool:
-    return tasks.put_back(ledger, row, None, None, due_us=0)
+    return tasks.requeue(ledger, row, None, None, due_us=0)
 
 
 @pytest.mark.parametrize("end", [tasks.finish, _put_back, _fail])
@@ -153,7 +153,7 @@ def test_the_first_failure_dates_the_trouble_until_it_passes(
 ) -> None:
     for _ in range(3):
         row = claimed(ledger, task)
-        tasks.put_back(ledger, row, ErrorClass.TRANSIENT, "no route", due_us=0)
+        tasks.requeue(ledger, row, ErrorClass.TRANSIENT, "no route", due_us=0)
         clock.pass_seconds(60)
 
     assert tasks.get_task(ledger, task)["failing_since_us"] == NOW_US
@@ -163,7 +163,7 @@ def test_a_retry_makes_failed_and_waiting_tasks_due_and_clean(ledger: Ledger) ->
     night = a_night(ledger)["id"]
     failed, waiting, done = (a_task(ledger, night, Stage.BUILD, f"{cube}.1") for cube in range(3))
     tasks.fail(ledger, claimed(ledger, failed), ErrorClass.DETERMINISTIC, "bad")
-    tasks.put_back(
+    tasks.requeue(
         ledger, claimed(ledger, waiting), ErrorClass.TRANSIENT, "no route", due_us=NOW_US * 2
     )
     tasks.finish(ledger, claimed(ledger, done))

@@ -11,9 +11,9 @@ import pytest
 
 from tests.schedule.made import NOW_US, opened
 from vampd.ledger import connection as module
-from vampd.ledger import mails, proofs, trash, witness
+from vampd.ledger import elapsed, mail_tracks, proofs, trash
 from vampd.ledger.connection import Ledger, ledger_path
-from vampd.ledger.mails import Track
+from vampd.ledger.mail_tracks import Track
 from vampd.shipped import migrations_folder
 from vampd.states import NightStatus
 
@@ -150,14 +150,14 @@ def test_the_ledger_as_it_was_is_kept_beside(state: Path) -> None:
 
 def test_nothing_of_a_safe_night_counts_as_proved_seen_or_acknowledged(ledger: Ledger) -> None:
     night = _night(ledger, NightStatus.SAFE)
-    first = witness.bear_witness(ledger)
-    since = witness.safe_since(ledger, night)
+    first = elapsed.record_elapsed(ledger)
+    since = elapsed.safe_since(ledger, night)
 
     assert not proofs.rebuild_proved(ledger, night)
     assert proofs.unproved_files(ledger, night) == ["vcam1/vcam1_a.fits", "vcam1/vcam1_a.txt"]
     assert (first, since is not None and since["since_us"]) == (0, NOW_US)
-    assert mails.acknowledged_batch(ledger.connection, night) == 0
-    assert mails.night_track(ledger.connection, night, configured=True).state is Track.READY
+    assert mail_tracks.acknowledged_batch(ledger.connection, night) == 0
+    assert mail_tracks.night_track(ledger.connection, night, configured=True).state is Track.READY
     assert trash.why_incomplete(ledger, night) is None
 
 

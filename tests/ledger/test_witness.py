@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.schedule.reclaim_nights import DAY_US, HOUR_US, TwoClocks
-from vampd.ledger import nights, witness
+from vampd.ledger import elapsed, nights
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.states import Kind, NightStatus
 
@@ -20,14 +20,14 @@ def clock() -> TwoClocks:
 @pytest.fixture
 def ledger(tmp_path: Path, clock: TwoClocks) -> Ledger:
     ledger = open_ledger(tmp_path, version="0", clock=clock)
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
     return ledger
 
 
 def test_time_is_seen_to_pass(ledger: Ledger, clock: TwoClocks) -> None:
     clock.true_us += DAY_US
 
-    assert witness.bear_witness(ledger) == DAY_US
+    assert elapsed.record_elapsed(ledger) == DAY_US
 
 
 def test_a_daemon_that_was_away_on_a_running_host_lost_no_time(
@@ -35,7 +35,7 @@ def test_a_daemon_that_was_away_on_a_running_host_lost_no_time(
 ) -> None:
     clock.true_us += 9 * DAY_US
 
-    assert witness.passed_us(ledger) == 9 * DAY_US
+    assert elapsed.passed_us(ledger) == 9 * DAY_US
 
 
 @pytest.mark.parametrize("error_us", [400 * DAY_US, -400 * DAY_US])
@@ -43,20 +43,20 @@ def test_the_date_counts_for_nothing(ledger: Ledger, clock: TwoClocks, error_us:
     clock.date_error_us = error_us
     clock.true_us += HOUR_US
 
-    assert witness.bear_witness(ledger) == HOUR_US
+    assert elapsed.record_elapsed(ledger) == HOUR_US
 
 
 def test_a_host_that_was_off_was_not_seen(ledger: Ledger, clock: TwoClocks) -> None:
     clock.true_us += DAY_US
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
     clock.true_us += 5 * DAY_US
     clock.started_us = clock.true_us
     clock.true_us += HOUR_US
 
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
     clock.true_us += HOUR_US
 
-    assert witness.bear_witness(ledger) == DAY_US + HOUR_US
+    assert elapsed.record_elapsed(ledger) == DAY_US + HOUR_US
 
 
 def _safe_night(ledger: Ledger) -> int:
@@ -69,10 +69,10 @@ def _safe_night(ledger: Ledger) -> int:
 def test_a_night_is_safe_since_it_was_seen_so(ledger: Ledger, clock: TwoClocks) -> None:
     number = _safe_night(ledger)
     clock.true_us += 9 * DAY_US
-    before = witness.safe_since(ledger, number)
-    witness.bear_witness(ledger)
+    before = elapsed.safe_since(ledger, number)
+    elapsed.record_elapsed(ledger)
 
-    since = witness.safe_since(ledger, number)
+    since = elapsed.safe_since(ledger, number)
 
     assert before is None
     assert since is not None
@@ -85,13 +85,13 @@ def test_a_night_that_becomes_safe_anew_begins_anew(
     ledger: Ledger, clock: TwoClocks, way: list[NightStatus]
 ) -> None:
     number = _safe_night(ledger)
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
     clock.true_us += DAY_US
     for status in (NightStatus.READY, NightStatus.RUNNING, *way, NightStatus.SAFE):
         nights.set_status(ledger, nights.get_night(ledger, number), status, None)
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
 
-    since = witness.safe_since(ledger, number)
+    since = elapsed.safe_since(ledger, number)
 
     assert since is not None
     assert since["passed_us"] == DAY_US
@@ -99,13 +99,13 @@ def test_a_night_that_becomes_safe_anew_begins_anew(
 
 def test_a_hold_in_between_begins_nothing_anew(ledger: Ledger, clock: TwoClocks) -> None:
     number = _safe_night(ledger)
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
     clock.true_us += DAY_US
     for status in (NightStatus.HELD, NightStatus.SAFE):
         nights.set_status(ledger, nights.get_night(ledger, number), status, None)
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
 
-    since = witness.safe_since(ledger, number)
+    since = elapsed.safe_since(ledger, number)
 
     assert since is not None
     assert since["passed_us"] == 0
@@ -114,11 +114,11 @@ def test_a_hold_in_between_begins_nothing_anew(ledger: Ledger, clock: TwoClocks)
 def test_what_is_dated_in_the_future_counts_from_now(ledger: Ledger, clock: TwoClocks) -> None:
     clock.date_error_us = 400 * DAY_US
     number = _safe_night(ledger)
-    witness.bear_witness(ledger)
+    elapsed.record_elapsed(ledger)
     clock.date_error_us = 0
 
-    witness.mend_dates(ledger)
+    elapsed.mend_dates(ledger)
 
-    since = witness.safe_since(ledger, number)
+    since = elapsed.safe_since(ledger, number)
     assert since is not None
     assert since["since_us"] == clock.now_us()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vampd.config import load
 from vampd.ledger.connection import Ledger, Row, open_ledger
 from vampd.ledger.nights import get_night, sight_night
 from vampd.ledger.tasks import add_task, claim, tasks_of
 from vampd.records import FileIdentity
-from vampd.sections import Config
+from vampd.settings.load import load
+from vampd.settings.sections import Config
 from vampd.states import Kind, Stage
 
 #: 2025-11-06 16:00:00 UTC

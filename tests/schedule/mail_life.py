@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tests.post_office import DROP, Received
 from tests.schedule.test_mail import ARCHIVE, Scene
+from vampd.background.mail import job as mail_job
 from vampd.errors import OperatorError, VampdError
-from vampd.ledger import mails
+from vampd.ledger import mail_tracks
 from vampd.ledger.connection import Row
-from vampd.ledger.mails import MailTrack, Track
-from vampd.schedule import mail
+from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.schedule.workers import Outcome
 
 _DATES = ("20251101", "20251102", "20251103")
@@ -63,7 +63,7 @@ class Life:
 
     def _chore(self) -> None:
         """A job, done or not, and recorded or not."""
-        job = mail.due(self.scene.ledger, self.scene.config)
+        job = mail_job.due(self.scene.ledger, self.scene.config)
         if job is None:
             return
         fate = self.chance.choice(
@@ -73,14 +73,14 @@ class Life:
         if fate != "killed before":
             self._draw()
             try:
-                result = mail.work(job)
+                result = mail_job.work(job)
             except VampdError as error:
                 outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
             else:
                 outcome = outcome if fate == "killed after" else Outcome(key=0, result=result)
         if fate != "nobody records":
             with self.scene.ledger.transaction():
-                mail.record(self.scene.ledger, self.scene.config, job, outcome)
+                mail_job.record(self.scene.ledger, self.scene.config, job, outcome)
 
     def _draw(self) -> None:
         """What the server will say of the next whole mail; what it does not refuse, it took."""
@@ -184,11 +184,11 @@ class Life:
                 self._settle(night)
             for _ in range(20):
                 self._draw()
-                job = mail.due(scene.ledger, scene.config)
+                job = mail_job.due(scene.ledger, scene.config)
                 if job is None:
                     break
-                outcome = Outcome(key=0, result=mail.work(job))
-                mail.record(scene.ledger, scene.config, job, outcome)
+                outcome = Outcome(key=0, result=mail_job.work(job))
+                mail_job.record(scene.ledger, scene.config, job, outcome)
                 self._look()
         for night in self.nights:
             track = scene.track(night)
@@ -206,5 +206,5 @@ class Life:
             self.scene.ack(night)
 
     def _judge_acknowledged(self, track: MailTrack) -> None:
-        batch = mails.acknowledged_batch(self.scene.ledger.connection, track.night)
+        batch = mail_tracks.acknowledged_batch(self.scene.ledger.connection, track.night)
         assert batch == int(track.state is Track.ACKNOWLEDGED), self.said

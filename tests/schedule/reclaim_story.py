@@ -11,10 +11,10 @@ from random import Random
 
 from tests.schedule.reclaim_nights import DAY_US, HOUR_US, CrashError, NightTruth, prove
 from tests.schedule.reclaim_world import World
+from vampd.background.reclaim import moves as stage
+from vampd.background.reclaim.facts import proposals
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger.nights import get_night, set_status
-from vampd.schedule.space import proposals
-from vampd.stages import reclaim as stage
 from vampd.states import NightStatus
 
 STEPS_A_WORLD = 1000
@@ -72,7 +72,7 @@ def dies_at_a_statement(world: World, night: NightTruth) -> None:
 
 
 def scan(world: World, _night: NightTruth) -> None:
-    world.rounds.go()
+    world.scan_cycle.go()
     world.refresh()
 
 
@@ -178,7 +178,7 @@ def raw_file_comes_back(world: World, night: NightTruth) -> None:
         if old is not None:
             old.replace(night.folder / raw.path)
             raw.inode, raw.is_another = (night.folder / raw.path).stat().st_ino, False
-    world.rounds.go()
+    world.scan_cycle.go()
 
 
 def stranger_takes_the_place(_world: World, night: NightTruth) -> None:

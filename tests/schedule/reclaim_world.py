@@ -1,6 +1,6 @@
 """A small observatory in which space is given back while everything goes wrong.
 
-Real: the ledger, the decision, the chore, the orders, the watch, the files and their moves. Played:
+Real: the ledger, the decision, the background job, the orders, the watch, the files and their moves. Played:
 the far machine (a table of digests), the clocks, the operators, and crashes, which end the
 daemon at any statement of the ledger or after any file.
 
@@ -29,22 +29,22 @@ from tests.schedule.reclaim_nights import (
     TwoClocks,
     make_night,
 )
+from vampd.background.reclaim import job as reclaim_job
+from vampd.background.reclaim import moves as stage
 from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.disk import claim_root
-from vampd.io.place import Place
-from vampd.io.sha256sum import Answer as FarAnswer
 from vampd.ledger import nights as night_rows
 from vampd.ledger.connection import Ledger, open_ledger
-from vampd.schedule import reclaim
+from vampd.orders.night import Orders
+from vampd.remote.digests import FileDigest as FarAnswer
+from vampd.remote.location import Location
 from vampd.schedule.dispatch import standing
 from vampd.schedule.facts import read_facts
-from vampd.schedule.orders import Orders
 from vampd.schedule.workers import Outcome
-from vampd.sections import Config, Deliveries, Delivery, Reclaim, Root
-from vampd.stages import reclaim as stage
+from vampd.settings.sections import Config, Deliveries, Delivery, Reclaim, Root
 from vampd.stages.verify import judge
 from vampd.states import ErrorClass, Kind
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 
 class World:
@@ -85,21 +85,21 @@ class World:
             self.connection.execute("rollback")
         self.ledger.actor = "vampd"
         self.ledger.insert("daemon", started_us=self.clock.now_us(), pid=1, version="0", heard_us=0)
-        self.rounds = Rounds(self.ledger, self.clock, self.config)
-        self.rounds.go()
+        self.scan_cycle = ScanCycle(self.ledger, self.clock, self.config)
+        self.scan_cycle.go()
 
     def refresh(self) -> None:
         """Every night's status follows from its facts."""
-        facts = read_facts(self.ledger, self.rounds, {})
+        facts = read_facts(self.ledger, self.scan_cycle, {})
         for each in facts:
             found = standing(each, facts)
             row = night_rows.get_night(self.ledger, each.number)
             night_rows.set_status(self.ledger, row, found.status, found.cause)
 
     def tick(self) -> None:
-        """The chore is asked; what it hands out is judged at that moment."""
+        """The background job is asked; what it hands out is judged at that moment."""
         if self.job is None:
-            self.job = reclaim.CHORE.due(self.ledger, self.config)
+            self.job = reclaim_job.JOB.due(self.ledger, self.config)
             if self.job is not None and self.job["step"] in {"move", "unlink"}:
                 self._judge_decision(self.job)
 
@@ -111,7 +111,7 @@ class World:
         outcome = self._verify(job) if job["step"] == "verify" else self._move(job)
         self.seen[f"{job['step']} {outcome.error_class or 'done'}"] += 1
         with self.ledger.transaction():
-            reclaim.CHORE.record(self.ledger, self.config, job, outcome)
+            reclaim_job.JOB.record(self.ledger, self.config, job, outcome)
 
     def _verify(self, job: Any) -> Outcome:
         night = self._night_of(job)
@@ -265,7 +265,7 @@ def _far_answer(sha256: str | None) -> FarAnswer:
 
 
 def _config(root: Path, folder: Path) -> Config:
-    far = Delivery(destination=Place.parse(str(folder / "far")))
+    far = Delivery(destination=Location.parse(str(folder / "far")))
     return Config(
         state_dir=folder,
         roots=(Root(kind=Kind.ARCHIVE, path=root),),

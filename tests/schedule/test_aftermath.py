@@ -21,10 +21,10 @@ from tests.schedule.made import (
 from vampd.ledger import files, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan
-from vampd.schedule import aftermath
+from vampd.schedule import retries
 from vampd.schedule.workers import Outcome
 from vampd.science.quality import measure
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.stages.sync import Planned
 from vampd.states import ErrorClass, FileState, Stage, TaskState
 
@@ -59,12 +59,12 @@ def outcome(error_class: ErrorClass, error: str = "bad", path: str | None = None
 
 def after(ledger: Ledger, config: Config, number: int, ended: Outcome) -> Row:
     """Claim the task, let it end so, and return what became of it."""
-    aftermath.after_error(ledger, claimed(ledger, number), ended, config)
+    retries.after_error(ledger, claimed(ledger, number), ended, config)
     return tasks.get_task(ledger, number)
 
 
 def crashed(ledger: Ledger, number: int) -> Row:
-    aftermath.after_crash(ledger, claimed(ledger, number), "its worker died")
+    retries.after_crash(ledger, claimed(ledger, number), "its worker died")
     return tasks.get_task(ledger, number)
 
 
@@ -91,7 +91,7 @@ def test_after_a_success_the_pauses_begin_anew(
     number = a_task(ledger, night)
     after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
     clock.pass_seconds(3600)
-    aftermath.after_success(ledger, claimed(ledger, number), _PLANNED, config)
+    retries.after_success(ledger, claimed(ledger, number), _PLANNED, config)
     tasks.make_pending(ledger, night, [Stage.SYNC], "again")
 
     row = after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
@@ -226,7 +226,7 @@ def test_a_result_of_a_lost_claim_is_dropped(ledger: Ledger, config: Config, nig
     ledger.insert("report", night=night, stage=Stage.SYNC, text="of the plan that counts")
     tasks.reap(ledger, "its daemon died")
 
-    aftermath.after_success(ledger, lost, _PLANNED, config)
+    retries.after_success(ledger, lost, _PLANNED, config)
 
     assert tasks.get_task(ledger, lost["id"])["state"] == TaskState.PENDING
     assert ledger.value("select count(*) from report") == 1
@@ -241,9 +241,9 @@ def test_an_error_of_a_lost_claim_changes_nothing(
 
     add_pair(ledger, night, "good")
     bad_file = outcome(ErrorClass.INPUT, "no times", "vcam1/good.fits")
-    aftermath.after_error(ledger, lost, bad_file, config)
-    aftermath.after_error(ledger, lost, outcome(ErrorClass.INTEGRITY), config)
-    aftermath.after_crash(ledger, lost, "its worker died")
+    retries.after_error(ledger, lost, bad_file, config)
+    retries.after_error(ledger, lost, outcome(ErrorClass.INTEGRITY), config)
+    retries.after_crash(ledger, lost, "its worker died")
 
     row = tasks.get_task(ledger, lost["id"])
     assert (row["state"], row["error"]) == (TaskState.RUNNING, None)

@@ -13,14 +13,15 @@ import pytest
 
 from tests.post_office import PostOffice, Received, post_office
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, a_night, a_task, opened, settings
+from vampd.background.mail import alerts
+from vampd.background.mail import job as mail
 from vampd.io.disk import claim_root
 from vampd.ledger.alerts import Condition
-from vampd.ledger.conditions import conditions
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import alerts, mail
 from vampd.schedule.workers import Outcome
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import Severity, Stage
+from vampd.views.conditions import conditions
 
 FROM, OPERATOR = "vampd@example.org", "operator@example.org"
 HOUR_US = 3600 * SECOND_US
@@ -41,7 +42,7 @@ disk_free_gb = 0
 
 
 class Scene:
-    """A ledger, a clock, a server, and one turn of the chores."""
+    """A ledger, a clock, a server, and one turn of the background jobs."""
 
     def __init__(self, folder: Path, ledger: Ledger, clock: FakeClock, office: PostOffice) -> None:
         self.folder, self.ledger, self.clock, self.office = folder, ledger, clock, office
@@ -59,7 +60,7 @@ class Scene:
         return night
 
     def turn(self, minutes: float = 1.5) -> list[Received]:
-        """Let time pass, and the chores do what is due; return the mails that came of it."""
+        """Let time pass, and the background jobs do what is due; return the mails that came of it."""
         self.clock.pass_seconds(60 * minutes)
         before = len(self.office.accepted)
         job = alerts.due(self.ledger, self.config)

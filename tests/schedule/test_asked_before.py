@@ -9,7 +9,7 @@ import pytest
 
 from tests.schedule.made import FakeClock, a_night, a_task, claimed, opened, settings
 from vampd.ledger import deliveries, tasks
-from vampd.schedule import aftermath
+from vampd.schedule import retries
 from vampd.schedule.workers import Outcome
 from vampd.states import Stage, TaskState
 
@@ -34,7 +34,7 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
             "patience_hours": 0.0,
         }
 
-        aftermath.after_success(ledger, task, Outcome(key=1, result=result).result, config)
+        retries.after_success(ledger, task, Outcome(key=1, result=result).result, config)
 
         assert tasks.get_task(ledger, task["id"])["state"] == TaskState.PENDING
         assert not deliveries.verified_since(ledger, night["id"], 0)

@@ -14,22 +14,22 @@ import pytest
 from tests.schedule import bodies
 from tests.schedule.made import FakeClock, opened, settings
 from vampd.ledger.connection import Ledger
-from vampd.schedule.chores import Chore
+from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Body, Outcome, Workers
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import ErrorClass
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 
 class Errands:
-    """Jobs for one chore, and how each of them ended."""
+    """Jobs for one background job, and how each of them ended."""
 
     def __init__(self, jobs: list[Any], body: Body) -> None:
         self.jobs = jobs
         self.asked = 0
         self.ended: list[tuple[Any, Outcome]] = []
-        self.chore = Chore(
+        self.background_job = BackgroundJob(
             name="errands", uses_network=False, due=self._due, body=body, record=self._record
         )
 
@@ -58,15 +58,15 @@ def carry_out(folder: Path, ledger: Ledger, workers: Workers, errands: Errands) 
     """Go round until nothing is due any more."""
     clock = FakeClock()
     config = settings(folder)
-    rounds = Rounds(ledger, clock, config)
-    engine = Engine(ledger, config, rounds, workers, chores=[errands.chore])
+    scan_cycle = ScanCycle(ledger, clock, config)
+    engine = Engine(ledger, config, scan_cycle, workers, background_jobs=[errands.background_job])
     engine.hand_out()
     while engine.busy:
         asked = errands.asked
         engine.hand_out()
         assert errands.asked == asked, "a second job was asked for while the first went on"
         assert wait(workers.pipes(), timeout=60), "no worker said anything"
-        engine.take_back()
+        engine.collect()
         engine.hand_out()
 
 
@@ -110,12 +110,12 @@ def test_only_a_light_chore_waits_for_no_transfer(
 ) -> None:
     first, second = (Errands([each], bodies.double) for each in (3, 4))
     config = settings(tmp_path)
-    chores = [
-        replace(first.chore, uses_network=True),
-        replace(second.chore, uses_network=True, is_light=is_light),
+    background_jobs = [
+        replace(first.background_job, uses_network=True),
+        replace(second.background_job, uses_network=True, is_light=is_light),
     ]
-    rounds = Rounds(ledger, FakeClock(), config)
-    engine = Engine(ledger, config, rounds, workers, chores=chores)
+    scan_cycle = ScanCycle(ledger, FakeClock(), config)
+    engine = Engine(ledger, config, scan_cycle, workers, background_jobs=background_jobs)
 
     engine.hand_out()
 

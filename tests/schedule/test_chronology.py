@@ -20,10 +20,10 @@ from tests.stages.issuers import Desk, desk
 from vampd.ledger import nights as night_rows
 from vampd.ledger.connection import Row, ledger_path
 from vampd.ledger.nights import get_night
-from vampd.ledger.numberings import chronology, incomplete, numberings
 from vampd.ledger.reading import reading
-from vampd.schedule.dispatch import NightFacts, gate
+from vampd.schedule.dispatch import NightSnapshot, gate
 from vampd.states import Kind, NightStatus, Stage, TaskState
+from vampd.views.frame_id_audit import chronology, incomplete, numberings
 
 DATES = [f"{date(2025, 11, 1) + timedelta(days=day):%Y%m%d}" for day in range(30)]
 
@@ -88,9 +88,9 @@ class Sky:
         night = self.get(day)
         night_rows.set_status(self.desk.ledger, night, status, None)
 
-    def _facts(self, row: Row) -> NightFacts:
+    def _facts(self, row: Row) -> NightSnapshot:
         state = self.desk.task(row)["state"]
-        return NightFacts(
+        return NightSnapshot(
             number=row["id"],
             kind=Kind(row["kind"]),
             date=row["date"],

@@ -19,7 +19,7 @@ from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Workers
 from vampd.states import Kind, NightStatus
 from vampd.watch import inspect
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 DATE = "20251105"
 STEM = "vcam1_05:10:00.000000000"
@@ -50,8 +50,8 @@ class Scene:
 
     def begin(self) -> None:
         """Begin as another daemon."""
-        self.rounds = Rounds(self.ledger, self.clock, self._config)
-        self.engine = Engine(self.ledger, self._config, self.rounds, Workers(nice=0), ())
+        self.scan_cycle = ScanCycle(self.ledger, self.clock, self._config)
+        self.engine = Engine(self.ledger, self._config, self.scan_cycle, Workers(nice=0), ())
 
     def write(self, number: int) -> None:
         frames = [np.full((4, 6), value, np.uint16) for value in range(3)]
@@ -65,11 +65,11 @@ class Scene:
     def pass_minutes(self, minutes: int) -> None:
         for _ in range(minutes):
             self.clock.pass_seconds(60)
-            self.rounds.go()
-            for watch in self.rounds.nights.values():
+            self.scan_cycle.go()
+            for watch in self.scan_cycle.nights.values():
                 wanted = dict(watch.wanted)
                 read = [inspect.inspect_cube(watch.folder, *pair) for pair in wanted.values()]
-                self.rounds.accept(watch.night, wanted, read)
+                self.scan_cycle.accept(watch.night, wanted, read)
             self.engine._mend_dates()
             self.engine.refresh()
 

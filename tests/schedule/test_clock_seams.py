@@ -11,11 +11,11 @@ from tests.schedule.made import DAY_US, FakeClock, a_night, opened
 from tests.schedule.reclaim_nights import NightTruth
 from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import world
+from vampd.background import copies
 from vampd.ledger import nights
-from vampd.ledger.dates import mend_due
-from vampd.schedule import reverify
+from vampd.ledger.dates import clamp_due
 from vampd.schedule.workers import Outcome
-from vampd.stages import papers
+from vampd.stages import night_records
 
 __all__ = ["world"]
 
@@ -30,7 +30,7 @@ def test_copies_are_read_through_once_though_the_date_was_ahead_when_that_began(
     world.pass_time(DAY_US)
 
     jobs = 0
-    while jobs < 5 and (job := reverify.CHORE.due(world.ledger, world.config)) is not None:
+    while jobs < 5 and (job := copies.JOB.due(world.ledger, world.config)) is not None:
         jobs += 1
         results = [
             {**file, "verdict": "verified", "why": None, "lies_at_destination": True}
@@ -38,7 +38,7 @@ def test_copies_are_read_through_once_though_the_date_was_ahead_when_that_began(
         ]
         places = {"verify_at": job["verify_at"], "destination": job["destination"]}
         found = {"results": results, "patience_hours": 0.0, **places}
-        reverify.CHORE.record(world.ledger, world.config, job, Outcome(key=1, result=found))
+        copies.JOB.record(world.ledger, world.config, job, Outcome(key=1, result=found))
 
     assert jobs == 1
     assert nights.get_night(world.ledger, night.number)["verify_asked_by"] is None
@@ -49,10 +49,10 @@ def test_papers_are_written_though_the_date_was_ahead_when_they_were_last(tmp_pa
     ledger = opened(tmp_path, clock)
     night = a_night(ledger)
     clock.pass_seconds(86_400 * 300)
-    papers.record_story(ledger, night["id"], 0)
+    night_records.record_story(ledger, night["id"], 0)
     clock.pass_seconds(-86_400 * 300)
 
-    assert papers.night_to_tell(ledger, 60_000_000) is not None
+    assert night_records.next_to_export(ledger, 60_000_000) is not None
     ledger.close()
 
 
@@ -72,7 +72,7 @@ def test_nothing_waits_for_a_date_that_was_wrong(world: World, table: str) -> No
         "task", night=night, stage="build", unit="9.1", state="pending", due_us=5, **stamp
     )
 
-    mend_due(ledger, hour_us)
+    clamp_due(ledger, hour_us)
 
     due_us = ledger.value(f"select due_us from {table} where id = ?", [number])
     assert due_us == ledger.now_us() + hour_us

@@ -20,11 +20,11 @@ from tests.schedule.made import FakeClock, a_night, opened, reread, settings
 from vampd.errors import DaemonUnreachableError, OperatorError, UsageError
 from vampd.io.lock import StateLock
 from vampd.ledger.connection import Ledger
-from vampd.schedule import control
-from vampd.schedule.control import ControlServer, act
-from vampd.schedule.orders import Orders
-from vampd.schedule.requests import ARGUMENTS
-from vampd.sections import Config
+from vampd.orders import socket as control_socket
+from vampd.orders.night import Orders
+from vampd.orders.requests import ARGUMENTS
+from vampd.orders.socket import ControlServer, act
+from vampd.settings.sections import Config
 
 _NIGHT = {"kind": "archive", "date": "20251106", "dry_run": False}
 _HOLD = {**_NIGHT, "why": "dome flats"}
@@ -381,7 +381,7 @@ def test_a_daemon_without_a_socket_is_unreachable(config: Config) -> None:
 def test_a_daemon_that_hangs_is_unreachable(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(control_socket, "_ANSWER_SECONDS", 0.05)
 
     with pytest.raises(DaemonUnreachableError, match="timed out"):
         act(config, "hold", _HOLD, actor="me")
@@ -402,7 +402,7 @@ def test_the_socket_of_a_dead_daemon_is_replaced_and_is_ours_and_the_groups(
 
 
 def test_every_argument_that_an_order_reads_is_one_that_a_caller_may_give() -> None:
-    package = Path(control.__file__).parent
+    package = Path(control_socket.__file__).parent
     read = {
         name
         for path in [package / "orders.py", *package.glob("orders_*.py")]

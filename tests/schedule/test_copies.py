@@ -14,15 +14,16 @@ import pytest
 
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, a_task, claimed, opened, settings
 from tests.stages.far_side import flip_one_byte
-from vampd.config import load
+from vampd.background import copies as reverify
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.ledger import deliveries, nights, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import orders_verify, reverify
-from vampd.schedule.answers import Desk
-from vampd.schedule.rooms import ROOMS, verify_job
+from vampd.orders import verify as verify_orders
+from vampd.orders.context import CommandContext
+from vampd.schedule.stage_table import STAGES, verify_job
 from vampd.schedule.workers import Outcome
-from vampd.sections import Config
+from vampd.settings.load import load
+from vampd.settings.sections import Config
 from vampd.stages import transfer, verify
 from vampd.states import ErrorClass, Kind, NightStatus, Stage
 
@@ -51,7 +52,7 @@ class FarDesk:
 
     def do(self, stage: Stage) -> str | None:
         """Claim a stage's task, do it, record it; return what is awaited."""
-        room = ROOMS[stage]
+        room = STAGES[stage]
         task = claimed(self.ledger, self.tasks[stage])
         job = room.prepare(self.ledger, self.config, self.night, "")
         try:
@@ -59,7 +60,7 @@ class FarDesk:
         except VampdError as error:
             assert room.record_progress is not None
             room.record_progress(self.ledger, task, json.loads(json.dumps(error.progress)))
-            tasks.put_back(self.ledger, task, error.error_class, str(error), due_us=0)
+            tasks.requeue(self.ledger, task, error.error_class, str(error), due_us=0)
             raise
         tasks.finish(self.ledger, task)
         awaited = room.record(self.ledger, task, json.loads(json.dumps(result)))
@@ -74,15 +75,15 @@ class FarDesk:
         self.ledger.update("night", self.number, safe_us=self.ledger.now_us())
 
     def reverify(self) -> bool:
-        """Do one piece of the chore, as the engine does; return whether there was one."""
-        job = reverify.CHORE.due(self.ledger, self.config)
+        """Do one piece of the background job, as the engine does; return whether there was one."""
+        job = reverify.JOB.due(self.ledger, self.config)
         if job is None:
             return False
         try:
-            outcome = Outcome(key=1, result=reverify.CHORE.body(job))
+            outcome = Outcome(key=1, result=reverify.JOB.body(job))
         except VampdError as error:
             outcome = Outcome(key=1, error_class=error.error_class, error=str(error))
-        reverify.CHORE.record(self.ledger, self.config, job, outcome)
+        reverify.JOB.record(self.ledger, self.config, job, outcome)
         return True
 
     def pending(self) -> set[str]:
@@ -277,8 +278,8 @@ def test_other_bytes_where_it_counts_are_sent_again_at_once(desk: FarDesk) -> No
 
 def order(desk: FarDesk, *, dry_run: bool = False) -> Any:
     desk.clock.pass_seconds(1)
-    at = Desk(ledger=desk.ledger, config=desk.config, stop_work=lambda _: None)
-    return orders_verify.ORDERS["verify"](at, desk.night, {"dry_run": dry_run})
+    at = CommandContext(ledger=desk.ledger, config=desk.config, stop_work=lambda _: None)
+    return verify_orders.ORDERS["verify"](at, desk.night, {"dry_run": dry_run})
 
 
 def test_a_safe_night_is_verified_again_when_it_is_asked_for(desk: FarDesk) -> None:
@@ -364,9 +365,9 @@ def test_a_rotten_copy_whose_file_is_gone_here_holds_the_night(desk: FarDesk) ->
 def test_a_far_side_that_does_not_answer_changes_nothing_and_is_asked_later(desk: FarDesk) -> None:
     desk.make_safe()
     order(desk)
-    job = reverify.CHORE.due(desk.ledger, desk.config)
+    job = reverify.JOB.due(desk.ledger, desk.config)
     outcome = Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="Connection refused")
-    reverify.CHORE.record(desk.ledger, desk.config, job, outcome)
+    reverify.JOB.record(desk.ledger, desk.config, job, outcome)
 
     assert desk.night["status"] == NightStatus.SAFE
     assert not desk.reverify()

@@ -9,9 +9,9 @@ import pytest
 
 from vampd.ledger import awaited
 from vampd.schedule.dispatch import (
-    NightFacts,
-    Standing,
-    Trouble,
+    NightSnapshot,
+    NightState,
+    TaskFailure,
     current_stage,
     gate,
     stages_due,
@@ -19,7 +19,7 @@ from vampd.schedule.dispatch import (
 )
 from vampd.states import STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
 
-_NO_ROUTE = Trouble(
+_NO_ROUTE = TaskFailure(
     stage=Stage.TRANSFER,
     state=TaskState.PENDING,
     error_class=ErrorClass.TRANSIENT,
@@ -35,8 +35,8 @@ def facts(
     kind: Kind = Kind.ARCHIVE,
     status: NightStatus = NightStatus.READY,
     changed: Mapping[tuple[Stage, TaskState], int] | None = None,
-    troubles: Sequence[Trouble] = (),
-) -> NightFacts:
+    troubles: Sequence[TaskFailure] = (),
+) -> NightSnapshot:
     """A closed night; the stages before *done_until* are done, and *changed* is put on top."""
     counts: dict[tuple[Stage, TaskState], int] = {}
     state = TaskState.DONE
@@ -44,7 +44,7 @@ def facts(
         if stage is done_until or done_until is None:
             state = TaskState.PENDING
         counts[stage, state] = 1
-    return NightFacts(
+    return NightSnapshot(
         number=int(date[-2:]) * 10 + (kind is Kind.ENGINEERING),
         kind=kind,
         date=date,
@@ -60,18 +60,18 @@ def facts(
     )
 
 
-def all_done(kind: Kind = Kind.ARCHIVE) -> NightFacts:
+def all_done(kind: Kind = Kind.ARCHIVE) -> NightSnapshot:
     night = facts(kind=kind)
     return replace(night, counts={(stage, TaskState.DONE): 1 for stage in STAGES_OF[kind]})
 
 
-def failed(stage: Stage, error_class: ErrorClass = ErrorClass.DETERMINISTIC) -> Trouble:
-    return Trouble(
+def failed(stage: Stage, error_class: ErrorClass = ErrorClass.DETERMINISTIC) -> TaskFailure:
+    return TaskFailure(
         stage=stage, state=TaskState.FAILED, error_class=error_class, error="bad", due_us=0
     )
 
 
-def due(*nights: NightFacts) -> list[tuple[int, Stage]]:
+def due(*nights: NightSnapshot) -> list[tuple[int, Stage]]:
     return stages_due(nights)
 
 
@@ -120,7 +120,7 @@ def test_older_nights_go_first_and_archive_before_engineering() -> None:
         all_done(),
     ],
 )
-def test_nothing_is_due_of_a_night_that_must_not_go_on(night: NightFacts) -> None:
+def test_nothing_is_due_of_a_night_that_must_not_go_on(night: NightSnapshot) -> None:
     assert due(night) == []
 
 
@@ -150,7 +150,7 @@ def test_an_older_archive_night_that_may_need_numbers_goes_first(status: NightSt
     if status in _BLOCKING:
         assert stopped == f"frame IDs of archive 20251105, which is older and {status}"
         assert (night.number, Stage.FRAME_IDS) not in due(night, older)
-        assert standing(night, [night, older]) == Standing(
+        assert standing(night, [night, older]) == NightState(
             status=NightStatus.WAITING, cause=stopped
         )
     else:
@@ -168,7 +168,7 @@ def test_an_older_archive_night_that_may_need_numbers_goes_first(status: NightSt
     ],
     ids=["a younger one", "an engineering night", "one that has its numbers", "a failed build"],
 )
-def test_no_other_night_keeps_the_numbers_back(other: NightFacts) -> None:
+def test_no_other_night_keeps_the_numbers_back(other: NightSnapshot) -> None:
     night = facts(Stage.FRAME_IDS)
 
     assert gate(night, [other, night]) is None
@@ -222,10 +222,10 @@ def test_a_failed_build_keeps_the_next_stage_back() -> None:
     )
 
     assert due(night) == [(night.number, Stage.BUILD)]
-    assert standing(night, [night]) == Standing(status=NightStatus.FAILED, cause="build: bad")
+    assert standing(night, [night]) == NightState(status=NightStatus.FAILED, cause="build: bad")
 
 
-STANDINGS: list[tuple[str, NightFacts, NightStatus, str | None]] = [
+STANDINGS: list[tuple[str, NightSnapshot, NightStatus, str | None]] = [
     ("abandoned stays so", facts(status=NightStatus.ABANDONED), NightStatus.ABANDONED, None),
     ("reclaimed stays so", facts(status=NightStatus.RECLAIMED), NightStatus.RECLAIMED, None),
     ("empty stays so", facts(status=NightStatus.EMPTY), NightStatus.EMPTY, None),
@@ -299,9 +299,9 @@ STANDINGS: list[tuple[str, NightFacts, NightStatus, str | None]] = [
     ids=[case[0] for case in STANDINGS],
 )
 def test_a_night_stands_where_its_facts_put_it(
-    night: NightFacts, status: NightStatus, cause: str | None
+    night: NightSnapshot, status: NightStatus, cause: str | None
 ) -> None:
-    assert standing(night, [night]) == Standing(status=status, cause=cause)
+    assert standing(night, [night]) == NightState(status=status, cause=cause)
 
 
 def test_of_two_waiting_tasks_the_one_due_first_is_told() -> None:
@@ -319,4 +319,4 @@ def test_a_standing_is_stable() -> None:
     for _, night, status, cause in STANDINGS:
         there = replace(night, status=status)
 
-        assert standing(there, [there]) == Standing(status=status, cause=cause)
+        assert standing(there, [there]) == NightState(status=status, cause=cause)

@@ -13,7 +13,7 @@ __all__ = ["scene"]
 def test_a_night_that_was_put_off_by_a_wrong_date_goes_on(scene: Scene) -> None:
     for _ in range(60):
         scene._clock.pass_seconds(60)
-        scene._rounds.go()
+        scene._scan_cycle.go()
         if scene.ledger.execute("update task set due_us = 9e18").rowcount:
             break
         scene.go_round()

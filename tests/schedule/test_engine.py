@@ -15,19 +15,19 @@ from tests.raw_cubes import write_raw_cube
 from tests.schedule import bodies
 from tests.schedule.made import FakeClock, opened, settings
 from tests.support import digests_of_tree
+from vampd.background.table import BACKGROUND_JOBS
 from vampd.commands import causes
-from vampd.ledger import files, nights, numbers, outputs, tasks
+from vampd.ledger import files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights as all_nights
-from vampd.ledger.summaries import summarise
 from vampd.schedule.engine import Engine
-from vampd.schedule.roster import CHORES
 from vampd.schedule.workers import Body, Workers
-from vampd.sections import Disk
+from vampd.settings.sections import Disk
 from vampd.states import FileState, Kind, NightStatus, TaskState
+from vampd.views.summaries import nights as all_nights
+from vampd.views.summaries import summarise
 from vampd.watch import inspect
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 DATE = "20251105"
 STEMS = tuple(f"vcam1_0{hour}:10:00.000000000" for hour in (5, 6, 7))
@@ -50,8 +50,8 @@ class Scene:
         self.ledger = ledger
         self.workers = Workers(nice=0)
         self._clock = clock
-        self._rounds = Rounds(ledger, clock, config)
-        self.engine = Engine(ledger, config, self._rounds, self.workers, CHORES)
+        self._scan_cycle = ScanCycle(ledger, clock, config)
+        self.engine = Engine(ledger, config, self._scan_cycle, self.workers, BACKGROUND_JOBS)
 
     @property
     def night(self) -> Row:
@@ -60,11 +60,11 @@ class Scene:
     def go_round(self) -> None:
         """One turn of the daemon, in which a minute passes."""
         self._clock.pass_seconds(60)
-        self._rounds.go()
+        self._scan_cycle.go()
         self.engine.hand_out()
         while self.engine.busy:
             assert wait(self.workers.pipes(), timeout=60), "no worker said anything"
-            self.engine.take_back()
+            self.engine.collect()
             self.engine.hand_out()
 
     def go_until(self, status: NightStatus) -> None:
@@ -100,7 +100,7 @@ def test_a_night_is_carried_from_raw_files_to_verified_copies(scene: Scene) -> N
     assert bound == [425_189, 425_190, 425_191]
     far = {Path(path).name for path in digests_of_tree(scene.folder / "far")}
     for number in bound:
-        assert f"{numbers.frame_id_text(number)}.fits.fz" in far
+        assert f"{frame_ids.frame_id_text(number)}.fits.fz" in far
     after = digests_of_tree(scene.night_folder)
     assert {path: after[path] for path in raw} == raw
 

@@ -13,14 +13,14 @@ __all__ = ["scene"]
 def _turn(scene: Scene, *, is_away: bool) -> None:
     """One turn in which what is handed out once is done, perhaps while the disk is away."""
     scene._clock.pass_seconds(60)
-    scene._rounds.go()
+    scene._scan_cycle.go()
     root = scene.night_folder.parent
     if is_away:
         root.rename(root.with_name("away"))
     scene.engine.hand_out()
     while scene.engine.busy:
         assert wait(scene.workers.pipes(), timeout=60), "no worker said anything"
-        scene.engine.take_back()
+        scene.engine.collect()
     if is_away:
         root.with_name("away").rename(root)
     scene.engine.refresh()

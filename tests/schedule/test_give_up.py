@@ -11,12 +11,12 @@ from tests.schedule.test_rounds import DATE, LATER_STEM, Scene, scene
 from tests.schedule.test_strays import PATH, move_to_another_inode, plan, read_through
 from vampd.errors import OperatorError
 from vampd.ledger import files, given_up, outputs, strays, tasks
-from vampd.ledger.accounts import account
-from vampd.ledger.summaries import nights
-from vampd.schedule.aftermath import after_error
-from vampd.schedule.orders import Orders
+from vampd.orders.night import Orders
+from vampd.schedule.retries import after_error
 from vampd.schedule.workers import Outcome
 from vampd.states import ErrorClass, FileState, Kind, NightStatus, Stage, StrayState
+from vampd.views.frame_audit import account
+from vampd.views.summaries import nights
 
 __all__ = ["scene"]
 

@@ -10,10 +10,10 @@ import pytest
 from tests.schedule.reclaim_nights import DAY_US, NightTruth
 from tests.schedule.reclaim_story import ack, tick_and_work
 from tests.schedule.reclaim_world import World, template_ledger
+from vampd.background.reclaim.moves import TRASH_FOLDER
 from vampd.errors import OperatorError
 from vampd.ledger.connection import Row
-from vampd.schedule.orders import Orders
-from vampd.stages.reclaim import TRASH_FOLDER
+from vampd.orders.night import Orders
 
 _PATH = "vcam1/vcam1_00:00:00.000000000.fits"
 
@@ -62,7 +62,7 @@ def test_a_file_in_the_trash_is_gone_without_an_alarm_and_its_facts_stay(
     world.ledger.execute("update raw_file set state = 'whole' where path = ?", [_PATH])
     caplog.clear()
 
-    world.rounds.go()
+    world.scan_cycle.go()
 
     row = _row(world, trashed)
     assert (row["state"], row["reason"]) == ("gone", "in the trash; `vampd undelete` puts it back")

@@ -10,7 +10,7 @@ import pytest
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene
 from vampd.ledger.connection import Ledger
 from vampd.states import FileState, NightStatus
-from vampd.watch import rounds
+from vampd.watch import scan_cycle
 from vampd.watch.hints import EVERYTHING, Hint, Hints
 from vampd.watch.inspect import inspect_cube
 
@@ -37,11 +37,11 @@ def _known(scene: Scene, cubes: int) -> None:
 
 
 def _read(scene: Scene) -> None:
-    for watch in list(scene.rounds.nights.values()):
+    for watch in list(scene.scan_cycle.nights.values()):
         pairs = dict(watch.wanted)
         found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
-        scene.rounds.accept(watch.night, pairs, found)
-        scene.rounds.judge_again(watch.night, pairs)
+        scene.scan_cycle.accept(watch.night, pairs, found)
+        scene.scan_cycle.judge_again(watch.night, pairs)
 
 
 def test_a_cube_is_whole_by_looks_at_its_own_files_alone(
@@ -50,27 +50,27 @@ def test_a_cube_is_whole_by_looks_at_its_own_files_alone(
     _known(scene, 2)
     scene.cube(STEM)
     scene.cube(LATER_STEM)
-    monkeypatch.delattr(rounds, "look")
+    monkeypatch.delattr(scan_cycle, "look")
 
-    scene.rounds.glance(_of_cube(scene, STEM))
-    early = scene.rounds.settled()
+    scene.scan_cycle.glance(_of_cube(scene, STEM))
+    early = scene.scan_cycle.settled()
     scene.clock.pass_seconds(60)
-    settled = scene.rounds.settled()
-    scene.rounds.glance(settled)
+    settled = scene.scan_cycle.settled()
+    scene.scan_cycle.glance(settled)
     _read(scene)
 
     assert not early
     assert dict(settled.files) == dict(_of_cube(scene, STEM).files)
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
     assert f"vcam1/{LATER_STEM}.fits" not in scene.states()
-    assert not scene.rounds.settled()
+    assert not scene.scan_cycle.settled()
 
 
 def test_a_whole_look_finds_what_no_event_told_of(scene: Scene) -> None:
     _known(scene, 2)
     scene.cube(STEM)
     scene.cube(LATER_STEM)
-    scene.rounds.glance(_of_cube(scene, STEM))
+    scene.scan_cycle.glance(_of_cube(scene, STEM))
 
     scene.go(2)
 
@@ -84,7 +84,7 @@ def test_a_file_that_went_is_gone_and_no_other_is(scene: Scene) -> None:
     scene.go(2)
     (scene.night_folder / "vcam1" / f"{STEM}.txt").unlink()
 
-    scene.rounds.glance(_hints(Hint(scene.night_folder, f"vcam1/{STEM}.txt")))
+    scene.scan_cycle.glance(_hints(Hint(scene.night_folder, f"vcam1/{STEM}.txt")))
 
     assert scene.states().pop(f"vcam1/{STEM}.txt") == FileState.GONE
     assert scene.states().pop(f"vcam1/{STEM}.fits") == FileState.ARRIVING
@@ -96,7 +96,7 @@ def test_a_cube_whose_name_is_written_again_is_not_whole_any_more(scene: Scene) 
     scene.go(2)
     temporary = scene.temporary(STEM)
 
-    scene.rounds.glance(_hints(Hint(scene.night_folder, f"vcam1/{temporary.name}")))
+    scene.scan_cycle.glance(_hints(Hint(scene.night_folder, f"vcam1/{temporary.name}")))
 
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.ARRIVING
 
@@ -107,17 +107,17 @@ def test_a_glance_at_a_disk_that_is_away_condemns_nothing(scene: Scene) -> None:
     before = scene.states()
     scene.root.rename(scene.root.with_name("away"))
 
-    scene.rounds.glance(_of_cube(scene, STEM))
+    scene.scan_cycle.glance(_of_cube(scene, STEM))
 
     assert scene.states() == before
-    assert scene.root in scene.rounds.absent
-    assert not scene.rounds.settled()
+    assert scene.root in scene.scan_cycle.absent
+    assert not scene.scan_cycle.settled()
 
 
 def test_a_night_of_which_only_the_name_is_told_is_looked_at_whole(scene: Scene) -> None:
     scene.cube(STEM)
 
-    scene.rounds.glance(_hints(Hint(scene.night_folder)))
+    scene.scan_cycle.glance(_hints(Hint(scene.night_folder)))
 
     assert len(scene.states()) == 2
 
@@ -125,7 +125,7 @@ def test_a_night_of_which_only_the_name_is_told_is_looked_at_whole(scene: Scene)
 def test_a_file_of_a_night_that_nobody_knows_yet_leads_to_the_whole_night(scene: Scene) -> None:
     scene.cube(STEM)
 
-    scene.rounds.glance(_hints(Hint(scene.night_folder, f"vcam1/{STEM}.fits")))
+    scene.scan_cycle.glance(_hints(Hint(scene.night_folder, f"vcam1/{STEM}.fits")))
 
     assert len(scene.states()) == 2
 
@@ -133,7 +133,7 @@ def test_a_file_of_a_night_that_nobody_knows_yet_leads_to_the_whole_night(scene:
 def test_a_link_in_a_root_is_no_night_whatever_an_event_says(scene: Scene) -> None:
     (scene.root / "20251107").symlink_to(scene.folder)
 
-    scene.rounds.glance(_hints(Hint(scene.root / "20251107")))
+    scene.scan_cycle.glance(_hints(Hint(scene.root / "20251107")))
 
     assert scene.ledger.rows("select * from night where date = '20251107'") == []
 
@@ -141,7 +141,7 @@ def test_a_link_in_a_root_is_no_night_whatever_an_event_says(scene: Scene) -> No
 def test_a_hint_of_everything_is_a_look_at_all_nights(scene: Scene) -> None:
     scene.cube(STEM)
 
-    scene.rounds.glance(_hints(EVERYTHING))
+    scene.scan_cycle.glance(_hints(EVERYTHING))
 
     assert len(scene.states()) == 2
 
@@ -152,7 +152,7 @@ def test_a_late_file_that_is_hinted_at_reopens_its_empty_night(scene: Scene) -> 
     assert scene.night["status"] == NightStatus.EMPTY
     scene.cube(STEM)
 
-    scene.rounds.glance(_of_cube(scene, STEM))
+    scene.scan_cycle.glance(_of_cube(scene, STEM))
 
     assert scene.night["status"] == NightStatus.COLLECTING
 
@@ -161,11 +161,11 @@ def test_a_glance_does_not_bring_a_night_nearer_to_its_end(scene: Scene) -> None
     scene.cube(STEM)
     scene.go(1)
     scene.end_the_date()
-    [watch] = scene.rounds.nights.values()
+    [watch] = scene.scan_cycle.nights.values()
     before = watch.unchanged_looks
 
     for _ in range(3):
-        scene.rounds.glance(_of_cube(scene, STEM))
+        scene.scan_cycle.glance(_of_cube(scene, STEM))
 
     assert watch.unchanged_looks == before
     assert scene.night["closed_us"] is None
@@ -192,10 +192,10 @@ def _steps_of_one_more(scene: Scene) -> dict[str, int]:
     cost = {}
     scene.cube(STEM)
     with _counted(scene.ledger) as steps:
-        scene.rounds.glance(_of_cube(scene, STEM))
+        scene.scan_cycle.glance(_of_cube(scene, STEM))
     cost["an event"] = steps[0]
     scene.clock.pass_seconds(60)
-    scene.rounds.glance(scene.rounds.settled())
+    scene.scan_cycle.glance(scene.scan_cycle.settled())
     with _counted(scene.ledger) as steps:
         _read(scene)
     cost["its reading"] = steps[0]
@@ -211,7 +211,7 @@ def test_an_event_and_a_reading_cost_the_same_however_many_files_the_night_has(
     for ending in (".fits", ".txt"):
         (scene.night_folder / "vcam1" / f"{STEM}{ending}").unlink()
     _known(scene, 120)
-    monkeypatch.delattr(rounds, "look")
+    monkeypatch.delattr(scan_cycle, "look")
 
     many = _steps_of_one_more(scene)
 

@@ -13,16 +13,16 @@ import pytest
 
 from tests.raw_cubes import COMMON_CARDS, card_text, write_raw_cube
 from tests.schedule.made import FakeClock, opened, settings
+from vampd.background.header_reading import work
+from vampd.background.header_table import HeaderReader
 from vampd.errors import RetryableError
 from vampd.ledger import files, nights
 from vampd.ledger.connection import HEADERS_NAME, Ledger, Row
 from vampd.ledger.headers import select
 from vampd.ledger.reading import reading_headers
 from vampd.records import FileIdentity
-from vampd.schedule.headers import HeaderReader
 from vampd.schedule.workers import Outcome
-from vampd.sections import Config
-from vampd.stages.headers import work
+from vampd.settings.sections import Config
 from vampd.states import ErrorClass, FileState, Kind
 
 STEM = "vcam1_05:10:00.000000000"
@@ -67,52 +67,52 @@ def _selected(config: Config, *wanted: str) -> tuple[list[str], list[tuple[Any, 
         return select(book, [("archive", "20251106")], wanted=wanted)
 
 
-def _due(chore: HeaderReader, ledger: Ledger, config: Config) -> Any:
-    return chore.due(ledger, config)
+def _due(background_job: HeaderReader, ledger: Ledger, config: Config) -> Any:
+    return background_job.due(ledger, config)
 
 
 def test_a_disk_that_is_away_keeps_no_other_night_waiting(
     tmp_path: Path, ledger: Ledger, clock: FakeClock
 ) -> None:
-    config, chore = settings(tmp_path), HeaderReader()
+    config, background_job = settings(tmp_path), HeaderReader()
     away = _night(ledger, tmp_path / "away", "20251105")
     (tmp_path / "away").rename(tmp_path / "elsewhere")
     there = _night(ledger, tmp_path / "there", "20251106")
 
-    first = _due(chore, ledger, config)
+    first = _due(background_job, ledger, config)
     with pytest.raises(RetryableError):
         work(first)
     failed = Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="away")
-    chore.record(ledger, config, first, failed)
-    second = _due(chore, ledger, config)
-    chore.record(ledger, config, second, Outcome(key=2, result=work(second)))
-    nothing = _due(chore, ledger, config)
+    background_job.record(ledger, config, first, failed)
+    second = _due(background_job, ledger, config)
+    background_job.record(ledger, config, second, Outcome(key=2, result=work(second)))
+    nothing = _due(background_job, ledger, config)
     clock.pass_seconds(3600)
 
     assert (first["night"], second["night"], nothing) == (away["id"], there["id"], None)
-    assert _due(chore, ledger, config)["night"] == away["id"]
+    assert _due(background_job, ledger, config)["night"] == away["id"]
     _, rows = _selected(config, "file_path", "OBJECT")
     assert rows == [(f"vcam1/{STEM}.fits", "a star")]
 
 
 def test_a_table_that_cannot_be_written_costs_nothing_else(tmp_path: Path, ledger: Ledger) -> None:
-    config, chore = settings(tmp_path), HeaderReader()
+    config, background_job = settings(tmp_path), HeaderReader()
     _night(ledger, tmp_path / "there", "20251106")
     (config.state_dir / HEADERS_NAME).write_bytes(b"no database" * 100)
-    job = _due(chore, ledger, config)
+    job = _due(background_job, ledger, config)
 
     with ledger.transaction():
-        chore.record(ledger, config, job, Outcome(key=1, result=work(job)))
+        background_job.record(ledger, config, job, Outcome(key=1, result=work(job)))
 
-    assert _due(chore, ledger, config) is None
+    assert _due(background_job, ledger, config) is None
     assert ledger.value("select headed from raw_file") == 0
 
 
 def _taken(ledger: Ledger, config: Config) -> None:
     """Let everything that is due be read and kept."""
-    chore = HeaderReader()
-    while (job := _due(chore, ledger, config)) is not None:
-        chore.record(ledger, config, job, Outcome(key=1, result=work(job)))
+    background_job = HeaderReader()
+    while (job := _due(background_job, ledger, config)) is not None:
+        background_job.record(ledger, config, job, Outcome(key=1, result=work(job)))
 
 
 @pytest.mark.parametrize(
@@ -145,17 +145,17 @@ def test_a_strange_card_is_in_the_table_as_far_as_a_table_can_hold_it(
 def test_a_header_that_no_table_can_hold_keeps_no_other_away(
     tmp_path: Path, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config, chore = settings(tmp_path), HeaderReader()
+    config, background_job = settings(tmp_path), HeaderReader()
     other = f"{STEM[:-1]}1"
     _night(ledger, tmp_path / "root", "20251106")
     _night(ledger, tmp_path / "root", "20251106", stem=other)
-    job = _due(chore, ledger, config)
+    job = _due(background_job, ledger, config)
     read = work(job)
     read[0]["cards"]["WORSE"] = "\udc80"  # no text of UTF-8
 
-    chore.record(ledger, config, job, Outcome(key=1, result=read))
+    background_job.record(ledger, config, job, Outcome(key=1, result=read))
 
     assert f"vcam1/{STEM}.fits: its header is not in the table" in caplog.text
-    assert _due(chore, ledger, config) is None
+    assert _due(background_job, ledger, config) is None
     _, rows = _selected(config, "file_path")
     assert rows == [(f"vcam1/{other}.fits",)]

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 from tests.schedule.made import FakeClock, a_night, opened, reread, settings
+from vampd.background.hooks import JOB
 from vampd.errors import ConfigError
 from vampd.ledger import hooks, nights
 from vampd.ledger.connection import Ledger, Row
+from vampd.orders.night import Orders
 from vampd.schedule.engine import Engine
-from vampd.schedule.hooks import CHORE
-from vampd.schedule.orders import Orders
 from vampd.schedule.workers import Workers
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import HookState, NightStatus, Stage
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 _TELL = "import sys; print(*sys.argv[1:]); print('as you asked', file=sys.stderr)"
 
@@ -67,12 +67,12 @@ def becomes_safe(ledger: Ledger, night: Row, batch: int = 1) -> None:
 
 def carry_out(ledger: Ledger, config: Config, workers: Workers) -> None:
     """Do every command that is due."""
-    rounds = Rounds(ledger, FakeClock(), config)
-    engine = Engine(ledger, config, rounds, workers, chores=[CHORE])
+    scan_cycle = ScanCycle(ledger, FakeClock(), config)
+    engine = Engine(ledger, config, scan_cycle, workers, background_jobs=[JOB])
     engine.hand_out()
     while engine.busy:
         assert wait(workers.pipes(), timeout=60), "no worker said anything"
-        engine.take_back()
+        engine.collect()
         engine.hand_out()
 
 

@@ -21,20 +21,20 @@ from tests.raw_cubes import COMMON_CARDS, timing_bytes, write_raw_cube
 from tests.schedule.hostile import Mischief, Pool
 from tests.schedule.made import FakeClock, opened
 from tests.schedule.made import settings as config_in
+from vampd.background.mail.alerts import limits
+from vampd.background.table import BACKGROUND_JOBS
 from vampd.io.callers import Caller
 from vampd.ledger import files, nights, tasks
-from vampd.ledger.conditions import conditions
 from vampd.ledger.connection import Ledger, Row
+from vampd.orders.night import Orders
+from vampd.orders.socket import _answer
 from vampd.records import FileIdentity
-from vampd.schedule.alerts import limits
-from vampd.schedule.control import _answer
 from vampd.schedule.engine import Engine
-from vampd.schedule.orders import Orders
-from vampd.schedule.roster import CHORES
 from vampd.schedule.workers import Outcome, Workers
 from vampd.science.cubes import DECIDING_CARDS
 from vampd.states import FileState, Kind, NightStatus
-from vampd.watch.rounds import Rounds
+from vampd.views.conditions import conditions
+from vampd.watch.scan_cycle import ScanCycle
 
 GOOD, BAD = "20251104", "20251105"
 STEMS = ("vcam1_05:10:00.000000000", "vcam1_06:10:00.000000000")
@@ -84,9 +84,9 @@ class Site:
         self.clock = clock
         self._spoil = spoil
         self.config = config = config_in(folder)
-        self.rounds = Rounds(ledger, clock, config)
+        self.scan_cycle = ScanCycle(ledger, clock, config)
         workers = cast("Workers", Pool(spoil))
-        self.engine = Engine(ledger, config, self.rounds, workers, CHORES)
+        self.engine = Engine(ledger, config, self.scan_cycle, workers, BACKGROUND_JOBS)
         self.orders = Orders(ledger, config, self.engine.cancel)
 
     def begun_again(self) -> Site:
@@ -100,8 +100,8 @@ class Site:
     def go_round(self) -> None:
         """One turn of the daemon's loop, in which a minute passes."""
         self.clock.pass_seconds(60)
-        self.rounds.go()
-        self.engine.take_back()
+        self.scan_cycle.go()
+        self.engine.collect()
         self.engine.hand_out()
 
     def go_until_safe(self, date: str = GOOD) -> None:

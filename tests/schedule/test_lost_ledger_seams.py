@@ -11,9 +11,9 @@ import pytest
 from tests.schedule.reclaim_nights import NightTruth
 from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import trashed, world
-from vampd.ledger import nights, reclaims, trash, witness
+from vampd.ledger import elapsed, nights, reclaims, trash
 from vampd.ledger.connection import Ledger, open_ledger
-from vampd.stages import papers
+from vampd.stages import night_records
 from vampd.stages.lost_ledger import make_again
 from vampd.states import Kind, TrashState
 
@@ -30,21 +30,21 @@ def anew(tmp_path: Path, world: World) -> Iterator[Ledger]:
 def _lose(world: World, night: NightTruth, anew: Ledger) -> None:
     """The papers are written, and a new ledger is made of them."""
     row = nights.get_night(world.ledger, night.number)
-    papers.write_story(papers.prepare_story(world.ledger, row))
+    night_records.write_story(night_records.prepare_records(world.ledger, row))
     make_again(anew, [(Kind.ARCHIVE, world.root)], digests=False)
 
 
 def test_files_in_the_trash_count_by_the_new_ledgers_time(
     world: World, trashed: NightTruth, anew: Ledger
 ) -> None:
-    witness.bear_witness(world.ledger)
+    elapsed.record_elapsed(world.ledger)
     first = trash.in_trash(world.ledger, trashed.number)[0]
     trash.set_states(world.ledger, [first["id"]], TrashState.RETURNING)
-    trash.rest(world.ledger, [first["id"]], witness.passed_us(world.ledger) + 10**9)
+    trash.rest(world.ledger, [first["id"]], elapsed.passed_us(world.ledger) + 10**9)
 
     _lose(world, trashed, anew)
 
-    assert witness.passed_us(anew) == 0
+    assert elapsed.passed_us(anew) == 0
     assert [row["path"] for row in trash.unsettled(anew, 10, 0)] == [first["path"]]
     lying = anew.rows("select * from trash where state = 'trashed'")
     assert len(lying) == 3

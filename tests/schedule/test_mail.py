@@ -15,14 +15,15 @@ import pytest
 
 from tests.post_office import DROP, PostOffice, post_office
 from tests.schedule.made import FakeClock, a_night, a_task, opened, reread, settings
+from vampd.background.mail import job as mail_job
 from vampd.errors import ConfigError, OperatorError
-from vampd.ledger import mail_moves, mails, nights
+from vampd.ledger import mail as mail_moves
+from vampd.ledger import mail_tracks, nights
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.mails import MailTrack, Track
-from vampd.schedule import mail
-from vampd.schedule.orders import Orders
+from vampd.ledger.mail_tracks import MailTrack, Track
+from vampd.orders.night import Orders
 from vampd.schedule.workers import Outcome, Workers
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import Kind, Stage
 
 FROM, ARCHIVE, COPY = "vampd@example.org", "archive@example.org", "pi@example.org"
@@ -45,7 +46,7 @@ first_seconds = 30
 
 
 class Scene:
-    """Nights whose files were delivered, a server, and the chore."""
+    """Nights whose files were delivered, a server, and the background job."""
 
     def __init__(self, folder: Path, ledger: Ledger, clock: FakeClock, office: PostOffice) -> None:
         self.folder, self.ledger, self.clock, self.office = folder, ledger, clock, office
@@ -129,10 +130,10 @@ class Scene:
 
     def work(self) -> None:
         """All that is due now, in this process."""
-        mail.do_all(self.ledger, self.config)
+        mail_job.do_all(self.ledger, self.config)
 
     def track(self, night: Row) -> MailTrack:
-        return mails.night_track(self.ledger.connection, night["id"], configured=True)
+        return mail_tracks.night_track(self.ledger.connection, night["id"], configured=True)
 
     def contents(self) -> list[bytes]:
         return [received.content for received in self.office.received]
@@ -414,20 +415,20 @@ def test_a_worker_killed_after_the_server_took_it_makes_the_same_bytes_go_out_ag
     scene.send(night)
     workers = Workers(nice=0)
     try:
-        job = mail.due(scene.ledger, scene.config)
+        job = mail_job.due(scene.ledger, scene.config)
         assert job is not None
-        mail.record(scene.ledger, scene.config, job, _run(workers, job))
-        job = mail.due(scene.ledger, scene.config)
+        mail_job.record(scene.ledger, scene.config, job, _run(workers, job))
+        job = mail_job.due(scene.ledger, scene.config)
         assert job is not None
         scene.office.may_speak.clear()
-        workers.start(1, mail.work, job)
+        workers.start(1, mail_job.work, job)
         assert scene.office.came.wait(60)
         (process,) = [seat.process for seat in workers._seats.values()]
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         outcome = _take_one(workers)
         scene.office.may_speak.set()
-        mail.record(scene.ledger, scene.config, job, outcome)
+        mail_job.record(scene.ledger, scene.config, job, outcome)
     finally:
         workers.stop()
     killed = scene.track(night)
@@ -442,7 +443,7 @@ def test_a_worker_killed_after_the_server_took_it_makes_the_same_bytes_go_out_ag
 
 
 def _run(workers: Workers, job: Any) -> Any:
-    workers.start(0, mail.work, job)
+    workers.start(0, mail_job.work, job)
     return _take_one(workers)
 
 
@@ -452,9 +453,9 @@ def test_a_daemon_that_died_while_it_sent_sends_the_same_bytes_again(
     night = scene.night("20251106")
     scene.send(night)
     for _ in range(2):  # composed; then taken by the server, and nobody records it
-        job = mail.due(scene.ledger, scene.config)
+        job = mail_job.due(scene.ledger, scene.config)
         assert job is not None
-        result = mail.work(job)
+        result = mail_job.work(job)
         if "compose" in job:
             mail_moves.store(
                 scene.ledger,
@@ -481,10 +482,10 @@ def test_an_answer_to_an_attempt_that_is_not_the_last_is_dropped(scene: Scene) -
     night = scene.night("20251106")
     scene.send(night)
     job = _composed(scene)
-    answered = mail.work(job)
+    answered = mail_job.work(job)
     mail_moves.begin(scene.ledger, mail_moves.get_mail(scene.ledger, job["mail"]))
 
-    mail.record(scene.ledger, scene.config, job, Outcome(key=0, result=answered))
+    mail_job.record(scene.ledger, scene.config, job, Outcome(key=0, result=answered))
 
     track = scene.track(night)
     assert (track.state, track.in_doubt) == (Track.SENDING, True)
@@ -492,10 +493,10 @@ def test_an_answer_to_an_attempt_that_is_not_the_last_is_dropped(scene: Scene) -
 
 def _composed(scene: Scene) -> Any:
     """The job that sends the mail which was asked for."""
-    job = mail.due(scene.ledger, scene.config)
+    job = mail_job.due(scene.ledger, scene.config)
     assert job is not None
-    mail.record(scene.ledger, scene.config, job, Outcome(key=0, result=mail.work(job)))
-    return mail.due(scene.ledger, scene.config)
+    mail_job.record(scene.ledger, scene.config, job, Outcome(key=0, result=mail_job.work(job)))
+    return mail_job.due(scene.ledger, scene.config)
 
 
 def test_a_changed_manifest_is_not_mailed(scene: Scene) -> None:
@@ -570,7 +571,7 @@ def test_a_supplement_has_a_mail_of_its_own(scene: Scene) -> None:
     scene.work()
     scene.ack(night)
     scene.add_batch(night, 2, verified=True)
-    before = mails.acknowledged_batch(scene.ledger.connection, night["id"])
+    before = mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"])
 
     scene.send(night)
     scene.work()
@@ -582,7 +583,7 @@ def test_a_supplement_has_a_mail_of_its_own(scene: Scene) -> None:
     (part,) = second.mail.iter_attachments()
     assert part.get_filename() == "manifest_VMP_20251106.2.csv"
     assert before == 1
-    assert mails.acknowledged_batch(scene.ledger.connection, night["id"]) == 2
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 2
     assert scene.track(night).note == "RE: VAMPIRES"
 
 
@@ -594,7 +595,7 @@ def test_only_what_was_mailed_is_acknowledged_unless_forced(scene: Scene) -> Non
     scene.ack(night, force=True, why="mailed by hand")
 
     assert scene.track(night).state is Track.ACKNOWLEDGED
-    assert mails.acknowledged_batch(scene.ledger.connection, night["id"]) == 1
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 1
     assert scene.ack(night) == ["the archive's word is recorded already"]
 
 
@@ -606,7 +607,7 @@ def test_an_acknowledgement_counts_only_for_the_manifest_of_its_time(scene: Scen
 
     scene.ledger.execute("update deliverable set sha256 = ? where path like 'm%'", ["0" * 64])
 
-    assert mails.acknowledged_batch(scene.ledger.connection, night["id"]) == 0
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 0
     assert scene.track(night).state is Track.CHANGED
 
 
@@ -619,7 +620,7 @@ def test_an_acknowledgement_given_by_mistake_is_taken_back(scene: Scene) -> None
     scene.ack(night, revoke=True, why="the wrong date")
 
     assert scene.track(night).state is Track.SENT
-    assert mails.acknowledged_batch(scene.ledger.connection, night["id"]) == 0
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 0
     words = scene.ledger.rows("select became from event where subject = 'ack' order by id")
     assert [row["became"] for row in words] == ["acknowledged", "revoked"]
 
@@ -646,7 +647,7 @@ def test_without_settings_nothing_is_asked_and_nothing_waits(scene: Scene) -> No
     with pytest.raises(ConfigError, match="nobody is to be told"):
         scene.send(night)
 
-    track = mails.night_track(scene.ledger.connection, night["id"], configured=False)
+    track = mail_tracks.night_track(scene.ledger.connection, night["id"], configured=False)
     assert track.state is Track.NOT_CONFIGURED
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.schedule.test_mail import Scene, scene
 from vampd.io.disk import claim_root
-from vampd.ledger.mails import Track
+from vampd.ledger.mail_tracks import Track
 
 __all__ = ["scene"]
 

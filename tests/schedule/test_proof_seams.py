@@ -10,9 +10,9 @@ from tests.schedule.reclaim_nights import NightTruth
 from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import world
 from tests.schedule.test_restore_seams import _restore
+from vampd.background.rebuild_proof import JOB
 from vampd.errors import RetryableError
 from vampd.ledger import nights, proofs
-from vampd.schedule.proofs import CHORE
 from vampd.schedule.workers import Outcome
 from vampd.states import ErrorClass
 
@@ -35,7 +35,7 @@ def night(world: World) -> NightTruth:
 
 
 def _job(world: World) -> Any:
-    return CHORE.due(world.ledger, world.config)
+    return JOB.due(world.ledger, world.config)
 
 
 @pytest.mark.parametrize("how", list(_OUTCOMES))
@@ -46,7 +46,7 @@ def test_a_proof_that_ends_after_its_night_was_restored_and_went_on_says_nothing
     _restore(world, night)
     world.order("release", night)
 
-    CHORE.record(world.ledger, world.config, job, _OUTCOMES[how])
+    JOB.record(world.ledger, world.config, job, _OUTCOMES[how])
 
     assert job["number"] == night.number
     assert nights.get_night(world.ledger, night.number)["hold"] is None
@@ -70,4 +70,4 @@ def test_nothing_is_said_of_raw_files_while_the_disk_is_away_or_another(
         (world.root / ".vampd-root").write_text("another")
 
     with pytest.raises(RetryableError):
-        CHORE.body(job)
+        JOB.body(job)

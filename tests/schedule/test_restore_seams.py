@@ -14,7 +14,7 @@ from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import world
 from vampd.errors import OperatorError
 from vampd.ledger import nights
-from vampd.schedule.orders import Orders
+from vampd.orders.night import Orders
 from vampd.states import NightStatus
 
 __all__ = ["world"]
@@ -47,7 +47,7 @@ def test_outputs_stay_while_a_raw_file_of_theirs_is_gone(
     outputs = _outputs(night)
     content = (night.folder / "vcam1" / gone).read_bytes()
     (night.folder / "vcam1" / gone).rename(world.root / "aside")
-    world.rounds.go()
+    world.scan_cycle.go()
 
     with pytest.raises(OperatorError, match=f"{gone}: gone"):
         _restore(world, night)
@@ -57,7 +57,7 @@ def test_outputs_stay_while_a_raw_file_of_theirs_is_gone(
     left = _outputs(night)
     (night.folder / "vcam1" / gone).unlink()
     (world.root / "aside").rename(night.folder / "vcam1" / gone)
-    world.rounds.go()
+    world.scan_cycle.go()
 
     assert left == outputs
     assert world.order("restore", night, force=True)

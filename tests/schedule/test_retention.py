@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vampd.schedule.retention import (
+from vampd.background.reclaim.rules import (
     DAY_US,
     Moment,
     Retention,

@@ -17,13 +17,13 @@ from vampd.errors import OperatorError
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
+from vampd.orders.night import Orders
 from vampd.schedule.facts import read_facts
-from vampd.schedule.orders import Orders
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import STAGES_OF, FileState, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
 from vampd.watch.naming import Role
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 DATE = "20251106"
 STEM = "vcam1_05:10:00.000000000"
@@ -38,7 +38,7 @@ class Scene:
     config: Config
     clock: FakeClock
     ledger: Ledger
-    rounds: Rounds
+    scan_cycle: ScanCycle
 
     @property
     def root(self) -> Path:
@@ -70,12 +70,12 @@ class Scene:
         """Go round, a minute apart; read what is asked for."""
         for _ in range(times):
             self.clock.pass_seconds(60)
-            self.rounds.go()
-            for watch in list(self.rounds.nights.values()):
+            self.scan_cycle.go()
+            for watch in list(self.scan_cycle.nights.values()):
                 pairs = dict(watch.wanted)
                 found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
-                self.rounds.accept(watch.night, pairs, found)
-                self.rounds.judge_again(watch.night, pairs)
+                self.scan_cycle.accept(watch.night, pairs, found)
+                self.scan_cycle.judge_again(watch.night, pairs)
 
     def end_the_date(self) -> None:
         self.clock.pass_seconds(DAY_US / SECOND_US)
@@ -101,7 +101,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             config=config,
             clock=clock,
             ledger=ledger,
-            rounds=Rounds(ledger, clock, config),
+            scan_cycle=ScanCycle(ledger, clock, config),
         )
 
 
@@ -164,7 +164,7 @@ def test_a_root_that_is_not_the_disk_that_it_was_pauses_its_nights(
 
     state = "missing" if content is None else "foreign"
     pause = f"{scene.root}: its marker is {state}: not the disk that it was, or not mounted"
-    [facts] = read_facts(scene.ledger, scene.rounds, {})
+    [facts] = read_facts(scene.ledger, scene.scan_cycle, {})
     assert facts.pause == pause
     assert scene.states() == before
     assert scene.night["hold"] is None
@@ -172,7 +172,7 @@ def test_a_root_that_is_not_the_disk_that_it_was_pauses_its_nights(
     (scene.folder / "elsewhere").rename(scene.night_folder / "vcam1")
     marker.write_text(good)
     scene.go()
-    assert read_facts(scene.ledger, scene.rounds, {})[0].pause is None
+    assert read_facts(scene.ledger, scene.scan_cycle, {})[0].pause is None
     assert (scene.states(), scene.night["hold"]) == (before, None)
 
 
@@ -369,7 +369,7 @@ def test_rounds_that_begin_again_change_nothing_that_is_known(scene: Scene) -> N
     scene.close_night()
     events = scene.ledger.value("select count(*) from event")
 
-    scene.rounds = Rounds(scene.ledger, scene.clock, scene.config)
+    scene.scan_cycle = ScanCycle(scene.ledger, scene.clock, scene.config)
     scene.go(3)
 
     assert scene.ledger.value("select count(*) from event") == events
@@ -382,14 +382,14 @@ def _close_while_reading_fails(scene: Scene, failures: int) -> None:
     scene.ledger.update("night", scene.night["id"], close_asked_by="test")
     for number in range(failures + 4):
         scene.clock.pass_seconds(60)
-        scene.rounds.go()
-        [watch] = scene.rounds.nights.values()
+        scene.scan_cycle.go()
+        [watch] = scene.scan_cycle.nights.values()
         pairs = dict(watch.wanted)
         found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
         if number < failures:
             found = [replace(each, unread="cannot be read: Input/output error") for each in found]
-        scene.rounds.accept(watch.night, pairs, found)
-        scene.rounds.judge_again(watch.night, pairs)
+        scene.scan_cycle.accept(watch.night, pairs, found)
+        scene.scan_cycle.judge_again(watch.night, pairs)
 
 
 @pytest.mark.parametrize("failures", [1, 2])

@@ -125,13 +125,13 @@ def test_a_word_that_a_bad_file_may_go_is_not_said_of_another_one_of_its_name(
 def test_nights_of_a_root_that_the_settings_do_not_name_any_more_are_paused(scene: Scene) -> None:
     scene.cube()
     scene.close_night()
-    before = scene.rounds.pause_of_row(scene.night)
+    before = scene.scan_cycle.pause_of_row(scene.night)
 
-    scene.rounds.config = replace(scene.config, roots=())
+    scene.scan_cycle.config = replace(scene.config, roots=())
     scene.go()
 
     assert before is None
-    assert "not among the roots" in (scene.rounds.pause_of_row(scene.night) or "")
-    scene.rounds.config = scene.config
+    assert "not among the roots" in (scene.scan_cycle.pause_of_row(scene.night) or "")
+    scene.scan_cycle.config = scene.config
     scene.go()
-    assert scene.rounds.pause_of_row(scene.night) is None
+    assert scene.scan_cycle.pause_of_row(scene.night) is None

@@ -13,11 +13,11 @@ from tests.schedule.test_rounds import scene as watching
 from vampd.commands import advice
 from vampd.ledger import awaited
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights, summarise
 from vampd.schedule import engine as engine_module
 from vampd.schedule import readings
-from vampd.sections import Disk
+from vampd.settings.sections import Disk
 from vampd.states import NightStatus
+from vampd.views.summaries import nights, summarise
 
 __all__ = ["scene", "watching"]
 

@@ -12,10 +12,10 @@ from tests.schedule.test_rounds import DATE, LATER_STEM, STEM, Scene, scene
 from vampd.errors import OperatorError, RetryableError
 from vampd.ledger import awaited, files, nights, outputs, strays, tasks
 from vampd.ledger.connection import Row
+from vampd.orders.night import Orders
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.schedule.dispatch import stages_due, standing
 from vampd.schedule.facts import read_facts
-from vampd.schedule.orders import Orders
 from vampd.states import ErrorClass, FileState, FlcState, Kind, NightStatus, Stage, StrayState
 from vampd.watch import inspect
 
@@ -41,7 +41,7 @@ def read_through(scene: Scene) -> None:
 
 
 def standing_of(scene: Scene) -> tuple[NightStatus, str | None]:
-    facts = read_facts(scene.ledger, scene.rounds, {})
+    facts = read_facts(scene.ledger, scene.scan_cycle, {})
     found = standing(facts[0], facts)
     return found.status, found.cause
 
@@ -112,7 +112,10 @@ def test_the_recorded_bytes_under_another_inode_are_the_file(
     if touched:
         os.utime(closed.night_folder / PATH)
     closed.go(2)
-    meanwhile, due = standing_of(closed), stages_due(read_facts(closed.ledger, closed.rounds, {}))
+    meanwhile, due = (
+        standing_of(closed),
+        stages_due(read_facts(closed.ledger, closed.scan_cycle, {})),
+    )
     read_through(closed)
 
     after = raw_row(closed)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vampd.science.comparison import (
+from vampd.legacy.comparison import (
     LABEL_A,
     LABEL_B,
     LABEL_DUBIOUS,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vampd.science.orphans import Span, match_orphans
+from vampd.legacy.orphans import Span, match_orphans
 
 _BEGIN_US = 1_762_405_800_000_000
 

@@ -19,9 +19,9 @@ import pytest
 
 from tests.sshd import LoopbackSshd, running_sshd
 from vampd.errors import VampdError
-from vampd.far import vampd_remote
+from vampd.io.listed_files import ListedFile
+from vampd.remote import vampd_remote
 from vampd.stages import transfer, verify
-from vampd.stages.listed import ListedFile
 from vampd.stages.transfer import TransferJob, TransferResult
 from vampd.stages.verify import VerifyJob
 

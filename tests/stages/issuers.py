@@ -13,16 +13,17 @@ from tests import frame_id_command
 from tests.frame_id_counter import Counter, Fault
 from tests.gen2_server import Observatory, observatory
 from tests.schedule.made import FakeClock, a_night, a_task, opened, reread, settings
-from vampd.config import load
 from vampd.errors import VampdError
 from vampd.io.disk import claim_root
-from vampd.ledger import numbers, outputs, tasks
+from vampd.ledger import frame_ids as numbers
+from vampd.ledger import outputs, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule import aftermath
-from vampd.schedule.orders import Orders
-from vampd.schedule.rooms import ROOMS
+from vampd.orders.night import Orders
+from vampd.schedule import retries
+from vampd.schedule.stage_table import STAGES
 from vampd.schedule.workers import Outcome
-from vampd.sections import Config
+from vampd.settings.load import load
+from vampd.settings.sections import Config
 from vampd.states import OutputState, Stage
 
 FIRST = 425_189
@@ -119,17 +120,17 @@ class Desk:
         return self.task(night)
 
     def _once(self, task: Row, night: Row) -> None:
-        room = ROOMS[Stage.FRAME_IDS]
+        room = STAGES[Stage.FRAME_IDS]
         try:
             job = room.prepare(self.ledger, self.config, reread(self.ledger, night), "")
             result = room.body(job)
         except VampdError as error:
             outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
             with self.ledger.transaction():
-                aftermath.after_error(self.ledger, task, outcome, self.config)
+                retries.after_error(self.ledger, task, outcome, self.config)
             return
         with self.ledger.transaction():
-            aftermath.after_success(self.ledger, task, result, self.config)
+            retries.after_success(self.ledger, task, result, self.config)
 
     def be_impatient(self, seconds: float) -> None:
         """Wait so long for an answer from now on."""

@@ -13,10 +13,11 @@ import pytest
 
 from tests.stages.far_side import DATE, SIDES, FarSide, fill, liar, lie
 from vampd.errors import OperatorError, RetryableError
-from vampd.io.far import FarDisk, marker_text
-from vampd.io.place import Place
-from vampd.stages import far_disk, transfer, verify
-from vampd.stages.far_disk import Disk, Marked
+from vampd.remote import destination_marker
+from vampd.remote.commands import FarDisk, marker_text
+from vampd.remote.destination_marker import Disk, Marked
+from vampd.remote.location import Location
+from vampd.stages import transfer, verify
 
 MARKER = ".vampd-destination"
 
@@ -216,7 +217,7 @@ def test_where_a_folder_is_missing_nothing_is_marked(far: Marking) -> None:
 def test_an_unmarked_disk_is_there_if_something_tells_so(
     disk: Disk, found: FarDisk, right: int, expected: str | None
 ) -> None:
-    assert far_disk.why_it_is_there(disk, found, right) == expected
+    assert destination_marker.why_it_is_there(disk, found, right) == expected
 
 
 def test_a_mount_point_is_not_bare(tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_a_mount_point_is_not_bare(tmp_path: Path) -> None:
 
     (tmp_path / "disk").mkdir()
     job = {"night": "a night"}
-    place = Place.parse(str(tmp_path / "disk"))
-    assert far_disk.look(job, place).is_bare
+    place = Location.parse(str(tmp_path / "disk"))
+    assert destination_marker.look(job, place).is_bare
     with mounted(tmp_path / "disk", "size=1m"):
-        assert not far_disk.look(job, place).is_bare
+        assert not destination_marker.look(job, place).is_bare

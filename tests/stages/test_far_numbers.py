@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.stages.issuers import FIRST, Desk, desk
-from vampd.io.place import Place
 from vampd.ledger.counter import findings
-from vampd.ledger.numbers import frame_id_text
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.remote.location import Location
 from vampd.states import ErrorClass, TaskState
 
 DATE, NEXT_DATE = "20251106", "20251107"
@@ -88,7 +88,7 @@ def test_a_far_end_that_does_not_answer_keeps_no_number_back_and_is_asked_again(
 ) -> None:
     there = local.config.delivery.archive
     assert there is not None
-    deliver_to(local, destination=Place(path="/data", host="nobody@localhost.invalid"))
+    deliver_to(local, destination=Location(path="/data", host="nobody@localhost.invalid"))
     night = local.night(DATE, ["a"])
     local.attempt(night)
     (unseen,) = findings(local.ledger.connection, FIRST)

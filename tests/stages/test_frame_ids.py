@@ -11,14 +11,14 @@ import pytest
 from tests.frame_id_counter import Fault
 from tests.schedule.made import reread
 from tests.stages.issuers import FIRST, FOREIGN, ISSUERS, Desk, desk
-from vampd.config import load
 from vampd.errors import OperatorError, UsageError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger import tasks
 from vampd.ledger.connection import Row
 from vampd.ledger.counter import strange_texts
-from vampd.ledger.numbers import frame_id_text
-from vampd.schedule.rooms import ROOMS
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.schedule.stage_table import STAGES
+from vampd.settings.load import load
 from vampd.states import ErrorClass, RequestState, Stage, TaskState
 
 UNCLEAR = (
@@ -264,7 +264,7 @@ def test_a_worker_that_dies_with_a_question_on_its_way_holds_the_night(foreign: 
     foreign.ledger.update("night", night["id"], ids_looked_us=foreign.ledger.now_us())
     tasks.claim(foreign.ledger, foreign.task(night)["id"])
 
-    ROOMS[Stage.FRAME_IDS].prepare(
+    STAGES[Stage.FRAME_IDS].prepare(
         foreign.ledger, foreign.config, reread(foreign.ledger, night), ""
     )
     tasks.reap(foreign.ledger, "the daemon died")  # between the question and its record

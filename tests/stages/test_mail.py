@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vampd.background.mail.compose import ComposeJob, MailPart, combine, compose
 from vampd.errors import IntegrityError
-from vampd.sections import Mail
-from vampd.stages.mail import ComposeJob, MailPart, combine, compose
+from vampd.settings.sections import Mail
 
 NOW_US = 1_762_444_800_000_000
 PLAIN = (b"VMPA00000001|/d/a b.fits.fz|10\n", b"VMPA00000002|/d/c.fits.fz|20\n")

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from vampd.background.reclaim import moves as reclaim_moves
+from vampd.background.reclaim.moves import TRASH_FOLDER, LeavingFile, MoveJob
 from vampd.errors import IntegrityError, RetryableError
 from vampd.io.disk import MARKER_NAME, claim_root
-from vampd.stages import reclaim
-from vampd.stages.reclaim import TRASH_FOLDER, LeavingFile, MoveJob
 from vampd.states import TrashState
 
 DATE = "20251106"
@@ -46,7 +46,7 @@ class Site:
             "state": state,
         }
 
-    def job(self, step: reclaim.Step, state: str = "leaving") -> MoveJob:
+    def job(self, step: reclaim_moves.Step, state: str = "leaving") -> MoveJob:
         return {
             "step": step,
             "label": f"archive {DATE}",
@@ -56,8 +56,8 @@ class Site:
             "files": [{**file, "state": state} for file in self.files],
         }
 
-    def do(self, step: reclaim.Step, state: str = "leaving") -> list[str]:
-        return [result["became"] for result in reclaim.move(self.job(step, state))]
+    def do(self, step: reclaim_moves.Step, state: str = "leaving") -> list[str]:
+        return [result["became"] for result in reclaim_moves.move(self.job(step, state))]
 
     def in_place(self) -> list[str]:
         return [path for path in NAMES if (self.night / path).exists()]
@@ -120,13 +120,13 @@ def test_a_folder_that_holds_anything_stays(site: Site) -> None:
 
 
 @pytest.mark.parametrize("step", ["move", "unlink"])
-def test_a_file_with_another_time_stays(site: Site, step: reclaim.Step) -> None:
+def test_a_file_with_another_time_stays(site: Site, step: reclaim_moves.Step) -> None:
     if step == "unlink":
         site.do("move")
     changed = (site.trash if step == "unlink" else site.night) / NAMES[0]
     os.utime(changed, ns=(1, 1))
 
-    results = reclaim.move(site.job(step))
+    results = reclaim_moves.move(site.job(step))
 
     assert changed.exists()
     assert results[0]["became"] == ("trashed" if step == "unlink" else "returned")
@@ -141,7 +141,7 @@ def test_the_listed_bytes_come_back_from_a_trash_that_was_copied(site: Site) -> 
         path.unlink()
         path.write_bytes(content if path is copied else content[::-1])
 
-    results = reclaim.move(site.job("return", "returning"))
+    results = reclaim_moves.move(site.job("return", "returning"))
 
     assert [result["became"] for result in results] == ["returned", "trashed"]
     assert site.in_place() == [NAMES[0]]
@@ -179,7 +179,7 @@ def test_what_lies_in_the_place_is_never_replaced(site: Site) -> None:
     site.do("move")
     (site.night / NAMES[0]).write_text("another")
 
-    results = reclaim.move(site.job("return", "returning"))
+    results = reclaim_moves.move(site.job("return", "returning"))
 
     assert [result["became"] for result in results] == ["trashed", "returned"]
     assert "another file lies in its place" in (results[0]["why"] or "")
@@ -189,7 +189,7 @@ def test_what_lies_in_the_place_is_never_replaced(site: Site) -> None:
 @pytest.mark.parametrize("marker", [None, "vampd-root 00000000-0000-0000-0000-000000000000\n"])
 @pytest.mark.parametrize("step", ["move", "settle", "return", "unlink"])
 def test_on_another_disk_nothing_is_touched(
-    site: Site, step: reclaim.Step, marker: str | None
+    site: Site, step: reclaim_moves.Step, marker: str | None
 ) -> None:
     (site.root / MARKER_NAME).unlink()
     if marker is not None:
@@ -264,7 +264,7 @@ def test_a_file_in_the_place_of_a_lost_one_is_told(site: Site) -> None:
     (site.night / NAMES[0]).rename(site.night / "aside")
     (site.night / NAMES[0]).write_text("another")
 
-    results: list[Any] = reclaim.move(site.job("settle"))
+    results: list[Any] = reclaim_moves.move(site.job("settle"))
 
     assert results[0]["became"] == "returned"
     assert "another file lies in its place" in results[0]["why"]
@@ -275,6 +275,6 @@ def test_a_survey_finds_regular_files_only(site: Site) -> None:
     (site.night / "vcam2/a").mkdir()
     (site.night / "vcam2/b").symlink_to(site.night / NAMES[0])
 
-    found = reclaim.survey(site.job("move"), [*NAMES, "vcam2/a", "vcam2/b", "vgen2/c"])
+    found = reclaim_moves.survey(site.job("move"), [*NAMES, "vcam2/a", "vcam2/b", "vgen2/c"])
 
     assert [file["path"] for file in found] == list(NAMES)

@@ -27,9 +27,10 @@ from tests.stages.far_side import (
     ssh_side,
 )
 from vampd.errors import IntegrityError, OperatorError, RetryableError, VampdError
-from vampd.io.place import Place
-from vampd.io.rsync import PARTIAL_FOLDER
-from vampd.stages import far_end, transfer
+from vampd.remote import store as remote_store
+from vampd.remote.location import Location
+from vampd.remote.rsync import PARTIAL_FOLDER
+from vampd.stages import transfer
 
 
 @pytest.fixture
@@ -263,7 +264,7 @@ def test_a_publishing_that_was_cut_between_its_two_steps_is_finished(pair: FarSi
     (side.incoming / path).parent.mkdir(parents=True)
     os.link(side.arrived / path, side.incoming / path)
 
-    words = far_end.publish(side.transfer_job(), Place.parse(side.place), DATE, {path: ""})
+    words = remote_store.publish(side.transfer_job(), Location.parse(side.place), DATE, {path: ""})
 
     assert words == {path: "published"}
     assert arrived(side) == here(side)

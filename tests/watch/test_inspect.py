@@ -24,7 +24,7 @@ from vampd.watch.inspect import (
 )
 from vampd.watch.naming import Role
 from vampd.watch.scan import look
-from vampd.watch.settle import Watched, judge, judge_at_close
+from vampd.watch.settle import TrackedFile, judge, judge_at_close
 
 STEM = "vcam1/vcam1_05:11:38.081003904"
 CUBE, TIMING = f"{STEM}.fits", f"{STEM}.txt"
@@ -263,7 +263,8 @@ def test_the_reference_nights_bad_cubes_are_told_from_the_good_ones() -> None:
     night = reference_night()
     seen = look(night).files
     watched = {
-        path: Watched(identity=file.identity, since_ns=0, looks=2) for path, file in seen.items()
+        path: TrackedFile(identity=file.identity, since_ns=0, looks=2)
+        for path, file in seen.items()
     }
     reasons: dict[FileState, dict[str, str]] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vampd.watch.legacy_tables import Said, parse_table
+from vampd.legacy.tables import Said, parse_table
 
 _HEADER = (
     "scexao5_path,utc_date,processed,processed_timestamp,transferred_to_scexao6,"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.incumbent import _write_anew
 from tests.support import needs_reference_night, reference_night
 from vampd.simulation.night import reference_night as simulated
-from vampd.watch.legacy_timing import START_BYTES, is_rewritten
+from vampd.watch.incumbent_timing import START_BYTES, is_rewritten
 
 _COMMENTS = b"# Telemetry stream timing data \n# \n# col1 : datacube frame index\n"
 

@@ -12,11 +12,11 @@ from vampd.records import CardValue, FileIdentity
 from vampd.states import FileState
 from vampd.watch.inspect import Inspection
 from vampd.watch.naming import Role
-from vampd.watch.scan import Look, Seen
+from vampd.watch.scan import FolderEntry, FolderSnapshot
 from vampd.watch.settle import (
     Differences,
+    TrackedFile,
     Verdict,
-    Watched,
     counts_as_change,
     find_differences,
     follow,
@@ -39,8 +39,8 @@ def identity(size_bytes: int = SIZE_BYTES, *, inode: int = 7, modified_ns: int =
     return FileIdentity(inode=inode, size_bytes=size_bytes, modified_ns=modified_ns)
 
 
-def watched(file: FileIdentity, *, looks: int = 2) -> Watched:
-    return Watched(identity=file, since_ns=0, looks=looks)
+def watched(file: FileIdentity, *, looks: int = 2) -> TrackedFile:
+    return TrackedFile(identity=file, since_ns=0, looks=looks)
 
 
 CUBE_FILE = identity()
@@ -61,8 +61,8 @@ GOOD = Inspection(
 def verdict(
     inspection: Inspection | None = GOOD,
     *,
-    cube: Watched | None = watched(CUBE_FILE),  # noqa: B008
-    timing: Watched | None = watched(TIMING_FILE),  # noqa: B008
+    cube: TrackedFile | None = watched(CUBE_FILE),  # noqa: B008
+    timing: TrackedFile | None = watched(TIMING_FILE),  # noqa: B008
     now_s: float = SETTLE_SECONDS,
     at_close: bool = False,
     is_rewritten: bool = False,
@@ -78,10 +78,10 @@ def verdict(
     )
 
 
-def look(**sizes: int) -> Look:
-    return Look(
+def look(**sizes: int) -> FolderSnapshot:
+    return FolderSnapshot(
         files={
-            path: Seen(
+            path: FolderEntry(
                 identity=identity(size),
                 role=Role.OTHER,
                 camera=None,
@@ -128,8 +128,8 @@ def test_a_changed_file_begins_to_settle_anew() -> None:
     first = follow({}, look(cube=1, timing=1), now_ns=0)
     second = follow(first, look(cube=2, timing=1), now_ns=10)
 
-    assert second["cube"] == Watched(identity=identity(2), since_ns=10, looks=1)
-    assert second["timing"] == Watched(identity=identity(1), since_ns=0, looks=2)
+    assert second["cube"] == TrackedFile(identity=identity(2), since_ns=10, looks=1)
+    assert second["timing"] == TrackedFile(identity=identity(1), since_ns=0, looks=2)
 
 
 def test_a_file_that_was_out_of_sight_begins_to_settle_anew() -> None:
@@ -326,7 +326,7 @@ def test_nothing_incomplete_is_ever_whole(
     actions: list[str], settle_seconds: float, at_close: bool
 ) -> None:
     logger = Logger(frames=2)
-    state: dict[str, Watched] = {}
+    state: dict[str, TrackedFile] = {}
     inspection: Inspection | None = None
     decide = judge_at_close if at_close else judge
 
@@ -337,9 +337,11 @@ def test_nothing_incomplete_is_ever_whole(
         if action != "look":
             continue
         files = logger.identities()
-        seen = Look(
+        seen = FolderSnapshot(
             files={
-                path: Seen(identity=file, role=Role.CUBE, camera=1, stem="s", is_regular=True)
+                path: FolderEntry(
+                    identity=file, role=Role.CUBE, camera=1, stem="s", is_regular=True
+                )
                 for path, file in files.items()
             },
             problems=(),

@@ -12,7 +12,7 @@ from vampd.io.private import FILE_MODE, FOLDER_MODE, too_open
 from vampd.io.unix_socket import group_name, user_name
 from vampd.ledger.reading import DATABASES
 from vampd.ledger.write_ahead import too_long
-from vampd.sections import Config
+from vampd.settings.sections import Config
 
 Trouble: TypeAlias = tuple[str, str]
 """What is amiss, and the next step."""

@@ -14,7 +14,7 @@ from vampd.commands import dates
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
+from vampd.views.summaries import Night, nights
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -56,7 +56,7 @@ def act(
     error of the first night that refuses; what was done before it is printed.
     """
     # Late: --help needs nothing of the daemon's.
-    from vampd.schedule import control
+    from vampd.orders import socket as control_socket
 
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
@@ -64,7 +64,7 @@ def act(
 
     def give(night: Night, *, dry_run: bool) -> dict[str, Any]:
         named = {"kind": night.kind.value, "date": night.date, "dry_run": dry_run}
-        return {**named, **control.act(config, order, {**named, **arguments}, actor=actor())}
+        return {**named, **control_socket.act(config, order, {**named, **arguments}, actor=actor())}
 
     if not (yes or dry_run):
         confirm(_losses(order, {night: give(night, dry_run=True) for night in chosen}), yes=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from vampd.commands import causes
 from vampd.commands.explanations_held import NOBODY
 from vampd.commands.screen import count_text
-from vampd.ledger.summaries import Summary
 from vampd.states import Kind, NightStatus
+from vampd.views.summaries import Summary
 
 #: Statuses that operators must be told about.
 TOLD = frozenset({NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD})

@@ -13,12 +13,12 @@ from vampd.commands import dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
 from vampd.io.beneath import Beneath, names_in, night_folder, status
 from vampd.io.publish import digest_file
-from vampd.ledger import details
-from vampd.ledger.accounts import Account, account
-from vampd.ledger.details import OutputRow
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
 from vampd.states import OutputState
+from vampd.views import details
+from vampd.views.details import OutputRow
+from vampd.views.frame_audit import Account, account
+from vampd.views.summaries import Night, nights
 
 #: Of many problems, so many are shown to people; programs get all of them.
 _LINES = 20

@@ -10,8 +10,8 @@ from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import Explanation
 from vampd.commands.screen import time_text
 from vampd.ledger import awaited
-from vampd.ledger.summaries import Summary, Trouble
 from vampd.states import ErrorClass, NightStatus, Stage
+from vampd.views.summaries import Summary, Trouble
 
 #: Causes by the words in which other parts of vampd record them.
 _STOPS: Mapping[str, re.Pattern[str]] = {

@@ -17,13 +17,13 @@ from vampd.commands.screen import echo_json, time_json
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
 from vampd.ledger.alerts import Condition
-from vampd.ledger.conditions import Limits, conditions, silence
-from vampd.ledger.mails import Track, batch_tracks
+from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import DATABASES, Reader, reading
-from vampd.ledger.summaries import last_daemon
 from vampd.ledger.write_ahead import too_long
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import NightStatus, Severity
+from vampd.views.conditions import Limits, conditions, silence
+from vampd.views.summaries import last_daemon
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -67,7 +67,7 @@ def command(context: click.Context, *, alert: bool, as_json: bool) -> None:
 
 def _findings(config: Config) -> _Findings:
     # Late: a night's packages are not needed to say what a command does.
-    from vampd.schedule.alerts import limits
+    from vampd.background.mail.alerts import limits
 
     bounds = limits(config)
     now_us = SystemClock().now_us()
@@ -154,6 +154,6 @@ def _say(
 
 def _watch(config: Config) -> None:
     # Late: only the watchdog's timer needs the packages of mail.
-    from vampd.schedule.watchdog import watch
+    from vampd.background.mail.watchdog import watch
 
     watch(config, SystemClock().now_us())

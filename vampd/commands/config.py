@@ -7,8 +7,8 @@ import json
 import click
 
 from vampd.commands.screen import echo_json
-from vampd.config import examine, flatten, load
 from vampd.errors import ConfigError
+from vampd.settings.load import examine, flatten, load
 from vampd.shipped import default_config
 
 

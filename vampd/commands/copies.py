@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vampd.commands.screen import duration_text, time_text
-from vampd.ledger.details import DeliverableRow
+from vampd.views.details import DeliverableRow
 
 
 def verified_us(rows: Sequence[DeliverableRow]) -> int | None:

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from vampd.config import find, load
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
+from vampd.settings.load import find, load
 from vampd.states import Kind
+from vampd.views.summaries import Night, nights
 
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 _RANGE_SIGN = ".."

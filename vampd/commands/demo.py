@@ -19,15 +19,15 @@ import click
 from vampd.commands.screen import Screen, count_text
 from vampd.commands.status_picture import Wish, take
 from vampd.commands.status_screen import lines
-from vampd.config import load as load_config
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.ledger.connection import ledger_path
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Summary, nights, summarise
+from vampd.settings.load import load as load_config
 from vampd.shipped import default_config
 from vampd.simulation.night import play, reference_night
 from vampd.states import Stage, TaskState
+from vampd.views.summaries import Summary, nights, summarise
 
 #: The night's thirteen minutes take a quarter of one.
 _SPEED = 60.0

@@ -17,24 +17,18 @@ from vampd.commands.findings import bad as _bad
 from vampd.commands.findings import ok as _ok
 from vampd.commands.findings import warn as _warn
 from vampd.commands.screen import Screen, echo_json, paragraph, size_text, time_text
-from vampd.config import examine
 from vampd.errors import VampdError
 from vampd.io import rice
 from vampd.io.clock import SystemClock
-from vampd.io.disk import (
-    MarkerState,
-    check_marker,
-    free_bytes,
-    inotify_limits,
-    is_mount_point,
-)
+from vampd.io.disk import MarkerState, check_marker, free_bytes, inotify_limits, is_mount_point
 from vampd.io.process import run
 from vampd.ledger import counter
 from vampd.ledger.connection import ledger_path, pending_migrations
 from vampd.ledger.reading import daemon_lock, has_ledger, reading
-from vampd.ledger.summaries import last_daemon, root_markers
-from vampd.sections import Config
+from vampd.settings.load import examine
+from vampd.settings.sections import Config
 from vampd.states import Kind
+from vampd.views.summaries import last_daemon, root_markers
 
 _PROGRAMS = ("rsync", "ssh", "funpack", "sha256sum", "setpriv")
 
@@ -325,8 +319,8 @@ def _issuer(config: Config) -> Iterator[Finding]:
 def _mail(config: Config) -> Iterator[Finding]:
     """The mail server answers, and takes our password; no mail is sent."""
     # Late: they take as long to import as all else.
+    from vampd.background.mail.job import smtp_server
     from vampd.io.mail import probe
-    from vampd.schedule.mail import smtp_server
 
     if not config.mail.host:
         yield _ok("mail: not configured, so nobody is told anything")
@@ -346,9 +340,9 @@ def _mail(config: Config) -> Iterator[Finding]:
 
 
 def _test_mail(config: Config) -> Iterator[Finding]:
+    from vampd.background.mail.alerts import letter
+    from vampd.background.mail.job import smtp_server
     from vampd.io.mail import deliver
-    from vampd.schedule.alerts import letter
-    from vampd.schedule.mail import smtp_server
 
     people = config.alerts.recipients
     if not people:

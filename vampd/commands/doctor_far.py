@@ -13,13 +13,13 @@ from vampd.commands import acting
 from vampd.commands.findings import Finding, bad, ok
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import UsageError, VampdError
-from vampd.io.far import FarDisk, Reach, check_command
-from vampd.io.place import Place
 from vampd.io.process import run
 from vampd.ledger.reading import has_ledger, reading
-from vampd.ledger.summaries import far_markers, was_delivered_to
-from vampd.sections import Config
-from vampd.stages import far_disk
+from vampd.remote import destination_marker
+from vampd.remote.commands import FarDisk, Reach, check_command
+from vampd.remote.location import Location
+from vampd.settings.sections import Config
+from vampd.views.summaries import far_markers, was_delivered_to
 
 _DEADLINE_SECONDS = 30.0
 
@@ -28,7 +28,7 @@ _DEADLINE_SECONDS = 30.0
 class _Folder:
     """A far folder of the settings."""
 
-    place: Place
+    place: Location
     helper: str
     is_sent_to: bool  #: else somebody moves nights on to it
 
@@ -86,7 +86,7 @@ def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
 def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator[Finding]:
     if known is None and not folder.is_sent_to:
         return  # nobody asked for it to be looked after
-    found = far_disk.look(_job(config, folder), folder.place)
+    found = destination_marker.look(_job(config, folder), folder.place)
     if known is None and found.marker is None:
         yield ok(f"{folder.place}: has no marker yet; the first delivery gives it one")
     elif known is None:
@@ -95,7 +95,7 @@ def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator
         yield ok(f"{folder.place}: its marker is that of the disk to which nights were delivered")
     else:
         yield bad(
-            far_disk.absent_text(str(folder.place), has_another=found.marker is not None),
+            destination_marker.absent_text(str(folder.place), has_another=found.marker is not None),
             f"mount its disk; was it changed on purpose: vampd doctor --claim {folder.place}",
         )
 
@@ -107,7 +107,7 @@ def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_jso
     marked. UsageError: there are several.
     """
     # Late: --help needs nothing of the daemon's.
-    from vampd.schedule import control
+    from vampd.orders import socket as control_socket
 
     config: Config = context.obj.config()
     claims = list(_claims(config, text))
@@ -121,9 +121,9 @@ def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_jso
             acting.confirm([each.line()], yes=yes)
         found = each.found
         if found.marker is None and not dry_run:
-            found = far_disk.claim(_job(config, each.folder), each.folder.place)
+            found = destination_marker.claim(_job(config, each.folder), each.folder.place)
         told = {"place": str(each.folder.place), "marker": found.marker, "dry_run": dry_run}
-        answer = control.act(config, "claim_far", told, actor=acting.actor())
+        answer = control_socket.act(config, "claim_far", told, actor=acting.actor())
         answers.append({**told, **answer})
     if as_json:
         echo_json({"claims": answers})
@@ -136,7 +136,7 @@ def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_jso
 
 def _claims(config: Config, text: str) -> Iterator[_Claim]:
     markers, folders = _markers(config), _folders(config)
-    wanted = None if not text else Place.parse(text)
+    wanted = None if not text else Location.parse(text)
     if wanted is not None and wanted not in [folder.place for folder in folders]:
         places = ", ".join(str(folder.place) for folder in folders) or "none"
         msg = f"{text} is no far folder of the settings; they are: {places}"
@@ -147,14 +147,14 @@ def _claims(config: Config, text: str) -> Iterator[_Claim]:
             continue
         if wanted is None and known is None and not _was_delivered_to(config, folder):
             continue
-        found = far_disk.look(_job(config, folder), folder.place)
+        found = destination_marker.look(_job(config, folder), folder.place)
         if known is None or found.marker != known:
             yield _Claim(folder=folder, found=found, known=known)
 
 
 def _folders(config: Config) -> list[_Folder]:
     """The far folders, each once."""
-    folders: dict[Place, _Folder] = {}
+    folders: dict[Location, _Folder] = {}
     for root in config.roots:
         delivery = config.delivery.of(root.kind)
         if delivery is None:

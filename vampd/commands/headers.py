@@ -16,7 +16,7 @@ from vampd.commands.screen import json_text
 from vampd.errors import UsageError
 from vampd.ledger import headers
 from vampd.ledger.reading import reading, reading_headers
-from vampd.ledger.summaries import nights
+from vampd.views.summaries import nights
 
 #: What is shown to people who do not say which columns they want.
 _COLUMNS = (

@@ -10,7 +10,7 @@ from vampd.commands import acting, dates
 from vampd.commands.screen import Screen, duration_text, echo_json, paragraph, time_json, time_text
 from vampd.ledger.hooks import HookRun, runs
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
+from vampd.views.summaries import nights
 
 
 @click.command("hooks")

@@ -12,18 +12,11 @@ from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, time_text
 from vampd.io.beneath import Beneath, names_in
 from vampd.ledger import counter
-from vampd.ledger.numberings import (
-    Numbering,
-    Request,
-    chronology,
-    gaps,
-    incomplete,
-    numberings,
-)
-from vampd.ledger.numbers import frame_id_text
+from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader, reading
-from vampd.ledger.summaries import nights
 from vampd.states import Kind, RequestState
+from vampd.views.frame_id_audit import Numbering, Request, chronology, gaps, incomplete, numberings
+from vampd.views.summaries import nights
 
 #: Of many problems, so many are shown to people; programs get all of them.
 _LINES = 50
@@ -204,11 +197,11 @@ def _say(
 ) -> None:
     """Give an order that is of no night; what it gives up is named first, and asked for."""
     # Late: --help needs nothing of the daemon's.
-    from vampd.schedule import control
+    from vampd.orders import socket as control_socket
 
     def give(*, dry_run: bool) -> dict[str, Any]:
         given = {**arguments, "date": None, "dry_run": dry_run}
-        return control.act(context.obj.config(), order, given, actor=acting.actor())
+        return control_socket.act(context.obj.config(), order, given, actor=acting.actor())
 
     answer = give(dry_run=True)
     if not dry_run:

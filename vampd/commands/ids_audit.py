@@ -10,9 +10,9 @@ from vampd.errors import InputError
 from vampd.io.beneath import Beneath, is_folder, names_in, night_folder, read_start
 from vampd.io.numbers_seen import numbers_of_night
 from vampd.io.units import Unit, read_units
-from vampd.ledger.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.ledger.numberings import Bearer, Numbering
-from vampd.ledger.numbers import frame_id_number, frame_id_text
+from vampd.ledger.frame_ids import frame_id_number, frame_id_text
+from vampd.views.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.views.frame_id_audit import Bearer, Numbering
 
 _MOST_LIST_BYTES = 1 << 26
 

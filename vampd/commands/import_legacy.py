@@ -15,10 +15,10 @@ from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import UsageError
 from vampd.io.beneath import Beneath, exists, is_folder, night_folder, read_start
 from vampd.ledger.reading import has_ledger
-from vampd.sections import Config, Root
-from vampd.watch.legacy import OUTPUT_FOLDER, Survey, nights_in, survey
-from vampd.watch.legacy_tables import DELETION_TABLE, STATUS_TABLES, StatusRow, Table, parse_table
-from vampd.watch.legacy_verdict import Verdict, judge_legacy
+from vampd.legacy.tables import DELETION_TABLE, STATUS_TABLES, StatusRow, Table, parse_table
+from vampd.legacy.verdict import Verdict, judge_legacy
+from vampd.settings.sections import Config, Root
+from vampd.watch.incumbent import OUTPUT_FOLDER, Survey, nights_in, survey
 from vampd.watch.naming import CAMERA_FOLDERS, night_date
 
 # An order is one line of at most 1 MiB: some 150 bytes a file, 60 a number.
@@ -125,19 +125,19 @@ def _give_orders(
     if dry_run and not has_ledger(config.state_dir, config.reading_socket):
         return [["there is no ledger yet: all of it would be new"] for _ in nights]
     # Late: --help needs nothing of the daemon's.
-    from vampd.schedule import control
+    from vampd.orders import socket as control_socket
 
     answers = []
     for night in nights:
         lines: list[str] = []
         for arguments in _orders_of(night):
             given = {**arguments, "date": None, "dry_run": dry_run}
-            answer = control.act(config, "import_legacy", given, actor=acting.actor())
+            answer = control_socket.act(config, "import_legacy", given, actor=acting.actor())
             lines += [line for line in answer["lines"] if line not in lines]
         answers.append(lines)
     for rows in _pieces(_plain_rows(tables), _FILES_AT_ONCE):
         given = {"rows": rows, "date": None, "dry_run": dry_run}
-        control.act(config, "import_legacy_tables", given, actor=acting.actor())
+        control_socket.act(config, "import_legacy_tables", given, actor=acting.actor())
     return answers
 
 

@@ -10,10 +10,10 @@ import click
 
 from vampd.commands import dates
 from vampd.errors import UsageError
-from vampd.ledger.legacy_table import COLUMNS, TableRow, table_rows
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
-from vampd.sections import Config
+from vampd.legacy.status_table import COLUMNS, TableRow, table_rows
+from vampd.settings.sections import Config
+from vampd.views.summaries import nights
 
 #: What `vampd status --format` takes besides its own screen.
 FORMATS = ("table", "csv")

@@ -22,12 +22,12 @@ from vampd.commands.screen import (
     time_text,
 )
 from vampd.io.clock import SystemClock
-from vampd.ledger.history import Event, events, last_event
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
 from vampd.plain_json import plain_json
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import TaskState
+from vampd.views.history import Event, events, last_event
+from vampd.views.summaries import Night, nights
 
 #: Without a night and a time, so many lines are told: what fits a screen.
 _LINES = 40

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vampd.commands.screen import time_json, time_text
-from vampd.ledger.mails import MailTrack, Track
-from vampd.ledger.summaries import Night
+from vampd.ledger.mail_tracks import MailTrack, Track
+from vampd.views.summaries import Night
 
 
 def track_json(night: Night, track: MailTrack) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from vampd.commands.screen import echo_json
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
-from vampd.ledger.mails import MailTrack, Track, batch_tracks
+from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import daemon_lock, reading
-from vampd.ledger.summaries import Night, nights
-from vampd.sections import Config
+from vampd.settings.sections import Config
+from vampd.views.summaries import Night, nights
 
 _LOOK_SECONDS = 0.2
 
@@ -91,8 +91,8 @@ def _only_archive(every: Sequence[Night], date: str) -> str | None:
 
 def _output(config: Config, listed: Sequence[tuple[Night, MailTrack]], *, preview: bool) -> bytes:
     # Late: only these need the packages of mail.
-    from vampd.schedule.mail import compose_job
-    from vampd.stages import mail as stage
+    from vampd.background.mail import compose as stage
+    from vampd.background.mail.job import compose_job
 
     parts: list[stage.MailPart] = [
         {
@@ -124,11 +124,11 @@ def _send(
     as_json: bool,
 ) -> None:
     # Late: --help needs nothing of the daemon's.
-    from vampd.schedule import control
+    from vampd.orders import socket as control_socket
 
     asked = [{"kind": night.kind.value, "date": night.date} for night in chosen]
     arguments = {"date": None, "nights": asked, "anew": anew, "dry_run": dry_run}
-    answer = control.act(config, "mail", arguments, actor=acting.actor())
+    answer = control_socket.act(config, "mail", arguments, actor=acting.actor())
     if not as_json:
         for line in answer["lines"]:
             click.echo(f"{line} (dry run)" if dry_run else line)
@@ -178,8 +178,8 @@ def _outcome(
 
 def _send_alone(config: Config) -> None:
     from vampd import __version__
+    from vampd.background.mail.job import do_all
     from vampd.ledger.connection import open_ledger
-    from vampd.schedule.mail import do_all
 
     with StateLock.acquire(config.state_dir):
         ledger = open_ledger(config.state_dir, version=__version__, clock=SystemClock())

@@ -9,8 +9,8 @@ import click
 
 from vampd import __version__
 from vampd.io.clock import SystemClock
-from vampd.ledger.metrics import metrics_text
 from vampd.ledger.reading import reading
+from vampd.views.metrics import metrics_text
 
 
 @click.command("metrics")

@@ -9,8 +9,8 @@ from vampd.commands import acting
 from vampd.commands.screen import echo_json
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
+from vampd.ledger.backups import go_back
 from vampd.ledger.connection import ledger_path, open_ledger, pending_migrations
-from vampd.ledger.copies import go_back
 
 
 @click.command("migrate")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vampd.errors import OperatorError
-from vampd.ledger import qualities
-from vampd.ledger.frame_times import flc_intervals, pair_offsets
 from vampd.ledger.reading import Reader
-from vampd.ledger.summaries import Night
+from vampd.views import quality
+from vampd.views.frame_times import flc_intervals, pair_offsets
+from vampd.views.summaries import Night
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ def _draw_intervals(axes: Axes, ledger: Reader, night: Night) -> bool:
 
 
 def _draw_frames(axes: Axes, ledger: Reader, night: Night) -> bool:
-    found = qualities.slices(ledger, night)
+    found = quality.slices(ledger, night)
     if not found:
         return False
     by_minute: dict[int, Counter[str]] = defaultdict(Counter)

@@ -10,11 +10,11 @@ import click
 from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, size_text
 from vampd.errors import UsageError
-from vampd.ledger import details
-from vampd.ledger.details import RawRow
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
 from vampd.states import FileState
+from vampd.views import details
+from vampd.views.details import RawRow
+from vampd.views.summaries import Night, nights
 
 
 @click.command("quarantine")

@@ -18,7 +18,7 @@ from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
 from vampd.ledger.connection import LEDGER_NAME, ledger_path, open_ledger
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.stages import lost_ledger
 from vampd.stages.lost_ledger import NightAgain
 

@@ -28,10 +28,10 @@ from vampd.io.beneath import (
 )
 from vampd.io.disk import free_bytes
 from vampd.io.publish import digest_file
-from vampd.ledger import details
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
 from vampd.stages.rebuild import RawEntry, Rebuilder, Sidecar
+from vampd.views import details
+from vampd.views.summaries import nights
 
 _CAMERA_FOLDERS = frozenset({"vcam1", "vcam2"})
 _SIDECAR_FOLDER = ".vampd"

@@ -13,7 +13,7 @@ from vampd.io.clock import SystemClock
 from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
+from vampd.views.summaries import Night, nights
 
 
 @click.command("reclaim")
@@ -68,11 +68,11 @@ def _let_go(
 
 
 def _begin_all(context: click.Context, *, yes: bool, as_json: bool) -> None:
-    from vampd.schedule import control
+    from vampd.orders import socket as control_socket
 
     def ordered(*, dry_run: bool) -> dict[str, Any]:
         arguments = {"date": None, "kind": None, "dry_run": dry_run}
-        return control.act(config, "reclaim_all", arguments, actor=acting.actor())
+        return control_socket.act(config, "reclaim_all", arguments, actor=acting.actor())
 
     config = context.obj.config()
     planned = ordered(dry_run=True)
@@ -103,8 +103,8 @@ def _list(context: click.Context, date: str | None, kind: str | None, *, as_json
 
 
 def _as_json(config: Any, ledger: Ledger, night: Night) -> dict[str, Any]:
-    from vampd.schedule.reclaim_outcome import what_is_done
-    from vampd.schedule.space import proposals
+    from vampd.background.reclaim.facts import proposals
+    from vampd.background.reclaim.outcome import what_is_done
 
     return {
         "kind": night.kind,

@@ -9,7 +9,7 @@ import click
 from vampd.commands import dates
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
+from vampd.views.summaries import nights
 
 
 @click.command("report")

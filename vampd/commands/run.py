@@ -24,7 +24,7 @@ def command(context: click.Context, *, until_idle: bool, shadow: bool, build: bo
     """
     from vampd.daemon import run
     from vampd.io.systemd import set_up_logging
-    from vampd.schedule.shadow import Mirror
+    from vampd.legacy.shadow import Mirror
 
     if build and not shadow:
         msg = "--build goes with --shadow: the daemon itself always builds"

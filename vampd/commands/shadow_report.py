@@ -13,13 +13,13 @@ from vampd.commands import dates
 from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import OperatorError
 from vampd.ledger.reading import has_ledger, reading
-from vampd.ledger.summaries import Night, nights
+from vampd.views.summaries import Night, nights
 
 if TYPE_CHECKING:  # numpy takes longer to import than the help to print
-    from vampd.ledger.planned import Planned
-    from vampd.science.comparison import Comparison
-    from vampd.watch.legacy_pixels import PixelCount
-    from vampd.watch.legacy_result import LegacyResult
+    from vampd.legacy.comparison import Comparison
+    from vampd.legacy.pixels import PixelCount
+    from vampd.legacy.planned import Planned
+    from vampd.legacy.result import LegacyResult
 
 _LINES = 20
 
@@ -58,7 +58,7 @@ def command(
     file. Told are the frames that it lost, labelled otherwise, or gave another time, by cause.
     Without DATE: every night of the shadow.
     """
-    from vampd.schedule.shadow import shadow_state
+    from vampd.legacy.shadow import shadow_state
 
     config = context.obj.config()
     state = shadow_state(config)
@@ -83,10 +83,10 @@ def command(
 
 def _report(ledger: Any, night: Night, folder: Path, *, pixels: bool) -> _Report:
     from vampd.io.beneath import night_folder
-    from vampd.ledger.planned import planned_frames
-    from vampd.science.comparison import compare
-    from vampd.watch.legacy_pixels import compare_pixels
-    from vampd.watch.legacy_result import read_result
+    from vampd.legacy.comparison import compare
+    from vampd.legacy.pixels import compare_pixels
+    from vampd.legacy.planned import planned_frames
+    from vampd.legacy.result import read_result
 
     planned = planned_frames(ledger, night.id)
     result = read_result(folder)
@@ -148,7 +148,7 @@ def _cube_lines(report: _Report) -> Iterator[str]:
 
 def _cubes_json(report: _Report) -> list[dict[str, Any]]:
     """Each of the other pipeline's cubes, with the differences of its frames."""
-    from vampd.science.comparison import per_cube
+    from vampd.legacy.comparison import per_cube
 
     counts = per_cube(report.comparison, report.result.frames)
     return [

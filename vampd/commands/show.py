@@ -22,8 +22,14 @@ from vampd.commands.screen import (
 from vampd.commands.stage_times import StageTimes, facts, stage_times, times_json
 from vampd.commands.status_json import summary_json
 from vampd.io.clock import SystemClock
-from vampd.ledger import details, hooks, logger_faults
-from vampd.ledger.details import (
+from vampd.ledger import hooks, logger_faults
+from vampd.ledger.hooks import HookRun
+from vampd.ledger.logger_faults import Fault
+from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
+from vampd.ledger.reading import Reader, reading
+from vampd.states import FileState, Stage, TaskState
+from vampd.views import details
+from vampd.views.details import (
     DeliverableRow,
     EvidenceRow,
     OutputRow,
@@ -33,12 +39,7 @@ from vampd.ledger.details import (
     TaskRow,
     without_twins,
 )
-from vampd.ledger.hooks import HookRun
-from vampd.ledger.logger_faults import Fault
-from vampd.ledger.mails import MailTrack, Track, batch_tracks
-from vampd.ledger.reading import Reader, reading
-from vampd.ledger.summaries import Night, Summary, nights, summarise
-from vampd.states import FileState, Stage, TaskState
+from vampd.views.summaries import Night, Summary, nights, summarise
 
 #: Of a long list, so many lines are shown to people; programs get all of it.
 _LINES = 12

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.commands.screen import duration_text, hst_text, minute_text, time_json
-from vampd.ledger.details import TaskRow
 from vampd.states import STAGES_OF, Kind, Stage, TaskState
+from vampd.views.details import TaskRow
 
 _FEW_A_SECOND = 0.1
 

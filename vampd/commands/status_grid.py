@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vampd.commands import advice
 from vampd.commands.screen import Screen, size_text
-from vampd.ledger.activity import Progress
-from vampd.ledger.summaries import StageState, Summary
 from vampd.states import STAGES_OF, Kind, NightStatus, Stage, TaskState
+from vampd.views.activity import Progress
+from vampd.views.summaries import StageState, Summary
 
 #: From so many columns on there is room for bytes and for a word on each night.
 WIDE = 116

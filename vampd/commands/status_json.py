@@ -8,9 +8,9 @@ from vampd import __version__
 from vampd.commands import advice, causes, logger_words
 from vampd.commands.screen import time_json
 from vampd.commands.status_picture import DiskView, Picture, RootView
-from vampd.ledger.activity import Progress
-from vampd.ledger.summaries import Summary
 from vampd.states import NightStatus
+from vampd.views.activity import Progress
+from vampd.views.summaries import Summary
 
 
 def picture_json(picture: Picture) -> dict[str, Any]:

@@ -15,18 +15,13 @@ from vampd.commands import dates
 from vampd.errors import OperatorError
 from vampd.io.disk import read_marker
 from vampd.io.patience import Inquiry
-from vampd.ledger.activity import (
-    Progress,
-    Queue,
-    bytes_of_nights,
-    far_verified_us,
-    progress,
-    queue,
-)
 from vampd.ledger.counter import strange_places
-from vampd.ledger.past import daemon_at, nights_at, summarise_at
 from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
-from vampd.ledger.summaries import (
+from vampd.settings.sections import Config
+from vampd.states import ErrorClass, Kind, Stage
+from vampd.views.activity import Progress, Queue, bytes_of_nights, far_verified_us, progress, queue
+from vampd.views.past import daemon_at, nights_at, summarise_at
+from vampd.views.summaries import (
     DaemonRow,
     Night,
     Summary,
@@ -36,8 +31,6 @@ from vampd.ledger.summaries import (
     root_markers,
     summarise,
 )
-from vampd.sections import Config
-from vampd.states import ErrorClass, Kind, Stage
 
 #: A disk that does not answer for this long is taken as hanging; a mounted one takes 1 ms.
 ROOT_SECONDS = 1.0
@@ -316,7 +309,7 @@ def _mails(ledger: Reader, config: Config) -> dict[int, str] | None:
     if not config.mail.is_configured:
         return None
     # Late: where nobody is told of nights, nothing of mails is needed.
-    from vampd.ledger.mails import tracks
+    from vampd.ledger.mail_tracks import tracks
 
     return {night: track.state for night, track in tracks(ledger, configured=True).items()}
 

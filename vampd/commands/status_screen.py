@@ -23,9 +23,9 @@ from vampd.commands.screen import (
 )
 from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
-from vampd.ledger.activity import Progress
-from vampd.ledger.summaries import Summary, is_at_rest
 from vampd.states import Kind, LoggerFault, NightStatus
+from vampd.views.activity import Progress
+from vampd.views.summaries import Summary, is_at_rest
 
 _SECOND_US = 1_000_000
 

@@ -12,11 +12,12 @@ import click
 
 from vampd.commands import dates, logger_words
 from vampd.commands.screen import Screen, echo_json, paragraph, time_json
-from vampd.ledger import logger_faults, qualities
+from vampd.ledger import logger_faults
 from vampd.ledger.logger_faults import Fault
-from vampd.ledger.qualities import MINUTE_US, Fates, KeptQuality, Slice
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, nights
+from vampd.views import quality
+from vampd.views.quality import MINUTE_US, FrameTally, KeptQuality, Slice
+from vampd.views.summaries import Night, nights
 
 _COUNTS = ("synchronised", "solo", "a", "b", "dubious", "rejected", "lost")
 _HEADINGS = ("sync", "solo", "A", "B", "D", "reject", "lost")
@@ -53,9 +54,9 @@ def command(
         found = [
             _Found(
                 night=night,
-                slices=qualities.slices(ledger, night),
-                kept=qualities.kept(ledger, night),
-                findings=qualities.findings(ledger, night),
+                slices=quality.slices(ledger, night),
+                kept=quality.kept(ledger, night),
+                findings=quality.findings(ledger, night),
                 faults=logger_faults.faults_of(ledger, night.id),
             )
             for night in chosen
@@ -95,7 +96,9 @@ def _show(found: _Found, screen: Screen) -> None:
 
 def _show_frames(found: _Found, screen: Screen) -> None:
     _table("UT    HST", [(_minute(each.minute_us), each) for each in found.slices], screen)
-    targets: dict[str, dict[int, Fates]] = defaultdict(lambda: {1: Fates(), 2: Fates()})
+    targets: dict[str, dict[int, FrameTally]] = defaultdict(
+        lambda: {1: FrameTally(), 2: FrameTally()}
+    )
     for each in found.slices:
         for camera, fates in each.cameras.items():
             targets[each.target][camera].add(fates)

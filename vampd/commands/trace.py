@@ -9,7 +9,7 @@ from vampd.commands.screen import Screen, echo_json
 from vampd.commands.trace_screen import lines, trace_json
 from vampd.commands.tracer import Tracer
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import nights
+from vampd.views.summaries import nights
 
 
 @click.command("trace")

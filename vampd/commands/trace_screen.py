@@ -14,8 +14,8 @@ from vampd.commands.screen import (
     time_text,
 )
 from vampd.commands.tracer import Frame, Trace
-from vampd.ledger.history import Event
-from vampd.ledger.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
+from vampd.views.history import Event
+from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
 
 #: Of long lists, so many lines are shown to people; programs get all.
 _LINES = 20

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import tracing
-from vampd.ledger.history import Event
-from vampd.ledger.numbers import frame_id_number
+from vampd.ledger.frame_ids import frame_id_number
 from vampd.ledger.reading import Reader
-from vampd.ledger.summaries import Night
-from vampd.ledger.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
-from vampd.sections import Config
+from vampd.settings.sections import Config
+from vampd.views import tracing
+from vampd.views.history import Event
+from vampd.views.summaries import Night
+from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
 
 _Found = TypeVar("_Found")
 

@@ -15,16 +15,16 @@ from vampd.errors import UsageError, VampdError
 from vampd.io.beneath import Beneath, night_folder
 from vampd.io.clock import SystemClock
 from vampd.io.publish import digest_file
-from vampd.ledger import details
 from vampd.ledger.connection import Ledger
-from vampd.ledger.details import DeliverableRow
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
-from vampd.ledger.summaries import Night, far_markers, nights
-from vampd.sections import Config
+from vampd.remote.destination_marker import Disk
+from vampd.settings.sections import Config
 from vampd.stages import build, build_jobs, verify
-from vampd.stages.far_disk import Disk
 from vampd.states import OutputState
+from vampd.views import details
+from vampd.views.details import DeliverableRow
+from vampd.views.summaries import Night, far_markers, nights
 
 #: Of many problems, so many are shown to people; programs get all of them.
 _LINES = 20

@@ -15,10 +15,10 @@ from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.patience import Inquiry
 from vampd.ledger import reading
-from vampd.ledger.qualities import Arrival, arrivals
-from vampd.ledger.summaries import nights
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import FileState, Kind
+from vampd.views.quality import Arrival, arrivals
+from vampd.views.summaries import nights
 from vampd.watch.acquisition import CameraSeen, CubeSeen, NightSeen, look_at_acquisition
 from vampd.watch.scan import find_nights, folder_stamps
 

@@ -14,7 +14,13 @@ import stat
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.errors import InputError, IntegrityError, NotPlainError, OperatorError, ResourceError
+from vampd.errors import (
+    InputError,
+    IntegrityError,
+    NotPlainError,
+    OperatorError,
+    ResourceError,
+)
 from vampd.io.beneath import Beneath, open_quietly
 from vampd.io.cache import ReadBehind, forget, read_ahead
 from vampd.io.header import RawHeader, check_size, read_header

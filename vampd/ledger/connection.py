@@ -12,7 +12,7 @@ from vampd.errors import OperatorError
 from vampd.io.clock import Clock
 from vampd.io.private import make_private_file
 from vampd.ledger.address import address
-from vampd.ledger.copies import copy_before
+from vampd.ledger.backups import copy_before
 from vampd.ledger.write_ahead import FOLD_BYTES, fold_in, who_writes
 from vampd.plain_text import plain_text
 from vampd.shipped import migrations_folder

@@ -17,7 +17,7 @@ from typing import Any
 from vampd.errors import OperatorError
 from vampd.io.number_runs import MOST_OF_A_NIGHT, runs_of
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.numbers import LAST, frame_id_text, reserve
+from vampd.ledger.frame_ids import LAST, frame_id_text, reserve
 from vampd.ledger.reading import Reader
 
 #: So many that stand together far from where the counter should be are no slip: either they or the

@@ -23,7 +23,7 @@ _PUT_OFF = {
 }
 
 #: Times since which something counts, by table. Those on whose word raw data may go are not among
-#: them: they are counted by time that was seen to pass (see `vampd.ledger.witness`).
+#: them: they are counted by time that was seen to pass (see `vampd.ledger.elapsed`).
 _SINCE = {
     "night": ("last_change_us", "closed_us", "verified_us", "verify_since_us", "verify_tried_us"),
     "task": ("started_us", "finished_us", "failing_since_us"),
@@ -46,14 +46,14 @@ class Dates:
 
     def mend(self, longest_us: int) -> None:
         """Nothing is put off for longer than *longest_us*; nothing past is still to come."""
-        mend_due(self._ledger, longest_us)
+        clamp_due(self._ledger, longest_us)
         ahead_us = self._ledger.now_us() - self._ledger.clock.monotonic_ns() // 1000
         if self._ahead_us is None or ahead_us < self._ahead_us - _SECOND_US:
             mend_past(self._ledger)
         self._ahead_us = ahead_us
 
 
-def mend_due(ledger: Ledger, longest_us: int) -> None:
+def clamp_due(ledger: Ledger, longest_us: int) -> None:
     """Nothing is put off for longer than *longest_us* from now, the longest pause there is."""
     latest_us = ledger.now_us() + longest_us
     for table, is_open in _PUT_OFF.items():

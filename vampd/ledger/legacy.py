@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night, set_status
-from vampd.ledger.numbers import frame_id_text
 from vampd.states import NightStatus
 
 #: How a held night's cause begins when the earlier pipeline worked on it.

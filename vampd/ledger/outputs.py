@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.ledger.numbers import frame_id_text
+from vampd.ledger.frame_ids import frame_id_text
 from vampd.records import Plan, PlannedOutput, Report, Segment
 from vampd.states import OutputState, Stage
+from vampd.views.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 
 
 def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vampd.ledger import witness
+from vampd.ledger import elapsed
 from vampd.ledger.connection import Ledger, Row
 from vampd.states import ReclaimState, Space
 
@@ -22,7 +22,7 @@ def begin(ledger: Ledger, run: int, night: int, space: Space, *, final: bool, wh
         final=int(final),
         state=ReclaimState.VERIFYING,
         begun_us=ledger.now_us(),
-        begun_passed_us=witness.passed_us(ledger),
+        begun_passed_us=elapsed.passed_us(ledger),
         **ledger.stamp(why),
     )
 

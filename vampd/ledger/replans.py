@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from vampd.ledger import numbers, outputs
+from vampd.ledger import frame_ids, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan
 from vampd.states import Stage
@@ -43,7 +43,7 @@ def _forget(ledger: Ledger, night: int, dropped: Iterable[Row]) -> None:
     for row in dropped:
         why = _why(ledger, row)
         if row["frame_id"] is not None:
-            numbers.void(ledger, row["frame_id"], why)
+            frame_ids.void(ledger, row["frame_id"], why)
         ledger.execute("delete from segment where output = ?", [row["id"]])
         name = outputs.file_name(row)
         for path in outputs.files_of_output(name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.numbers import frame_id_number
+from vampd.ledger.frame_ids import frame_id_number
 from vampd.states import RequestState
 
 

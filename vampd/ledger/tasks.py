@@ -47,7 +47,7 @@ def finish(ledger: Ledger, task: Row) -> bool:
     return _leave(ledger, task, TaskState.DONE, why=None, crashes=0)
 
 
-def put_back(
+def requeue(
     ledger: Ledger,
     task: Row,
     error_class: ErrorClass | None,

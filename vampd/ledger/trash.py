@@ -11,7 +11,7 @@ from typing import Any
 
 from vampd.ledger import files
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.witness import passed_us
+from vampd.ledger.elapsed import passed_us
 from vampd.states import FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.

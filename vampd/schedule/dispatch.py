@@ -6,15 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vampd.ledger import awaited
-from vampd.states import (
-    FINAL,
-    STAGES_OF,
-    ErrorClass,
-    Kind,
-    NightStatus,
-    Stage,
-    TaskState,
-)
+from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
 
 #: Stages that wait for the network rather than for a processor; they have a seat of their own.
 DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
@@ -29,7 +21,7 @@ _NEEDS_NO_IDS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class TaskFailure:
     """A task that went wrong: it waits for its next attempt, or it failed."""
 
     stage: Stage
@@ -40,7 +32,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NightFacts:
+class NightSnapshot:
     """What decides about a night."""
 
     number: int
@@ -54,7 +46,7 @@ class NightFacts:
     digests_missing: int  #: whole raw files not read through yet
     ids_skipped: bool  #: younger nights do not wait for its frame IDs
     counts: Mapping[tuple[Stage, TaskState], int]
-    troubles: Sequence[Trouble]
+    troubles: Sequence[TaskFailure]
     unread_again: int = 0  #: raw files with another inode or time, to be read again
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
     close_asked: bool = False  #: an operator said that it is over
@@ -63,14 +55,14 @@ class NightFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class NightState:
     """A night's status, and the cause that goes with it."""
 
     status: NightStatus
     cause: str | None = None
 
 
-def current_stage(night: NightFacts) -> Stage | None:
+def current_stage(night: NightSnapshot) -> Stage | None:
     """The first stage that is not done; None when all are, or none was begun."""
     for stage in night.shadow or STAGES_OF[night.kind]:
         if not is_done(night, stage):
@@ -78,7 +70,7 @@ def current_stage(night: NightFacts) -> Stage | None:
     return None
 
 
-def needs_somebody(night: NightFacts) -> bool:
+def needs_somebody(night: NightSnapshot) -> bool:
     """Whether a night that vampd has to do does not go on before a person acts."""
     is_shadowed = bool(night.shadow) and night.hold is None and current_stage(night) is None
     if night.is_foreign or is_shadowed:
@@ -86,7 +78,7 @@ def needs_somebody(night: NightFacts) -> bool:
     return night.status in {NightStatus.FAILED, NightStatus.HELD}
 
 
-def is_done(night: NightFacts, stage: Stage) -> bool:
+def is_done(night: NightSnapshot, stage: Stage) -> bool:
     """Whether a stage has tasks, and all of them are done."""
     done = night.counts.get((stage, TaskState.DONE), 0)
     return done > 0 and all(
@@ -94,7 +86,7 @@ def is_done(night: NightFacts, stage: Stage) -> bool:
     )
 
 
-def gate(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
+def gate(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str | None:
     """The older archive night for which the frame IDs of *night* must wait, if any.
 
     IDs are chronological across nights: an older night that may still need some goes first,
@@ -108,7 +100,7 @@ def gate(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
     return None
 
 
-def what_stops(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | None:
+def what_stops(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str | None:
     """Why the next stage of a closed night cannot begin now; None when it can."""
     if night.pause is not None:
         return night.pause
@@ -122,7 +114,7 @@ def what_stops(night: NightFacts, all_nights: Iterable[NightFacts]) -> str | Non
     return None
 
 
-def stages_due(all_nights: Sequence[NightFacts]) -> list[tuple[int, Stage]]:
+def stages_due(all_nights: Sequence[NightSnapshot]) -> list[tuple[int, Stage]]:
     """The stages of which tasks may be handed out, by night; oldest first, archive first."""
     due = []
     for night in sorted(all_nights, key=lambda night: (night.date, night.kind)):
@@ -134,22 +126,24 @@ def stages_due(all_nights: Sequence[NightFacts]) -> list[tuple[int, Stage]]:
     return due
 
 
-def standing(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
+def standing(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> NightState:
     """In which state a night is, by its facts alone."""
     if night.status in {NightStatus.ABANDONED, NightStatus.RECLAIMED, NightStatus.EMPTY}:
-        return Standing(status=night.status)
+        return NightState(status=night.status)
     if night.hold is not None:
-        return Standing(status=NightStatus.HELD, cause=night.hold)
+        return NightState(status=NightStatus.HELD, cause=night.hold)
     if not night.is_closed:
-        return Standing(status=NightStatus.COLLECTING, cause=night.pause or night.waits_for or None)
+        return NightState(
+            status=NightStatus.COLLECTING, cause=night.pause or night.waits_for or None
+        )
     if current_stage(night) is None:
         if night.shadow:
-            return Standing(status=NightStatus.HELD, cause=SHADOWED)
-        return Standing(status=NightStatus.SAFE)
+            return NightState(status=NightStatus.HELD, cause=SHADOWED)
+        return NightState(status=NightStatus.SAFE)
     return _at_work(night, all_nights)
 
 
-def _at_work(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
+def _at_work(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> NightState:
     """A closed night with stages to do: what goes on counts before what went wrong."""
     running = sum(night.counts.get((stage, TaskState.RUNNING), 0) for stage in Stage)
     stopped = what_stops(night, all_nights)
@@ -157,20 +151,20 @@ def _at_work(night: NightFacts, all_nights: Sequence[NightFacts]) -> Standing:
     waiting = [trouble for trouble in night.troubles if trouble.state is TaskState.PENDING]
     if running or (_untroubled(night) and stopped is None):
         begun = running or any(state is TaskState.DONE for _, state in night.counts)
-        return Standing(status=NightStatus.RUNNING if begun else NightStatus.READY)
+        return NightState(status=NightStatus.RUNNING if begun else NightStatus.READY)
     if night.unread_again:  # what failed for want of a file may not be its fault
-        return Standing(status=NightStatus.WAITING, cause=stopped)
+        return NightState(status=NightStatus.WAITING, cause=stopped)
     if failed:
         holding = failed[0].error_class in _HOLDING
         status = NightStatus.HELD if holding else NightStatus.FAILED
-        return Standing(status=status, cause=f"{failed[0].stage}: {failed[0].error}")
+        return NightState(status=status, cause=f"{failed[0].stage}: {failed[0].error}")
     if waiting:
         first = min(waiting, key=lambda trouble: trouble.due_us)
-        return Standing(status=NightStatus.WAITING, cause=f"{first.stage}: {first.error}")
-    return Standing(status=NightStatus.WAITING, cause=stopped)
+        return NightState(status=NightStatus.WAITING, cause=f"{first.stage}: {first.error}")
+    return NightState(status=NightStatus.WAITING, cause=stopped)
 
 
-def _untroubled(night: NightFacts) -> bool:
+def _untroubled(night: NightSnapshot) -> bool:
     """Whether the current stage has pending tasks that did not go wrong before."""
     stage = current_stage(night)
     assert stage is not None

@@ -17,17 +17,17 @@ from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.dates import Dates
-from vampd.schedule import aftermath
-from vampd.schedule.chores import Chore
-from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightFacts, stages_due, standing
+from vampd.schedule import retries
+from vampd.schedule.background_job import BackgroundJob
+from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightSnapshot, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.readings import digest_batch, pair_batches
-from vampd.schedule.rooms import ROOMS
+from vampd.schedule.stage_table import STAGES
 from vampd.schedule.suspects import Suspects, is_away
 from vampd.schedule.work import (
     Digesting,
-    Errand,
     Reading,
+    RunningJob,
     TaskWork,
     Work,
     is_light,
@@ -38,10 +38,10 @@ from vampd.schedule.work import (
     uses_network,
 )
 from vampd.schedule.workers import Outcome, Workers
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import FINAL, ErrorClass, NightStatus, Stage
 from vampd.watch import inspect
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +55,17 @@ class Engine:
         self,
         ledger: Ledger,
         config: Config,
-        rounds: Rounds,
+        scan_cycle: ScanCycle,
         workers: Workers,
-        chores: Sequence[Chore],
+        background_jobs: Sequence[BackgroundJob],
     ) -> None:
         self.config = config
-        self.facts: list[NightFacts] = []
+        self.facts: list[NightSnapshot] = []
         self._ledger = ledger
-        self._rounds = rounds
+        self._scan_cycle = scan_cycle
         self._workers = workers
-        self._chores = chores
-        self._barrier = rounds.barrier
+        self._background_jobs = background_jobs
+        self._barrier = scan_cycle.barrier
         self._keys = count(1)
         self._work: dict[int, Work] = {}
         self._suspects = Suspects(ledger)
@@ -78,7 +78,7 @@ class Engine:
         """How many pieces of work are going on."""
         return len(self._work)
 
-    def take_back(self) -> bool:
+    def collect(self) -> bool:
         """Record what came of finished work; return whether there was any."""
         outcomes = self._workers.finished()
         for outcome in outcomes:
@@ -99,9 +99,9 @@ class Engine:
         for number, stage in stages_due(self.facts):
             hand_out = partial(self._hand_out_stage, number, stage)
             self._for_night(number, f"beginning its {stage}", hand_out)
-        for chore in self._chores:
-            hand_out = partial(self._hand_out_chore, chore)
-            self._barrier.regularly(f"the chore {chore.name}", hand_out)
+        for background_job in self._background_jobs:
+            hand_out = partial(self._hand_out_background_job, background_job)
+            self._barrier.regularly(f"the background job {background_job.name}", hand_out)
         self._barrier.regularly("reading again", self._hand_out_rereading)
         self.refresh()
 
@@ -112,19 +112,19 @@ class Engine:
         to do: hundreds of nights at rest cost nothing.
         """
         full = self._full_disks()
-        seen = (self._rounds.looks, tuple(sorted(full.items())), self._barrier.resting)
+        seen = (self._scan_cycle.looks, tuple(sorted(full.items())), self._barrier.resting)
         if (self._ledger.changes, *seen) == self._seen:
             return
-        self.facts = read_facts(self._ledger, self._rounds, full)
+        self.facts = read_facts(self._ledger, self._scan_cycle, full)
         moved: list[int] = []
         for facts in self.facts:
             bring = partial(self._bring_in_line, facts, moved)
             self._for_night(facts.number, "its status", bring)
         if moved:
-            self.facts = read_facts(self._ledger, self._rounds, full)
+            self.facts = read_facts(self._ledger, self._scan_cycle, full)
         self._seen = (self._ledger.changes, *seen)
 
-    def _bring_in_line(self, facts: NightFacts, moved: list[int]) -> None:
+    def _bring_in_line(self, facts: NightSnapshot, moved: list[int]) -> None:
         if facts.is_unread and facts.hold is None:
             return  # nobody knows where it stands
         now = standing(facts, self.facts)
@@ -148,13 +148,13 @@ class Engine:
         self._dates.mend(round(longest * 1e6))
 
     def cancel(self, night: int | None) -> None:
-        """Kill the workers of a night, None: of the chores; a night's tasks are put back."""
+        """Kill the workers of a night, None: of the background jobs; a night's tasks are put back."""
         keys = [key for key, work in self._work.items() if night_of(work) == night]
         self._workers.cancel(keys)
         for key in keys:
             work = self._work.pop(key)
             if isinstance(work, TaskWork):
-                tasks.put_back(self._ledger, work.row, None, None, due_us=0)
+                tasks.requeue(self._ledger, work.row, None, None, due_us=0)
 
     def stop(self) -> None:
         """Kill what is still going on; its tasks are put back."""
@@ -179,8 +179,8 @@ class Engine:
                 )
         return full
 
-    def _hand_out_reading(self, night: NightFacts) -> None:
-        watch = self._rounds.nights.get(night.number)
+    def _hand_out_reading(self, night: NightSnapshot) -> None:
+        watch = self._scan_cycle.nights.get(night.number)
         if watch is None or self._ledger.clock.monotonic_ns() < self._rests_until_ns:
             return
         for pairs in pair_batches(self._unasked(watch.wanted), self._suspects.of(night.number)):
@@ -215,7 +215,7 @@ class Engine:
         }
         return {stem: pair for stem, pair in wanted.items() if pair not in asked}
 
-    def _hand_out_digests(self, night: NightFacts, folder: Path) -> None:
+    def _hand_out_digests(self, night: NightSnapshot, folder: Path) -> None:
         asked = {
             path
             for work in self._work.values()
@@ -241,26 +241,29 @@ class Engine:
                 return
             self._start_task(task)
 
-    def _hand_out_chore(self, chore: Chore) -> None:
-        """Chores come last: a night's own work has the first claim to every seat."""
+    def _hand_out_background_job(self, background_job: BackgroundJob) -> None:
+        """Background jobs come last: a night's own work has the first claim to every seat."""
         going = any(
-            isinstance(work, Errand) and work.chore is chore for work in self._work.values()
+            isinstance(work, RunningJob) and work.background_job is background_job
+            for work in self._work.values()
         )
         # An alarm must not wait for a night of building, nor a mail for a transfer of hours.
-        full = not chore.is_light and self._seats(delivery=chore.uses_network) <= 0
+        full = (
+            not background_job.is_light and self._seats(delivery=background_job.uses_network) <= 0
+        )
         if going or full:
             return
-        if self._barrier.rests(str(Errand(chore=chore, job=None))):
+        if self._barrier.rests(str(RunningJob(background_job=background_job, job=None))):
             return
-        job = chore.due(self._ledger, self.config)
+        job = background_job.due(self._ledger, self.config)
         if job is None:
             return
-        errand = Errand(chore=chore, job=job)
+        running = RunningJob(background_job=background_job, job=job)
         trouble = self._barrier.attempt(
-            f"{errand}: beginning it", lambda: self._start(errand, chore.body, job)
+            f"{running}: beginning it", lambda: self._start(running, background_job.body, job)
         )
         if trouble is not None:
-            self._take_errand(errand, of_trouble(trouble))
+            self._collect_background_job(running, of_trouble(trouble))
 
     def _start_task(self, task: Row) -> None:
         work = TaskWork(row=task)
@@ -269,7 +272,7 @@ class Engine:
             self._take_task(work, of_trouble(trouble))
 
     def _begin(self, work: TaskWork) -> None:
-        room = ROOMS[Stage(work.row["stage"])]
+        room = STAGES[Stage(work.row["stage"])]
         night = nights.night_of_task(self._ledger, work.row)
         job = room.prepare(self._ledger, self.config, night, work.row["unit"])
         self._start(work, room.body, job)
@@ -284,8 +287,8 @@ class Engine:
             self._take_task(work, outcome)
         elif isinstance(work, Reading):
             self._take_reading(work, outcome)
-        elif isinstance(work, Errand):
-            self._take_errand(work, outcome)
+        elif isinstance(work, RunningJob):
+            self._collect_background_job(work, outcome)
         else:
             self._take_digests(work, outcome)
 
@@ -300,25 +303,27 @@ class Engine:
         outcome = self._blamed(task["night"], outcome)
         with self._ledger.transaction():
             if outcome.crashed:
-                aftermath.after_crash(self._ledger, task, outcome.error or "")
+                retries.after_crash(self._ledger, task, outcome.error or "")
             elif outcome.error_class is not None:
-                aftermath.after_error(self._ledger, task, outcome, self.config)
+                retries.after_error(self._ledger, task, outcome, self.config)
             else:
-                aftermath.after_success(self._ledger, task, outcome.result, self.config)
+                retries.after_success(self._ledger, task, outcome.result, self.config)
 
-    def _take_errand(self, work: Errand, outcome: Outcome) -> None:
-        """Record what came of a chore; what cannot be recorded is its failure, and it rests."""
-        trouble = self._barrier.attempt(str(work), lambda: self._record_errand(work, outcome))
+    def _collect_background_job(self, work: RunningJob, outcome: Outcome) -> None:
+        """Record what came of a background job; what cannot be recorded is its failure, and it rests."""
+        trouble = self._barrier.attempt(
+            str(work), lambda: self._record_background_job(work, outcome)
+        )
         if trouble is None:
             self._barrier.forget(str(work))
             return
         self._barrier.rest(str(work), trouble)
         failed = unrecorded(outcome, trouble)
-        self._barrier.attempt(str(work), lambda: self._record_errand(work, failed))
+        self._barrier.attempt(str(work), lambda: self._record_background_job(work, failed))
 
-    def _record_errand(self, work: Errand, outcome: Outcome) -> None:
+    def _record_background_job(self, work: RunningJob, outcome: Outcome) -> None:
         with self._ledger.transaction():
-            work.chore.record(self._ledger, self.config, work.job, outcome)
+            work.background_job.record(self._ledger, self.config, work.job, outcome)
 
     def _blamed(self, night: int, outcome: Outcome) -> Outcome:
         """What went wrong while the night's disk was away says nothing of any file."""
@@ -335,7 +340,7 @@ class Engine:
         else:
             for stem, plain in zip(work.pairs, results, strict=True):
                 self._take_inspection(work, stem, plain)
-        self._rounds.judge_again(
+        self._scan_cycle.judge_again(
             work.night, work.pairs
         )  # what is quarantined is not wanted any more
 
@@ -343,7 +348,9 @@ class Engine:
         cube = files.known_path(self._ledger, work.night, work.pairs[stem])
         trouble = self._barrier.attempt(
             f"night {work.night}: what was read of {cube}",
-            lambda: self._rounds.accept(work.night, [stem], [inspect.inspection_from_plain(plain)]),
+            lambda: self._scan_cycle.accept(
+                work.night, [stem], [inspect.inspection_from_plain(plain)]
+            ),
         )
         if trouble is not None:
             self._suspects.count(work.night, cube, f"what was read of it is odd: {trouble.words}")

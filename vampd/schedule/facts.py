@@ -8,26 +8,26 @@ from pathlib import Path
 
 from vampd.ledger import legacy, nights, strays
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule.dispatch import NightFacts, Trouble
+from vampd.schedule.dispatch import NightSnapshot, TaskFailure
 from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 
 _MOST_TROUBLES = 200  # a night with more of them is not understood better by reading all
 
 
-def read_facts(ledger: Ledger, rounds: Rounds, full: dict[str, str]) -> list[NightFacts]:
+def read_facts(ledger: Ledger, scan_cycle: ScanCycle, full: dict[str, str]) -> list[NightSnapshot]:
     """Facts of every night; *full* says by root why nothing may be written there."""
     foreign = legacy.foreign_nights(ledger)
     undone, unread = _with_work(ledger), strays.unread_counts(ledger)
     return [
         _facts_or_trouble(
             ledger,
-            rounds,
+            scan_cycle,
             row,
             partial(
                 _facts,
                 ledger,
-                rounds,
+                scan_cycle,
                 full,
                 row,
                 is_foreign=row["id"] in foreign,
@@ -48,20 +48,20 @@ def _with_work(ledger: Ledger) -> set[int]:
 
 
 def _facts_or_trouble(
-    ledger: Ledger, rounds: Rounds, night: Row, read: Callable[[], NightFacts]
-) -> NightFacts:
+    ledger: Ledger, scan_cycle: ScanCycle, night: Row, read: Callable[[], NightSnapshot]
+) -> NightSnapshot:
     """The facts of a night; of one whose rows make no sense, those that keep others waiting."""
-    found: list[NightFacts] = []
+    found: list[NightSnapshot] = []
     work = f"night {night['id']}: reading its facts"
-    rounds.barrier.regularly(
+    scan_cycle.barrier.regularly(
         work,
         lambda: found.append(read()),
         lambda words: nights.hold_for_trouble(ledger, night["id"], words),
     )
     if found:
         return found[0]
-    words = rounds.barrier.words_of(work) or ""
-    return NightFacts(
+    words = scan_cycle.barrier.words_of(work) or ""
+    return NightSnapshot(
         number=night["id"],
         kind=Kind(night["kind"]),
         date=night["date"],
@@ -80,20 +80,20 @@ def _facts_or_trouble(
 
 def _facts(
     ledger: Ledger,
-    rounds: Rounds,
+    scan_cycle: ScanCycle,
     full: dict[str, str],
     night: Row,
     *,
     is_foreign: bool,
     has_work: bool,
     unread_again: int,
-) -> NightFacts:
+) -> NightSnapshot:
     status = NightStatus(night["status"])
-    watch = rounds.nights.get(night["id"])
+    watch = scan_cycle.nights.get(night["id"])
     at_rest = status in FINAL
-    stages = rounds.manner.stages[Kind(night["kind"])]
+    stages = scan_cycle.run_mode.stages[Kind(night["kind"])]
     reads_pixels = Stage.BUILD in stages  # a mere plan needs no digests
-    return NightFacts(
+    return NightSnapshot(
         number=night["id"],
         kind=Kind(night["kind"]),
         date=night["date"],
@@ -102,7 +102,7 @@ def _facts(
         is_closed=night["closed_us"] is not None,
         waits_for=watch.waits_for if watch else "",
         close_asked=night["close_asked_by"] is not None,
-        pause=rounds.pause_of_row(night) or full.get(str(Path(night["folder"]).parent)),
+        pause=scan_cycle.pause_of_row(night) or full.get(str(Path(night["folder"]).parent)),
         digests_missing=_digests_missing(ledger, night["id"])
         if reads_pixels and not at_rest
         else 0,
@@ -111,7 +111,7 @@ def _facts(
         troubles=() if at_rest else _troubles(ledger, night["id"]),
         unread_again=unread_again,
         is_foreign=is_foreign,
-        shadow=stages if rounds.manner.is_shadow else (),
+        shadow=stages if scan_cycle.run_mode.is_shadow else (),
     )
 
 
@@ -145,14 +145,14 @@ def _counts(ledger: Ledger, night: Row) -> dict[tuple[Stage, TaskState], int]:
     return {(Stage(row["stage"]), TaskState(row["state"])): row["tasks"] for row in rows}
 
 
-def _troubles(ledger: Ledger, night: int) -> list[Trouble]:
+def _troubles(ledger: Ledger, night: int) -> list[TaskFailure]:
     rows = ledger.rows(
         "select * from task where night = ? and error is not null and state in"
         " ('pending', 'failed') order by state, id limit ?",
         [night, _MOST_TROUBLES],
     )
     return [
-        Trouble(
+        TaskFailure(
             stage=Stage(row["stage"]),
             state=TaskState(row["state"]),
             error_class=ErrorClass(row["error_class"]),

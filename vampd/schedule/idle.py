@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from vampd.schedule.dispatch import DELIVERY, NightFacts, current_stage
+from vampd.schedule.dispatch import DELIVERY, NightSnapshot, current_stage
 from vampd.schedule.engine import Engine
 from vampd.states import FINAL, ErrorClass, NightStatus, TaskState
 from vampd.watch.naming import night_date
-from vampd.watch.rounds import Rounds
+from vampd.watch.scan_cycle import ScanCycle
 from vampd.watch.settle import date_ends_us
 
 
-def is_idle(engine: Engine, rounds: Rounds, now_us: int) -> bool:
+def is_idle(engine: Engine, scan_cycle: ScanCycle, now_us: int) -> bool:
     """Whether `run --until-idle` may end."""
-    if engine.busy or any(watch.wanted for watch in rounds.nights.values()):
+    if engine.busy or any(watch.wanted for watch in scan_cycle.nights.values()):
         return False
     return all(_needs_others(night, now_us) for night in engine.facts)
 
 
-def _needs_others(night: NightFacts, now_us: int) -> bool:
+def _needs_others(night: NightSnapshot, now_us: int) -> bool:
     if night.unread_again and night.pause is None:
         return False
     if night.status in FINAL or night.status in {NightStatus.FAILED, NightStatus.HELD}:
@@ -32,7 +32,7 @@ def _needs_others(night: NightFacts, now_us: int) -> bool:
     return _waits_far(night) or not night.troubles
 
 
-def _waits_far(night: NightFacts) -> bool:
+def _waits_far(night: NightSnapshot) -> bool:
     """Whether the night waits for the far side alone."""
     stage = current_stage(night)
     return stage in DELIVERY and any(

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from vampd.ledger.barrier import Trouble
 from vampd.ledger.connection import Row
-from vampd.schedule.chores import Chore
+from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.dispatch import DELIVERY
 from vampd.schedule.workers import Outcome
 
@@ -48,23 +48,23 @@ class Digesting:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Errand:
-    """A chore's job that a worker has."""
+class RunningJob:
+    """A background job's job that a worker has."""
 
-    chore: Chore
+    background_job: BackgroundJob
     job: Any
 
     def __str__(self) -> str:
         """As the log names it."""
-        return f"what came of the chore {self.chore.name}"
+        return f"what came of the background job {self.background_job.name}"
 
 
-Work: TypeAlias = TaskWork | Reading | Digesting | Errand
+Work: TypeAlias = TaskWork | Reading | Digesting | RunningJob
 
 
 def night_of(work: Work) -> int | None:
-    """The night that work belongs to; a chore's belongs to none."""
-    if isinstance(work, Errand):
+    """The night that work belongs to; a background job's belongs to none."""
+    if isinstance(work, RunningJob):
         return None
     number: int = work.row["night"] if isinstance(work, TaskWork) else work.night
     return number
@@ -72,13 +72,13 @@ def night_of(work: Work) -> int | None:
 
 def is_light(work: Work) -> bool:
     """Whether it takes no seat."""
-    return isinstance(work, Errand) and work.chore.is_light
+    return isinstance(work, RunningJob) and work.background_job.is_light
 
 
 def uses_network(work: Work) -> bool:
     """Whether it takes the seat of deliveries."""
-    if isinstance(work, Errand):
-        return work.chore.uses_network
+    if isinstance(work, RunningJob):
+        return work.background_job.uses_network
     return isinstance(work, TaskWork) and work.row["stage"] in DELIVERY
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 Body = Callable[[Any], Any]
 
-_PRELOAD = ["vampd.schedule.rooms", "astropy.io.fits"]
+_PRELOAD = ["vampd.schedule.stage_table", "astropy.io.fits"]
 _PR_SET_PDEATHSIG = 1
 _JOIN_SECONDS = 1.0  # it has answered, or was killed: the loop waits no longer for its end
 

@@ -15,13 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.science.intervals import Noise, difference_noise, interval_noise, typical_noise
-from vampd.science.pairing import (
-    Hypothesis,
-    choose,
-    match,
-    offset_hypotheses,
-    shared_offset,
-)
+from vampd.science.pairing import Hypothesis, choose, match, offset_hypotheses, shared_offset
 from vampd.science.rules import readout_us
 from vampd.science.timeline import Marks, Timeline
 

@@ -12,14 +12,7 @@ import numpy as np
 
 from vampd.simulation.night import DEFAULT_DATE, DEFAULT_START, SimulatedNight
 from vampd.simulation.random_logger import with_a_failing_logger
-from vampd.simulation.scenes import (
-    COSTS_ONE_FRAME,
-    HST_NAME_S,
-    Cards,
-    CubeFault,
-    Fault,
-    Scene,
-)
+from vampd.simulation.scenes import COSTS_ONE_FRAME, HST_NAME_S, Cards, CubeFault, Fault, Scene
 
 #: Time to read one row out in FAST mode; SLOW takes 2.5 times as long.
 _ROW_US = 0.868

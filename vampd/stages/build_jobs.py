@@ -8,9 +8,9 @@ from typing import Any
 from vampd.io.fits import Shape
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night
-from vampd.ledger.numbers import frame_id_text
-from vampd.sections import Compress, Config
+from vampd.settings.sections import Compress, Config
 from vampd.stages import build, sidecar, sidecar_jobs
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 

@@ -18,8 +18,8 @@ from vampd.io.frame_id_asker import is_asking
 from vampd.io.frame_id_program import Ending, Reply
 from vampd.ledger import requests
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.frame_ids import LAST, frame_id_number, frame_id_text
 from vampd.ledger.nights import label
-from vampd.ledger.numbers import LAST, frame_id_number, frame_id_text
 from vampd.states import RequestState
 
 #: Night logs come back from the far end; they name each output, its number and its content.

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import OperatorError, RetryableError, VampdError
-from vampd.io import far, number_papers
+from vampd.io import number_papers
 from vampd.io.beneath import night_folder
 from vampd.io.disk import MarkerState, check_marker
-from vampd.io.far import Reach
 from vampd.io.frame_id_asker import start
 from vampd.io.frame_id_program import Ending, Reply
 from vampd.io.number_papers import MARK
 from vampd.io.number_runs import runs_of
 from vampd.io.numbers_seen import NightNumbers, look_at_root
-from vampd.io.place import Place
 from vampd.io.process import run
+from vampd.io.root import on_its_disk
+from vampd.remote import commands as remote
+from vampd.remote.commands import Reach
+from vampd.remote.location import Location
 from vampd.stages import frame_id_papers
-from vampd.stages.root import on_its_disk
 
 _FAR_SECONDS = 60.0
 _MOST_FAR_BYTES = 1 << 28
@@ -62,21 +63,21 @@ def _look(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def _look_there(there: Mapping[str, Any]) -> dict[str, Any]:
     """What one far end bears, or why that cannot be seen now."""
-    before = Place(path=there["before"], host=there["host"])
+    before = Location(path=there["before"], host=there["host"])
     try:
         finished = run(
-            far.numbers_command(before, there["after"], Reach.of(there)),
+            remote.numbers_command(before, there["after"], Reach.of(there)),
             deadline_seconds=_FAR_SECONDS,
             stdout_limit_bytes=_MOST_FAR_BYTES,
         )
-        nights = far.parse_numbers(finished)
+        nights = remote.parse_numbers(finished)
     except VampdError as error:
         return {"place": there["place"], "error": str(error), "nights": []}
     return {"place": there["place"], "error": None, "nights": _as_seen(before, there, nights)}
 
 
 def _as_seen(
-    before: Place, there: Mapping[str, Any], nights: Mapping[str, Sequence[int]]
+    before: Location, there: Mapping[str, Any], nights: Mapping[str, Sequence[int]]
 ) -> list[NightNumbers]:
     seen = []
     for date, numbers in nights.items():

@@ -23,9 +23,9 @@ from typing import Any
 from vampd.errors import AmbiguousError, OperatorError, VampdError
 from vampd.io.frame_id_program import Ending, Reply
 from vampd.io.numbers_seen import NightNumbers
-from vampd.ledger import counter, nights, numbers, outputs, requests, tasks
+from vampd.ledger import counter, frame_ids, nights, outputs, requests, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.sections import FrameIds, Root
+from vampd.settings.sections import FrameIds, Root
 from vampd.stages import frame_id_papers
 from vampd.stages.frame_id_work import mark_place, work
 from vampd.stages.frame_reply import judge
@@ -112,8 +112,8 @@ def _keys(ledger: Ledger, night: Row) -> list[str]:
 
 def _lacking(ledger: Ledger, night: Row) -> int:
     """How many numbers must still be dealt."""
-    wanting = numbers.unnumbered(ledger, night, _keys(ledger, night))
-    return max(0, len(wanting) - len(numbers.reserved_of(ledger, night)))
+    wanting = frame_ids.unnumbered(ledger, night, _keys(ledger, night))
+    return max(0, len(wanting) - len(frame_ids.reserved_of(ledger, night)))
 
 
 def _looked_lately(ledger: Ledger, night: Row) -> bool:
@@ -203,7 +203,7 @@ def _refuse_delivered(ledger: Ledger, night: Row) -> None:
 
     To deal it new ones would give the same frames two.
     """
-    if night["batch"] > 1 or numbers.bound_of(ledger, night):
+    if night["batch"] > 1 or frame_ids.bound_of(ledger, night):
         return
     for row in ledger.rows("select * from number_seen where source = 'far'"):
         runs = json.loads(row["runs"])
@@ -259,7 +259,7 @@ def _binding(ledger: Ledger, night: Row) -> dict[str, Any]:
     rows = outputs.outputs_of_batch(ledger, night["id"])
     return {
         "batch": night["batch"],
-        "planned": numbers.plan_bind(ledger, night, [row["content_key"] for row in rows]),
+        "planned": frame_ids.plan_bind(ledger, night, [row["content_key"] for row in rows]),
         "names": {row["content_key"]: row["name"] for row in rows},
         "roots": _roots(ledger),
         "highest": counter.own_top(ledger),
@@ -269,10 +269,10 @@ def _binding(ledger: Ledger, night: Row) -> dict[str, Any]:
 def _bind(ledger: Ledger, night: Row, written: Mapping[str, int]) -> None:
     """Bind what is on paper; if the plan is another by now, that is written down first."""
     keys = _keys(ledger, night)
-    if _lacking(ledger, night) or numbers.plan_bind(ledger, night, keys) != written:
+    if _lacking(ledger, night) or frame_ids.plan_bind(ledger, night, keys) != written:
         _go_on(ledger, night, "its plan changed while its numbers were written down")
         return
-    outputs.bind_frame_ids(ledger, numbers.bind(ledger, night, keys), night["id"])
+    outputs.bind_frame_ids(ledger, frame_ids.bind(ledger, night, keys), night["id"])
 
 
 def _take_reply(ledger: Ledger, task: Row, night: Row, result: Mapping[str, Any]) -> str | None:
@@ -312,7 +312,7 @@ def _take_dealt(
         why = "nothing was dealt: the issuer answered with no frame ID at all"
         requests.decide(ledger, request, RequestState.VOID, why, reply=lines)
         return why
-    numbers.reserve(ledger, night, dealt, f"dealt in answer to request {request}")
+    frame_ids.reserve(ledger, night, dealt, f"dealt in answer to request {request}")
     requests.decide(ledger, request, RequestState.ANSWERED, f"{len(dealt)} came", reply=lines)
     lacking = _lacking(ledger, night)
     why = f"{lacking} frame IDs are to be asked for" if lacking else "they are to be written down"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from vampd.errors import AmbiguousError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger.counter import Known, bearer
-from vampd.ledger.numbers import frame_id_number, frame_id_text
+from vampd.ledger.frame_ids import frame_id_number, frame_id_text
 
 
 def judge(

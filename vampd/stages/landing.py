@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-from vampd.io.sha256sum import Answer
-from vampd.stages.far_end import ABSENT
-from vampd.stages.listed import ListedFile
+from vampd.io.listed_files import ListedFile
+from vampd.remote.digests import FileDigest
+from vampd.remote.store import ABSENT
 
 _NO_FILE = frozenset({"Is a directory", "Too many levels of symbolic links", "Invalid argument"})
 
@@ -28,7 +28,7 @@ class Landing:
 
 
 def decide(
-    files: Sequence[ListedFile], there: Mapping[str, Answer], own: Collection[str]
+    files: Sequence[ListedFile], there: Mapping[str, FileDigest], own: Collection[str]
 ) -> Landing:
     """Decide about *files*, of which *there* says what lies under their final names.
 

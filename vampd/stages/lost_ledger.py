@@ -13,22 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vampd.errors import OperatorError
-from vampd.io.beneath import (
-    Beneath,
-    exists,
-    is_file,
-    night_folder,
-    read_start,
-    status,
-)
+from vampd.io.beneath import Beneath, exists, is_file, night_folder, read_start, status
 from vampd.io.publish import digest_file
-from vampd.ledger import dumps, nights, numbers, outputs
+from vampd.ledger import dumps, nights, outputs
+from vampd.ledger import frame_ids as numbers
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.frame_id_papers import Told
-from vampd.stages.papers import LEDGER_DUMP
+from vampd.stages.night_records import LEDGER_DUMP
 from vampd.states import Kind, NightStatus, Stage
 
 _WHY = "made again from the night's papers"

@@ -21,12 +21,12 @@ from vampd.io.beneath import (
     replace,
     sync_folder,
 )
+from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.publish import publish_bytes
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.numbers import frame_id_text
+from vampd.ledger.frame_ids import frame_id_text
 from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
-from vampd.stages.listed import ListedFile, check_sizes
 
 SCRATCH_FOLDER = ".vampd"  #: nothing in it counts as a change of the night
 CHECKSUMS = f"{SCRATCH_FOLDER}/SHA256SUMS"
@@ -193,7 +193,7 @@ def checksums_text(files: Sequence[ListedFile]) -> bytes:
 def _scratch(folder: Beneath, name: str) -> Beneath:
     """A scratch file of this process for *name*; what killed ones left of it is cleared away.
 
-    The papers of a night are written by its stages and by a chore, perhaps at the same time.
+    The papers of a night are written by its stages and by a background job, perhaps at the same time.
     """
     place = folder / SCRATCH_FOLDER
     create_folder(place)

@@ -19,14 +19,14 @@ from vampd.io.beneath import (
     rename_without_replacing,
     sync_folder,
 )
-from vampd.ledger import far_copies, given_up, nights, outputs, replans, tasks
+from vampd.io.root import check_root
+from vampd.ledger import given_up, nights, outputs, remote_copies, replans, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.proofs import sidecar_path
 from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
 from vampd.stages.build import OUTPUT_FOLDER
 from vampd.stages.manifest import SCRATCH_FOLDER, manifest_name, name_changes_name
-from vampd.stages.root import check_root
 from vampd.states import NightStatus, Stage
 
 GIVEN_UP_FOLDER = f"{SCRATCH_FOLDER}/given_up"
@@ -130,7 +130,7 @@ def _reports(ledger: Ledger, night: Row, dropped: Sequence[Row]) -> Iterable[Rep
     for row in dropped:
         name = outputs.file_name(row)
         paths = outputs.files_of_output(name) if name not in names else ()
-        for place, path in far_copies.copies_of(ledger, night["id"], paths):
+        for place, path in remote_copies.copies_of(ledger, night["id"], paths):
             text = f"{path} is no longer part of the night, and its copy still lies at {place}"
             yield Report(raw_file=None, text=text)
 

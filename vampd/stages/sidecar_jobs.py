@@ -10,7 +10,7 @@ from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.proofs import sidecar_path
 from vampd.records import FileIdentity, Report
-from vampd.sections import Disk
+from vampd.settings.sections import Disk
 from vampd.states import FileState, Stage
 
 #: The unit of the stage build that makes it; others are named after their cube and camera.

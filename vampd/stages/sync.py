@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import InputError
-from vampd.ledger import files, logger_faults, nights, outputs, qualities, tasks
+from vampd.ledger import files, logger_faults, nights, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.logger_faults import Fault
@@ -21,6 +21,7 @@ from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
 from vampd.stages import replan, sidecar_jobs
 from vampd.states import LoggerFault, Stage
+from vampd.views import quality as qualities
 
 #: How the reason begins for which such a night is held.
 QUALITY = "quality outside its limits"

@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
-from vampd.io import far, rsync
 from vampd.io.beneath import Beneath, lent, night_folder, opened_folder
-from vampd.io.far import Reach
-from vampd.io.place import Place
+from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.process import run
 from vampd.io.publish import digest_file
-from vampd.ledger import deliveries, far_copies, far_disks
+from vampd.ledger import deliveries, destination_markers, remote_copies
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
-from vampd.stages import far_end, landing, papers
-from vampd.stages.far_disk import Marked
-from vampd.stages.far_end import FarJob
-from vampd.stages.listed import ListedFile, check_sizes
+from vampd.remote import commands as remote
+from vampd.remote import rsync
+from vampd.remote import store as remote_store
+from vampd.remote.commands import Reach
+from vampd.remote.destination_marker import Marked
+from vampd.remote.location import Location
+from vampd.remote.store import FarJob
+from vampd.stages import landing, night_records
 
 log = logging.getLogger(__name__)
 
@@ -70,17 +72,17 @@ def prepare(
 
     *reach* holds how the far end is reached: see `FarJob`; and perhaps `bandwidth_kib`.
     """
-    night_papers = papers.prepare(ledger, night)
+    night_papers = night_records.prepare(ledger, night)
     rows = deliveries.deliverables_of(ledger, night["id"])
     unsent = [row for row in rows if row["sent_us"] is None]
-    place = str(Place.parse(destination).child(night["date"]))
+    place = str(Location.parse(destination).child(night["date"]))
     job = {
         "night": label(night),
         "folder": night["folder"],
         "destination": destination,
         "date": night["date"],
         "files": deliveries.plain(unsent),
-        "own": sorted(far_copies.own_copies(ledger, night["id"], place)),
+        "own": sorted(remote_copies.own_copies(ledger, night["id"], place)),
         **reach,
     }
     return {"papers": night_papers, "place": place, "job": job}
@@ -88,7 +90,7 @@ def prepare(
 
 def send(job: Mapping[str, Any]) -> dict[str, Any]:
     """Write the papers, then send what is to be sent."""
-    papers.work(job["papers"])
+    night_records.work(job["papers"])
     try:
         return {"place": job["place"], **work(job["job"])}
     except VampdError as error:
@@ -100,22 +102,22 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
     """Note what lies under its final name. It counts for nothing until it is verified."""
     night = get_night(ledger, task["night"])
     published, place = result.get("published", []), result["place"]
-    far_disks.record(ledger, result.get("marked", []))
+    destination_markers.record(ledger, result.get("marked", []))
     _record_evidence(ledger, night, place, result.get("evidence", []))
     deliveries.record_sent(ledger, night["id"], [file["path"] for file in published])
-    far_copies.record_published(ledger, night["id"], place, published)
+    remote_copies.record_published(ledger, night["id"], place, published)
 
 
 def _record_evidence(ledger: Ledger, night: Row, place: str, names: Sequence[str]) -> None:
     """Note what was set aside: an older version, or a copy that did not stay what it was."""
-    own = far_copies.own_copies(ledger, night["id"], place)
+    own = remote_copies.own_copies(ledger, night["id"], place)
     whys = {name: OLDER if landing.is_older_version(name, own) else DAMAGED for name in names}
-    for name in far_copies.record_evidence(ledger, night["id"], place, whys):
+    for name in remote_copies.record_evidence(ledger, night["id"], place, whys):
         log.log(
             logging.INFO if whys[name] == OLDER else logging.ERROR,
             "%s: set aside in %s/%s: %s: %s",
             label(night),
-            far.EVIDENCE,
+            remote.EVIDENCE,
             night["date"],
             name,
             whys[name],
@@ -163,16 +165,16 @@ def work(job: TransferJob) -> TransferResult:
 def _work(job: TransferJob, done: TransferResult) -> None:
     # rsync skips what is no regular file, and calls that a success.
     check_sizes(night_folder(job["folder"]), job["files"])
-    base = Place.parse(job["destination"])
-    done["marked"] = far_end.demand_disks(job)
-    there = far_end.digests(job, base.child(job["date"]), job["files"])
+    base = Location.parse(job["destination"])
+    done["marked"] = remote_store.demand_disks(job)
+    there = remote_store.digests(job, base.child(job["date"]), job["files"])
     decided = landing.decide(job["files"], there, frozenset(job.get("own", [])))
     done["published"] += decided.lying
     conflicts = dict(decided.conflicts)
     tags = decided.tags
     if any(tags.values()):
-        tags = landing.free_tags(tags, far_end.evidence(job, base, job["date"]))
-    for batch in far_end.batches(decided.to_send):
+        tags = landing.free_tags(tags, remote_store.evidence(job, base, job["date"]))
+    for batch in remote_store.batches(decided.to_send):
         conflicts |= _bring(job, base, batch, tags, done)
     if conflicts:
         raise IntegrityError(_conflict_text(job, base, conflicts))
@@ -185,12 +187,14 @@ def _list_evidence(job: TransferJob, done: TransferResult) -> None:
     Only copies of our own are ever set aside.
     """
     if job.get("own"):
-        done["evidence"] = far_end.evidence(job, Place.parse(job["destination"]), job["date"])
+        done["evidence"] = remote_store.evidence(
+            job, Location.parse(job["destination"]), job["date"]
+        )
 
 
 def _bring(
     job: TransferJob,
-    base: Place,
+    base: Location,
     files: Sequence[ListedFile],
     tags: Mapping[str, str],
     done: TransferResult,
@@ -199,35 +203,35 @@ def _bring(
 
     Returns the conflicts, by path: final names that were taken in the meantime.
     """
-    far_end.prepare(job, base, job["date"])  # it goes when all that arrived was published
+    remote_store.prepare(job, base, job["date"])  # it goes when all that arrived was published
     _arrive(job, base, files, done)
-    words = far_end.publish(
+    words = remote_store.publish(
         job, base, job["date"], {file["path"]: tags[file["path"]] for file in files}
     )
-    done["published"] += [file for file in files if words[file["path"]] == far.PUBLISHED]
-    lost = [path for path, word in words.items() if word == far.ABSENT]
+    done["published"] += [file for file in files if words[file["path"]] == remote.PUBLISHED]
+    lost = [path for path, word in words.items() if word == remote.ABSENT]
     if lost:
         msg = (
-            f"{job['night']}: {len(lost)} files were right at {far.incoming(base, job['date'])}, "
+            f"{job['night']}: {len(lost)} files were right at {remote.incoming(base, job['date'])}, "
             f"and are no longer there, {lost[0]} first"
         )
         raise OperatorError(msg)
-    return {path: "it appeared just now" for path, word in words.items() if word == far.EXISTS}
+    return {path: "it appeared just now" for path, word in words.items() if word == remote.EXISTS}
 
 
 def _arrive(
-    job: TransferJob, base: Place, files: Sequence[ListedFile], done: TransferResult
+    job: TransferJob, base: Location, files: Sequence[ListedFile], done: TransferResult
 ) -> None:
     """Let *files* lie at `.incoming/date/` with their digests.
 
     rsync takes a file of the right size and time for the right one; what is not, goes again, with
     its contents compared.
     """
-    arriving = far.incoming(base, job["date"])
+    arriving = remote.incoming(base, job["date"])
     wrong: Sequence[ListedFile] = files
     for compare_contents in (False, True):
         done["sent"] += _send(job, arriving, wrong, compare_contents=compare_contents)
-        found = far_end.digests(job, arriving, wrong)
+        found = remote_store.digests(job, arriving, wrong)
         wrong = [file for file in wrong if found[file["path"]].sha256 != file["sha256"]]
         if not wrong:
             return
@@ -251,7 +255,7 @@ def _check_digests(folder: Beneath, files: Iterable[ListedFile]) -> None:
             raise IntegrityError(msg)
 
 
-def _conflict_text(job: TransferJob, base: Place, conflicts: Mapping[str, str]) -> str:
+def _conflict_text(job: TransferJob, base: Location, conflicts: Mapping[str, str]) -> str:
     path, found = next(iter(conflicts.items()))
     return (
         f"{job['night']}: {len(conflicts)} files at {base.child(job['date'])} are not vampd's, and "
@@ -261,7 +265,7 @@ def _conflict_text(job: TransferJob, base: Place, conflicts: Mapping[str, str]) 
 
 
 def _send(
-    job: TransferJob, place: Place, files: Sequence[ListedFile], *, compare_contents: bool
+    job: TransferJob, place: Location, files: Sequence[ListedFile], *, compare_contents: bool
 ) -> list[str]:
     """One run of rsync for each folder. Returns the paths that it says it sent.
 
@@ -284,7 +288,7 @@ def _send(
 def _send_folder(
     job: TransferJob,
     folder: int,
-    place: Place,
+    place: Location,
     files: Sequence[ListedFile],
     *,
     compare_contents: bool,
@@ -339,4 +343,4 @@ def _idle_seconds(files: Collection[ListedFile], *, compare_contents: bool) -> f
     """
     sizes = [file["size_bytes"] for file in files]
     silent_bytes = sum(sizes) if compare_contents else max(sizes)
-    return _LEAST_SECONDS + silent_bytes / far_end.SLOWEST_BYTES_PER_SECOND
+    return _LEAST_SECONDS + silent_bytes / remote_store.SLOWEST_BYTES_PER_SECOND

@@ -9,15 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-from vampd.io.place import Place
-from vampd.io.sha256sum import Answer
-from vampd.ledger import deliveries, far_copies, far_disks, outputs, tasks
+from vampd.io.listed_files import ListedFile
+from vampd.ledger import deliveries, destination_markers, outputs, remote_copies, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
-from vampd.stages import far_end
-from vampd.stages.far_disk import Marked
-from vampd.stages.far_end import ABSENT, FarJob
-from vampd.stages.listed import ListedFile
+from vampd.remote import store as remote_store
+from vampd.remote.destination_marker import Marked
+from vampd.remote.digests import FileDigest
+from vampd.remote.location import Location
+from vampd.remote.store import ABSENT, FarJob
 from vampd.states import OutputState, Stage
 
 # A file that was sent so often and still differs will differ the next time as well.
@@ -109,12 +109,12 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
 def keep_verdicts(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Keep what was found of each file; return those that are not verified."""
     results: Sequence[Mapping[str, Any]] = result["results"]
-    far_disks.record(ledger, result.get("marked", []))
+    destination_markers.record(ledger, result.get("marked", []))
     deliveries.record_verdicts(ledger, night, results)
     if result["verify_at"] == result["destination"]:
         # Ours by the bytes, whoever put them there: if they rot, they are sent again.
         right = [row for row in results if row["verdict"] == "verified"]
-        far_copies.record_published(ledger, night, result["destination"], right)
+        remote_copies.record_published(ledger, night, result["destination"], right)
     return [row for row in results if row["verdict"] != "verified"]
 
 
@@ -192,9 +192,9 @@ def work(job: VerifyJob) -> VerifyResult:
     says anything about any file.
     """
     started = time.monotonic()
-    safe, sent = Place.parse(job["verify_at"]), Place.parse(job["destination"])
-    marked = far_end.demand_disks(job)
-    answers = far_end.digests(job, safe, job["files"])
+    safe, sent = Location.parse(job["verify_at"]), Location.parse(job["destination"])
+    marked = remote_store.demand_disks(job)
+    answers = remote_store.digests(job, safe, job["files"])
     results = {file["path"]: judge(file, answers[file["path"]]) for file in job["files"]}
     if safe != sent:
         _ask_destination(job, sent, results)
@@ -208,13 +208,13 @@ def work(job: VerifyJob) -> VerifyResult:
     }
 
 
-def _ask_destination(job: VerifyJob, sent: Place, results: dict[str, VerifiedFile]) -> None:
+def _ask_destination(job: VerifyJob, sent: Location, results: dict[str, VerifiedFile]) -> None:
     """Whether what is not right where it counts lies where it was sent.
 
     What is missing there gets the verdict on what lies at the destination.
     """
     wrong = [file for file in job["files"] if results[file["path"]]["verdict"] != "verified"]
-    answers = far_end.digests(job, sent, wrong)
+    answers = remote_store.digests(job, sent, wrong)
     for file in wrong:
         at_destination = judge(file, answers[file["path"]])
         lies_there = at_destination["verdict"] == "verified"
@@ -225,7 +225,7 @@ def _ask_destination(job: VerifyJob, sent: Place, results: dict[str, VerifiedFil
         results[file["path"]]["lies_at_destination"] = lies_there
 
 
-def judge(file: ListedFile, answer: Answer) -> VerifiedFile:
+def judge(file: ListedFile, answer: FileDigest) -> VerifiedFile:
     """The verdict on *file* from what was said of it."""
     verdict: Verdict = "different"
     if answer.sha256 is not None and answer.sha256 == file["sha256"]:

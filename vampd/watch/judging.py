@@ -12,12 +12,12 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.states import FileState
 from vampd.watch.losses import note_timing
 from vampd.watch.naming import Role, classify
-from vampd.watch.night_watch import NightWatch
+from vampd.watch.night_tracker import NightTracker
 from vampd.watch.pairs import Pair, cube_facts
-from vampd.watch.scan import Look
+from vampd.watch.scan import FolderSnapshot
 from vampd.watch.settle import (
+    TrackedFile,
     Verdict,
-    Watched,
     follow,
     is_stable,
     judge,
@@ -45,7 +45,9 @@ class Judging:
         self._tell = tell
         self._settle_seconds = settle_seconds
 
-    def follow(self, watch: NightWatch, seen: Look, paths: Collection[str] | None = None) -> None:
+    def follow(
+        self, watch: NightTracker, seen: FolderSnapshot, paths: Collection[str] | None = None
+    ) -> None:
         """Carry what is known of the files at *paths* over one look; None: it was at all."""
         looked = watch.watched.keys() if paths is None else paths
         before = {path: file for path in looked if (file := watch.watched.get(path)) is not None}
@@ -60,13 +62,13 @@ class Judging:
         watch.unsettled.difference_update(paths)
         watch.unsettled.update(changing)
 
-    def _is_changing(self, watch: NightWatch, path: str, file: Watched) -> bool:
+    def _is_changing(self, watch: NightTracker, path: str, file: TrackedFile) -> bool:
         """Whether it is to be looked at once more for its own sake."""
         if file.looks > 1 and path not in watch.unsettled:
             return False
         return classify(path).role in {Role.CUBE, Role.TIMING} and not self.is_settled(file)
 
-    def judge(self, night: Row, watch: NightWatch, pair: Pair) -> None:
+    def judge(self, night: Row, watch: NightTracker, pair: Pair) -> None:
         """Judge a cube and its timing file of an open night, unless that is done."""
         if pair.is_judged:
             return
@@ -80,7 +82,7 @@ class Judging:
             watch.inspections.pop(pair.stem, None)
         self.apply(night, watch, pair, _odd(trouble) if trouble is not None else found[0])
 
-    def verdict(self, watch: NightWatch, pair: Pair, *, at_close: bool) -> Verdict:
+    def verdict(self, watch: NightTracker, pair: Pair, *, at_close: bool) -> Verdict:
         """What they are by all that is known; where they must be read first, that is asked for."""
         now_ns = self._clock.monotonic_ns()
         settle_seconds = self._settle_seconds()
@@ -104,7 +106,7 @@ class Judging:
             is_rewritten=pair.is_rewritten,
         )
 
-    def is_settled(self, file: Watched) -> bool:
+    def is_settled(self, file: TrackedFile) -> bool:
         """Whether a file is unchanged over two looks and the settle time."""
         return is_stable(
             file,
@@ -112,7 +114,7 @@ class Judging:
             settle_seconds=self._settle_seconds(),
         )
 
-    def apply(self, night: Row, watch: NightWatch, pair: Pair, verdict: Verdict) -> None:
+    def apply(self, night: Row, watch: NightTracker, pair: Pair, verdict: Verdict) -> None:
         """Keep a verdict; a cube of which the ledger cannot keep what it says is quarantined."""
         if note_timing(self._ledger, pair.timing, watch.inspections.get(pair.stem)):
             watch.is_news = True
@@ -130,7 +132,7 @@ class Judging:
         if verdict.alarm or verdict.state is FileState.QUARANTINED:
             self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
 
-    def _store(self, watch: NightWatch, pair: Pair) -> None:
+    def _store(self, watch: NightTracker, pair: Pair) -> None:
         assert pair.cube is not None
         assert pair.timing is not None
         facts = cube_facts(watch.inspections[pair.stem])

@@ -10,10 +10,10 @@ from vampd.ledger import files, given_up, nights, outputs, strays, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.states import FINAL, FileState, NightStatus, StrayState
-from vampd.watch.batches import is_used, reopen, stands_for, take_bad_twins
 from vampd.watch.naming import Role
-from vampd.watch.scan import Look, Seen
+from vampd.watch.scan import FolderEntry, FolderSnapshot
 from vampd.watch.settle import counts_as_change, find_differences, is_hidden
+from vampd.watch.supplements import is_used, reopen, stands_for, take_bad_twins
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Recorder:
         self._ledger = ledger
         self._tell = tell
 
-    def record(self, night: Row, seen: Look, rows: Mapping[str, Row]) -> Recorded:
+    def record(self, night: Row, seen: FolderSnapshot, rows: Mapping[str, Row]) -> Recorded:
         """Write what is new; return what that was.
 
         *rows* are those of the files at which was looked, by path: of all that were ever seen in
@@ -85,7 +85,7 @@ class Recorder:
         paths = (*differences.appeared, *differences.changed, *differences.gone)
         return Recorded(counts=counts, paths=paths)
 
-    def _without_given_up(self, night: Row, seen: Look) -> Look:
+    def _without_given_up(self, night: Row, seen: FolderSnapshot) -> FolderSnapshot:
         """*seen* but for files that an operator gave up: what becomes of those changes nothing."""
         lost = given_up.paths_of(self._ledger, night["id"])
         if not lost:
@@ -93,7 +93,7 @@ class Recorder:
         left = {path: file for path, file in seen.files.items() if path not in lost}
         return replace(seen, files=left, unread=seen.unread | lost)
 
-    def _record_seen(self, night: Row, row: Row | None, path: str, file: Seen) -> None:
+    def _record_seen(self, night: Row, row: Row | None, path: str, file: FolderEntry) -> None:
         state, reason = FileState.ARRIVING, "seen"
         if file.role is Role.OTHER:
             state, reason = FileState.IGNORED, "not a file of the cameras"
@@ -132,7 +132,7 @@ class Recorder:
             files.renew_file(self._ledger, row["id"], found, FileState.ARRIVING, "seen")
             reopen(self._ledger, night["id"], f"{row['path']} was moved before it was read")
 
-    def _record_stray(self, row: Row, seen: Look) -> None:
+    def _record_stray(self, row: Row, seen: FolderSnapshot) -> None:
         """What one look says of a file that was a stray: the row of one that is there differs."""
         file = seen.files.get(row["path"])
         if file is not None and file.identity == files.identity(row):
@@ -152,7 +152,7 @@ class Recorder:
         else:
             strays.note(self._ledger, row, found)
 
-    def _add(self, night: Row, path: str, file: Seen, state: FileState, reason: str) -> None:
+    def _add(self, night: Row, path: str, file: FolderEntry, state: FileState, reason: str) -> None:
         files.add_file(
             self._ledger,
             night["id"],

@@ -16,15 +16,7 @@ from pathlib import Path
 from vampd.io.beneath import Beneath, entries, is_folder, night_folder, status
 from vampd.io.mirror import raw_folder
 from vampd.records import FileIdentity
-from vampd.watch.naming import (
-    CAMERA_FOLDERS,
-    Named,
-    Role,
-    classify,
-    is_ours,
-    night_date,
-    printable,
-)
+from vampd.watch.naming import CAMERA_FOLDERS, Named, Role, classify, is_ours, night_date, printable
 
 #: The night's own folder, where a folder is named relative to the night.
 TOP = "."
@@ -39,7 +31,7 @@ class Nights:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class FolderEntry:
     """One entry of a night as one look saw it. Only regular files have a role."""
 
     identity: FileIdentity
@@ -50,10 +42,10 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class FolderSnapshot:
     """One look at a night. A file that is not here is gone, unless it lies in *unread*."""
 
-    files: dict[str, Seen]  #: by path relative to the night
+    files: dict[str, FolderEntry]  #: by path relative to the night
     problems: tuple[str, ...]
     unread: frozenset[str]  #: folders and files that could not be looked at; TOP is the night
 
@@ -86,7 +78,7 @@ def _why_not_a_night(entry: os.DirEntry[str]) -> str | None:
     return f"{kind}, so it is ignored"
 
 
-def look(night: Path, *, follow: bool = False) -> Look:
+def look(night: Path, *, follow: bool = False) -> FolderSnapshot:
     """Look at the night's top level and its camera folders, at nothing below them.
 
     With *follow*, a camera's folder may be a symbolic link: so it is in a mirrored night.
@@ -99,7 +91,7 @@ def look(night: Path, *, follow: bool = False) -> Look:
     return looking.found()
 
 
-def look_at(night: Path, names: Iterable[str], *, follow: bool = False) -> Look:
+def look_at(night: Path, names: Iterable[str], *, follow: bool = False) -> FolderSnapshot:
     """Look at these files of the night's camera folders, and at nothing else.
 
     *names* are relative to the night, as the disk has them. What the other files of the night
@@ -135,7 +127,7 @@ class _Looking:
         self.night = night
         self._beneath = night_folder(night)
         self.follow = follow
-        self.files: dict[str, Seen] = {}
+        self.files: dict[str, FolderEntry] = {}
         self.problems: list[str] = []
         self.unread: set[str] = set()
         self.camera_folders: list[str] = []
@@ -174,15 +166,17 @@ class _Looking:
         else:
             self._add(relative, found)
 
-    def found(self) -> Look:
-        return Look(files=self.files, problems=tuple(self.problems), unread=frozenset(self.unread))
+    def found(self) -> FolderSnapshot:
+        return FolderSnapshot(
+            files=self.files, problems=tuple(self.problems), unread=frozenset(self.unread)
+        )
 
     def _add(self, relative: str, status: os.stat_result) -> None:
         is_regular = stat.S_ISREG(status.st_mode)
         named = classify(relative)
         if not is_regular:
             named = Named(role=Role.OTHER, camera=None, stem=None)
-        self.files[printable(relative)] = Seen(
+        self.files[printable(relative)] = FolderEntry(
             identity=identity_of(status),
             role=named.role,
             camera=named.camera,

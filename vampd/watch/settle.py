@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from vampd.records import FileIdentity
 from vampd.states import FileState
 from vampd.watch.naming import Role
-from vampd.watch.scan import TOP, Look
+from vampd.watch.scan import TOP, FolderSnapshot
 
 if TYPE_CHECKING:  # this module judges, and needs nothing that opens files
     from vampd.watch.inspect import Inspection
@@ -39,7 +39,7 @@ SETTLING_LOOKS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Watched:
+class TrackedFile:
     """One file over successive looks."""
 
     identity: FileIdentity
@@ -91,7 +91,7 @@ _UNCONFIRMED = (
 )
 
 
-def find_differences(known: Mapping[str, FileIdentity], look: Look) -> Differences:
+def find_differences(known: Mapping[str, FileIdentity], look: FolderSnapshot) -> Differences:
     """Compare a look with the identities *known* before.
 
     A file that the look could not see, because its folder or the file itself could not be
@@ -112,7 +112,7 @@ def find_differences(known: Mapping[str, FileIdentity], look: Look) -> Differenc
     )
 
 
-def is_hidden(path: str, look: Look) -> bool:
+def is_hidden(path: str, look: FolderSnapshot) -> bool:
     """Whether a look could not tell if there is a file at *path*."""
     folder = path.partition("/")[0] if "/" in path else TOP
     return not look.unread.isdisjoint({TOP, folder, path})
@@ -127,7 +127,9 @@ def counts_as_change(differences: Differences, roles: Mapping[str, Role]) -> boo
     return any(roles.get(path, Role.OTHER) is not Role.OTHER for path in paths)
 
 
-def follow(watched: Mapping[str, Watched], look: Look, *, now_ns: int) -> dict[str, Watched]:
+def follow(
+    watched: Mapping[str, TrackedFile], look: FolderSnapshot, *, now_ns: int
+) -> dict[str, TrackedFile]:
     """Carry what is known of every file over one more look, taken at *now_ns* (monotonic).
 
     A file that the look could not see begins anew when it is seen again.
@@ -138,14 +140,18 @@ def follow(watched: Mapping[str, Watched], look: Look, *, now_ns: int) -> dict[s
     }
 
 
-def is_stable(watched: Watched, *, now_ns: int, settle_seconds: float) -> bool:
+def is_stable(watched: TrackedFile, *, now_ns: int, settle_seconds: float) -> bool:
     """Whether the file is unchanged over two looks and for *settle_seconds*."""
     unchanged_ns = now_ns - watched.since_ns
     return watched.looks >= SETTLING_LOOKS and unchanged_ns >= settle_seconds * _SECOND_NS
 
 
 def needs_inspection(
-    cube: Watched | None, timing: Watched, inspection: Inspection | None, *, is_settled: bool
+    cube: TrackedFile | None,
+    timing: TrackedFile,
+    inspection: Inspection | None,
+    *,
+    is_settled: bool,
 ) -> bool:
     """Whether a cube and its timing, *is_settled* when both are stable, should be read now.
 
@@ -162,8 +168,8 @@ def needs_inspection(
 
 
 def judge(
-    cube: Watched | None,
-    timing: Watched | None,
+    cube: TrackedFile | None,
+    timing: TrackedFile | None,
     inspection: Inspection | None,
     *,
     now_ns: int,
@@ -193,8 +199,8 @@ def judge(
 
 
 def judge_at_close(
-    cube: Watched | None,
-    timing: Watched | None,
+    cube: TrackedFile | None,
+    timing: TrackedFile | None,
     inspection: Inspection | None,
     *,
     now_ns: int,
@@ -272,14 +278,14 @@ def night_is_over(
     return NightEnd(over=not waits_for, waits_for=waits_for, due_us=due_us)
 
 
-def _follow_file(before: Watched | None, identity: FileIdentity, now_ns: int) -> Watched:
+def _follow_file(before: TrackedFile | None, identity: FileIdentity, now_ns: int) -> TrackedFile:
     if before is None or before.identity != identity:
-        return Watched(identity=identity, since_ns=now_ns, looks=1)
+        return TrackedFile(identity=identity, since_ns=now_ns, looks=1)
     return replace(before, looks=before.looks + 1)
 
 
 def _judge_presence(
-    cube: Watched | None, timing: Watched | None, *, now_ns: int, settle_seconds: float
+    cube: TrackedFile | None, timing: TrackedFile | None, *, now_ns: int, settle_seconds: float
 ) -> Verdict | None:
     """ARRIVING as long as a file is missing or still changes, else None."""
     unsettled = [

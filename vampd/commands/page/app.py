@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vampd.commands.page.views import Views
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.plain_json import plain_json
-from vampd.sections import Config
+from vampd.settings.sections import Config
 
 _ASSETS = Path(__file__).parent / "assets"
 _EVERY_SECONDS = 2.0

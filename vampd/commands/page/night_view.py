@@ -11,12 +11,13 @@ from vampd.commands.explain import explained, text_of
 from vampd.commands.screen import time_json
 from vampd.commands.status_json import summary_json
 from vampd.io.lock import holder
-from vampd.ledger import details, logger_faults, qualities
-from vampd.ledger.history import events
+from vampd.ledger import logger_faults
 from vampd.ledger.reading import Reader
-from vampd.ledger.summaries import Night, nights
-from vampd.sections import Config
+from vampd.settings.sections import Config
 from vampd.states import FileState
+from vampd.views import details, quality
+from vampd.views.history import events
+from vampd.views.summaries import Night, nights
 
 _MOST_EVENTS = 2000
 _HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})
@@ -39,7 +40,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
     raw = [row for row in details.raw_files(ledger, night) if row.state not in _HIDDEN]
     outputs = details.outputs(ledger, night)
     deliverables = details.deliverables(ledger, night)
-    slices = qualities.slices(ledger, night)
+    slices = quality.slices(ledger, night)
     happened = events(ledger, nights=[night], newest=_MOST_EVENTS)
     faults = logger_faults.faults_of(ledger, night.id)
     twins = sum(other.date == night.date for other in every) > 1
@@ -57,8 +58,8 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
         "verdicts": Counter(row.verdict or "not yet known" for row in deliverables),
         "reports": details.reports(ledger, night),
         "slices": slices,
-        "quality": qualities.kept(ledger, night),
-        "findings": qualities.findings(ledger, night),
+        "quality": quality.kept(ledger, night),
+        "findings": quality.findings(ledger, night),
         "faults": [logger_words.fault_text(fault) for fault in faults],
         "events": [
             (told.event.at_us, log.sentence(told, why=told.last.why))
@@ -68,8 +69,8 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
             **summary_json(summary, both_kinds=twins),
             "explanation": text_of(why, now_us=now_us),
             "stages_in_time": [stage_times.times_json(each) for each in times],
-            "quality": [asdict(each) for each in qualities.kept(ledger, night)],
-            "outside_limits": qualities.findings(ledger, night),
+            "quality": [asdict(each) for each in quality.kept(ledger, night)],
+            "outside_limits": quality.findings(ledger, night),
             "logger_faults": [logger_words.fault_json(fault) for fault in faults],
             "now": time_json(now_us),
         },

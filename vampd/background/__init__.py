@@ -1,0 +1,1 @@
+"""What goes on beside the stages of a night, one of each kind at a time."""

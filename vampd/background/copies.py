@@ -1,0 +1,228 @@
+"""Copies are read through again: by age, and when an operator asks.
+
+A night at rest is verified piece by piece, the copies that were verified longest ago first, so
+that new nights need not wait for an old one. What is found is recorded. A night of which a copy
+is wrong is no longer safe: while its files lie here they are sent again, and what was wrong is
+kept as evidence; otherwise it is held.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vampd.errors import IntegrityError, VampdError
+from vampd.io.beneath import night_folder
+from vampd.io.listed_files import ListedFile, check_sizes
+from vampd.ledger import deliveries, nights, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.schedule.background_job import BackgroundJob
+from vampd.schedule.stage_table import verify_job
+from vampd.schedule.workers import Outcome
+from vampd.settings.sections import Config
+from vampd.stages import verify
+from vampd.states import Kind, NightStatus, Stage
+
+log = logging.getLogger(__name__)
+
+#: In these no stage works on a night: what becomes of its copies is seen by nobody else.
+AT_REST = frozenset({NightStatus.SAFE, NightStatus.RECLAIMED})
+
+_PIECE_BYTES = 100_000_000_000  # some minutes of a far disk
+_DAY_US = 86_400_000_000
+_SECOND_US = 1_000_000
+
+_BY_AGE = "its copies were verified longest ago"
+
+
+def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+    """The next piece to verify: of what was asked for first, then of what is oldest."""
+    for _ in range(2):
+        night = _in_progress(ledger, config)
+        if night is not None:
+            return _piece(ledger, config, night)
+        if not _begin_oldest(ledger, config):
+            return None
+    return None
+
+
+def _in_progress(ledger: Ledger, config: Config) -> Row | None:
+    """A night whose copies are being read through; after a failure it rests for a while."""
+    now_us = ledger.now_us()
+    rested_us = now_us - round(config.retry.longest_seconds * _SECOND_US)
+    _mend_dates(ledger, now_us)
+    return ledger.row(
+        "select * from night where verify_since_us is not null and status in ('safe', 'reclaimed')"
+        " and coalesce(verify_tried_us, 0) <= ?"
+        " order by verify_asked_by is null, verify_since_us, id limit 1",
+        [rested_us],
+    )
+
+
+def _mend_dates(ledger: Ledger, now_us: int) -> None:
+    """What was begun while the date was ahead began by now: else no copy is ever read since."""
+    for column in ("verify_since_us", "verify_tried_us"):
+        query = f"select id from night where {column} > ?"  # noqa: S608 - constants
+        for night in ledger.rows(query, [now_us]):
+            ledger.update("night", night["id"], **{column: now_us})
+
+
+def _begin_oldest(ledger: Ledger, config: Config) -> bool:
+    """Begin with the night that was verified longest ago, if any is due by its age."""
+    for kind in Kind:
+        delivery = config.delivery.of(kind)
+        days = delivery.reverify_days if delivery is not None else 0
+        if not days:
+            continue
+        now_us = ledger.now_us()
+        night = ledger.row(
+            "select id from night where kind = ? and status in ('safe', 'reclaimed')"
+            " and verify_since_us is null and coalesce(verified_us, safe_us, 0) < ?"
+            " order by coalesce(verified_us, safe_us, 0), id limit 1",
+            [kind, now_us - round(days * _DAY_US)],
+        )
+        if night is not None:
+            ledger.update("night", night["id"], verify_since_us=now_us, verify_tried_us=None)
+            return True
+    return False
+
+
+def _piece(ledger: Ledger, config: Config, night: Row) -> dict[str, Any] | None:
+    """The job for the copies whose turn it is; None where the night lists none, or has no place."""
+    try:
+        job = verify_job(ledger, config, night, afresh=True)
+    except VampdError as error:
+        _note_failure(ledger, night, "", str(error))
+        return None
+    old = [row["path"] for row in _old_rows(ledger, night)]
+    files = {file["path"]: file for file in job["files"]}
+    piece: list[ListedFile] = []
+    size_bytes = 0
+    for path in old:
+        if piece and size_bytes + files[path]["size_bytes"] > _PIECE_BYTES:
+            break
+        piece.append(files[path])
+        size_bytes += files[path]["size_bytes"]
+    if not piece:
+        _finish(ledger, night, job["verify_at"])
+        return None
+    return {**job, "files": piece, "number": night["id"]}
+
+
+def _old_rows(ledger: Ledger, night: Row) -> Sequence[Row]:
+    return ledger.rows(
+        "select path from deliverable where night = ? and coalesce(verified_us, 0) < ?"
+        " order by coalesce(verified_us, 0), path",
+        [night["id"], night["verify_since_us"]],
+    )
+
+
+def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
+    """Keep what was found; a night of which a copy is wrong is not safe any more."""
+    del config
+    night = nights.get_night(ledger, job["number"])
+    if night["status"] not in AT_REST or night["verify_since_us"] is None:
+        return  # it was restored or held meanwhile: its own stages verify it
+    if outcome.result is None:
+        _note_failure(ledger, night, job["verify_at"], outcome.error or "its worker died")
+        return
+    wrong = verify.keep_verdicts(ledger, night["id"], outcome.result)
+    if wrong:
+        _note(ledger, night, job["verify_at"], wrong=len(wrong))
+        handle_bad_copies(ledger, night, outcome.result, wrong)
+    elif not _old_rows(ledger, night):
+        _finish(ledger, night, job["verify_at"])
+
+
+def _finish(ledger: Ledger, night: Row, place: str) -> None:
+    _note(ledger, night, place, wrong=0)
+    ledger.update("night", night["id"], verify_since_us=None, verify_asked_by=None)
+    log.info(
+        "%s: every copy at %s was read through again, and is right",
+        nights.label(night),
+        place,
+        extra={"NIGHT": night["date"]},
+    )
+
+
+def _note_failure(ledger: Ledger, night: Row, place: str, error: str) -> None:
+    _note(ledger, night, place, wrong=0, error=error)
+    ledger.update("night", night["id"], verify_tried_us=ledger.now_us())
+    log.warning(
+        "%s: its copies could not be verified again: %s",
+        nights.label(night),
+        error,
+        extra={"NIGHT": night["date"]},
+    )
+
+
+def _note(ledger: Ledger, night: Row, place: str, *, wrong: int, error: str | None = None) -> None:
+    by = night["verify_asked_by"]
+    files = len(deliveries.deliverables_of(ledger, night["id"]))
+    why = f"asked for by {by}" if by else _BY_AGE
+    deliveries.record_verification(
+        ledger, night["id"], place, files=files, wrong=wrong, error=error, why=why
+    )
+
+
+def handle_bad_copies(
+    ledger: Ledger, night: Row, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
+) -> None:
+    """A night at rest of which copies are *wrong*: an alarm, and what is safest for the data.
+
+    It is sent again, and until it is verified not safe, where that is possible: nothing of it was
+    given back, and the files lie here with their sizes. It is held where not; and where every
+    copy that was looked for is missing, for then it is likelier that a disk is absent or that
+    somebody moved them than that all were lost.
+    """
+    what = _what_is_wrong(result, wrong)
+    why_not = _why_not_sent_again(ledger, night, result, wrong)
+    extra = {"NIGHT": night["date"]}
+    if why_not is None:
+        deliveries.send_again(ledger, night["id"], [row["path"] for row in wrong])
+        tasks.make_pending(ledger, night["id"], [Stage.TRANSFER, Stage.VERIFY], what)
+        nights.set_status(ledger, night, NightStatus.READY, what)
+        ledger.update("night", night["id"], safe_us=None)
+        log.error(
+            "%s is no longer safe: %s; they are sent again", nights.label(night), what, extra=extra
+        )
+        return
+    hold = f"{what}; {why_not}"
+    nights.hold(ledger, night["id"], hold)
+    nights.set_status(ledger, nights.get_night(ledger, night["id"]), NightStatus.HELD, hold)
+    log.error("%s is held: %s", nights.label(night), hold, extra=extra)
+
+
+def _what_is_wrong(result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]) -> str:
+    first = wrong[0]
+    return (
+        f"{len(wrong)} of {len(result['results'])} copies at {result['verify_at']}, once verified, "
+        f"are not right any more: {first['path']} is {first['verdict']}"
+    )
+
+
+def _why_not_sent_again(
+    ledger: Ledger, night: Row, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
+) -> str | None:
+    if all(row["verdict"] == "missing" for row in result["results"]):
+        return "nothing of it was found there: is its disk mounted, was it moved?"
+    if night["status"] == NightStatus.RECLAIMED:
+        return "its space here was given back"
+    listed = {row["path"]: row for row in deliveries.deliverables_of(ledger, night["id"])}
+    files: list[ListedFile] = [
+        {
+            "path": row["path"],
+            "size_bytes": listed[row["path"]]["size_bytes"],
+            "sha256": listed[row["path"]]["sha256"],
+        }
+        for row in wrong
+    ]
+    try:
+        check_sizes(night_folder(night["folder"]), files)
+    except IntegrityError as error:
+        return str(error)
+    return None
+
+
+JOB = BackgroundJob(name="reverify", uses_network=True, due=due, body=verify.work, record=record)

@@ -1,0 +1,1 @@
+"""Mail to the archive, alerts, and the watchdog that runs without the daemon."""

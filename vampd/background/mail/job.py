@@ -1,0 +1,288 @@
+"""The background job of the mails: composes what was asked for, and hands over what is composed.
+
+1. `due` finds the next mail, or in mode "auto" the nights that are ready for one. Before an
+   attempt begins, the ledger says so: after a crash in the middle the same bytes go out again.
+2. `work` composes (reads the manifests), or talks to the server. It never sees the ledger.
+3. `record` keeps the bytes, or what the server said of each recipient.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vampd.background.mail import compose as stage
+from vampd.background.mail.compose import ComposeJob, Letter, MailPart, SendJob
+from vampd.errors import VampdError
+from vampd.io.disk import MarkerState, check_marker
+from vampd.io.mail import SmtpServer
+from vampd.ledger import mail as mail_moves
+from vampd.ledger import mail_tracks, nights
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.mail_tracks import MailTrack, Track
+from vampd.schedule.background_job import BackgroundJob
+from vampd.schedule.workers import Outcome
+from vampd.settings.sections import Config, Mail
+from vampd.states import ErrorClass, MailState, NightStatus
+
+log = logging.getLogger(__name__)
+
+_SECOND_US = 1_000_000
+_HOUR_US = 3600 * _SECOND_US
+_DAY_US = 24 * _HOUR_US
+_PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
+_AT_WORK = (NightStatus.READY, NightStatus.RUNNING, NightStatus.WAITING)
+
+
+def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+    """The next thing to be done about a mail: a job for `work`, with what `record` needs."""
+    if not config.mail.host:
+        return None
+    mail = mail_moves.next_due(ledger)
+    if mail is None and config.mail.is_configured and config.mail.mode == "auto":
+        mail = _gather(ledger, config)
+    if mail is None or not _may_go_on(ledger, config, mail):
+        return None
+    was_in_doubt = bool(mail["in_doubt"])
+    mail = mail_moves.begin(ledger, mail)
+    named = {"mail": mail["id"], "attempt": mail["attempts"], "was_in_doubt": was_in_doubt}
+    if mail["state"] == MailState.WANTED:
+        return {**named, "compose": _compose_job(ledger, config, mail)}
+    return {**named, "send": _send_job(ledger, config, mail)}
+
+
+def work(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Compose, or try once. The errors of `compose`; a server's refusal is a result."""
+    return stage.compose(job["compose"]) if "compose" in job else stage.send(job["send"])
+
+
+def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome) -> None:
+    """Keep what came of a job, unless the mail was given up or tried anew meanwhile."""
+    mail = mail_moves.get_mail(ledger, job["mail"])
+    if mail["attempts"] != job["attempt"] or mail["state"] not in _OPEN:
+        log.warning("mail %d: an answer came too late, and is dropped", mail["id"])
+        return
+    if outcome.result is None:
+        _record_error(ledger, config, mail, outcome)
+    elif "compose" in job:
+        letter = job["compose"]["letter"]
+        recipients = [*letter["recipients"], *letter["copies"]]
+        mail_moves.store(ledger, mail, outcome.result, letter["sender"], recipients)
+    else:
+        in_doubt = bool(job["was_in_doubt"] or outcome.result["in_doubt"])
+        mail_moves.settle_doubt(ledger, mail["id"], in_doubt=in_doubt)
+        _record_answers(ledger, config, mail, outcome.result)
+
+
+def batches_of_mails(parts: Sequence[MailTrack], config: Mail) -> list[list[MailTrack]]:
+    """Which of *parts* go together: as many as fit into one mail."""
+    most_bytes = config.largest_mb * 1e6
+    groups: list[list[MailTrack]] = []
+    for part in parts:
+        size_bytes = sum(other.size_bytes for other in groups[-1]) if groups else 0
+        if not groups or size_bytes + part.size_bytes > most_bytes:
+            groups.append([])
+        groups[-1].append(part)
+    return groups
+
+
+def _gather(ledger: Ledger, config: Config) -> Row | None:
+    """In mode "auto": ask for a mail about the nights that are ready, once it is time."""
+    if not mail_tracks.any_unmailed(ledger.connection):
+        return None
+    now_us = ledger.now_us()
+    oldest_us = now_us - round(config.mail.within_days * _DAY_US)
+    ready = [
+        track
+        for track in mail_tracks.batch_tracks(ledger.connection, configured=True)
+        if track.state is Track.READY and (track.ready_us or 0) >= oldest_us
+    ]
+    if not ready:
+        return None
+    waited_us = now_us - min(track.ready_us or 0 for track in ready)
+    if waited_us < config.mail.together_hours * _HOUR_US and _others_at_work(ledger, ready):
+        return None
+    group = batches_of_mails(ready, config.mail)[0]
+    number = mail_moves.want(ledger, group, 'ready, and mail.mode is "auto"')
+    return mail_moves.get_mail(ledger, number)
+
+
+def _others_at_work(ledger: Ledger, ready: Sequence[MailTrack]) -> bool:
+    """Whether an archive night that is not ready yet is closed, and on its way."""
+    mine = {track.night for track in ready}
+    rows = ledger.rows(
+        "select id from night where kind = 'archive' and hold is null and status in (?, ?, ?)",
+        _AT_WORK,
+    )
+    return any(row["id"] not in mine for row in rows)
+
+
+def _may_go_on(ledger: Ledger, config: Config, mail: Row) -> bool:
+    """Whether what the mail says is still so; else put it off, give it up, or ask an operator."""
+    parts = mail_moves.parts_of(ledger, mail["id"])
+    found = {
+        (track.night, track.batch): track
+        for part in parts
+        for track in mail_tracks.batch_tracks(ledger.connection, configured=True, night=part["id"])
+    }
+    if found and all(
+        found[part["id"], part["batch"]].state is Track.ACKNOWLEDGED for part in parts
+    ):
+        mail_moves.finish(ledger, mail["id"])  # whatever the server said: the archive has it
+        return False
+    for part in parts:
+        track = found[part["id"], part["batch"]]
+        name = f"{part['kind']} {part['date']}"
+        if track.manifest_sha256 != part["manifest_sha256"]:
+            why = f"{name} has another manifest now than when the mail was asked for, or none"
+            _give_up(ledger, mail, why, was_mailed=track.was_mailed)
+            return False
+        why_not = _why_not_now(ledger, mail, part, track)
+        if why_not is not None:
+            mail_moves.postpone(
+                ledger, mail, f"{name}{why_not}", ledger.now_us() + _pause_us(ledger, mail, config)
+            )
+            return False
+    return True
+
+
+def _why_not_now(ledger: Ledger, mail: Row, part: Row, track: MailTrack) -> str | None:
+    """Why a mail cannot speak of *part* at this moment; None: it can."""
+    if track.hold:
+        return " is held"
+    if not track.is_verified:
+        return ": not every file is verified now"
+    known = nights.root_of(ledger, part)
+    if mail["state"] == MailState.WANTED and known["marker"]:  # its manifest is to be read
+        state = check_marker(Path(known["root"]), known["marker"])
+        return None if state is MarkerState.OK else f": the marker of {known['root']} is {state}"
+    return None
+
+
+def _give_up(ledger: Ledger, mail: Row, why: str, *, was_mailed: bool) -> None:
+    if was_mailed:
+        mail_moves.fail(ledger, mail, f"{why}; and the archive may have it")
+    else:
+        mail_moves.withdraw(ledger, mail["id"], why)
+    log.error("mail %d: %s", mail["id"], why)
+
+
+def compose_job(config: Config, parts: Sequence[MailPart], composed_us: int) -> ComposeJob:
+    """What a mail about *parts* needs to know, composed at that moment."""
+    mail = config.mail
+    letter: Letter = {
+        "sender": mail.sender,
+        "recipients": list(mail.recipients),
+        "copies": list(mail.copies),
+        "reply_to": mail.reply_to,
+        "subject": mail.subject,
+        "text": mail.text,
+    }
+    return {
+        "letter": letter,
+        "parts": list(parts),
+        "data_host": mail.data_host,
+        "composed_us": composed_us,
+    }
+
+
+def _compose_job(ledger: Ledger, config: Config, mail: Row) -> ComposeJob:
+    parts: list[MailPart] = [
+        {
+            "night": f"{row['kind']} {row['date']}",
+            "date": row["date"],
+            "batch": row["batch"],
+            "folder": row["folder"],
+            "manifest": row["manifest"],
+            "sha256": row["manifest_sha256"],
+        }
+        for row in mail_moves.parts_of(ledger, mail["id"])
+    ]
+    return compose_job(config, parts, ledger.now_us())
+
+
+def _send_job(ledger: Ledger, config: Config, mail: Row) -> SendJob:
+    return {
+        "content": mail_moves.content_of(ledger, mail["id"]),
+        "sender": mail["sender"],
+        "recipients": mail_moves.open_recipients(ledger, mail["id"]),
+        "server": asdict(smtp_server(config.mail)),
+    }
+
+
+def smtp_server(mail: Mail) -> SmtpServer:
+    """How the server is reached."""
+    return SmtpServer(
+        host=mail.host,
+        port=mail.port,
+        security=mail.security,
+        user=mail.user,
+        password_file=mail.password_file,
+        ca_file=mail.ca_file,
+        answer_seconds=mail.answer_seconds,
+        deadline_seconds=mail.deadline_seconds,
+    )
+
+
+def _record_error(ledger: Ledger, config: Config, mail: Row, outcome: Outcome) -> None:
+    """A worker that died, or a manifest that cannot be read."""
+    error = outcome.error or "its worker ended without a word"
+    log.error("mail %d: %s", mail["id"], error)
+    if outcome.crashed or outcome.error_class in _PASSING:
+        due_us = ledger.now_us() + _pause_us(ledger, mail, config)
+        mail_moves.postpone(ledger, mail, error, due_us)
+    else:
+        mail_moves.fail(ledger, mail, error)
+
+
+def _record_answers(ledger: Ledger, config: Config, mail: Row, delivery: Mapping[str, Any]) -> None:
+    """Sent when everybody has it; failed when somebody never will; else it is tried again."""
+    number, problem = mail["id"], delivery["problem"]
+    mail_moves.take_answers(ledger, number, delivery["answers"])
+    waiting = mail_moves.open_recipients(ledger, number)
+    refused = mail_moves.refusals(ledger, number)
+    if not waiting and not refused:
+        mail_moves.settle_doubt(ledger, number, in_doubt=False)
+        mail_moves.finish(ledger, number)
+        log.info("mail %d was sent: %s", number, mail["subject"])
+        return
+    passing = [
+        f"{address}: {answer['words']}"
+        for address, answer in delivery["answers"].items()
+        if answer["verdict"] == "later"
+    ]
+    error = "; ".join(filter(None, [problem, *refused, *passing]))
+    log.warning("mail %d: %s", number, error)
+    if waiting and (problem is None or delivery["is_passing"]):
+        due_us = ledger.now_us() + _pause_us(ledger, mail, config)
+        mail_moves.postpone(ledger, mail, error, due_us)
+    else:
+        mail_moves.fail(ledger, mail, error)
+
+
+def _pause_us(ledger: Ledger, mail: Row, config: Config) -> int:
+    """As long as it has been failing, within the limits: each pause doubles the time."""
+    failing_us = ledger.now_us() - (mail["failing_since_us"] or ledger.now_us())
+    seconds = max(config.retry.first_seconds, failing_us / _SECOND_US)
+    return round(min(config.retry.longest_seconds, seconds) * _SECOND_US)
+
+
+_OPEN = frozenset({MailState.WANTED, MailState.COMPOSED})
+
+JOB = BackgroundJob(
+    name="mail", uses_network=True, due=due, body=work, record=record, is_light=True
+)
+
+
+def do_all(ledger: Ledger, config: Config) -> None:
+    """Do what is due, in this process: for a command, where no daemon runs."""
+    while (job := due(ledger, config)) is not None:
+        try:
+            outcome = Outcome(key=0, result=work(job))
+        except VampdError as error:
+            outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
+        with ledger.transaction():
+            record(ledger, config, job, outcome)

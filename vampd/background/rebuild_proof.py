@@ -1,0 +1,129 @@
+"""The background job that proves, night by night, that raw files can be rebuilt from what was delivered.
+
+A night of terabytes takes hours: it is proved in pieces, each recorded when it is done, so
+that a restart costs one of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from vampd.io.root import on_its_disk
+from vampd.ledger import nights, proofs
+from vampd.ledger.connection import Ledger, Row
+from vampd.orders.context import CommandContext, CommandResult, Order
+from vampd.schedule.background_job import BackgroundJob
+from vampd.schedule.workers import Outcome
+from vampd.settings.sections import Config
+from vampd.stages import rebuild
+from vampd.states import ErrorClass
+
+log = logging.getLogger(__name__)
+
+_PIECE_BYTES = 40_000_000_000  # some minutes of a worker; the sidecar is digested for each
+_MOST_FAILURES = 5  # attempts in succession that ended without a word about the files
+_SHOWN = 5  # files that a message names
+_PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
+
+
+def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+    """The next piece of the night that is safe for longest; None while there is none."""
+    sidecar = proofs.sidecar_to_prove(ledger) if config.reclaim.prove else None
+    if sidecar is None:
+        return None
+    night = nights.get_night(ledger, sidecar["night"])
+    files = proofs.files_to_rebuild(ledger, night["id"], sidecar["batch"], _PIECE_BYTES)
+    outputs = ledger.rows(
+        "select path, sha256 from deliverable where night = ? and batch = ?",
+        [night["id"], sidecar["batch"]],
+    )
+    return {
+        "number": night["id"],
+        "batch": sidecar["batch"],
+        "night": night["folder"],
+        **nights.root_of(ledger, night),
+        "sidecar": sidecar["path"],
+        "sha256": sidecar["sha256"],
+        "files": {row["path"]: row["sha256"] for row in files},
+        "outputs": {row["path"]: row["sha256"] for row in outputs},
+    }
+
+
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Rebuild them, while their disk is there: the worker's part."""
+    return on_its_disk(rebuild.prove, job)
+
+
+def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
+    """Keep what came back; a file that did not come back holds its night."""
+    if not proofs.is_listed(ledger, job["number"], job["sidecar"], job["sha256"]):
+        return  # the night was restored meanwhile
+    proof = proofs.begin(ledger, job["number"], job["batch"], job["sha256"])
+    night = nights.get_night(ledger, job["number"])
+    if proof["sidecar_sha256"] != job["sha256"]:
+        return  # the night was made anew meanwhile
+    if outcome.result is not None:
+        _record_result(ledger, night, proof, job, outcome.result)
+    elif outcome.error_class is ErrorClass.INTEGRITY:
+        _record_problem(ledger, night, proof, outcome.error or "")
+    else:
+        _put_off(ledger, config, proof, outcome)
+
+
+def _record_result(
+    ledger: Ledger, night: Row, proof: Row, job: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
+    if result["problems"]:
+        more = len(result["problems"]) - _SHOWN
+        lines = result["problems"][:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+        _record_problem(ledger, night, proof, "; ".join(lines))
+    elif result["unknown"]:
+        # A quarantined file that could not be read when the sidecar was made: no fault of it.
+        text = f"not in the sidecar: {', '.join(result['unknown'][:_SHOWN])}"
+        proofs.record_problem(ledger, proof, text)
+    elif not job["files"]:
+        proofs.record_problem(
+            ledger, proof, "no raw file is here any more: nothing to compare with"
+        )
+    else:
+        proofs.record_rebuilt(ledger, proof, result["rebuilt"])
+        if proofs.rebuild_proved(ledger, night["id"]):
+            text = "%s: every raw file can be rebuilt bit for bit from what was delivered"
+            log.info(text, nights.label(night), extra={"NIGHT": night["date"]})
+
+
+def _record_problem(ledger: Ledger, night: Row, proof: Row, problem: str) -> None:
+    proofs.record_problem(ledger, proof, problem)
+    why = f"raw files cannot be rebuilt: {problem}"
+    nights.hold(ledger, night["id"], why)
+    log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night["date"]})
+
+
+def _put_off(ledger: Ledger, config: Config, proof: Row, outcome: Outcome) -> None:
+    error = outcome.error or "it ended without a word"
+    log.warning("a proof is put off: %s", error)
+    if proof["failures"] + 1 >= _MOST_FAILURES and outcome.error_class not in _PASSING:
+        proofs.record_problem(ledger, proof, error)
+        return
+    pause = min(
+        config.retry.longest_seconds, config.retry.first_seconds * 2 ** min(proof["failures"], 16)
+    )
+    proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + round(pause * 1e6))
+
+
+def _prove(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """The order "prove": forget what was proved or failed, so that all of it is done anew."""
+    if arguments["dry_run"]:
+        known = desk.ledger.value(
+            "select count(*) from rebuild_proof where night = ?", [night["id"]]
+        )
+    else:
+        known = proofs.forget(desk.ledger, night["id"], "to be proved anew")
+    line = "every raw file is rebuilt again, without being kept, once the night is safe"
+    return CommandResult(lines=[line], changed=bool(known))
+
+
+JOB = BackgroundJob(name="proofs", uses_network=False, due=due, body=work, record=record)
+ORDERS: dict[str, Order] = {"prove": _prove}

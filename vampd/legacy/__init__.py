@@ -1,0 +1,1 @@
+"""The earlier pipeline: its tables and results, and running beside it."""

@@ -1,0 +1,1 @@
+"""What people order, and the sockets on which they do."""

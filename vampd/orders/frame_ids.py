@@ -1,0 +1,230 @@
+"""Orders about frame IDs: what an operator knows of them, and no program can.
+
+What is said of a request is written into the night's paper first: a ledger that is lost then must
+not take up again what was written off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
+from vampd.io import number_papers, numbers_seen
+from vampd.io.beneath import is_folder, night_folder
+from vampd.io.number_runs import runs_of
+from vampd.io.root import check_root
+from vampd.ledger import counter, frame_ids, nights, requests, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.nights import label
+from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.stages import frame_id_papers
+from vampd.states import STAGES_OF, Kind, RequestState, Stage, TaskState
+
+
+def _adopt(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """These numbers were dealt in answer to the request of which nobody knows."""
+    ledger = desk.ledger
+    dealt = frame_ids.parse_range(arguments["ids"])
+    request = requests.open_request(ledger, night["id"])
+    if request is None:
+        if set(dealt) <= _numbers_of(ledger, night):
+            return CommandResult(lines=["these frame IDs are the night's already"], changed=False)
+        raise OperatorError(_nothing_open(night))
+    _refuse_impossible(ledger, request, dealt)
+    lines = [
+        f"{frame_id_text(dealt[0])} to {frame_id_text(dealt[-1])} are taken as dealt",
+        f"{len(dealt)} frame IDs, and {request['count']} were asked for",
+        "it goes on with them",
+    ]
+    if not arguments["dry_run"]:
+        _write_word(ledger, night, request, RequestState.ADOPTED, dealt)
+        with ledger.transaction():
+            frame_ids.reserve(ledger, night, dealt, f"adopted: {arguments['why']}")
+            requests.decide(ledger, request["id"], RequestState.ADOPTED, arguments["why"])
+            _go_on(ledger, night, "ids adopt")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _void(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """Whatever was dealt in answer to the open request is never used."""
+    request = requests.open_request(desk.ledger, night["id"])
+    if request is None:
+        last = desk.ledger.value(
+            "select state from frame_request where night = ? order by id desc limit 1",
+            [night["id"]],
+        )
+        if last == RequestState.VOID:
+            return CommandResult(lines=["its last request is void already"], changed=False)
+        raise OperatorError(_nothing_open(night))
+    lines = [
+        f"what was dealt in answer to the request of {request['count']} frame IDs is written off",
+        "it goes on, and asks anew",
+    ]
+    if not arguments["dry_run"]:
+        _write_word(desk.ledger, night, request, RequestState.VOID)
+        with desk.ledger.transaction():
+            requests.decide(desk.ledger, request["id"], RequestState.VOID, arguments["why"])
+            _go_on(desk.ledger, night, "ids void")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _skip(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """Younger nights do not wait for the numbers of this one."""
+    if Stage.FRAME_IDS not in STAGES_OF[Kind(night["kind"])]:
+        msg = f"{label(night)} gets no frame IDs, so no night waits for it"
+        raise OperatorError(msg)
+    if night["ids_skip_why"] is not None:
+        return CommandResult(
+            lines=[f"it is skipped already: {night['ids_skip_why']}"], changed=False
+        )
+    if _has_numbers(desk.ledger, night):
+        return CommandResult(lines=["it has its frame IDs: no night waits for it"], changed=False)
+    lines = [
+        "younger nights no longer wait for its frame IDs",
+        "its own may come after theirs: an exception, which `vampd ids audit` lists",
+    ]
+    if not arguments["dry_run"]:
+        why = arguments["why"]
+        stamp = desk.ledger.stamp(f"ids skip: {why}")
+        desk.ledger.update("night", night["id"], ids_skip_why=why, **stamp)
+    return CommandResult(lines=lines, changed=True)
+
+
+def _used(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+    """All numbers up to this one are used, whoever used them; the next one is above."""
+    ledger, number = desk.ledger, _number(arguments["number"])
+    top = counter.known(ledger.connection, desk.config.frame_ids.first).top
+    last = ledger.row("select * from number_word where word = 'used' order by id desc")
+    if last is not None and last["last"] == number:
+        return CommandResult(
+            lines=[f"{frame_id_text(number)} is called used already"], changed=False
+        )
+    dealt = counter.highest_dealt(ledger.connection)
+    if number < dealt:
+        msg = f"{frame_id_text(dealt)} was dealt by vampd, so all below it are used already"
+        raise OperatorError(msg)
+    lines = [f"{frame_id_text(number)} and all below it count as used; the next one is above"]
+    if number > top.number:
+        lines.append(
+            f"{number - top.number} frame IDs above {frame_id_text(top.number)}, the highest that"
+            f" was known ({top.place}), are not dealt any more"
+        )
+    if not arguments["dry_run"]:
+        counter.say(ledger, "used", number, number, arguments["why"])
+    return CommandResult(lines=lines, changed=True)
+
+
+def _dismiss(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+    """What bears these numbers says nothing of where the counter stands."""
+    ledger = desk.ledger
+    runs = runs_of((number, "") for number in frame_ids.parse_range(arguments["ids"]))
+    before = counter.dismissed(ledger.connection)
+    new = [(first, last) for first, last, _ in runs if not counter.is_within(first, last, before)]
+    if not new:
+        return CommandResult(lines=["that was said of them before"], changed=False)
+    lines = [
+        f"{counter.range_text(first, last)}: whatever bears them moves the counter no more"
+        for first, last in new
+    ]
+    lines.append("they are never dealt as long as something bears them")
+    if not arguments["dry_run"]:
+        with ledger.transaction():
+            for first, last in new:
+                counter.say(ledger, "dismissed", first, last, arguments["why"])
+    return CommandResult(lines=lines, changed=True)
+
+
+def _number(text: str) -> int:
+    number = frame_ids.frame_id_number(text)
+    if number is None:
+        msg = f"{text!r} is no frame ID, such as VMPA00425189"
+        raise UsageError(msg)
+    return number
+
+
+def _write_word(
+    ledger: Ledger, night: Row, request: Row, state: RequestState, adopted: Sequence[int] = ()
+) -> None:
+    """RetryableError: the night's disk is not there, or takes nothing."""
+    known = nights.root_of(ledger, night)
+    check_root(known["root"], known["marker"])
+    line = frame_id_papers.word_line(request, state, adopted)
+    try:
+        number_papers.append(night_folder(night["folder"]), [line])
+    except OSError as error:
+        if isinstance(error, VampdError):
+            raise
+        msg = f"{error.filename or night['folder']}: {error.strerror}; nothing was decided"
+        raise RetryableError(msg) from error
+
+
+def _refuse_impossible(ledger: Ledger, request: Row, dealt: list[int]) -> None:
+    if len(dealt) > request["count"]:
+        msg = f"{len(dealt)} frame IDs are more than the {request['count']} that were asked for"
+        raise OperatorError(msg)
+    for number in dealt:
+        row = ledger.row(
+            "select night.* from frame_id join night on night.id = frame_id.night where number = ?",
+            [number],
+        )
+        if row is not None:
+            msg = f"{frame_id_text(number)} was dealt before, to {label(row)}"
+            raise OperatorError(msg)
+        if number in requests.written_off(ledger):
+            msg = f"{frame_id_text(number)} was written off before, and is never used"
+            raise OperatorError(msg)
+    for number, place in _on_disk(ledger, lowest=dealt[0]):
+        if number in dealt:
+            msg = f"{frame_id_text(number)} is used already: {place}"
+            raise OperatorError(msg)
+
+
+def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
+    """The numbers in those nights' folders that may show *lowest* or a higher one."""
+    folders = ledger.rows(
+        "select folder from number_seen where highest >= ? and source = 'night'", [lowest]
+    )
+    try:
+        return [
+            seen
+            for row in folders
+            if is_folder(night_folder(row["folder"]))
+            for seen in numbers_seen.numbers_of_night(Path(row["folder"]))
+        ]
+    except OSError as error:
+        msg = f"{error.filename}: {error.strerror}; nobody can tell which frame IDs it bears"
+        raise RetryableError(msg) from error
+
+
+def _numbers_of(ledger: Ledger, night: Row) -> set[int]:
+    rows = ledger.rows("select number from frame_id where night = ?", [night["id"]])
+    return {row["number"] for row in rows}
+
+
+def _has_numbers(ledger: Ledger, night: Row) -> bool:
+    states = {
+        row["state"]
+        for row in ledger.rows(
+            "select state from task where night = ? and batch = ? and stage = ?",
+            [night["id"], night["batch"], Stage.FRAME_IDS],
+        )
+    }
+    return states == {TaskState.DONE}
+
+
+def _nothing_open(night: Row) -> str:
+    return (
+        f"{label(night)}: no request for frame IDs is unclear, so there is nothing to decide;"
+        f" see `vampd ids show {night['date']}`"
+    )
+
+
+def _go_on(ledger: Ledger, night: Row, why: str) -> None:
+    tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
+
+
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {"ids-used": _used, "ids-dismiss": _dismiss}
+ORDERS: dict[str, Order] = {"ids-adopt": _adopt, "ids-void": _void, "ids-skip": _skip}

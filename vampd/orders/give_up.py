@@ -1,0 +1,165 @@
+"""Giving up one raw file of a planned night, so that the rest of it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vampd.errors import OperatorError
+from vampd.ledger import (
+    files,
+    given_up,
+    mail_tracks,
+    nights,
+    outputs,
+    remote_copies,
+    strays,
+    tasks,
+)
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.orders import restore as restore_orders
+from vampd.orders.context import CommandContext, CommandResult
+from vampd.stages.replan import GIVEN_UP_FOLDER
+from vampd.states import FINAL, FileState, NightStatus, OutputState, Stage, StrayState
+
+_WHY = "planned anew, for a raw file was given up"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Loss:
+    """A cube that is to be given up, and what needs it."""
+
+    cube: Row  #: of raw_file
+    timing: Row | None
+    frames: int
+    others: int  #: frames of other cubes in the same outputs
+    needing: Sequence[Row]  #: outputs in which it has frames, or that are of the same cube
+    outputs: int  #: of the batch
+
+
+def give_up(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """Plan the night again without one raw file, which is changed, gone or cannot be read."""
+    ledger, why = desk.ledger, arguments.get("why") or ""
+    row = files.find_file(ledger, night["id"], arguments["path"])
+    if row is None:
+        msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
+        raise OperatorError(msg)
+    if given_up.is_given_up(ledger, row["id"]):
+        return CommandResult(lines=[f"{row['path']} is given up already"], changed=False)
+    with ledger.in_vain() if arguments["dry_run"] else ledger.transaction():
+        restore_orders.note_strays(ledger, night, files.twins(ledger, row))
+        _refuse(ledger, night, row)
+        loss = _loss(ledger, row)
+        lines = _lines(ledger, night, loss)
+        if not arguments["dry_run"]:
+            desk.stop_work(night["id"])
+            _carry_out(ledger, night, loss, why)
+        left = nights.get_night(ledger, night["id"])["hold"]
+    if left is not None and not arguments["dry_run"]:
+        lines.append(f"it stays held: {left}")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _carry_out(ledger: Ledger, night: Row, loss: _Loss, why: str) -> None:
+    given_up.give_up(ledger, [row for row in (loss.cube, loss.timing) if row is not None], why)
+    tasks.make_pending(ledger, night["id"], [Stage.SYNC], _WHY)
+    strays.review(ledger, night["id"])
+
+
+def _refuse(ledger: Ledger, night: Row, row: Row) -> None:
+    """OperatorError: the file is not one that can be given up now; the message says what to do."""
+    label, path = nights.label(night), row["path"]
+    why = _why_not_the_night(ledger, night, row) or _why_not_the_file(ledger, night, row)
+    if why is not None:
+        msg = f"{label}: {path} cannot be given up: {why}"
+        raise OperatorError(msg)
+
+
+def _why_not_the_night(ledger: Ledger, night: Row, row: Row) -> str | None:
+    is_safe = night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
+    if is_safe or row["batch"] < night["batch"]:
+        return "its outputs are safe at the far end, made of the file as it was when it was whole"
+    if night["status"] in FINAL:
+        return f"the night is {night['status']}: nothing is made of it"
+    if mail_tracks.is_told(ledger.connection, night["id"]):
+        return "the archive was told of its outputs; `vampd restore --force` undoes that"
+    if not outputs.outputs_of_batch(ledger, night["id"]):
+        return (
+            "nothing is planned yet, so leave it out:"
+            f" vampd quarantine {night['date']} {row['path']} --add --why TEXT"
+        )
+    return None
+
+
+def _why_not_the_file(ledger: Ledger, night: Row, row: Row) -> str | None:
+    if row["role"] not in {"cube", "timing"} or row["state"] != FileState.WHOLE:
+        return f"it is {row['state']}, so no output is made of it"
+    states = {
+        stray["state"]
+        for stray in strays.strays_of(ledger, night["id"])
+        for twin in files.twins(ledger, row)
+        if stray["raw_file"] == twin["id"]
+    }
+    if not states:
+        return (
+            "it lies there as it was recorded. To leave a good file out:"
+            f" vampd restore {night['date']}, then vampd quarantine {night['date']} {row['path']}"
+            f" --add --why TEXT, then vampd release {night['date']}"
+        )
+    if states <= {StrayState.UNREAD}:
+        return (
+            "it has another inode or time, and is read again: with the recorded bytes it is the"
+            " file; wait for that"
+        )
+    return None
+
+
+def _loss(ledger: Ledger, row: Row) -> _Loss:
+    twins = {twin["role"]: twin for twin in files.twins(ledger, row)}
+    cube = twins["cube"]
+    needing = outputs.outputs_needing(ledger, cube["id"])
+    others = sum(
+        segment["count"]
+        for each in needing
+        for segment in outputs.segments_of(ledger, each["id"])
+        if segment["raw_file"] != cube["id"]
+    )
+    return _Loss(
+        cube=cube,
+        timing=twins.get("timing"),
+        frames=files.frames_of(ledger, cube["id"]),
+        others=others,
+        needing=needing,
+        outputs=len(outputs.outputs_of_batch(ledger, row["night"])),
+    )
+
+
+def _lines(ledger: Ledger, night: Row, loss: _Loss) -> list[str]:
+    """What giving it up does, or would do."""
+    lines = [
+        f"{loss.cube['path']} and its timing file are given up: {loss.frames} frames are rejected"
+    ]
+    lines.append(
+        f"{len(loss.needing)} of {loss.outputs} outputs go, and the {loss.others} frames of other"
+        " cubes in them are planned anew"
+    )
+    built = [row for row in loss.needing if row["state"] != OutputState.PLANNED]
+    if built:
+        lines.append(f"{len(built)} of them are built: set aside in {GIVEN_UP_FOLDER}")
+    numbers = [row["frame_id"] for row in loss.needing if row["frame_id"] is not None]
+    if numbers:
+        names = ", ".join(frame_id_text(number) for number in numbers)
+        lines.append(f"their frame IDs become void, on record: {names}")
+    lines.append("all other outputs stay as they are, with their frame IDs")
+    paths = [
+        path for row in loss.needing for path in outputs.files_of_output(outputs.file_name(row))
+    ]
+    copies = remote_copies.copies_of(ledger, night["id"], paths)
+    if copies:
+        lines.append(
+            f"{len(copies)} copies of them lie at {copies[0][0]}, {copies[0][1]} first: what is not"
+            " made anew under its name stays there, until somebody takes it away"
+        )
+    return lines

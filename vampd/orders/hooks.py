@@ -1,0 +1,25 @@
+"""What operators order about the site's own commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vampd.ledger import hooks
+from vampd.ledger.connection import Row
+from vampd.orders.context import CommandContext, CommandResult, Order
+from vampd.states import HookState
+
+
+def _again(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if arguments["dry_run"]:
+        runs = hooks.runs(desk.ledger.connection, night["id"])
+        failed = [run.command for run in runs if run.state is HookState.FAILED]
+    else:
+        failed = hooks.again(desk.ledger, night["id"], "hooks --again")
+    if not failed:
+        return CommandResult(lines=["no command failed"], changed=False)
+    return CommandResult(lines=[f"runs again: {command}" for command in failed], changed=True)
+
+
+ORDERS: dict[str, Order] = {"hooks_again": _again}

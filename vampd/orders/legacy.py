@@ -1,0 +1,111 @@
+"""Orders that take over what the earlier pipeline left. They write rows, and touch no file.
+
+What they are told was read from the disk by the command that gives them. With `dry_run` the
+same work is done and undone, so that what is said would be done is what would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from vampd.errors import OperatorError, UsageError
+from vampd.io.mirror import BACKUP_ENDING
+from vampd.ledger import legacy, nights
+from vampd.ledger.connection import Ledger, Row
+from vampd.orders.context import CommandContext, CommandResult, OrderOfAll
+from vampd.states import Kind
+from vampd.watch.incumbent import OUTPUT_FOLDER, named_frame_ids, signs_of
+from vampd.watch.naming import night_date
+
+
+def refuse_unrestored(ledger: Ledger, night: Row) -> None:
+    """OperatorError: the earlier pipeline has the raw files of this night in another place."""
+    if not legacy.is_foreign(ledger, night["id"]):
+        return
+    signs = signs_of(Path(night["folder"]))
+    in_the_way = [name for name in signs if name == OUTPUT_FOLDER or name.endswith(BACKUP_ENDING)]
+    if in_the_way:
+        msg = (
+            f"{nights.label(night)} is the earlier pipeline's: {', '.join(in_the_way)} stand in"
+            f" {night['folder']}; `vampd restore {night['date']}` puts the raw files back first"
+        )
+        raise OperatorError(msg)
+
+
+class _UndoneError(Exception):
+    """What was done in a dry run is rolled back."""
+
+
+def _import_night(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+    """`night`: kind, date, folder, adopt, signs, proved, unproved; `files`; `frame_ids`."""
+    return _tried(desk.ledger, arguments, _take_night)
+
+
+def _import_tables(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+    """`rows`: lines of the earlier tables."""
+    return _tried(desk.ledger, arguments, _take_tables)
+
+
+def _tried(
+    ledger: Ledger,
+    arguments: Mapping[str, Any],
+    take: Callable[[Ledger, Mapping[str, Any]], list[str]],
+) -> CommandResult:
+    lines: list[str] = []
+    with suppress(_UndoneError), ledger.transaction():
+        lines = take(ledger, arguments)
+        if arguments["dry_run"]:
+            raise _UndoneError
+    return CommandResult(
+        lines=lines, changed=any(not line.startswith("conflict: ") for line in lines)
+    )
+
+
+def _take_tables(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
+    changed = legacy.store_rows(ledger, arguments["rows"])
+    return [f"{changed} lines of its tables are recorded"] if changed else []
+
+
+def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
+    told = arguments["night"]
+    if night_date(told["date"]) is None:  # a night without a date cannot be judged, nor shown
+        msg = f"{told['date']!r} is no date of a night"
+        raise UsageError(msg)
+    night = nights.sight_night(ledger, Kind(told["kind"]), told["date"], Path(told["folder"]))
+    lines = []
+    if told["adopt"] and ledger.value("select 1 from output where night = ?", [night["id"]]):
+        lines.append("conflict: vampd planned this night itself; it is not adopted")
+    elif told["adopt"] and _adopt(ledger, night, told):
+        lines.append(legacy.ADOPTED)
+    changed = legacy.record_files(ledger, night["id"], arguments["files"])
+    if changed:
+        lines.append(f"{changed} files of the earlier pipeline are recorded")
+    named = {int(number): place for number, place in arguments["frame_ids"].items()}
+    return [*lines, *_use(ledger, night, named)]
+
+
+def _use(ledger: Ledger, night: Row, named: Mapping[int, str]) -> list[str]:
+    added, conflicts = legacy.use_frame_ids(ledger, night["id"], named)
+    lines = [f"conflict: {conflict}" for conflict in conflicts]
+    if added:
+        lines.append(f"{len(added)} frame IDs are recorded as used; they are never dealt again")
+    return lines
+
+
+def remember_frame_ids(ledger: Ledger, night: Row) -> list[str]:
+    """Before the earlier pipeline's files are set aside: their numbers are used, import or not."""
+    return _use(ledger, night, named_frame_ids(Path(night["folder"])))
+
+
+def _adopt(ledger: Ledger, night: Row, told: Mapping[str, Any]) -> bool:
+    found = legacy.Found(signs=told["signs"], proved=told["proved"], unproved=told["unproved"])
+    return legacy.adopt(ledger, night, found)
+
+
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {
+    "import_legacy": _import_night,
+    "import_legacy_tables": _import_tables,
+}

@@ -1,0 +1,341 @@
+"""What operators order, carried out in the one process that writes.
+
+Each order says what it does, or with `dry_run` would do, in sentences. Twice is once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vampd.background import rebuild_proof
+from vampd.errors import OperatorError, UsageError
+from vampd.ledger import (
+    files,
+    given_up,
+    legacy,
+    mail_tracks,
+    nights,
+    outputs,
+    strays,
+    tasks,
+    trash,
+)
+from vampd.ledger.connection import Ledger, Row
+from vampd.orders import (
+    frame_ids as frame_id_orders,
+)
+from vampd.orders import (
+    give_up as give_up_orders,
+)
+from vampd.orders import (
+    hooks as hook_orders,
+)
+from vampd.orders import (
+    legacy as legacy_orders,
+)
+from vampd.orders import (
+    mail as mail_orders,
+)
+from vampd.orders import (
+    reclaim as reclaim_orders,
+)
+from vampd.orders import (
+    restore as restore_orders,
+)
+from vampd.orders import (
+    verify as verify_orders,
+)
+from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.settings.sections import Config
+from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
+from vampd.watch.supplements import reopen
+
+RESTORED = "restored"
+_BEING_RESTORED = "being restored; `vampd restore` finishes it"
+
+
+class Orders:
+    """Carries orders out. *stop_work* kills the workers of a night."""
+
+    def __init__(
+        self, ledger: Ledger, config: Config, stop_work: Callable[[int], None] | None = None
+    ) -> None:
+        self.config = config
+        self._ledger = ledger
+        self._stop_work = stop_work or (lambda _: None)
+
+    def carry_out(self, order: str, arguments: Mapping[str, Any], actor: str) -> dict[str, Any]:
+        """Carry out *order* in the name of *actor*. OperatorError: it is refused."""
+        desk = CommandContext(ledger=self._ledger, config=self.config, stop_work=self._stop_work)
+        before, self._ledger.actor = self._ledger.actor, actor
+        try:
+            answer = _carry_out(desk, order, arguments)
+        finally:
+            self._ledger.actor = before
+        return {"lines": answer.lines, "changed": answer.changed}
+
+
+def _carry_out(desk: CommandContext, order: str, arguments: Mapping[str, Any]) -> CommandResult:
+    if order in ORDERS_OF_ALL:
+        return ORDERS_OF_ALL[order](desk, arguments)
+    if order not in ORDERS:
+        msg = f"{order} is not an order that this vampd knows"
+        raise UsageError(msg)
+    night = nights.find_night(desk.ledger, arguments["kind"], arguments["date"])
+    return ORDERS[order](desk, night, arguments)
+
+
+def _close(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if night["closed_us"] is not None:
+        return CommandResult(lines=["it is closed already"], changed=False)
+    if not arguments["dry_run"]:
+        desk.ledger.update("night", night["id"], close_asked_by=desk.ledger.actor)
+    line = "it is taken as over, without waiting for its date or for quiet"
+    return CommandResult(lines=[line], changed=True)
+
+
+def _retry(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if arguments.get("from"):
+        return _retry_from(desk, night, arguments)
+    _refuse_abandoned(night)
+    _refuse_half_restored(night)
+    troubled = desk.ledger.value(
+        "select count(*) from task where night = ? and (state = 'failed'"
+        " or (state = 'pending' and due_us > 0))",
+        [night["id"]],
+    )
+    if not troubled and night["hold"] is None:
+        return CommandResult(lines=["nothing failed, and nothing waits for a retry"], changed=False)
+    legacy_orders.refuse_unrestored(desk.ledger, night)
+    lines = restore_orders.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    lines += [_tried_again(troubled)] if troubled else []
+    if night["hold"] is not None:
+        lines.append(f"it is released from its hold: {night['hold']}")
+    if not arguments["dry_run"]:
+        with desk.ledger.transaction():
+            _release_hold(desk.ledger, night, "retry")
+            tasks.retry_failed(desk.ledger, night["id"], "retry")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _tried_again(units: int) -> str:
+    return f"{units} units of work are tried again now" if units > 1 else "it is tried again now"
+
+
+def _retry_from(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    try:
+        stages = stages_from(Kind(night["kind"]), Stage(arguments["from"]))
+    except ValueError as error:
+        msg = f"{nights.label(night)} has no stage {arguments['from']}"
+        raise UsageError(msg) from error
+    _refuse_finished(night, "redo it with `vampd restore --force`, then `vampd release`")
+    if stages[0] is Stage.SYNC:
+        answer = _restore(desk, night, {**arguments, "force": False, "prove": False})
+        if not arguments["dry_run"]:
+            _release_hold(
+                desk.ledger, nights.get_night(desk.ledger, night["id"]), "retry --from sync"
+            )
+        return CommandResult(lines=[*answer.lines, "it is planned anew"], changed=True)
+    lines = restore_orders.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    _refuse_half_restored(night)
+    if not arguments["dry_run"]:
+        desk.stop_work(night["id"])
+        with desk.ledger.transaction():
+            tasks.make_pending(desk.ledger, night["id"], stages, f"retry --from {stages[0]}")
+            if Stage.TRANSFER in stages:
+                desk.ledger.execute(
+                    "update deliverable set sent_us = null, verified_us = null, resends = 0"
+                    " where night = ? and batch = ?",
+                    [night["id"], night["batch"]],
+                )
+            _release_hold(desk.ledger, night, "retry")
+    return CommandResult(lines=[*lines, f"{', '.join(stages)} are done again"], changed=True)
+
+
+def _restore(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if night["hold"] == RESTORED:
+        return CommandResult(
+            lines=["it is restored already; `vampd release` lets it go on"], changed=False
+        )
+    plan = restore_orders.plan_restore(desk.ledger, night)
+    if plan.nothing_to_do and night["status"] != NightStatus.ABANDONED:
+        return CommandResult(
+            lines=["it was never processed: there is nothing to restore"], changed=False
+        )
+    if night["hold"] != _BEING_RESTORED:
+        _refuse_safe(desk.ledger, night, force=bool(arguments.get("force")))
+    _refuse_incomplete(desk.ledger, night)
+    lines = plan.lines()
+    if arguments["dry_run"]:
+        return CommandResult(lines=lines, changed=True)
+    desk.stop_work(night["id"])
+    prove = bool(arguments.get("prove"))
+    lines += restore_orders.prove_raw(desk.ledger, night, digests=prove)
+    # Held before the first file goes: a power cut must not leave a night that goes on.
+    # In place of any other reason: none of them may be what is released.
+    stamp = desk.ledger.stamp(_BEING_RESTORED)
+    desk.ledger.update("night", night["id"], hold=_BEING_RESTORED, **stamp)
+    if plan.renames:
+        lines += legacy_orders.remember_frame_ids(desk.ledger, night)
+    restore_orders.delete_derived(plan)
+    with desk.ledger.transaction():
+        outputs.forget_batches(desk.ledger, night["id"], RESTORED)
+        given_up.forget(desk.ledger, night["id"], RESTORED)
+        tasks.forget_tasks(desk.ledger, night["id"], RESTORED)
+        desk.ledger.update("night", night["id"], safe_us=None)
+        desk.ledger.update("night", night["id"], hold=RESTORED)
+        _move_to_held(desk.ledger, night)
+    restore_orders.prove_raw(desk.ledger, night, digests=prove)
+    lines.append("it is held until `vampd release` or `vampd retry`; far copies stay")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _hold(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if night["hold"] is not None and night["hold_code"] is None:
+        return CommandResult(lines=[f"it is held already: {night['hold']}"], changed=False)
+    if not arguments["dry_run"]:
+        nights.hold(desk.ledger, night["id"], arguments["why"])
+    return CommandResult(lines=["no more work of it is begun; what runs is finished"], changed=True)
+
+
+def _release(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if night["hold"] is None:
+        return CommandResult(lines=["it is not held"], changed=False)
+    legacy_orders.refuse_unrestored(desk.ledger, night)
+    lines = restore_orders.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    _refuse_half_restored(night)
+    if not arguments["dry_run"]:
+        _release_hold(desk.ledger, night, "release")
+    return CommandResult(lines=[*lines, f"it goes on; it was held: {night['hold']}"], changed=True)
+
+
+def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
+    """Let a night go on; after a restore it collects again, for its folder may have changed."""
+    legacy_orders.refuse_unrestored(ledger, night)
+    with ledger.transaction():
+        legacy.release(ledger, night["id"], why)
+        ledger.update("night", night["id"], hold=None, **ledger.stamp(why))
+        night = nights.get_night(ledger, night["id"])
+        has_tasks = ledger.value("select count(*) from task where night = ?", [night["id"]])
+        if night["closed_us"] is not None and not has_tasks:
+            reopen(ledger, night["id"], why)
+
+
+def _quarantine(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if arguments["action"] == "give up":
+        _refuse_half_restored(night)
+        return give_up_orders.give_up(desk, night, arguments)
+    row = desk.ledger.row(
+        "select * from raw_file where night = ? and path = ?", [night["id"], arguments["path"]]
+    )
+    if row is None:
+        msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
+        raise OperatorError(msg)
+    is_in = row["state"] == FileState.QUARANTINED
+    if (arguments["action"] == "add") == is_in:
+        return CommandResult(lines=[f"{row['path']} is {row['state']} already"], changed=False)
+    planned = desk.ledger.value("select count(*) from output where night = ?", [night["id"]])
+    if planned:
+        msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
+        raise OperatorError(msg)
+    if not arguments["dry_run"]:
+        _move_quarantine(desk.ledger, row, arguments)
+    return CommandResult(
+        lines=[f"{row['path']} and its partner: {arguments['action']}"], changed=True
+    )
+
+
+def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> None:
+    with ledger.transaction():
+        for twin in files.twins(ledger, row):
+            if arguments["action"] == "add":
+                why = arguments.get("why") or "on an operator's word"
+                strays.drop(ledger, twin, why)
+                files.set_state(ledger, twin["id"], FileState.QUARANTINED, why)
+            else:
+                files.set_state(ledger, twin["id"], FileState.ARRIVING, "to be judged anew")
+        strays.review(ledger, row["night"])
+
+
+def _abandon(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if night["status"] == NightStatus.ABANDONED:
+        return CommandResult(lines=["it is abandoned already"], changed=False)
+    _refuse_finished(night, "there is nothing to abandon")
+    if not arguments["dry_run"]:
+        desk.stop_work(night["id"])
+        desk.ledger.update("night", night["id"], hold=None)
+        night = nights.get_night(desk.ledger, night["id"])
+        nights.set_status(desk.ledger, night, NightStatus.ABANDONED, arguments["why"])
+    return CommandResult(lines=["nothing more is done for it; its raw files stay"], changed=True)
+
+
+def _refuse_finished(night: Row, advice: str) -> None:
+    if night["status"] in FINAL:
+        msg = f"{nights.label(night)} is {night['status']}; {advice}"
+        raise OperatorError(msg)
+
+
+def _refuse_abandoned(night: Row) -> None:
+    if night["status"] == NightStatus.ABANDONED:
+        msg = (
+            f"{nights.label(night)} is abandoned ({night['cause'] or 'no reason was given'}): to"
+            " take it up again, `vampd restore`, then `vampd release`"
+        )
+        raise OperatorError(msg)
+
+
+def _refuse_half_restored(night: Row) -> None:
+    if night["hold"] == _BEING_RESTORED:
+        msg = f"{nights.label(night)}: its restore was cut short; `vampd restore` finishes it first"
+        raise OperatorError(msg)
+
+
+def _refuse_safe(ledger: Ledger, night: Row, *, force: bool) -> None:
+    """A hold of a safe night, or a copy that rots, does not undo what others were told."""
+    was_safe = night["safe_us"] is not None or night["batch"] > 1
+    is_safe = was_safe or night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
+    if force or not (is_safe or mail_tracks.is_told(ledger.connection, night["id"])):
+        return
+    what = "is safe at the far end" if is_safe else "was mailed to the archive"
+    msg = f"{nights.label(night)} {what}; restoring would undo that (use --force)"
+    raise OperatorError(msg)
+
+
+def _refuse_incomplete(ledger: Ledger, night: Row) -> None:
+    """What was made of raw files that are in the trash, or gone, cannot be made again."""
+    why = trash.why_incomplete(ledger, night["id"])
+    if why is not None:
+        msg = f"{nights.label(night)}: {why}; nothing is restored"
+        raise OperatorError(msg)
+    restore_orders.refuse_lost(ledger, night)
+
+
+def _move_to_held(ledger: Ledger, night: Row) -> None:
+    night = nights.get_night(ledger, night["id"])
+    nights.set_status(ledger, night, NightStatus.HELD, RESTORED)
+
+
+ORDERS: dict[str, Order] = {
+    "close": _close,
+    "retry": _retry,
+    "restore": _restore,
+    "hold": _hold,
+    "release": _release,
+    "quarantine": _quarantine,
+    "abandon": _abandon,
+    **reclaim_orders.ORDERS,
+    **mail_orders.ORDERS,
+    **hook_orders.ORDERS,
+    **frame_id_orders.ORDERS,
+    **rebuild_proof.ORDERS,
+    **verify_orders.ORDERS,
+}
+
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {
+    **frame_id_orders.ORDERS_OF_ALL,
+    **legacy_orders.ORDERS_OF_ALL,
+    **mail_orders.ORDERS_OF_ALL,
+    **reclaim_orders.ORDERS_OF_ALL,
+    **verify_orders.ORDERS_OF_ALL,
+}

@@ -1,0 +1,173 @@
+"""What operators order about space: keep, unkeep, undelete, reclaim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vampd.background.reclaim import moves as stage
+from vampd.background.reclaim.facts import Proposal, proposals
+from vampd.background.reclaim.job import begin_one, begin_run, chosen, move_job
+from vampd.background.reclaim.outcome import end_refused, take_moves, what_is_done
+from vampd.background.reclaim.rules import fit, gigabytes
+from vampd.errors import OperatorError, RetryableError
+from vampd.ledger import nights, reclaims, trash
+from vampd.ledger.connection import Ledger, Row
+from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.states import NightStatus, Space, TrashState
+
+_BATCH = 1000
+
+
+def _keep(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    pinned = trash.pinned(desk.ledger, night["id"])
+    lying = trash.in_trash(desk.ledger, night["id"])
+    hint = [f"{len(lying)} files of it lie in the trash: `vampd undelete`"] if lying else []
+    if pinned is not None:
+        return CommandResult(lines=[f"it is kept already: {pinned['why']}", *hint], changed=False)
+    if not arguments["dry_run"]:
+        trash.pin(desk.ledger, night["id"], arguments["why"])
+    return CommandResult(
+        lines=["nothing of it is given back until `vampd unkeep`", *hint], changed=True
+    )
+
+
+def _unkeep(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    pinned = trash.pinned(desk.ledger, night["id"])
+    if pinned is None:
+        return CommandResult(lines=["it is not kept"], changed=False)
+    if not arguments["dry_run"]:
+        trash.unpin(desk.ledger, night["id"], arguments.get("why"))
+    line = f"its space may be given back when its time comes; it was kept: {pinned['why']}"
+    return CommandResult(lines=[line], changed=True)
+
+
+def _undelete(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """Stop what is under way with a night, and put back what lies in the trash."""
+    ledger, number = desk.ledger, night["id"]
+    under_way = reclaims.open_of(ledger, number)
+    lying = trash.to_put_back(ledger, number)
+    moving = trash.on_their_way(ledger, number)
+    if not (under_way or lying or moving):
+        lines = ["nothing of it lies in the trash", *_gone(ledger, number)]
+        return CommandResult(lines=lines, changed=False)
+    lines = [f"{len(lying)} files, {_size(lying)}, are put back", *_gone(ledger, number)]
+    if arguments["dry_run"]:
+        return CommandResult(lines=lines, changed=True)
+    if under_way is not None:
+        end_refused(ledger, under_way, night, "undeleted by an operator")
+    if moving:
+        msg = f"{nights.label(night)}: {moving} files are on their way; no more follow: try again"
+        raise RetryableError(msg)
+    wrong = []
+    for first in range(0, len(lying), _BATCH):
+        wrong += _put_back(ledger, lying[first : first + _BATCH])
+    _back_to_safe(ledger, number)
+    if wrong:
+        msg = f"{nights.label(night)}: {len(wrong)} of {len(lying)} were not put back: {wrong[0]}"
+        raise OperatorError(msg)
+    return CommandResult(lines=[*lines, "`vampd keep` has them stay"], changed=True)
+
+
+def _put_back(ledger: Ledger, rows: list[Row]) -> list[str]:
+    """Move files back, without replacing any; return why some stayed where they were."""
+    numbers = [row["id"] for row in rows]
+    trash.set_states(ledger, numbers, TrashState.RETURNING)
+    rows = [trash.get(ledger, number) for number in numbers]
+    job = move_job(ledger, rows, "return", row=None)
+    results = stage.move(job)
+    with ledger.transaction():
+        take_moves(ledger, None, job, results)
+    return [f"{each['why']}" for each in results if each["became"] != TrashState.RETURNED]
+
+
+def _back_to_safe(ledger: Ledger, number: int) -> None:
+    night = nights.get_night(ledger, number)
+    if night["status"] == NightStatus.RECLAIMED and not trash.raw_is_gone(ledger, number):
+        nights.set_status(ledger, night, NightStatus.SAFE, None, "raw files were put back")
+
+
+def _gone(ledger: Ledger, number: int) -> list[str]:
+    removed = trash.removed(ledger, number)
+    return [f"{removed} files are gone for ever"] if removed else []
+
+
+def _reclaim(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """Begin to give back what may go of one night, whether it is enabled or not."""
+    ledger, config = desk.ledger, desk.config
+    under_way = reclaims.open_of(ledger, night["id"])
+    if under_way is not None:
+        done = what_is_done(Space(under_way["space"]), final=bool(under_way["final"]))
+        return CommandResult(lines=[f"it is under way already: {done}"], changed=False)
+    found = proposals(ledger, config, night)
+    first = next((each for each in found if not each.refusals), None)
+    if first is None:
+        raise OperatorError(_refused(night, found))
+    limit = config.reclaim.max_gb_per_run * 1e9
+    too_big = fit([first.facts.size_bytes], max_bytes=limit, max_nights=1)[0]
+    if too_big is not None:
+        msg = f"{nights.label(night)}: {too_big} (reclaim.max_gb_per_run)"
+        raise OperatorError(msg)
+    if not arguments["dry_run"]:
+        with ledger.transaction():
+            begin_one(ledger, reclaims.next_run(ledger), first, f"asked for by {ledger.actor}")
+    return CommandResult(lines=[_begun(first)], changed=True)
+
+
+def _reclaim_all(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+    """Begin a run over all nights now."""
+    if not desk.config.reclaim.enabled:
+        msg = "reclaim.enabled is false: name the night, or enable it in the settings"
+        raise OperatorError(msg)
+    if arguments["dry_run"]:
+        begun = [each for each, answer in chosen(desk.ledger, desk.config) if answer is None]
+    else:
+        why = f"asked for by {desk.ledger.actor}"
+        begun = begin_run(desk.ledger, desk.config, why)
+    lines = [f"{nights.label(each.night)}: {_begun(each)}" for each in begun]
+    return CommandResult(lines=lines or ["nothing may go now"], changed=bool(begun))
+
+
+def _let_go(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    """An operator's word on the quarantined files of a night."""
+    undecided = trash.undecided(desk.ledger, night["id"])
+    if not undecided:
+        return CommandResult(lines=["no quarantined file of it is undecided"], changed=False)
+    if not arguments["dry_run"]:
+        trash.let_go(desk.ledger, night["id"], arguments["why"])
+    lines = [f"{path} may go" for path in undecided]
+    lines.append("they go with the others, once all are proved to be rebuildable")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _begun(proposal: Proposal) -> str:
+    facts = proposal.facts
+    done = what_is_done(facts.space, final=facts.final)
+    return (
+        f"{done}: {facts.files} files, {gigabytes(facts.size_bytes)} GB, as soon as the daemon has"
+        " verified every far copy afresh"
+    )
+
+
+def _refused(night: Row, found: list[Proposal]) -> str:
+    lines = [f"{nights.label(night)}: nothing of it may go"]
+    lines += [
+        f"  {what_is_done(each.facts.space, final=each.facts.final)}: {'; '.join(each.refusals)}"
+        for each in found
+    ]
+    return "\n".join(lines)
+
+
+def _size(rows: list[Row]) -> str:
+    return f"{gigabytes(sum(row['size_bytes'] for row in rows))} GB"
+
+
+ORDERS: dict[str, Order] = {
+    "keep": _keep,
+    "unkeep": _unkeep,
+    "undelete": _undelete,
+    "reclaim": _reclaim,
+    "let_go": _let_go,
+}
+
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {"reclaim_all": _reclaim_all}

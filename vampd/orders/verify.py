@@ -1,0 +1,85 @@
+"""What operators order about copies: that they are read again, and on which disk they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vampd.background.copies import AT_REST
+from vampd.errors import OperatorError, UsageError
+from vampd.ledger import destination_markers
+from vampd.ledger.connection import Row
+from vampd.ledger.nights import label
+from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.remote.location import Location
+from vampd.settings.sections import Config
+
+_MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _verify(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    if night["status"] not in AT_REST:
+        msg = (
+            f"{label(night)} is {night['status']}: its stage verify records every digest; without "
+            "--record, `vampd verify` tells at once what lies at the far end"
+        )
+        raise OperatorError(msg)
+    if night["verify_asked_by"] is not None:
+        return CommandResult(
+            lines=["it is being verified again already: `vampd show`"], changed=False
+        )
+    if not arguments["dry_run"]:
+        desk.ledger.update(
+            "night",
+            night["id"],
+            verify_since_us=desk.ledger.now_us(),
+            verify_tried_us=None,
+            verify_asked_by=desk.ledger.actor,
+        )
+    line = "every copy is read through again by the daemon; `vampd show` tells when it was done"
+    return CommandResult(lines=[line], changed=True)
+
+
+def _claim_far(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+    """`place`, `marker`: by this marker the disk of a far folder is known from now on."""
+    place, marker = str(Location.parse(str(arguments["place"]))), arguments["marker"]
+    if place not in _far_folders(desk.config):
+        msg = f"{place} is no far folder of the daemon's settings"
+        raise OperatorError(msg)
+    known = destination_markers.marker_of(desk.ledger, place)
+    lines = [f"{place}: its disk is the one that bears the marker {marker or '(a new one)'}"]
+    if known is not None:
+        lines.append(f"until now it was the one that bears {known}, which stays on record")
+    if marker == known:
+        return CommandResult(
+            lines=[f"{place}: its disk is known by that marker already"], changed=False
+        )
+    if not arguments["dry_run"]:
+        if not isinstance(marker, str) or _MARKER.fullmatch(marker) is None:
+            msg = f"{marker!r} is no marker of a far disk"
+            raise UsageError(msg)
+        with desk.ledger.transaction():
+            why = "vampd doctor --claim"
+            destination_markers.record(
+                desk.ledger, [{"place": place, "marker": marker, "why": why}]
+            )
+            waiting = destination_markers.go_on(desk.ledger, place)
+        if waiting:
+            lines.append("what waited for it is tried again now")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _far_folders(config: Config) -> set[str]:
+    deliveries = [config.delivery.of(root.kind) for root in config.roots]
+    return {
+        str(place)
+        for delivery in deliveries
+        if delivery is not None
+        for place in (delivery.destination, delivery.safe_base())
+        if place is not None
+    }
+
+
+ORDERS: dict[str, Order] = {"verify": _verify}
+ORDERS_OF_ALL: dict[str, OrderOfAll] = {"claim_far": _claim_far}

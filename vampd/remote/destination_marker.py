@@ -1,0 +1,130 @@
+"""Whether the far folder lies on the disk on which it lay: a mount point is not its disk.
+
+A marker in the destination's folder says so, which the first delivery writes, or
+`vampd doctor --claim`; the ledger remembers it. Where it is missing or another, nothing is sent,
+and nothing that lies there counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+from vampd.errors import OperatorError, RetryableError
+from vampd.io.process import run
+from vampd.remote import commands as remote
+from vampd.remote.commands import FarDisk, Reach
+from vampd.remote.digests import FileDigest
+from vampd.remote.location import Location
+
+_LEAST_SECONDS = 60
+_ADVICE = "nothing was sent, and nothing there counts; mount its disk"
+
+
+class Copy(TypedDict):
+    """A file that was published, relative to the destination."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class Disk(TypedDict):
+    """What the ledger knows of the disk of a far folder."""
+
+    place: str  #: the folder that bears the marker
+    marker: str | None  #: None: nobody claimed it yet
+    copies: NotRequired[list[Copy]]  #: some that were delivered there before; they prove it
+    is_known: NotRequired[bool]  #: something was delivered there before
+    is_moved_on: NotRequired[bool]  #: somebody moves away what is delivered there
+    may_claim: NotRequired[bool]  #: it may be marked now, if it is evidently there
+
+
+class Marked(TypedDict):
+    """A disk that bears a marker which the ledger does not know yet."""
+
+    place: str
+    marker: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """The marker as one more file to be digested, in the very call that digests others."""
+
+    place: str
+    name: str
+    sha256: str
+
+    def check(self, answers: Mapping[str, FileDigest]) -> None:
+        """RetryableError: the marker is not the one; what else was answered counts for nothing."""
+        found = answers[self.name]
+        if found.sha256 != self.sha256:
+            raise RetryableError(absent_text(self.place, has_another=found.sha256 is not None))
+
+
+def absent_text(place: str, *, has_another: bool) -> str:
+    """That the disk is not the one that it was."""
+    what = (
+        f"its marker {remote.MARKER} is another: not the disk to which nights were delivered"
+        if has_another
+        else f"its marker {remote.MARKER} is missing: not mounted, or not the disk that it was"
+    )
+    return f"far disk {place}: {what}; {_ADVICE}"
+
+
+def guards(job: Mapping[str, Any], place: Location) -> Iterable[Guard]:
+    """What must hold for whatever is found in *place*."""
+    for disk in job.get("disks", []):
+        base = Location.parse(disk["place"])
+        if disk["marker"] is not None and _is_below(place, base):
+            text = remote.marker_text(disk["marker"]).encode()
+            yield Guard(
+                place=disk["place"],
+                name=base.child(remote.MARKER).path,
+                sha256=hashlib.sha256(text).hexdigest(),
+            )
+
+
+def _is_below(place: Location, base: Location) -> bool:
+    return place.host == base.host and f"{place.path}/".startswith(f"{base.path.rstrip('/')}/")
+
+
+def look(job: Mapping[str, Any], place: Location) -> FarDisk:
+    """What is known of the disk of *place*, as it is now. See `far.parse_marker` for errors."""
+    return _asked(job, place, remote.marker_command(place, Reach.of(job)))
+
+
+def claim(job: Mapping[str, Any], place: Location) -> FarDisk:
+    """Give the disk of *place* a marker, unless it has one."""
+    identifier = str(uuid.uuid4())
+    found = _asked(job, place, remote.claim_command(place, identifier, Reach.of(job)))
+    if found.marker is None:
+        msg = f"far disk {place}: its marker {remote.MARKER} could not be written"
+        raise OperatorError(msg)
+    return found
+
+
+def _asked(job: Mapping[str, Any], place: Location, command: Sequence[str]) -> FarDisk:
+    try:
+        return remote.parse_marker(run(command, deadline_seconds=_LEAST_SECONDS), place)
+    except (OperatorError, RetryableError) as error:
+        msg = f"{job['night']} at {place}: {error}"
+        raise type(error)(msg) from error
+
+
+def why_it_is_there(disk: Disk, found: FarDisk, right: int) -> str | None:
+    """Why an unmarked disk is evidently the one that is meant; None: nothing tells that it is.
+
+    *right* of the copies that were delivered there before lie there, byte for byte.
+    """
+    if right:
+        return f"{right} of {len(disk.get('copies', []))} files that were delivered there are there"
+    if not disk.get("is_known"):
+        return "the first delivery there"
+    if disk.get("is_moved_on") and not found.is_bare:
+        return "what was delivered there is moved on, and the folder is not an empty one"
+    return None

@@ -1,0 +1,1 @@
+"""What can be set, how a value is read, how the file is loaded."""

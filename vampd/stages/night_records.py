@@ -1,0 +1,159 @@
+"""The papers of a night: what was found and made, in words that need no vampd to read.
+
+`night.log` travels with the night, and gets its name over there before any output does: it says
+which frame ID belongs to which content. It says nothing of when it was written, so that the same
+night gives the same bytes. `SHA256SUMS` lets `sha256sum -c` check raw and derived
+files; `journal.jsonl` is the night's part of the ledger's events, and `ledger.jsonl.gz` its
+rows: from these two a lost ledger is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vampd.io.beneath import night_folder
+from vampd.ledger import deliveries, dumps, outputs
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.nights import label
+from vampd.stages.manifest import SCRATCH_FOLDER, of_batch, replace_file, write_checksums
+
+JOURNAL = f"{SCRATCH_FOLDER}/journal.jsonl"
+LEDGER_DUMP = f"{SCRATCH_FOLDER}/ledger.jsonl.gz"
+
+
+def night_log_name(batch: int) -> str:
+    """`.vampd/night.log`; that of the second batch: `.vampd/night.2.log`."""
+    return of_batch(f"{SCRATCH_FOLDER}/night.log", batch)
+
+
+def list_night_log(ledger: Ledger, night: Row) -> str:
+    """The text of the log of the night's batch, listed for the other machine."""
+    text = "".join(f"{line}\n" for line in _night_log(ledger, night))
+    content = text.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    name = night_log_name(night["batch"])
+    deliveries.list_file(ledger, night["id"], name, len(content), digest)
+    return text
+
+
+def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
+    """All papers as plain values."""
+    night_log = list_night_log(ledger, night)
+    listed = deliveries.plain(deliveries.deliverables_of(ledger, night["id"]))
+    raw = ledger.rows(
+        "select path, size_bytes, sha256 from raw_file where night = ? and state = 'whole'"
+        " and sha256 is not null",
+        [night["id"]],
+    )
+    return {
+        "folder": night["folder"],
+        "night_log": night_log,
+        "night_log_name": night_log_name(night["batch"]),
+        "checksums": [*listed, *deliveries.plain(raw)],
+        **prepare_records(ledger, night),
+    }
+
+
+def prepare_records(ledger: Ledger, night: Row) -> dict[str, Any]:
+    """What a lost ledger would be made again from, as plain values."""
+    return {
+        "folder": night["folder"],
+        "journal": "".join(_journal(ledger, night)),
+        "ledger": dumps.dump(ledger, night),
+        "event": ledger.value(
+            "select coalesce(max(id), 0) from event where night = ?", [night["id"]]
+        ),
+    }
+
+
+def work(job: dict[str, Any]) -> None:
+    """Write the papers, each in place of an older one."""
+    folder = night_folder(job["folder"])
+    replace_file(folder, job["night_log_name"], job["night_log"].encode())
+    write_story(job)
+    write_checksums({"folder": job["folder"], "files": job["checksums"]})
+
+
+def write_story(job: Mapping[str, Any]) -> None:
+    """Write the journal and the dump of the ledger's rows, each in place of an older one."""
+    folder = night_folder(job["folder"])
+    replace_file(folder, JOURNAL, job["journal"].encode())
+    replace_file(folder, LEDGER_DUMP, job["ledger"])
+
+
+def next_to_export(ledger: Ledger, quiet_us: int) -> Row | None:
+    """A night of which the papers are behind its events, and were not written for *quiet_us*.
+
+    Only of nights that something was made of, or that a number was dealt to: of all others a
+    daemon finds out everything again by looking.
+    """
+    return ledger.row(
+        "select night.* from night left join paper on paper.night = night.id"
+        " where (select max(id) from event where night = night.id) > coalesce(paper.event, 0)"
+        " and (coalesce(paper.written_us, 0) <= ?1 or paper.written_us > ?2)"
+        " and (paper.night is not null"
+        " or exists (select 1 from output where night = night.id)"
+        " or exists (select 1 from frame_id where night = night.id))"
+        " limit 1",
+        [ledger.now_us() - quiet_us, ledger.now_us()],
+    )
+
+
+def record_story(ledger: Ledger, night: int, event: int) -> None:
+    """The papers of a night were written, up to *event*."""
+    ledger.execute(
+        "insert into paper (night, event, written_us) values (:night, :event, :now_us)"
+        " on conflict do update set event = :event, written_us = :now_us",
+        {"night": night, "event": event, "now_us": ledger.now_us()},
+    )
+
+
+def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
+    batch = [night["id"], night["batch"]]
+    supplement = f" (batch {night['batch']})" if night["batch"] > 1 else ""
+    yield f"{label(night)}{supplement}: what the cameras wrote, and what vampd made of it"
+    files = ledger.rows("select * from raw_file where night = ? and batch = ? order by path", batch)
+    # Others' files come and go; the log of the same night stays the same.
+    kinds = Counter(
+        (row["role"], row["state"]) for row in files if row["state"] not in {"gone", "ignored"}
+    )
+    for (role, state), count in sorted(kinds.items()):
+        yield f"{count} files: {role}, {state}"
+    for row in files:
+        if row["state"] in {"quarantined", "late"}:
+            yield f"{row['state']}: {row['path']}: {row['reason']}"
+    yield from _rejected(ledger, night)
+    for row in ledger.rows(
+        "select distinct stage, text from report where night = ? and batch = ?"
+        " order by stage, text",
+        batch,
+    ):
+        yield f"{row['stage']}: {row['text']}"
+    for row in outputs.outputs_of_batch(ledger, night["id"]):
+        kind = "synchronised" if row["synchronised"] else "solo"
+        state = f" {row['flc_state']}" if row["flc_state"] else ""
+        yield (
+            f"made: {outputs.file_name(row)} = {row['name']}, camera {row['camera']},"
+            f" {kind}{state}, {row['frames']} frames, SHA-256 {row['sha256']},"
+            f" content {row['content_key']}"
+        )
+
+
+def _rejected(ledger: Ledger, night: Row) -> Iterator[str]:
+    for row in ledger.rows(
+        "select segment.*, raw_file.path from segment join raw_file"
+        " on raw_file.id = segment.raw_file where segment.night = ? and segment.batch = ?"
+        " and output is null order by raw_file.path, first",
+        [night["id"], night["batch"]],
+    ):
+        last = row["first"] + row["step"] * (row["count"] - 1)
+        yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"
+
+
+def _journal(ledger: Ledger, night: Row) -> Iterator[str]:
+    for row in ledger.rows("select * from event where night = ? order by id", [night["id"]]):
+        yield json.dumps(dict(row)) + "\n"

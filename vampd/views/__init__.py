@@ -1,0 +1,1 @@
+"""Read models: what screens, mails and metrics are made of."""

@@ -1,0 +1,365 @@
+"""What operators should know without asking, as the ledger says it at one moment.
+
+Reading only. The same conditions make the mails with alerts, `vampd check` and a metric: one rule
+for each, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from vampd.ledger import logger_faults
+from vampd.ledger.alerts import Condition
+from vampd.ledger.connection import Row
+from vampd.ledger.counter import strange_places
+from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
+from vampd.ledger.reading import Reader
+from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
+from vampd.views.summaries import Night, is_at_rest, last_daemon, nights
+
+_DAY_US = 86_400_000_000
+_MINUTE_US = 60_000_000
+_TOLD_US = 3 * _DAY_US  #: what nobody can mend is told for so long once its night is safe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """When something is worth a word. Times in microseconds, sizes in bytes."""
+
+    stalled_us: int  #: a closed night without progress
+    grace_us: int  #: a date may be over for so long before its night closes
+    silent_us: int  #: the daemon
+    ack_us: int  #: a mail without the archive's answer
+    unmoved_us: Mapping[str, int]  #: by kind of night: files that nobody moved on at the far end
+    least_bytes: int  #: free on a disk with nights: below it nothing is begun
+    low_bytes: int  #: free on a disk with nights: worth a word
+    state_bytes: int  #: free on the disk of the ledger
+    state_dir: str
+    mail_is_configured: bool
+    first_frame_id: int | None = None  #: as the settings say it
+
+
+def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
+    """All that is so now, the critical ones first; then as old as they are."""
+    every = {night.id: night for night in nights(reader)}
+    found = [
+        *_stopped(every),
+        *_troubles(reader),
+        *_stalled(reader, every, limits, now_us),
+        *_hooks(reader, every),
+        *_unclosed(every, limits, now_us),
+        *_far_side(reader, every, limits, now_us),
+        *_lost_cubes(reader, every, now_us),
+        *_mails(reader, every, limits, now_us),
+        *_frame_ids(reader, limits),
+        *_alerts(reader),
+        *_disks(reader, limits),
+        *_coder(reader),
+    ]
+    return sorted(
+        found, key=lambda each: (each.severity is not Severity.CRITICAL, each.since_us or 0)
+    )
+
+
+def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
+    """That the daemon was not heard of for too long; None while it is, or before the first."""
+    daemon = last_daemon(reader)
+    # Heard of in the future: the date was ahead then, and nobody knows how long ago that was.
+    if daemon is None or abs(now_us - daemon.heard_us) <= limits.silent_us:
+        return None
+    ago = f"{abs(now_us - daemon.heard_us) // _MINUTE_US} min"
+    how = "was stopped" if daemon.stopped_us is not None else "was not stopped in order"
+    return Condition(
+        name="silent",
+        severity=Severity.CRITICAL,
+        text=f"the daemon was last heard of {ago} ago and {how}: systemctl status vampd",
+        since_us=daemon.heard_us,
+    )
+
+
+def _stopped(every: Mapping[int, Night]) -> Iterator[Condition]:
+    for night in every.values():
+        if night.status in {NightStatus.FAILED, NightStatus.HELD} and not is_at_rest(night):
+            cause = _first_line(night.cause or night.hold or "no reason was recorded")
+            yield Condition(
+                name=f"{night.status}:{night.id}",
+                severity=Severity.CRITICAL,
+                text=f"{night} {night.status}: {cause}: vampd show {_name(night, every)}",
+                night=night.id,
+                since_us=night.changed_us,
+            )
+
+
+def _troubles(reader: Reader) -> Iterator[Condition]:
+    """What the daemon cannot do, and no night, task or file can be held for."""
+    for row in reader.execute("select * from trouble order by since_us, work"):
+        yield Condition(
+            name=f"trouble:{row['work']}",
+            severity=Severity.CRITICAL,
+            text=(
+                f"the daemon goes on without {row['work']}: {_first_line(row['words'])}:"
+                " journalctl -u vampd"
+            ),
+            since_us=row["since_us"],
+        )
+
+
+def _name(night: Night, every: Mapping[int, Night]) -> str:
+    """By which commands know a night: its date, and its kind where the date has a night of each."""
+    has_twin = any(other.date == night.date and other.id != night.id for other in every.values())
+    return f"{night.date} --kind {night.kind}" if has_twin else night.date
+
+
+def _stalled(
+    reader: Reader, every: Mapping[int, Night], limits: Limits, now_us: int
+) -> Iterator[Condition]:
+    for night in every.values():
+        if night.status not in ACTIVE:
+            continue
+        moved_us = _last_progress_us(reader, night)
+        if now_us - moved_us > limits.stalled_us:
+            hours = (now_us - moved_us) / (60 * _MINUTE_US)
+            cause = f": {_first_line(night.cause)}" if night.cause else ""
+            yield Condition(
+                name=f"stalled:{night.id}",
+                severity=Severity.CRITICAL,
+                text=(
+                    f"{night} {night.status}, and nothing got done for {hours:.0f} h{cause}:"
+                    f" vampd show {_name(night, every)}"
+                ),
+                night=night.id,
+                since_us=moved_us,
+            )
+
+
+def _last_progress_us(reader: Reader, night: Night) -> int:
+    """When something of a night was finished last, or when what runs was begun."""
+    (task_us,) = reader.execute(
+        "select max(case state when 'done' then finished_us when 'running' then started_us end)"
+        " from task where night = ?",
+        (night.id,),
+    ).fetchone()
+    (sent_us,) = reader.execute(
+        "select max(max(coalesce(sent_us, 0), coalesce(verified_us, 0))) from deliverable"
+        " where night = ?",
+        (night.id,),
+    ).fetchone()
+    return max(night.closed_us or 0, task_us or 0, sent_us or 0)
+
+
+def _unclosed(every: Mapping[int, Night], limits: Limits, now_us: int) -> Iterator[Condition]:
+    """Nights whose date is long over, and that do not close."""
+    for night in every.values():
+        if night.status is not NightStatus.COLLECTING:
+            continue
+        over_us = _date_ends_us(night.date) + limits.grace_us
+        since_us = max(over_us, night.last_change_us)
+        if now_us - since_us > limits.stalled_us:
+            cause = f": {_first_line(night.cause)}" if night.cause else ""
+            yield Condition(
+                name=f"unclosed:{night.id}",
+                severity=Severity.WARNING,
+                text=f"{night} is over, and does not close{cause}:"
+                f" vampd close {_name(night, every)}",
+                night=night.id,
+                since_us=since_us,
+            )
+
+
+def _far_side(
+    reader: Reader, every: Mapping[int, Night], limits: Limits, now_us: int
+) -> Iterator[Condition]:
+    """Copies that nobody moved on in time, and copies that are not right any more."""
+    rows = reader.execute(
+        "select night, count(*) as files, min(sent_us) as sent_us from deliverable"
+        " where verified_us is null and verdict = 'elsewhere' group by night"
+    )
+    for row in rows:
+        night = every[row["night"]]
+        sent_us = row["sent_us"] or now_us
+        if now_us - sent_us > limits.unmoved_us.get(night.kind, limits.stalled_us):
+            yield Condition(
+                name=f"unmoved:{night.id}",
+                severity=Severity.WARNING,
+                text=(
+                    f"{night}: nobody moved on {row['files']} files from where they were sent:"
+                    f" vampd show {_name(night, every)}"
+                ),
+                night=night.id,
+                since_us=sent_us,
+            )
+    for row in reader.execute(_WRONG_COPIES):
+        night = every[row["night"]]
+        yield Condition(
+            name=f"copies:{night.id}",
+            severity=Severity.CRITICAL,
+            text=f"{night}: {row['wrong']} far copies were not right: vampd show"
+            f" {_name(night, every)}",
+            night=night.id,
+            since_us=row["changed_us"],
+        )
+
+
+# The last look at a night that was verified again; what is mended since is verified.
+_WRONG_COPIES = """
+    select night, wrong, changed_us from verification
+    where id in (select max(id) from verification where error is null group by night) and wrong > 0
+        and exists (
+            select 1 from deliverable
+            where deliverable.night = verification.night and verified_us is null
+                and verdict in ('missing', 'different')
+        )
+"""
+
+
+def _lost_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Iterator[Condition]:
+    """Cubes that the logger lost: until their night is safe, and for some days in any case."""
+    for number, tolls in logger_faults.tolls(reader, every.keys()).items():
+        toll, night = tolls.get(LoggerFault.LOST), every[number]
+        if toll is None or (is_at_rest(night) and now_us - toll.found_us > _TOLD_US):
+            continue
+        yield Condition(
+            name=f"lost:{night.id}",
+            severity=Severity.WARNING,
+            text=f"{night}: {toll.lost_text}: vampd show {_name(night, every)}",
+            night=night.id,
+            since_us=toll.found_us,
+        )
+
+
+def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:
+    """Commands of the site's own that gave up after a night was safe."""
+    for row in reader.execute(
+        "select id, night, command, error, changed_us from hook_run where state = 'failed'"
+        " order by id"
+    ):
+        night = every[row["night"]]
+        yield Condition(
+            name=f"hook:{row['id']}",
+            severity=Severity.WARNING,
+            text=(
+                f"{night}: {row['command']}: {_first_line(row['error'] or 'failed')}; the night is"
+                f" safe all the same: vampd hooks {night.date}"
+            ),
+            night=night.id,
+            since_us=row["changed_us"],
+        )
+
+
+def _mails(
+    reader: Reader, every: Mapping[int, Night], limits: Limits, now_us: int
+) -> Iterator[Condition]:
+    for track in batch_tracks(reader, configured=limits.mail_is_configured):
+        name = str(every[track.night])
+        found = _mail(track, name, every[track.night].date, limits, now_us)
+        if found is not None:
+            what, severity, text, since_us = found
+            yield Condition(
+                name=f"{what}:{track.night}.{track.batch}",
+                severity=severity,
+                text=text,
+                night=track.night,
+                since_us=since_us,
+            )
+
+
+def _mail(
+    track: MailTrack, name: str, date: str, limits: Limits, now_us: int
+) -> tuple[str, Severity, str, int | None] | None:
+    """What to say about the mail of a batch: its kind, how urgent, the words, since when."""
+    error = _first_line(track.error or "")
+    since_us = track.failing_since_us
+    if track.state is Track.FAILED:
+        text = f"{name}: its mail was refused: {error}: vampd manifest {date} --send"
+        return "mail", Severity.CRITICAL, text, since_us
+    if track.state is Track.CHANGED:
+        text = f"{name}: its manifest is not the one that the archive was told: vampd ack -h"
+        return "changed", Severity.CRITICAL, text, track.sent_us
+    if track.state is Track.SENDING and since_us and now_us - since_us > limits.stalled_us:
+        return "unsent", Severity.WARNING, f"{name}: its mail cannot be sent: {error}", since_us
+    if track.state is Track.SENT and now_us - (track.sent_us or now_us) > limits.ack_us:
+        days = (now_us - (track.sent_us or now_us)) // _DAY_US
+        text = f"{name}: mailed {days} days ago, and not acknowledged: ask, then vampd ack {date}"
+        return "unacked", Severity.WARNING, text, track.sent_us
+    if track.state is Track.READY and now_us - (track.ready_us or now_us) > limits.ack_us:
+        text = f"{name}: ready, and its mail was never sent: vampd manifest {date} --send"
+        return "unmailed", Severity.WARNING, text, track.ready_us
+    return None
+
+
+def _frame_ids(reader: Reader, limits: Limits) -> Iterator[Condition]:
+    """Numbers that stand somewhere and are not believed: an operator has to decide."""
+    for place, ids in strange_places(reader, limits.first_frame_id).items():
+        yield Condition(
+            name=f"frame-ids:{ids}",
+            severity=Severity.WARNING,
+            text=f"{ids} stands in {place}, too far up to be believed: vampd ids audit",
+        )
+
+
+def _alerts(reader: Reader) -> Iterator[Condition]:
+    """That the operators themselves cannot be told: `check` says it, for no mail will."""
+    row = reader.execute(
+        "select state, error, failing_since_us from mail where is_alert = 1"
+        " order by id desc limit 1"
+    ).fetchone()
+    if row is not None and row["state"] == MailState.FAILED:
+        yield Condition(
+            name="alerts",
+            severity=Severity.CRITICAL,
+            text=f"the last mail with alerts was refused: {_first_line(row['error'] or '')}",
+            since_us=row["failing_since_us"],
+        )
+
+
+def _disks(reader: Reader, limits: Limits) -> Iterator[Condition]:
+    for row in reader.execute("select * from disk order by path"):
+        found = _disk(row, limits)
+        if found is not None:
+            severity, text = found
+            yield Condition(name=f"disk:{row['path']}", severity=severity, text=text)
+
+
+def _coder(reader: Reader) -> Iterator[Condition]:
+    """That the compiled coder errs. Nothing is lost: another does the work."""
+    row = reader.execute(
+        "select coder_trouble, started_us from daemon order by id desc limit 1"
+    ).fetchone()
+    if row is not None and row["coder_trouble"]:
+        yield Condition(
+            name="coder",
+            severity=Severity.CRITICAL,
+            text=f"{_first_line(row['coder_trouble'])}: vampd doctor",
+            since_us=row["started_us"],
+        )
+
+
+def _disk(row: Row, limits: Limits) -> tuple[Severity, str] | None:
+    path, free = row["path"], row["free_bytes"] or 0
+    if not row["present"]:
+        return Severity.CRITICAL, f"{path}: its disk is absent, or another one: mount it"
+    if path == limits.state_dir:
+        low = free < limits.state_bytes
+        text = f"{path}: {free / 1e9:.1f} GB free for the ledger: make room"
+        return (Severity.CRITICAL, text) if low else None
+    if free < limits.least_bytes:
+        kept = limits.least_bytes / 1e9
+        text = f"{path}: {free / 1e9:.1f} GB free, {kept:g} are kept for the cameras: make room"
+        return Severity.CRITICAL, text
+    if free < limits.low_bytes:
+        return Severity.WARNING, f"{path}: {free / 1e9:.1f} GB free: make room"
+    return None
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _date_ends_us(date: str) -> int:
+    try:
+        begins = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:  # eight digits that are no date: it is long over
+        return 0
+    return round(begins.timestamp()) * 1_000_000 + _DAY_US

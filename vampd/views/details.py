@@ -1,0 +1,272 @@
+"""All that the ledger knows of one night, for the commands that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.reading import Reader
+from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
+from vampd.views.summaries import Night
+
+#: Where outputs lie, and how their two files' names end.
+OUTPUT_FOLDER = "vgen2"
+CUBE_ENDING = ".fits.fz"
+TIMING_ENDING = ".txt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRow:
+    """One unit of work, and what became of it."""
+
+    batch: int
+    stage: Stage
+    unit: str
+    state: TaskState
+    attempts: int
+    error: str | None
+    due_us: int
+    started_us: int | None
+    finished_us: int | None
+
+    @property
+    def took_us(self) -> int | None:
+        """How long the last attempt took; None while there is no end."""
+        if self.started_us is None or self.finished_us is None:
+            return None
+        return self.finished_us - self.started_us
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawRow:
+    """One raw file; *frames* is known of whole cubes."""
+
+    path: str
+    role: str
+    state: FileState
+    reason: str | None
+    size_bytes: int
+    sha256: str | None
+    frames: int | None
+    seen_us: int
+    changed_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputRow:
+    """One output: a cube and its timing file."""
+
+    number: int
+    batch: int
+    ordinal: int
+    cube: int  #: the cube before deinterleaving, within the night
+    name: str
+    state: OutputState
+    frame_id: int | None
+    content_key: str
+    camera: int
+    synchronised: bool
+    flc_state: FlcState
+    frames: int
+    first_us: int
+    last_us: int
+    size_bytes: int | None
+    sha256: str | None
+    timing_size_bytes: int | None
+    timing_sha256: str | None
+
+    @property
+    def frame_id_text(self) -> str | None:
+        """`VMPAnnnnnnnn`, once there is a number."""
+        return None if self.frame_id is None else frame_id_text(self.frame_id)
+
+    @property
+    def cube_path(self) -> str:
+        """The cube, relative to the night's folder."""
+        return f"{OUTPUT_FOLDER}/{self.frame_id_text or self.name}{CUBE_ENDING}"
+
+    @property
+    def timing_path(self) -> str:
+        """Its timing file, relative to the night's folder."""
+        return f"{OUTPUT_FOLDER}/{self.frame_id_text or self.name}{TIMING_ENDING}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliverableRow:
+    """One file that goes to the other machine, and what is known of it there."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    sent_us: int | None
+    verified_us: int | None
+    verdict: str | None
+    detail: str | None
+    resends: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvidenceRow:
+    """A file of ours over there that was not what was to be sent, and was set aside."""
+
+    place: str  #: the night's folder; it lies in .evidence/YYYYMMDD beside that
+    name: str
+    why: str
+    at_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportRow:
+    """Something an operator should know that stopped nothing."""
+
+    stage: str
+    path: str | None
+    text: str
+
+
+def tasks(ledger: Reader, night: Night) -> list[TaskRow]:
+    """All units of work of a night, in the order in which they are done."""
+    order = list(Stage)
+    rows = [
+        TaskRow(
+            batch=row["batch"],
+            stage=Stage(row["stage"]),
+            unit=row["unit"],
+            state=TaskState(row["state"]),
+            attempts=row["attempts"],
+            error=row["error"],
+            due_us=row["due_us"],
+            started_us=row["started_us"],
+            finished_us=row["finished_us"],
+        )
+        for row in ledger.execute("select * from task where night = ? order by id", (night.id,))
+    ]
+    return sorted(rows, key=lambda row: (row.batch, order.index(row.stage)))
+
+
+def without_twins(rows: Sequence[RawRow]) -> list[RawRow]:
+    """*rows* but for timing files of which all that can be said is said of their cubes."""
+    said = {(_base(row.path), row.reason) for row in rows if row.role == "cube"}
+    return [row for row in rows if row.role == "cube" or (_base(row.path), row.reason) not in said]
+
+
+def _base(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def raw_files(ledger: Reader, night: Night) -> list[RawRow]:
+    """Every file that was seen in a night's folder, the gone ones included, by path."""
+    query = (
+        "select raw_file.*, cube.frames from raw_file "
+        "left join cube on cube.raw_file = raw_file.id where night = ? order by path"
+    )
+    return [
+        RawRow(
+            path=row["path"],
+            role=row["role"],
+            state=FileState(row["state"]),
+            reason=row["reason"],
+            size_bytes=row["size_bytes"],
+            sha256=row["sha256"],
+            frames=row["frames"],
+            seen_us=row["seen_us"],
+            changed_by=row["changed_by"],
+        )
+        for row in ledger.execute(query, (night.id,))
+    ]
+
+
+def outputs(ledger: Reader, night: Night) -> list[OutputRow]:
+    """All outputs of a night, in the order of their frame IDs."""
+    query = "select * from output where night = ? order by batch, ordinal"
+    return [
+        OutputRow(
+            number=row["id"],
+            batch=row["batch"],
+            ordinal=row["ordinal"],
+            cube=row["cube"],
+            name=row["name"],
+            state=OutputState(row["state"]),
+            frame_id=row["frame_id"],
+            content_key=row["content_key"],
+            camera=row["camera"],
+            synchronised=bool(row["synchronised"]),
+            flc_state=FlcState(row["flc_state"]),
+            frames=row["frames"],
+            first_us=row["first_us"],
+            last_us=row["last_us"],
+            size_bytes=row["size_bytes"],
+            sha256=row["sha256"],
+            timing_size_bytes=row["timing_size_bytes"],
+            timing_sha256=row["timing_sha256"],
+        )
+        for row in ledger.execute(query, (night.id,))
+    ]
+
+
+def deliverables(ledger: Reader, night: Night) -> list[DeliverableRow]:
+    """Every file of a night that goes to the other machine, by path."""
+    query = "select * from deliverable where night = ? order by path"
+    return [
+        DeliverableRow(
+            path=row["path"],
+            size_bytes=row["size_bytes"],
+            sha256=row["sha256"],
+            sent_us=row["sent_us"],
+            verified_us=row["verified_us"],
+            verdict=row["verdict"],
+            detail=row["detail"],
+            resends=row["resends"],
+        )
+        for row in ledger.execute(query, (night.id,))
+    ]
+
+
+def reports(ledger: Reader, night: Night) -> list[ReportRow]:
+    """What the stages had to say of a night, in their order."""
+    query = (
+        "select report.stage, report.text, raw_file.path from report "
+        "left join raw_file on raw_file.id = report.raw_file where report.night = ? "
+        "order by report.id"
+    )
+    return [
+        ReportRow(stage=row["stage"], path=row["path"], text=row["text"])
+        for row in ledger.execute(query, (night.id,))
+    ]
+
+
+def evidence(ledger: Reader, night: Night) -> list[EvidenceRow]:
+    """What was set aside of a night over there, the oldest first."""
+    rows = ledger.execute("select * from evidence where night = ? order by id", (night.id,))
+    return [
+        EvidenceRow(place=row["place"], name=row["name"], why=row["why"], at_us=row["changed_us"])
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpaceRow:
+    """What became of a night's files on this machine."""
+
+    kept: str | None  #: why an operator wants all of them kept
+    trash_files: int  #: in the trash
+    trash_bytes: int
+    removed: frozenset[str]  #: paths whose files are in the trash, or removed for ever
+
+
+def space(ledger: Reader, night: Night) -> SpaceRow:
+    """Who keeps the night, what lies in the trash, and what gave its space back."""
+    pin = ledger.execute("select why from pin where night = ?", (night.id,)).fetchone()
+    rows = ledger.execute(
+        "select path, state, size_bytes from trash where night = ?"
+        " and state in ('trashed', 'unlinked') and not made_anew",
+        (night.id,),
+    ).fetchall()
+    lying = [row["size_bytes"] for row in rows if row["state"] == TrashState.TRASHED]
+    return SpaceRow(
+        kept=None if pin is None else pin["why"],
+        trash_files=len(lying),
+        trash_bytes=sum(lying),
+        removed=frozenset(row["path"] for row in rows),
+    )

@@ -1,0 +1,289 @@
+"""The proof that every raw frame of a night is in exactly one place, from the ledger's ranges."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.ledger import given_up
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.reading import Reader
+from vampd.states import STAGES_OF, FileState, FlcState, Stage
+from vampd.views.details import OutputRow, outputs
+from vampd.views.summaries import Night
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """Where the frames of a night are, and what is wrong with that.
+
+    Proved: *frames* = *in_outputs* + *rejected*, each frame once, and no *problems*.
+    """
+
+    cubes: int  #: whole ones
+    frames: int  #: of whole cubes
+    in_outputs: int
+    rejected: int
+    reasons: Mapping[str, int]  #: why frames were rejected: how many
+    quarantined: int  #: cubes
+    quarantined_frames: int  #: of those quarantined cubes whose frames are known
+    quarantined_uncounted: int  #: quarantined cubes that nobody could count
+    late: int
+    late_frames: int
+    arriving: int
+    outputs: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cube:
+    """A raw cube that was ever seen; *frames* is None where it could not be counted."""
+
+    number: int
+    path: str
+    state: FileState
+    frames: int | None
+    is_given_up: bool  #: after its night was planned: its frames are rejected for that
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Range:
+    """Frames *first*, *first* + *step*, ... (*count* of them) of one raw cube."""
+
+    output: int | None
+    position: int | None
+    raw_file: int
+    first: int
+    step: int
+    count: int
+    reason: str | None
+
+
+def account(ledger: Reader, night: Night) -> Account:
+    """Count every frame of a night where the ledger says it is."""
+    cubes = _cubes(ledger, night)
+    ranges = _ranges(ledger, night)
+    made = outputs(ledger, night)
+    whole = [cube for cube in cubes if _is_planned_for(cube, ranges)]
+    by_state: dict[FileState, list[_Cube]] = defaultdict(list)
+    for cube in cubes:
+        if not _is_planned_for(cube, ranges):
+            by_state[cube.state].append(cube)
+    quarantined, late = by_state[FileState.QUARANTINED], by_state[FileState.LATE]
+    reasons: dict[str, int] = defaultdict(int)
+    every = [each for of_cube in ranges.values() for each in of_cube]
+    for each in every:
+        if each.reason is not None:
+            reasons[each.reason] += each.count
+    return Account(
+        cubes=len(whole),
+        frames=_frames(whole),
+        in_outputs=sum(each.count for each in every if each.output is not None),
+        rejected=sum(reasons.values()),
+        reasons=dict(reasons),
+        quarantined=len(quarantined),
+        quarantined_frames=_frames(quarantined),
+        quarantined_uncounted=sum(cube.frames is None for cube in quarantined),
+        late=len(late),
+        late_frames=_frames(late),
+        arriving=len(by_state[FileState.ARRIVING]),
+        outputs=len(made),
+        problems=(
+            *_uncovered(whole, ranges),
+            *_strangers(cubes, ranges),
+            *_unsettled(by_state[FileState.ARRIVING], night),
+            *_badly_filled(made, every),
+            *_unequal_states(made),
+            *_numbering(ledger, night, made),
+        ),
+    )
+
+
+def _cubes(ledger: Reader, night: Night) -> list[_Cube]:
+    query = (
+        "select raw_file.id, path, state, frames from raw_file "
+        "left join cube on cube.raw_file = raw_file.id where night = ? and role = 'cube'"
+    )
+    lost = given_up.numbers(ledger, night.id)
+    return [
+        _Cube(
+            number=number,
+            path=path,
+            state=FileState(state),
+            frames=frames,
+            is_given_up=number in lost,
+        )
+        for number, path, state, frames in ledger.execute(query, (night.id,))
+    ]
+
+
+def _ranges(ledger: Reader, night: Night) -> dict[int, list[_Range]]:
+    """Every range of the night, by raw cube; partners are counted in their own outputs."""
+    query = (
+        "select output, position, raw_file, first, step, count, reason from segment where night = ?"
+    )
+    found: dict[int, list[_Range]] = defaultdict(list)
+    for output, position, raw_file, first, step, count, reason in ledger.execute(
+        query, (night.id,)
+    ):
+        found[raw_file].append(
+            _Range(
+                output=output,
+                position=position,
+                raw_file=raw_file,
+                first=first,
+                step=step,
+                count=count,
+                reason=reason,
+            )
+        )
+    return found
+
+
+def _is_planned_for(cube: _Cube, ranges: Mapping[int, list[_Range]]) -> bool:
+    """Whether each frame must be somewhere: a whole cube, or one that a plan has used."""
+    return cube.state is FileState.WHOLE or (
+        cube.number in ranges and (cube.is_given_up or cube.state is not FileState.QUARANTINED)
+    )
+
+
+def _frames(cubes: Iterable[_Cube]) -> int:
+    return sum(cube.frames or 0 for cube in cubes)
+
+
+def _uncovered(cubes: list[_Cube], ranges: Mapping[int, list[_Range]]) -> Iterable[str]:
+    if cubes and not ranges:
+        yield f"there is no plan yet for the {_frames(cubes)} frames of whole cubes"
+        return
+    for cube in cubes:
+        if cube.frames is None:
+            yield f"{cube.path}: its frames were never counted"
+            continue
+        times = _times_used(cube.frames, ranges.get(cube.number, []))
+        if times is None:
+            yield f"{cube.path}: has {cube.frames} frames, but later ones were dealt out"
+            continue
+        missing, repeated = np.flatnonzero(times == 0), np.flatnonzero(times > 1)
+        if missing.size == cube.frames:
+            yield f"{cube.path}: none of its {cube.frames} frames is anywhere"
+        elif missing.size:
+            yield f"{cube.path}: {missing.size} frames are nowhere, {missing[0]} first"
+        if repeated.size:
+            yield f"{cube.path}: {repeated.size} frames are in two places, {repeated[0]} first"
+
+
+def _times_used(frames: int, ranges: Iterable[_Range]) -> NDArray[np.uint16] | None:
+    """How often each frame of a cube is used (frames,); None where one does not exist."""
+    times = np.zeros(frames, dtype=np.uint16)
+    for each in ranges:
+        last = each.first + each.step * (each.count - 1)
+        if each.first < 0 or last >= frames:
+            return None
+        times[each.first : last + 1 : each.step] += 1
+    return times
+
+
+def _strangers(cubes: list[_Cube], ranges: Mapping[int, list[_Range]]) -> Iterable[str]:
+    """Ranges of files that are no cube of this night, or of quarantined ones."""
+    of_number = {cube.number: cube for cube in cubes}
+    for number, of_cube in ranges.items():
+        cube = of_number.get(number)
+        count = sum(each.count for each in of_cube)
+        if cube is None:
+            yield f"raw file {number}: is no cube of the night, but {count} frames were dealt out"
+        elif cube.state is FileState.QUARANTINED and not cube.is_given_up:
+            yield f"{cube.path}: quarantined, but {count} of its frames were dealt out"
+
+
+def _unsettled(cubes: list[_Cube], night: Night) -> Iterable[str]:
+    if night.closed_us is not None:
+        for cube in cubes:
+            yield f"{cube.path}: not settled, though the night is closed"
+
+
+def _badly_filled(made: list[OutputRow], every: Iterable[_Range]) -> Iterable[str]:
+    """Outputs whose ranges do not fill the positions 0 to *frames*, one after the other."""
+    of_output: dict[int, list[_Range]] = defaultdict(list)
+    for each in every:
+        if each.output is not None:
+            of_output[each.output].append(each)
+    for output in made:
+        expected = 0
+        for each in sorted(of_output[output.number], key=lambda each: each.position or 0):
+            if each.position != expected:
+                yield f"{output.name}: frames from {expected} on are not where they should be"
+                break
+            expected += each.count
+        else:
+            if expected != output.frames:
+                yield f"{output.name}: has {output.frames} frames, but {expected} were dealt to it"
+
+
+def _unequal_states(made: list[OutputRow]) -> Iterable[str]:
+    """Cubes whose A and B have not the same number of frames: states come in pairs."""
+    frames: dict[tuple[int, int, int], dict[FlcState, int]] = defaultdict(dict)
+    names: dict[tuple[int, int, int], str] = {}
+    for output in made:
+        if output.flc_state in {FlcState.A, FlcState.B}:
+            key = (output.batch, output.cube, output.camera)
+            frames[key][output.flc_state] = output.frames
+            names[key] = output.name
+    for key, states in frames.items():
+        in_a, in_b = states.get(FlcState.A, 0), states.get(FlcState.B, 0)
+        if in_a != in_b:
+            yield f"{names[key]}: {in_a} frames in A and {in_b} in B, but states come in pairs"
+
+
+def _numbering(ledger: Reader, night: Night, made: list[OutputRow]) -> Iterable[str]:
+    """What is wrong with a night's frame IDs: each bound to one output, in order, no gap unsaid."""
+    if Stage.FRAME_IDS not in STAGES_OF[night.kind]:
+        yield from (f"{row.name}: has a frame ID" for row in made if row.frame_id is not None)
+        return
+    numbered = [row for row in made if row.frame_id is not None]
+    if numbered and len(numbered) < len(made):
+        for batch in {row.batch for row in numbered}:
+            for row in made:
+                if row.batch == batch and row.frame_id is None:
+                    yield f"{row.name}: has no frame ID, though others of its batch have"
+    known = {
+        number: (state, key)
+        for number, state, key in ledger.execute(
+            "select number, state, content_key from frame_id where night = ?", (night.id,)
+        )
+    }
+    for row in numbered:
+        if known.get(row.frame_id or 0) != ("bound", row.content_key):
+            yield f"{row.name}: {row.frame_id_text} is not bound to it"
+    yield from _order(numbered, known)
+    if not _was_dealt_by_others(ledger, night):
+        yield from _gaps(numbered, known)
+
+
+def _was_dealt_by_others(ledger: Reader, night: Night) -> bool:
+    """Then numbers in between may have been dealt to anybody."""
+    query = "select 1 from frame_request where night = ? and state in ('answered', 'adopted')"
+    return ledger.execute(query, (night.id,)).fetchone() is not None
+
+
+def _order(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
+    for earlier, later in pairwise(numbered):
+        first, second = earlier.frame_id or 0, later.frame_id or 0
+        if first == second:
+            yield f"{earlier.name} and {later.name}: both are {later.frame_id_text}"
+        elif second < first and not any(state == "void" for state, _ in known.values()):
+            # After a new plan an output keeps its number, and the voided ones tell why.
+            yield f"{later.name}: {later.frame_id_text} comes after {earlier.frame_id_text}"
+
+
+def _gaps(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
+    used = {row.frame_id or 0 for row in numbered}
+    for batch in {row.batch for row in numbered}:
+        of_batch = [row.frame_id or 0 for row in numbered if row.batch == batch]
+        for number in range(min(of_batch), max(of_batch)):
+            if number not in used and number not in known:
+                yield f"{frame_id_text(number)}: skipped, and no row says why"

@@ -1,0 +1,185 @@
+"""What the frames of a night came to: kept with its plan, and summed up for observers."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vampd.ledger.reading import Reader
+from vampd.states import FlcState
+from vampd.views.summaries import Night
+
+if TYPE_CHECKING:  # summaries are read without numpy
+    from vampd.ledger.connection import Ledger
+    from vampd.science.quality import Quality
+
+MINUTE_US = 60_000_000
+
+
+@dataclass(kw_only=True, slots=True)
+class FrameTally:
+    """What became of one camera's frames. *synchronised* + *solo* are in outputs."""
+
+    synchronised: int = 0
+    solo: int = 0
+    a: int = 0
+    b: int = 0
+    dubious: int = 0
+    rejected: int = 0
+    lost: int = 0  #: by the camera: its stream counted them, nobody logged them
+
+    def add(self, other: FrameTally) -> None:
+        """Take in *other*'s frames."""
+        for name, count in asdict(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """One minute of one target at one exposure time."""
+
+    minute_us: int  #: when it began, UTC
+    target: str
+    exposure_s: float | None
+    cameras: Mapping[int, FrameTally] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptQuality:
+    """What was kept of one batch: see `vampd.science.quality.Quality`."""
+
+    batch: int
+    expected: int
+    synchronised: int
+    with_flc: int
+    a: int
+    b: int
+    dubious: int
+    drift_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """What is known of one camera's cubes while they arrive."""
+
+    cubes: Mapping[str, int]  #: how many, by state
+    lost_frames: int
+
+
+def store(ledger: Ledger, night: int, quality: Quality) -> None:
+    """Keep the quality of the night's batch, in place of an older plan's."""
+    ledger.execute(
+        "insert or replace into quality (night, batch, expected, synchronised, with_flc, a, b,"
+        " dubious, drift_us) values (:night, (select batch from night where id = :night),"
+        " :expected, :synchronised, :with_flc, :a, :b, :dubious, :drift_us)",
+        {"night": night, **asdict(quality)},
+    )
+
+
+def kept(ledger: Reader, night: Night) -> list[KeptQuality]:
+    """The quality of each batch that is planned."""
+    rows = ledger.execute(
+        "select batch, expected, synchronised, with_flc, a, b, dubious, drift_us from quality"
+        " where night = ? and exists (select 1 from output where output.night = quality.night"
+        " and output.batch = quality.batch) order by batch",
+        (night.id,),
+    )
+    return [KeptQuality(**dict(row)) for row in rows]
+
+
+def findings(ledger: Reader, night: Night) -> list[str]:
+    """What of the whole night was outside its limits."""
+    rows = ledger.execute(
+        "select text from report where night = ? and stage = 'sync' and raw_file is null"
+        " order by id",
+        (night.id,),
+    )
+    return [text for (text,) in rows]
+
+
+def slices(ledger: Reader, night: Night) -> list[Slice]:
+    """The night minute by minute, target by target, in the order of time.
+
+    An output's frames count for the minute of its first one, rejected and lost ones for that
+    of their raw cube's first one.
+    """
+    found: dict[tuple[int, str, float | None], dict[int, FrameTally]] = defaultdict(
+        lambda: {1: FrameTally(), 2: FrameTally()}
+    )
+    for first_us, camera, cards, fates in (*_in_outputs(ledger, night), *_others(ledger, night)):
+        minute_us = first_us // MINUTE_US * MINUTE_US
+        found[(minute_us, *_what(cards))][camera].add(fates)
+    order = sorted(found, key=lambda key: (key[0], key[1], key[2] or 0.0))
+    return [
+        Slice(minute_us=key[0], target=key[1], exposure_s=key[2], cameras=found[key])
+        for key in order
+    ]
+
+
+def arrivals(ledger: Reader, night: Night) -> dict[int, Arrival]:
+    """What is known of each camera's cubes of the night."""
+    lost = dict(
+        ledger.execute(
+            "select raw_file.camera, coalesce(sum(lost_frames), 0) from cube"
+            " join raw_file on raw_file.id = cube.raw_file where night = ? group by camera",
+            (night.id,),
+        ).fetchall()
+    )
+    cubes: dict[int, dict[str, int]] = defaultdict(dict)
+    for camera, state, count in ledger.execute(
+        "select camera, state, count(*) from raw_file where night = ? and role = 'cube'"
+        " and camera is not null group by camera, state",
+        (night.id,),
+    ):
+        cubes[camera][state] = count
+    return {
+        camera: Arrival(cubes=counts, lost_frames=lost.get(camera, 0))
+        for camera, counts in cubes.items()
+    }
+
+
+def _in_outputs(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, FrameTally]]:
+    for row in ledger.execute(
+        "select output.first_us, output.camera, synchronised, flc_state, output.frames, cube.cards"
+        " from output join cube on cube.raw_file = output.header_file where output.night = ?",
+        (night.id,),
+    ):
+        frames, state = row["frames"], FlcState(row["flc_state"])
+        yield (
+            row["first_us"],
+            row["camera"],
+            row["cards"],
+            FrameTally(
+                synchronised=frames if row["synchronised"] else 0,
+                solo=0 if row["synchronised"] else frames,
+                a=frames if state is FlcState.A else 0,
+                b=frames if state is FlcState.B else 0,
+                dubious=frames if state is FlcState.DUBIOUS else 0,
+            ),
+        )
+
+
+def _others(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, FrameTally]]:
+    for row in ledger.execute(
+        "select cube.first_us, raw_file.camera, cube.cards, cube.lost_frames,"
+        " (select coalesce(sum(count), 0) from segment where segment.raw_file = cube.raw_file"
+        " and output is null) as rejected"
+        " from cube join raw_file on raw_file.id = cube.raw_file where raw_file.night = ?"
+        " and cube.first_us is not null",
+        (night.id,),
+    ):
+        if row["rejected"] or row["lost_frames"]:
+            fates = FrameTally(rejected=row["rejected"], lost=row["lost_frames"] or 0)
+            yield row["first_us"], row["camera"], row["cards"], fates
+
+
+def _what(cards: str) -> tuple[str, float | None]:
+    """Target and exposure time, as the header says them."""
+    values: dict[str, Any] = json.loads(cards)
+    exposure = values.get("EXPTIME")
+    if isinstance(exposure, bool) or not isinstance(exposure, int | float):
+        exposure = None
+    return str(values.get("OBJECT") or "").strip(), exposure

@@ -1,0 +1,300 @@
+"""From a frame of an output to the frame of a raw file that it is, and back.
+
+By the plan's ranges alone: no file is opened. Frames are counted from 0, as the first column of
+the timing files counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vampd.ledger.connection import Row
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.reading import Reader
+from vampd.views.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.views.history import Event, events_of
+from vampd.views.summaries import Night
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Frames *first*, *first* + *step*, ... (*count*) of one raw cube, and where they are.
+
+    In output *output* they are the frames from *position* on; without one, *reason* says why they
+    were rejected. A partner is the same exposure in the other camera.
+    """
+
+    raw_file: int
+    first: int
+    step: int
+    count: int
+    output: int | None
+    position: int | None
+    reason: str | None
+    partner_file: int | None
+    partner_first: int | None
+    partner_step: int | None
+
+    def raw_frame(self, position: int) -> int:
+        """The raw frame that is frame *position* of the output."""
+        return self.first + self.step * (position - (self.position or 0))
+
+    def partner_frame(self, raw_frame: int) -> int | None:
+        """The partner of a raw frame of this run."""
+        if self.partner_first is None or self.partner_step is None:
+            return None
+        return self.partner_first + self.partner_step * self._index(raw_frame)
+
+    def holds(self, raw_frame: int) -> bool:
+        """Whether *raw_frame* is one of them."""
+        steps, rest = divmod(raw_frame - self.first, self.step)
+        return rest == 0 and 0 <= steps < self.count
+
+    def output_frame(self, raw_frame: int) -> int | None:
+        """Where *raw_frame* is in the output; None where it was rejected."""
+        return None if self.position is None else self.position + self._index(raw_frame)
+
+    def _index(self, raw_frame: int) -> int:
+        return (raw_frame - self.first) // self.step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawCubeRow:
+    """A raw cube with its timing file. *frames* and what follows: of whole ones."""
+
+    number: int
+    night: int
+    path: str
+    camera: int | None
+    state: str
+    reason: str | None
+    size_bytes: int
+    sha256: str | None
+    seen_us: int
+    frames: int | None
+    timing_path: str | None
+    timing_sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TracedOutput:
+    """An output, as far as a trace speaks of it."""
+
+    number: int
+    night: int
+    name: str
+    frame_id: str | None
+    camera: int
+    synchronised: bool
+    flc_state: str
+    frames: int
+    state: str
+    sha256: str | None
+    timing_sha256: str | None
+
+    @property
+    def cube_path(self) -> str:
+        """The cube, relative to the night's folder."""
+        return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{CUBE_ENDING}"
+
+    @property
+    def timing_path(self) -> str:
+        """Its timing file, relative to the night's folder."""
+        return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{TIMING_ENDING}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """What is known of a file at the other machine."""
+
+    path: str
+    verdict: str | None
+    sent_us: int | None
+    verified_us: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameIdRow:
+    """A number that was dealt."""
+
+    number: int
+    night: int
+    state: str
+    reserved_us: int
+    why: str | None
+
+
+def frame_id(ledger: Reader, number: int) -> FrameIdRow | None:
+    """What became of a frame ID; None: never dealt by this ledger."""
+    row = ledger.execute("select * from frame_id where number = ?", (number,)).fetchone()
+    if row is None:
+        return None
+    return FrameIdRow(
+        number=row["number"],
+        night=row["night"],
+        state=row["state"],
+        reserved_us=row["reserved_us"],
+        why=row["why"],
+    )
+
+
+def output_of_frame_id(ledger: Reader, row: FrameIdRow) -> TracedOutput | None:
+    """The output that bears a frame ID now."""
+    found = ledger.execute(
+        "select * from output where night = ? and frame_id = ?", (row.night, row.number)
+    ).fetchone()
+    return None if found is None else _output(found)
+
+
+def outputs_named(ledger: Reader, nights: Sequence[Night], name: str) -> list[TracedOutput]:
+    """The outputs of that name, one of each night that has one."""
+    query = "select * from output where night = ? and batch = ? and name = ?"
+    return [
+        _output(row)
+        for night in nights
+        for batch in range(1, night.batch + 1)
+        for row in ledger.execute(query, (night.id, batch, name))
+    ]
+
+
+def output(ledger: Reader, number: int) -> TracedOutput:
+    """An output that exists."""
+    return _output(ledger.execute("select * from output where id = ?", (number,)).fetchone())
+
+
+def cubes_named(ledger: Reader, nights: Sequence[Night], path: str) -> list[RawCubeRow]:
+    """The raw cubes at that path, one of each night that has one."""
+    return [
+        _cube(row)
+        for night in nights
+        for row in ledger.execute(
+            f"{_CUBES} where raw_file.night = ? and raw_file.path = ?", (night.id, path)
+        )
+    ]
+
+
+def cube(ledger: Reader, number: int) -> RawCubeRow:
+    """A raw cube that exists."""
+    return _cube(ledger.execute(f"{_CUBES} where raw_file.id = ?", (number,)).fetchone())
+
+
+def runs_of_output(ledger: Reader, number: int) -> list[Run]:
+    """The raw frames of an output, in its order."""
+    query = "select * from segment where output = ? order by position"
+    return [_run(row) for row in ledger.execute(query, (number,))]
+
+
+def runs_of_cube(ledger: Reader, number: int) -> list[Run]:
+    """Where the frames of a raw cube went, in their order."""
+    query = "select * from segment where raw_file = ? order by first, step"
+    return [_run(row) for row in ledger.execute(query, (number,))]
+
+
+def run_of_output(ledger: Reader, number: int, position: int) -> Run | None:
+    """The run that holds frame *position* of an output; None: it has no such frame."""
+    row = ledger.execute(
+        "select * from segment where output = ? and position <= ? order by position desc limit 1",
+        (number, position),
+    ).fetchone()
+    run = None if row is None else _run(row)
+    return run if run is not None and position < (run.position or 0) + run.count else None
+
+
+def run_of_cube(ledger: Reader, number: int, frame: int) -> Run | None:
+    """The run that holds a frame of a raw cube; None: it is in none."""
+    return next((run for run in runs_of_cube(ledger, number) if run.holds(frame)), None)
+
+
+def acquired_us(ledger: Reader, raw_file: int, frame: int) -> int | None:
+    """The camera's own time of a raw frame; None: not known, or its row could not be read."""
+    # Late: only here are times unpacked, and numpy takes longer than all the rest.
+    from vampd.ledger.blobs import unpack_times
+
+    row = ledger.execute("select acquired from cube where raw_file = ?", (raw_file,)).fetchone()
+    if row is None or not row["acquired"]:
+        return None
+    times = unpack_times(row["acquired"])
+    return int(times[frame]) or None if frame < len(times) else None
+
+
+def copies(ledger: Reader, found: TracedOutput) -> list[Copy]:
+    """What is known of the cube and its timing file at the other machine."""
+    rows: Iterator[Row] = ledger.execute(
+        "select * from deliverable where night = ? and path in (?, ?) order by path",
+        (found.night, found.cube_path, found.timing_path),
+    )
+    return [
+        Copy(
+            path=row["path"],
+            verdict=row["verdict"],
+            sent_us=row["sent_us"],
+            verified_us=row["verified_us"],
+        )
+        for row in rows
+    ]
+
+
+def moves_of_output(ledger: Reader, found: TracedOutput) -> list[Event]:
+    """What happened to an output since it was planned."""
+    return events_of(ledger, "output", found.number, found.night)
+
+
+def moves_of_cube(ledger: Reader, found: RawCubeRow) -> list[Event]:
+    """What happened to a raw cube since it was first seen."""
+    return events_of(ledger, "raw_file", found.number, found.night)
+
+
+_CUBES = (
+    "select raw_file.*, cube.frames, timing.path as timing_path, timing.sha256 as timing_sha256"
+    " from raw_file left join cube on cube.raw_file = raw_file.id"
+    " left join raw_file as timing on timing.id = cube.timing"
+)
+
+
+def _cube(row: Row) -> RawCubeRow:
+    return RawCubeRow(
+        number=row["id"],
+        night=row["night"],
+        path=row["path"],
+        camera=row["camera"],
+        state=row["state"],
+        reason=row["reason"],
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        seen_us=row["seen_us"],
+        frames=row["frames"],
+        timing_path=row["timing_path"],
+        timing_sha256=row["timing_sha256"],
+    )
+
+
+def _output(row: Row) -> TracedOutput:
+    return TracedOutput(
+        number=row["id"],
+        night=row["night"],
+        name=row["name"],
+        frame_id=None if row["frame_id"] is None else frame_id_text(row["frame_id"]),
+        camera=row["camera"],
+        synchronised=bool(row["synchronised"]),
+        flc_state=row["flc_state"],
+        frames=row["frames"],
+        state=row["state"],
+        sha256=row["sha256"],
+        timing_sha256=row["timing_sha256"],
+    )
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        raw_file=row["raw_file"],
+        first=row["first"],
+        step=row["step"],
+        count=row["count"],
+        output=row["output"],
+        position=row["position"],
+        reason=row["reason"],
+        partner_file=row["partner_file"],
+        partner_first=row["partner_first"],
+        partner_step=row["partner_step"],
+    )
