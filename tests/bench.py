@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.raw_cubes import build_job, write_raw_cube
-from vampd.stages import build
+from vampd.layout import OUTPUT_FOLDER
 
 _SIDE = 536  # pixels; the cameras' standard crop
 _FRAME_BYTES = 2 * _SIDE * _SIDE
@@ -121,7 +121,7 @@ def _sparse_cube(night: Path, size_gb: float) -> Path:
 
 def _run_work(night: Path, cube: Path, arguments: argparse.Namespace) -> tuple[float, int]:
     """CPU seconds and peak KiB of a fresh process that builds *cube*."""
-    shutil.rmtree(night / build.OUTPUT_FOLDER, ignore_errors=True)
+    shutil.rmtree(night / OUTPUT_FOLDER, ignore_errors=True)
     job = night / "job.json"
     _describe(job, night, cube, arguments)
     seconds, printed = _measured([sys.executable, "-c", _WORK, str(job)])
@@ -130,7 +130,7 @@ def _run_work(night: Path, cube: Path, arguments: argparse.Namespace) -> tuple[f
 
 def _run_workers(night: Path, cube: Path, arguments: argparse.Namespace) -> float:
     """CPU seconds of a process whose workers build *cube* several times."""
-    shutil.rmtree(night / build.OUTPUT_FOLDER, ignore_errors=True)
+    shutil.rmtree(night / OUTPUT_FOLDER, ignore_errors=True)
     job = night / "job.json"
     _describe(job, night, cube, arguments)
     return _measured([sys.executable, "-c", _SERVED, str(job), str(arguments.cubes)])[0]

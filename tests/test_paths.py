@@ -28,7 +28,7 @@ _OF_PATHS = {
 }
 
 #: Those write simulated nights, run on another machine, and know the ledger's files alone.
-_OTHER_PACKAGES = ("simulation/", "far/", "ledger/")
+_OTHER_PACKAGES = ("simulation/", "remote/vampd_remote", "ledger/")
 #: What deals with other files than those below a root, and with which.
 _ELSEWHERE = {
     "cli.py": "standard error",

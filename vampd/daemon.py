@@ -45,6 +45,7 @@ from vampd.schedule.workers import Workers
 from vampd.settings.load import load
 from vampd.settings.sections import Config
 from vampd.stages.lost_papers import refuse_to_forget
+from vampd.time_units import SECOND_NS
 from vampd.watch.events import EventHints
 from vampd.watch.hints import Hints
 from vampd.watch.run_mode import NORMAL
@@ -57,7 +58,6 @@ _DRAIN_SECONDS = 25.0  # the unit allows 90 before systemd kills
 _TICK_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
 _GLANCE_SECONDS = 2.0  # events come one by one; what they hint at is looked at together
-_SECOND_NS = 1_000_000_000
 
 
 class Alarm:
@@ -243,12 +243,12 @@ class Daemon:
         if self._config.watch.events:
             self._hints.take(self._hinted)
         now_ns = self._clock.monotonic_ns()
-        is_due = now_ns - self._scanned_ns > self._seconds_to_scan() * _SECOND_NS
+        is_due = now_ns - self._scanned_ns > self._seconds_to_scan() * SECOND_NS
         if self._alarm.scan.is_set() or is_due or self._hinted.everything:
             self._scan()
             return
         settle_seconds = self._config.night.settle_seconds
-        if now_ns - self._looked_ns < min(_GLANCE_SECONDS, settle_seconds) * _SECOND_NS:
+        if now_ns - self._looked_ns < min(_GLANCE_SECONDS, settle_seconds) * SECOND_NS:
             return
         hinted = self._hinted | self._scan_cycle.settled()
         if hinted:
@@ -283,7 +283,7 @@ class Daemon:
     def _beat(self) -> None:
         """Tell systemd, and the ledger, that the loop still goes round."""
         now_ns = self._clock.monotonic_ns()
-        if now_ns - self._heard_ns < _HEARTBEAT_SECONDS * _SECOND_NS:
+        if now_ns - self._heard_ns < _HEARTBEAT_SECONDS * SECOND_NS:
             return
         self._heard_ns = now_ns
         counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
@@ -336,7 +336,7 @@ class Daemon:
         log.info("vampd ended")
 
     def _drain(self) -> None:
-        deadline_ns = self._clock.monotonic_ns() + round(_DRAIN_SECONDS * _SECOND_NS)
+        deadline_ns = self._clock.monotonic_ns() + round(_DRAIN_SECONDS * SECOND_NS)
         while self._engine.busy and self._clock.monotonic_ns() < deadline_ns:
             wait(self._workers.pipes(), timeout=_TICK_SECONDS)
             self._engine.collect()

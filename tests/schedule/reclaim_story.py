@@ -11,9 +11,9 @@ from random import Random
 
 from tests.schedule.reclaim_nights import DAY_US, HOUR_US, CrashError, NightTruth, prove
 from tests.schedule.reclaim_world import World
-from vampd.background.reclaim import moves as stage
 from vampd.background.reclaim.facts import proposals
 from vampd.io.disk import MARKER_NAME
+from vampd.layout import TRASH_FOLDER
 from vampd.ledger.nights import get_night, set_status
 from vampd.states import NightStatus
 
@@ -238,7 +238,7 @@ def half_a_rename(world: World, night: NightTruth) -> None:
     if world.job is None or world.job["step"] != "move" or world.job["date"] != night.date:
         return
     file = world.job["files"][0]
-    place = world.root / stage.TRASH_FOLDER / file["place"]
+    place = world.root / TRASH_FOLDER / file["place"]
     source = night.folder / file["path"]
     if source.exists() and source.stat().st_ino == file["inode"]:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -346,7 +346,7 @@ def _end_well(world: World, name: str) -> None:
             world.pass_time(DAY_US // 2)
         if all(_is_reclaimed(world, night) for night in world.nights):
             world.seen["reclaimed"] += len(world.nights)
-            lying = (world.root / stage.TRASH_FOLDER).rglob("*")
+            lying = (world.root / TRASH_FOLDER).rglob("*")
             left = [path for path in lying if path.is_file()]
             assert left == [], f"{name}: left in the trash: {left}"
             return

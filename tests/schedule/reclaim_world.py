@@ -1,7 +1,7 @@
 """A small observatory in which space is given back while everything goes wrong.
 
-Real: the ledger, the decision, the background job, the orders, the watch, the files and their moves. Played:
-the far machine (a table of digests), the clocks, the operators, and crashes, which end the
+Real: the ledger, the decision, the background job, the orders, the watch, the files, their moves.
+Played: the far machine (a table of digests), the clocks, the operators, and crashes, which end the
 daemon at any statement of the ledger or after any file.
 
 What must hold is judged from outside, by what the world itself did: never by the ledger's word.
@@ -33,6 +33,7 @@ from vampd.background.reclaim import job as reclaim_job
 from vampd.background.reclaim import moves as stage
 from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.disk import claim_root
+from vampd.layout import TRASH_FOLDER
 from vampd.ledger import nights as night_rows
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.orders.night import Orders
@@ -240,7 +241,7 @@ class World:
         for folder in ("vcam1", "vcam2"):
             for entry in _entries(night.folder / folder):
                 found[entry.inode()] = "place"
-        for each in _entries(self.root / stage.TRASH_FOLDER):
+        for each in _entries(self.root / TRASH_FOLDER):
             if each.name.startswith(night.date):
                 for folder in ("vcam1", "vcam2"):
                     for entry in _entries(Path(each.path) / folder):

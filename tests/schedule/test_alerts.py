@@ -60,7 +60,7 @@ class Scene:
         return night
 
     def turn(self, minutes: float = 1.5) -> list[Received]:
-        """Let time pass, and the background jobs do what is due; return the mails that came of it."""
+        """Let time pass, and do what is due; return the mails that came of it."""
         self.clock.pass_seconds(60 * minutes)
         before = len(self.office.accepted)
         job = alerts.due(self.ledger, self.config)

@@ -10,8 +10,8 @@ import pytest
 from tests.schedule.reclaim_nights import DAY_US, NightTruth
 from tests.schedule.reclaim_story import ack, tick_and_work
 from tests.schedule.reclaim_world import World, template_ledger
-from vampd.background.reclaim.moves import TRASH_FOLDER
 from vampd.errors import OperatorError
+from vampd.layout import TRASH_FOLDER
 from vampd.ledger.connection import Row
 from vampd.orders.night import Orders
 

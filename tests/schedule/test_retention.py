@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vampd.background.reclaim.rules import (
-    DAY_US,
-    Moment,
-    Retention,
-    SpaceFacts,
-    fit,
-    refusals,
-    why_stale,
-)
+from vampd.background.reclaim.rules import Moment, Retention, SpaceFacts, fit, refusals, why_stale
 from vampd.states import Kind, NightStatus, Space
+from vampd.time_units import DAY_US
 
 KEEP = Retention(outputs_us=DAY_US, raw_us=30 * DAY_US, trash_us=DAY_US)
 NOW = Moment(now_us=1_000 * DAY_US, passed_us=500 * DAY_US)

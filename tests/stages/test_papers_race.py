@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from vampd.io.beneath import Beneath
-from vampd.stages.manifest import SCRATCH_FOLDER, replace_file
+from vampd.layout import OWN_FOLDER
+from vampd.stages.manifest import replace_file
 
-_NAME = f"{SCRATCH_FOLDER}/journal.jsonl"
+_NAME = f"{OWN_FOLDER}/journal.jsonl"
 _SIZE_BYTES = 300_000
 _TIMES = 150
 
@@ -41,4 +42,4 @@ def test_papers_that_two_workers_write_at_once_are_never_torn(tmp_path: Path) ->
 
     assert (other.returncode, words_of_other) == (0, b"")
     assert found <= {(b"A", True), (b"B", True)}
-    assert sorted(path.name for path in (tmp_path / SCRATCH_FOLDER).iterdir()) == ["journal.jsonl"]
+    assert sorted(path.name for path in (tmp_path / OWN_FOLDER).iterdir()) == ["journal.jsonl"]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from vampd.background.reclaim import moves as reclaim_moves
-from vampd.background.reclaim.moves import TRASH_FOLDER, LeavingFile, MoveJob
+from vampd.background.reclaim.moves import LeavingFile, MoveJob
 from vampd.errors import IntegrityError, RetryableError
 from vampd.io.disk import MARKER_NAME, claim_root
+from vampd.layout import TRASH_FOLDER
 from vampd.states import TrashState
 
 DATE = "20251106"

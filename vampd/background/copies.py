@@ -23,6 +23,7 @@ from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import verify
 from vampd.states import Kind, NightStatus, Stage
+from vampd.time_units import DAY_US, SECOND_US
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 AT_REST = frozenset({NightStatus.SAFE, NightStatus.RECLAIMED})
 
 _PIECE_BYTES = 100_000_000_000  # some minutes of a far disk
-_DAY_US = 86_400_000_000
-_SECOND_US = 1_000_000
 
 _BY_AGE = "its copies were verified longest ago"
 
@@ -50,7 +49,7 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
 def _in_progress(ledger: Ledger, config: Config) -> Row | None:
     """A night whose copies are being read through; after a failure it rests for a while."""
     now_us = ledger.now_us()
-    rested_us = now_us - round(config.retry.longest_seconds * _SECOND_US)
+    rested_us = now_us - round(config.retry.longest_seconds * SECOND_US)
     _mend_dates(ledger, now_us)
     return ledger.row(
         "select * from night where verify_since_us is not null and status in ('safe', 'reclaimed')"
@@ -80,7 +79,7 @@ def _begin_oldest(ledger: Ledger, config: Config) -> bool:
             "select id from night where kind = ? and status in ('safe', 'reclaimed')"
             " and verify_since_us is null and coalesce(verified_us, safe_us, 0) < ?"
             " order by coalesce(verified_us, safe_us, 0), id limit 1",
-            [kind, now_us - round(days * _DAY_US)],
+            [kind, now_us - round(days * DAY_US)],
         )
         if night is not None:
             ledger.update("night", night["id"], verify_since_us=now_us, verify_tried_us=None)

@@ -1,4 +1,4 @@
-"""The background job that runs the site's own commands once a night is safe.
+"""Runs the site's own commands once a night is safe.
 
 Each command runs once for every batch of a night that became safe after vampd first saw the
 command. A run that died with its worker or with the daemon is begun again, so a command must bear

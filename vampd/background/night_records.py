@@ -1,4 +1,4 @@
-"""The background job that keeps each night's papers abreast of the ledger: from them a lost one is made."""
+"""Keeps each night's records abreast of the ledger: a lost ledger is made again from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The background job that proves, night by night, that raw files can be rebuilt from what was delivered.
+"""Proves, night by night, that raw files can be rebuilt from what was delivered.
 
 A night of terabytes takes hours: it is proved in pieces, each recorded when it is done, so
 that a restart costs one of them.
@@ -13,7 +13,6 @@ from typing import Any
 from vampd.io.root import on_its_disk
 from vampd.ledger import nights, proofs
 from vampd.ledger.connection import Ledger, Row
-from vampd.orders.context import CommandContext, CommandResult, Order
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -113,17 +112,4 @@ def _put_off(ledger: Ledger, config: Config, proof: Row, outcome: Outcome) -> No
     proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + round(pause * 1e6))
 
 
-def _prove(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
-    """The order "prove": forget what was proved or failed, so that all of it is done anew."""
-    if arguments["dry_run"]:
-        known = desk.ledger.value(
-            "select count(*) from rebuild_proof where night = ?", [night["id"]]
-        )
-    else:
-        known = proofs.forget(desk.ledger, night["id"], "to be proved anew")
-    line = "every raw file is rebuilt again, without being kept, once the night is safe"
-    return CommandResult(lines=[line], changed=bool(known))
-
-
 JOB = BackgroundJob(name="proofs", uses_network=False, due=due, body=work, record=record)
-ORDERS: dict[str, Order] = {"prove": _prove}

@@ -13,6 +13,7 @@ from vampd.commands import dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
 from vampd.io.beneath import Beneath, names_in, night_folder, status
 from vampd.io.publish import digest_file
+from vampd.layout import OUTPUT_FOLDER
 from vampd.ledger.reading import reading
 from vampd.states import OutputState
 from vampd.views import details
@@ -110,18 +111,18 @@ def _unlisted(folder: Beneath, outputs: list[OutputRow]) -> Iterator[str]:
     listed = {path for row in outputs for path in (row.cube_path, row.timing_path)}
     for batch in {row.batch for row in outputs}:
         suffix = "" if batch == 1 else f".{batch}"
-        listed.add(f"{details.OUTPUT_FOLDER}/name_changes{suffix}.txt")
-    place = folder / details.OUTPUT_FOLDER
+        listed.add(f"{OUTPUT_FOLDER}/name_changes{suffix}.txt")
+    place = folder / OUTPUT_FOLDER
     try:
         names = names_in(place)
     except FileNotFoundError:
         return
     except OSError as error:
-        yield f"{details.OUTPUT_FOLDER}: {error.strerror}"
+        yield f"{OUTPUT_FOLDER}: {error.strerror}"
         return
     for name in names:
-        if f"{details.OUTPUT_FOLDER}/{name}" not in listed:
-            yield f"{details.OUTPUT_FOLDER}/{name}: no output of the ledger"
+        if f"{OUTPUT_FOLDER}/{name}" not in listed:
+            yield f"{OUTPUT_FOLDER}/{name}: no output of the ledger"
 
 
 def _show(audit: _Audit, screen: Screen) -> None:

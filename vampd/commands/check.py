@@ -22,12 +22,12 @@ from vampd.ledger.reading import DATABASES, Reader, reading
 from vampd.ledger.write_ahead import too_long
 from vampd.settings.sections import Config
 from vampd.states import NightStatus, Severity
+from vampd.time_units import SECOND_US
 from vampd.views.conditions import Limits, conditions, silence
 from vampd.views.summaries import last_daemon
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-_SECOND_US = 1_000_000
 _TOLD = 3  # conditions in the line; the mail and `vampd status` have them all
 
 
@@ -98,7 +98,7 @@ def _numbers(ledger: Reader, limits: Limits, now_us: int) -> Iterator[tuple[str,
     yield "oldest_failing", f"{_age(since_us, now_us)}s;;;0"
     daemon = last_daemon(ledger)
     if daemon is not None:
-        most = limits.silent_us // _SECOND_US
+        most = limits.silent_us // SECOND_US
         yield "heard", f"{_age(daemon.heard_us, now_us)}s;;{most};0"
     sent = [
         track.sent_us
@@ -107,7 +107,7 @@ def _numbers(ledger: Reader, limits: Limits, now_us: int) -> Iterator[tuple[str,
     ]
     yield "unacknowledged", f"{len(sent)};;;0"
     oldest_us = min((us for us in sent if us), default=None)
-    yield "oldest_unacknowledged", f"{_age(oldest_us, now_us)}s;{limits.ack_us // _SECOND_US};;0"
+    yield "oldest_unacknowledged", f"{_age(oldest_us, now_us)}s;{limits.ack_us // SECOND_US};;0"
     for row in ledger.execute("select * from disk where free_bytes is not null order by path"):
         low, least = limits.low_bytes, limits.least_bytes
         if row["path"] == limits.state_dir:
@@ -116,7 +116,7 @@ def _numbers(ledger: Reader, limits: Limits, now_us: int) -> Iterator[tuple[str,
 
 
 def _age(since_us: int | None, now_us: int) -> int:
-    return max(0, now_us - since_us) // _SECOND_US if since_us else 0
+    return max(0, now_us - since_us) // SECOND_US if since_us else 0
 
 
 def _summary(found: Sequence[Condition]) -> str:

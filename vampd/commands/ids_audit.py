@@ -10,8 +10,8 @@ from vampd.errors import InputError
 from vampd.io.beneath import Beneath, is_folder, names_in, night_folder, read_start
 from vampd.io.numbers_seen import numbers_of_night
 from vampd.io.units import Unit, read_units
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_number, frame_id_text
-from vampd.views.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.views.frame_id_audit import Bearer, Numbering
 
 _MOST_LIST_BYTES = 1 << 26
@@ -85,7 +85,9 @@ def _names(
     except OSError as error:
         yield f"{outputs}: {error.strerror}"
         return
-    wanted = {f"{_text(each)}{ending}" for each in built for ending in (CUBE_ENDING, TIMING_ENDING)}
+    wanted = {
+        f"{_text(each)}{ending}" for each in built for ending in (OUTPUT_ENDING, TIMING_ENDING)
+    }
     for name in sorted(wanted - there):
         yield f"{outputs / name}: is not there, and the ledger says that it was built"
     planned = {_text(each) for each in night.bearers if each.frame_id is not None}
@@ -97,7 +99,7 @@ def _names(
 
 
 def _header(folder: Beneath, bearer: Bearer) -> Iterator[str]:
-    path = folder / f"{OUTPUT_FOLDER}/{_text(bearer)}{CUBE_ENDING}"
+    path = folder / f"{OUTPUT_FOLDER}/{_text(bearer)}{OUTPUT_ENDING}"
     try:
         units = read_units(path)
     except FileNotFoundError:
@@ -123,7 +125,7 @@ def _card(unit: Unit, keyword: str) -> str | None:
 
 
 def _manifest_line(folder: Beneath, bearer: Bearer) -> str:
-    path = folder / f"{OUTPUT_FOLDER}/{_text(bearer)}{CUBE_ENDING}"
+    path = folder / f"{OUTPUT_FOLDER}/{_text(bearer)}{OUTPUT_ENDING}"
     return f"{_text(bearer)}|{path}|{bearer.size_bytes}"
 
 

@@ -14,12 +14,13 @@ from vampd.commands import acting
 from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import UsageError
 from vampd.io.beneath import Beneath, exists, is_folder, night_folder, read_start
+from vampd.layout import CAMERA_FOLDERS, OUTPUT_FOLDER
 from vampd.ledger.reading import has_ledger
 from vampd.legacy.tables import DELETION_TABLE, STATUS_TABLES, StatusRow, Table, parse_table
 from vampd.legacy.verdict import Verdict, judge_legacy
 from vampd.settings.sections import Config, Root
-from vampd.watch.incumbent import OUTPUT_FOLDER, Survey, nights_in, survey
-from vampd.watch.naming import CAMERA_FOLDERS, night_date
+from vampd.watch.incumbent import Survey, nights_in, survey
+from vampd.watch.naming import night_date
 
 # An order is one line of at most 1 MiB: some 150 bytes a file, 60 a number.
 _FILES_AT_ONCE = 2000

@@ -26,13 +26,13 @@ from vampd.ledger.reading import reading
 from vampd.plain_json import plain_json
 from vampd.settings.sections import Config
 from vampd.states import TaskState
+from vampd.time_units import SECOND_US
 from vampd.views.history import Event, events, last_event
 from vampd.views.summaries import Night, nights
 
 #: Without a night and a time, so many lines are told: what fits a screen.
 _LINES = 40
 
-_SECOND_US = 1_000_000
 
 #: Of so many events at most these lines are made.
 _NEWEST = 20_000
@@ -212,7 +212,7 @@ def sentence(told: Told, *, why: str | None) -> str:
     night = f"{event.night}: " if event.night is not None else ""
     text = f"{night}{_what(told)}{moved}"
     until = ""
-    if event.at_us - told.event.at_us >= _SECOND_US and event.subject != "night":
+    if event.at_us - told.event.at_us >= SECOND_US and event.subject != "night":
         until = f", until {time_text(event.at_us)[11:22]}"
     who = "" if event.actor == "vampd" else f" by {event.actor}"
     return f"{text}{until}{who}{f': {why}' if why and why != event.became else ''}"

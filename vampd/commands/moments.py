@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 from vampd.errors import UsageError
+from vampd.time_units import HST
 
-_HST = timezone(timedelta(hours=-10))
 _AGO = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|h|d)(?: ago)?")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ](.*))?")
@@ -36,7 +36,7 @@ def parse_moment(text: str, *, now_us: int) -> int:
 
 def _of_clock(date: str, text: str) -> int:
     zone: timezone = UTC
-    for suffix, of_suffix in ((" HST", _HST), (" UTC", UTC), (" UT", UTC), ("Z", UTC)):
+    for suffix, of_suffix in ((" HST", HST), (" UTC", UTC), (" UT", UTC), ("Z", UTC)):
         if text.endswith(suffix):
             text, zone = text.removesuffix(suffix), of_suffix
             break

@@ -28,13 +28,12 @@ from vampd.io.beneath import (
 )
 from vampd.io.disk import free_bytes
 from vampd.io.publish import digest_file
+from vampd.layout import CAMERA_FOLDERS, OWN_FOLDER
 from vampd.ledger.reading import reading
 from vampd.stages.rebuild import RawEntry, Rebuilder, Sidecar
 from vampd.views import details
 from vampd.views.summaries import nights
 
-_CAMERA_FOLDERS = frozenset({"vcam1", "vcam2"})
-_SIDECAR_FOLDER = ".vampd"
 _SIDECAR = re.compile(r"raw_sidecar.*\.tar")
 _SCRATCH = ".vampd-rebuild"
 #: Of many problems, so many are shown to people; programs get all of them.
@@ -147,7 +146,7 @@ def _from_folder(folder: Path) -> _Source:
 
 
 def _source(label: str, folder: Beneath, digests: Mapping[str, str] | None) -> _Source:
-    place = folder / _SIDECAR_FOLDER
+    place = folder / OWN_FOLDER
     names = names_in(place) if is_folder(place) else []
     sidecars = tuple(place / name for name in names if _SIDECAR.fullmatch(name))
     if not sidecars:
@@ -198,7 +197,7 @@ def _check_target(target: Path, source: _Source) -> None:
     if not target.exists():
         return
     own = target.resolve() == source.folder.path.resolve()
-    strange = [path.name for path in target.iterdir() if path.name not in _CAMERA_FOLDERS]
+    strange = [path.name for path in target.iterdir() if path.name not in CAMERA_FOLDERS]
     if not target.is_dir() or (not own and set(strange) - {_SCRATCH}):
         msg = f"{target}: holds {', '.join(sorted(strange)[:3])}; name a new or an empty folder"
         raise OperatorError(msg)

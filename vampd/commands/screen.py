@@ -9,15 +9,14 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from vampd.plain_json import plain_json
 from vampd.states import NightStatus, TaskState
-
-_HST = timezone(timedelta(hours=-10))
+from vampd.time_units import HST
 
 #: Text is broken so as to fit the narrowest terminal in use.
 WIDTH = 80
@@ -108,7 +107,7 @@ def _width(*, terminal: bool) -> int:
 def time_text(us: int) -> str:
     """A time as people here read it: `2025-11-06 05:10:00 UT (2025-11-05 19:10 HST)`."""
     moment = datetime.fromtimestamp(us // 1_000_000, UTC)
-    there = moment.astimezone(_HST)
+    there = moment.astimezone(HST)
     return f"{moment:%Y-%m-%d %H:%M:%S} UT ({there:%Y-%m-%d %H:%M} HST)"
 
 
@@ -125,7 +124,7 @@ def microsecond_text(us: int) -> str:
 
 def hst_text(us: int) -> str:
     """The same in Hawaii: `19:10 HST`."""
-    return f"{datetime.fromtimestamp(us // 1_000_000, _HST):%H:%M} HST"
+    return f"{datetime.fromtimestamp(us // 1_000_000, HST):%H:%M} HST"
 
 
 def clock_text(us: int) -> str:

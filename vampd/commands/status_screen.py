@@ -24,10 +24,9 @@ from vampd.commands.screen import (
 from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
 from vampd.states import Kind, LoggerFault, NightStatus
+from vampd.time_units import SECOND_US
 from vampd.views.activity import Progress
 from vampd.views.summaries import Summary, is_at_rest
-
-_SECOND_US = 1_000_000
 
 #: Of what is odd, so many lines a sort.
 _ODD_LINES = 5
@@ -324,7 +323,7 @@ def _bar(progress: Progress, picture: Picture, screen: Screen) -> str:
     if progress.bytes_per_second:
         parts.append(f"{size_text(round(progress.bytes_per_second))}/s")
     if (seconds := progress.seconds_left) is not None:
-        left = round(seconds * _SECOND_US)
+        left = round(seconds * SECOND_US)
         until = f" ({clock_text(picture.now_us + left)})" if screen.width >= WIDE else ""
         parts.append(f"{duration_text(left)} left{until}")
     elif progress.since_us is not None:

@@ -15,8 +15,9 @@ from vampd.commands.screen import Screen, echo_json, paragraph, time_json
 from vampd.ledger import logger_faults
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.reading import reading
+from vampd.time_units import MINUTE_US
 from vampd.views import quality
-from vampd.views.quality import MINUTE_US, FrameTally, KeptQuality, Slice
+from vampd.views.quality import FrameTally, KeptQuality, Slice
 from vampd.views.summaries import Night, nights
 
 _COUNTS = ("synchronised", "solo", "a", "b", "dubious", "rejected", "lost")

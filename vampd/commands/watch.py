@@ -17,6 +17,7 @@ from vampd.io.patience import Inquiry
 from vampd.ledger import reading
 from vampd.settings.sections import Config
 from vampd.states import FileState, Kind
+from vampd.time_units import SECOND_NS
 from vampd.views.quality import Arrival, arrivals
 from vampd.views.summaries import nights
 from vampd.watch.acquisition import CameraSeen, CubeSeen, NightSeen, look_at_acquisition
@@ -24,7 +25,6 @@ from vampd.watch.scan import find_nights, folder_stamps
 
 _NEWEST = 6
 _SILENT_SECONDS = 10.0
-_SECOND_NS = 1_000_000_000
 _OLD_SECONDS = 3600.0
 
 #: Columns from which on a cube's line has room for all of it.
@@ -137,7 +137,7 @@ def _seen(folder: Path, newest: int) -> NightSeen:
 
 
 def _deadline_ns() -> int:
-    return time.monotonic_ns() + round(_SILENT_SECONDS * _SECOND_NS)
+    return time.monotonic_ns() + round(_SILENT_SECONDS * SECOND_NS)
 
 
 def _arrivals(config: Config, folder: Path) -> Mapping[int, Arrival]:

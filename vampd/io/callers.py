@@ -18,10 +18,10 @@ import socket
 import struct
 
 from vampd.io.clock import Clock
+from vampd.time_units import SECOND_NS
 
 log = logging.getLogger(__name__)
 
-_SECOND_NS = 1_000_000_000
 _READ_BYTES = 1 << 18
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED, unix(7)
 
@@ -98,7 +98,7 @@ class Callers:
     ) -> None:
         self._listener = listener
         self._clock = clock
-        self._patience_ns = round(seconds * _SECOND_NS)
+        self._patience_ns = round(seconds * SECOND_NS)
         self._most_bytes = most_bytes
         self._most_callers = most_callers
         self._callers: list[Caller] = []
@@ -154,7 +154,7 @@ class Callers:
             if not caller.listen(self._most_bytes):
                 if not self._is_late(caller):
                     return False
-                caller.problem = f"no whole line came within {self._patience_ns / _SECOND_NS:g} s"
+                caller.problem = f"no whole line came within {self._patience_ns / SECOND_NS:g} s"
         except OSError as error:
             self._dismiss(caller, f"a caller hung up: {error}")
             return False

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from vampd.io.beneath import Beneath, is_link, link_target, open_file
 from vampd.io.private import MIRROR_NAME
-
-#: What the earlier pipeline makes of a camera's folder, and reads while it removes that.
-BACKUP_ENDING = "_hlinkbak"
+from vampd.layout import BACKUP_ENDING
 
 _MOST_BYTES = 1 << 14
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH

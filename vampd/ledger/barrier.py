@@ -26,10 +26,10 @@ from vampd.errors import RetryableError, VampdError
 from vampd.ledger.connection import Ledger, is_broken
 from vampd.plain_text import plain_text
 from vampd.states import ErrorClass
+from vampd.time_units import SECOND_NS
 
 log = logging.getLogger(__name__)
 
-_SECOND_NS = 1_000_000_000
 _FIRST_REST_SECONDS = 5.0
 _LONGEST_REST_SECONDS = 300.0
 _BEARABLE = 2  # failures in succession: the same again is not a coincidence
@@ -123,7 +123,7 @@ class Barrier:
         before = self._failing.get(work)
         times = 1 if before is None else before.times + 1
         seconds = min(_FIRST_REST_SECONDS * 2 ** min(times - 1, 20), _LONGEST_REST_SECONDS)
-        until_ns = self._now_ns() + round(seconds * _SECOND_NS)
+        until_ns = self._now_ns() + round(seconds * SECOND_NS)
         self._failing[work] = _Failing(times=times, rests_until_ns=until_ns, words=trouble.words)
         return times
 

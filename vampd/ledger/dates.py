@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 
 from vampd.ledger.connection import Ledger
+from vampd.time_units import SECOND_US
 
 log = logging.getLogger(__name__)
 
-_SECOND_US = 1_000_000
 
 #: Each table with what is still to be done in it from its `due_us` on.
 _PUT_OFF = {
@@ -48,7 +48,7 @@ class Dates:
         """Nothing is put off for longer than *longest_us*; nothing past is still to come."""
         clamp_due(self._ledger, longest_us)
         ahead_us = self._ledger.now_us() - self._ledger.clock.monotonic_ns() // 1000
-        if self._ahead_us is None or ahead_us < self._ahead_us - _SECOND_US:
+        if self._ahead_us is None or ahead_us < self._ahead_us - SECOND_US:
             mend_past(self._ledger)
         self._ahead_us = ahead_us
 

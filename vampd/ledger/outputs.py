@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.records import Plan, PlannedOutput, Report, Segment
+from vampd.science.quality import Quality
 from vampd.states import OutputState, Stage
-from vampd.views.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 
 
 def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:
@@ -265,7 +266,7 @@ def file_name(output: Row) -> str:
 
 def files_of_output(name: str) -> tuple[str, str]:
     """The two files of the output with that name on disk, relative to the night."""
-    return f"{OUTPUT_FOLDER}/{name}{CUBE_ENDING}", f"{OUTPUT_FOLDER}/{name}{TIMING_ENDING}"
+    return f"{OUTPUT_FOLDER}/{name}{OUTPUT_ENDING}", f"{OUTPUT_FOLDER}/{name}{TIMING_ENDING}"
 
 
 def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
@@ -310,3 +311,13 @@ def forget_batches(ledger: Ledger, night: int, why: str) -> None:
             forget_plan(ledger, night, why)
         for table in ("raw_file", "frame_id"):
             ledger.execute(f"update {table} set batch = 1 where night = ?", [night])  # noqa: S608
+
+
+def store_quality(ledger: Ledger, night: int, quality: Quality) -> None:
+    """Keep the quality of the night's batch, in place of an older plan's."""
+    ledger.execute(
+        "insert or replace into quality (night, batch, expected, synchronised, with_flc, a, b,"
+        " dubious, drift_us) values (:night, (select batch from night where id = :night),"
+        " :expected, :synchronised, :with_flc, :a, :b, :dubious, :drift_us)",
+        {"night": night, **asdict(quality)},
+    )

@@ -30,11 +30,6 @@ _THERE = (
 )
 
 
-def sidecar_path(batch: int) -> str:
-    """Where a batch's sidecar lies, relative to the night's folder."""
-    return f"{_SIDECAR}.tar" if batch == 1 else f"{_SIDECAR}.{batch}.tar"
-
-
 def rebuild_proved(ledger: Ledger, night: int) -> bool:
     """Whether every raw file that is there was rebuilt bit for bit from outputs and sidecar.
 

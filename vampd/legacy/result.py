@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, is_folder, names_in, night_folder, read_start
 from vampd.io.units import read_units
+from vampd.layout import NAME_CHANGES, OUTPUT_FOLDER, OUTPUTS_SET_ASIDE
 from vampd.legacy.comparison import LABEL_A, LABEL_B, LABEL_DUBIOUS, NO_LABEL, Frames
 from vampd.legacy.orphans import Span, match_orphans
 from vampd.records import CardValue
 from vampd.science.cards import parse_card
 from vampd.science.timing import Timing, parse_timing
-from vampd.watch.incumbent import NAME_CHANGES, OUTPUT_FOLDER, SET_ASIDE, raw_place
+from vampd.watch.incumbent import raw_place
 
 _CUBE = re.compile(r"(?P<stem>[A-Za-z0-9_:.]+?)\.fits(?:\.fz)?")
 # vsync_05:11:38.080947.cam1.A, vcam1_05:10:00.137310.B, and whatever precedes either.
@@ -68,7 +69,7 @@ def read_result(night: Path) -> LegacyResult:
     Where it was set aside, it is read there.
     """
     place = night_folder(night)
-    folder = place / (SET_ASIDE if is_folder(place / SET_ASIDE) else OUTPUT_FOLDER)
+    folder = place / (OUTPUTS_SET_ASIDE if is_folder(place / OUTPUTS_SET_ASIDE) else OUTPUT_FOLDER)
     names = _names_before(folder)
     there = names_in(folder) if is_folder(folder) else []
     problems: list[str] = []

@@ -29,10 +29,10 @@ from vampd.io.beneath import (
 )
 from vampd.io.disk import is_mount_point
 from vampd.io.private import MIRROR_NAME
+from vampd.layout import CAMERA_FOLDERS
 from vampd.settings.sections import READING, Config, Control, Root, Watch
 from vampd.states import Kind, Stage
 from vampd.watch.incumbent import raw_place
-from vampd.watch.naming import CAMERA_FOLDERS
 from vampd.watch.run_mode import RunMode
 from vampd.watch.scan import find_nights
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
-from vampd.io.mirror import BACKUP_ENDING
+from vampd.layout import BACKUP_ENDING, NAME_CHANGES, OUTPUT_FOLDER
 from vampd.legacy.tables import Said, StatusRow
-from vampd.watch.incumbent import NAME_CHANGES, OUTPUT_FOLDER, Survey
+from vampd.watch.incumbent import Survey
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

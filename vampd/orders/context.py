@@ -28,7 +28,7 @@ class CommandContext:
 
 
 Order: TypeAlias = Callable[[CommandContext, Row, Mapping[str, Any]], CommandResult]
-"""An order about one night: desk, the night's row, arguments."""
+"""An order about one night: context, the night's row, arguments."""
 
 OrderOfAll: TypeAlias = Callable[[CommandContext, Mapping[str, Any]], CommandResult]
-"""An order about no night in particular: desk, arguments."""
+"""An order about no night in particular: context, arguments."""

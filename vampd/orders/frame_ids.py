@@ -24,9 +24,9 @@ from vampd.stages import frame_id_papers
 from vampd.states import STAGES_OF, Kind, RequestState, Stage, TaskState
 
 
-def _adopt(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _adopt(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """These numbers were dealt in answer to the request of which nobody knows."""
-    ledger = desk.ledger
+    ledger = context.ledger
     dealt = frame_ids.parse_range(arguments["ids"])
     request = requests.open_request(ledger, night["id"])
     if request is None:
@@ -48,11 +48,11 @@ def _adopt(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> Co
     return CommandResult(lines=lines, changed=True)
 
 
-def _void(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _void(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """Whatever was dealt in answer to the open request is never used."""
-    request = requests.open_request(desk.ledger, night["id"])
+    request = requests.open_request(context.ledger, night["id"])
     if request is None:
-        last = desk.ledger.value(
+        last = context.ledger.value(
             "select state from frame_request where night = ? order by id desc limit 1",
             [night["id"]],
         )
@@ -64,14 +64,14 @@ def _void(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> Com
         "it goes on, and asks anew",
     ]
     if not arguments["dry_run"]:
-        _write_word(desk.ledger, night, request, RequestState.VOID)
-        with desk.ledger.transaction():
-            requests.decide(desk.ledger, request["id"], RequestState.VOID, arguments["why"])
-            _go_on(desk.ledger, night, "ids void")
+        _write_word(context.ledger, night, request, RequestState.VOID)
+        with context.ledger.transaction():
+            requests.decide(context.ledger, request["id"], RequestState.VOID, arguments["why"])
+            _go_on(context.ledger, night, "ids void")
     return CommandResult(lines=lines, changed=True)
 
 
-def _skip(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _skip(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """Younger nights do not wait for the numbers of this one."""
     if Stage.FRAME_IDS not in STAGES_OF[Kind(night["kind"])]:
         msg = f"{label(night)} gets no frame IDs, so no night waits for it"
@@ -80,7 +80,7 @@ def _skip(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> Com
         return CommandResult(
             lines=[f"it is skipped already: {night['ids_skip_why']}"], changed=False
         )
-    if _has_numbers(desk.ledger, night):
+    if _has_numbers(context.ledger, night):
         return CommandResult(lines=["it has its frame IDs: no night waits for it"], changed=False)
     lines = [
         "younger nights no longer wait for its frame IDs",
@@ -88,15 +88,15 @@ def _skip(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> Com
     ]
     if not arguments["dry_run"]:
         why = arguments["why"]
-        stamp = desk.ledger.stamp(f"ids skip: {why}")
-        desk.ledger.update("night", night["id"], ids_skip_why=why, **stamp)
+        stamp = context.ledger.stamp(f"ids skip: {why}")
+        context.ledger.update("night", night["id"], ids_skip_why=why, **stamp)
     return CommandResult(lines=lines, changed=True)
 
 
-def _used(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _used(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """All numbers up to this one are used, whoever used them; the next one is above."""
-    ledger, number = desk.ledger, _number(arguments["number"])
-    top = counter.known(ledger.connection, desk.config.frame_ids.first).top
+    ledger, number = context.ledger, _number(arguments["number"])
+    top = counter.known(ledger.connection, context.config.frame_ids.first).top
     last = ledger.row("select * from number_word where word = 'used' order by id desc")
     if last is not None and last["last"] == number:
         return CommandResult(
@@ -117,9 +117,9 @@ def _used(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     return CommandResult(lines=lines, changed=True)
 
 
-def _dismiss(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _dismiss(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """What bears these numbers says nothing of where the counter stands."""
-    ledger = desk.ledger
+    ledger = context.ledger
     runs = runs_of((number, "") for number in frame_ids.parse_range(arguments["ids"]))
     before = counter.dismissed(ledger.connection)
     new = [(first, last) for first, last, _ in runs if not counter.is_within(first, last, before)]

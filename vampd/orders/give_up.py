@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.errors import OperatorError
+from vampd.layout import GIVEN_UP_FOLDER
 from vampd.ledger import (
     files,
     given_up,
@@ -21,7 +22,6 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.orders import restore as restore_orders
 from vampd.orders.context import CommandContext, CommandResult
-from vampd.stages.replan import GIVEN_UP_FOLDER
 from vampd.states import FINAL, FileState, NightStatus, OutputState, Stage, StrayState
 
 _WHY = "planned anew, for a raw file was given up"
@@ -39,9 +39,9 @@ class _Loss:
     outputs: int  #: of the batch
 
 
-def give_up(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def give_up(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """Plan the night again without one raw file, which is changed, gone or cannot be read."""
-    ledger, why = desk.ledger, arguments.get("why") or ""
+    ledger, why = context.ledger, arguments.get("why") or ""
     row = files.find_file(ledger, night["id"], arguments["path"])
     if row is None:
         msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
@@ -54,7 +54,7 @@ def give_up(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> C
         loss = _loss(ledger, row)
         lines = _lines(ledger, night, loss)
         if not arguments["dry_run"]:
-            desk.stop_work(night["id"])
+            context.stop_work(night["id"])
             _carry_out(ledger, night, loss, why)
         left = nights.get_night(ledger, night["id"])["hold"]
     if left is not None and not arguments["dry_run"]:

@@ -11,12 +11,12 @@ from vampd.orders.context import CommandContext, CommandResult, Order
 from vampd.states import HookState
 
 
-def _again(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _again(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments["dry_run"]:
-        runs = hooks.runs(desk.ledger.connection, night["id"])
+        runs = hooks.runs(context.ledger.connection, night["id"])
         failed = [run.command for run in runs if run.state is HookState.FAILED]
     else:
-        failed = hooks.again(desk.ledger, night["id"], "hooks --again")
+        failed = hooks.again(context.ledger, night["id"], "hooks --again")
     if not failed:
         return CommandResult(lines=["no command failed"], changed=False)
     return CommandResult(lines=[f"runs again: {command}" for command in failed], changed=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from vampd.errors import OperatorError, UsageError
-from vampd.io.mirror import BACKUP_ENDING
+from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
 from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.orders.context import CommandContext, CommandResult, OrderOfAll
 from vampd.states import Kind
-from vampd.watch.incumbent import OUTPUT_FOLDER, named_frame_ids, signs_of
+from vampd.watch.incumbent import named_frame_ids, signs_of
 from vampd.watch.naming import night_date
 
 
@@ -39,14 +39,14 @@ class _UndoneError(Exception):
     """What was done in a dry run is rolled back."""
 
 
-def _import_night(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _import_night(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """`night`: kind, date, folder, adopt, signs, proved, unproved; `files`; `frame_ids`."""
-    return _tried(desk.ledger, arguments, _take_night)
+    return _tried(context.ledger, arguments, _take_night)
 
 
-def _import_tables(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _import_tables(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """`rows`: lines of the earlier tables."""
-    return _tried(desk.ledger, arguments, _take_tables)
+    return _tried(context.ledger, arguments, _take_tables)
 
 
 def _tried(

@@ -16,24 +16,24 @@ _WHY = "vampd manifest --send"
 _DONE = frozenset({Track.SENT, Track.ACKNOWLEDGED, Track.NONE})
 
 
-def _send(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _send(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """Send the mails of all *nights* that are ready: in one, as far as they fit.
 
     OperatorError: a single night was named and is not ready, or no mail can mend what it is in.
     """
-    if not desk.config.mail.is_configured:
+    if not context.config.mail.is_configured:
         msg = "mail.host and mail.recipients are not set: nobody is to be told"
         raise ConfigError(msg)
     asked = [
         (night, track)
         for each in arguments["nights"]
-        for night in [nights.find_night(desk.ledger, each["kind"], each["date"])]
+        for night in [nights.find_night(context.ledger, each["kind"], each["date"])]
         for track in mail_tracks.batch_tracks(
-            desk.ledger.connection, configured=True, night=night["id"]
+            context.ledger.connection, configured=True, night=night["id"]
         )
     ]
     anew = arguments.get("anew")
-    wrong = [_refusal(desk, night, track, anew=bool(anew)) for night, track in asked]
+    wrong = [_refusal(context, night, track, anew=bool(anew)) for night, track in asked]
     refusals = [text for text in wrong if text]
     if refusals and len(arguments["nights"]) == 1:
         raise OperatorError("; ".join(refusals))
@@ -44,14 +44,14 @@ def _send(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     chosen = [track for (_, track), text in zip(asked, wrong, strict=True) if not text]
     chosen = [track for track in chosen if track.state not in _DONE]
     if not arguments["dry_run"]:
-        with desk.ledger.transaction():
-            _carry_out(desk, chosen, anew)
+        with context.ledger.transaction():
+            _carry_out(context, chosen, anew)
     return CommandResult(lines=lines, changed=bool(chosen))
 
 
-def _carry_out(desk: CommandContext, chosen: Sequence[MailTrack], anew: str | None) -> None:
+def _carry_out(context: CommandContext, chosen: Sequence[MailTrack], anew: str | None) -> None:
     """*anew*: why the archive certainly has nothing of what was in doubt."""
-    ledger, config = desk.ledger, desk.config.mail
+    ledger, config = context.ledger, context.config.mail
     fresh = [track for track in chosen if track.state is Track.READY]
     for number in sorted({track.mail for track in chosen if track.mail is not None}):
         track = next(track for track in chosen if track.mail == number)
@@ -66,7 +66,7 @@ def _carry_out(desk: CommandContext, chosen: Sequence[MailTrack], anew: str | No
         mail.want(ledger, group, _WHY)
 
 
-def _refusal(desk: CommandContext, night: Row, track: MailTrack, *, anew: bool) -> str:
+def _refusal(context: CommandContext, night: Row, track: MailTrack, *, anew: bool) -> str:
     """Why no mail can be sent about a batch; '' when one can, or need not."""
     name, date = _name(night, track), night["date"]
     if track.state is Track.SENDING and anew:
@@ -75,7 +75,7 @@ def _refusal(desk: CommandContext, night: Row, track: MailTrack, *, anew: bool) 
         return ""
     if anew and track.accepted:
         return f"{name}: the server took its mail: the archive has it"
-    changed = track.was_mailed and not anew and _changed_part(desk, track)
+    changed = track.was_mailed and not anew and _changed_part(context, track)
     if track.state is Track.CHANGED and (not anew or track.mail is None):
         changed = name
     if changed:
@@ -89,11 +89,11 @@ def _refusal(desk: CommandContext, night: Row, track: MailTrack, *, anew: bool) 
     return f"{name} is held: {track.hold}" if track.hold else ""
 
 
-def _changed_part(desk: CommandContext, track: MailTrack) -> str:
+def _changed_part(context: CommandContext, track: MailTrack) -> str:
     """The first night of a batch's mail of which the manifest is another one now, or none."""
     assert track.mail is not None
-    for part in mail.parts_of(desk.ledger, track.mail):
-        listed = desk.ledger.value(
+    for part in mail.parts_of(context.ledger, track.mail):
+        listed = context.ledger.value(
             "select sha256 from deliverable where night = ? and path = ?",
             [part["id"], part["manifest"]],
         )
@@ -117,21 +117,21 @@ def _intention(night: Row, track: MailTrack, *, anew: bool) -> str:
     return f"{name}: its manifest is mailed"
 
 
-def _ack(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _ack(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """The archive has acknowledged every batch that it was told of. OperatorError: of none."""
-    every = mail_tracks.batch_tracks(desk.ledger.connection, configured=True, night=night["id"])
+    every = mail_tracks.batch_tracks(context.ledger.connection, configured=True, night=night["id"])
     if arguments.get("revoke"):
-        return _revoke(desk, night, every, arguments)
+        return _revoke(context, night, every, arguments)
     chosen = list(_to_acknowledge(night, every, force=bool(arguments.get("force"))))
     if not chosen:
         return CommandResult(lines=["the archive's word is recorded already"], changed=False)
     lines = [f"{_name(night, track)}: acknowledged by the archive" for track in chosen]
     if not arguments["dry_run"]:
-        with desk.ledger.transaction():
+        with context.ledger.transaction():
             for track in chosen:
                 if track.state is Track.CHANGED and track.acked_us is not None:
-                    mail.revoke(desk.ledger, track, "acknowledged anew")
-                mail.acknowledge(desk.ledger, track, arguments.get("note"), arguments.get("why"))
+                    mail.revoke(context.ledger, track, "acknowledged anew")
+                mail.acknowledge(context.ledger, track, arguments.get("note"), arguments.get("why"))
     return CommandResult(lines=lines, changed=True)
 
 
@@ -155,15 +155,15 @@ def _to_acknowledge(night: Row, every: Sequence[MailTrack], *, force: bool) -> I
 
 
 def _revoke(
-    desk: CommandContext, night: Row, every: Sequence[MailTrack], arguments: Mapping[str, Any]
+    context: CommandContext, night: Row, every: Sequence[MailTrack], arguments: Mapping[str, Any]
 ) -> CommandResult:
     acked = [track for track in every if track.acked_us is not None]
     if not acked:
         return CommandResult(lines=["nothing of it is acknowledged"], changed=False)
     if not arguments["dry_run"]:
-        with desk.ledger.transaction():
+        with context.ledger.transaction():
             for track in acked:
-                mail.revoke(desk.ledger, track, arguments["why"])
+                mail.revoke(context.ledger, track, arguments["why"])
     lines = [f"{_name(night, track)}: not acknowledged any more" for track in acked]
     return CommandResult(lines=lines, changed=True)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vampd.background import rebuild_proof
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import (
     files,
@@ -37,6 +36,7 @@ from vampd.orders import (
 from vampd.orders import (
     mail as mail_orders,
 )
+from vampd.orders import rebuild_proof as proof_orders
 from vampd.orders import (
     reclaim as reclaim_orders,
 )
@@ -67,55 +67,55 @@ class Orders:
 
     def carry_out(self, order: str, arguments: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Carry out *order* in the name of *actor*. OperatorError: it is refused."""
-        desk = CommandContext(ledger=self._ledger, config=self.config, stop_work=self._stop_work)
+        context = CommandContext(ledger=self._ledger, config=self.config, stop_work=self._stop_work)
         before, self._ledger.actor = self._ledger.actor, actor
         try:
-            answer = _carry_out(desk, order, arguments)
+            answer = _carry_out(context, order, arguments)
         finally:
             self._ledger.actor = before
         return {"lines": answer.lines, "changed": answer.changed}
 
 
-def _carry_out(desk: CommandContext, order: str, arguments: Mapping[str, Any]) -> CommandResult:
+def _carry_out(context: CommandContext, order: str, arguments: Mapping[str, Any]) -> CommandResult:
     if order in ORDERS_OF_ALL:
-        return ORDERS_OF_ALL[order](desk, arguments)
+        return ORDERS_OF_ALL[order](context, arguments)
     if order not in ORDERS:
         msg = f"{order} is not an order that this vampd knows"
         raise UsageError(msg)
-    night = nights.find_night(desk.ledger, arguments["kind"], arguments["date"])
-    return ORDERS[order](desk, night, arguments)
+    night = nights.find_night(context.ledger, arguments["kind"], arguments["date"])
+    return ORDERS[order](context, night, arguments)
 
 
-def _close(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _close(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["closed_us"] is not None:
         return CommandResult(lines=["it is closed already"], changed=False)
     if not arguments["dry_run"]:
-        desk.ledger.update("night", night["id"], close_asked_by=desk.ledger.actor)
+        context.ledger.update("night", night["id"], close_asked_by=context.ledger.actor)
     line = "it is taken as over, without waiting for its date or for quiet"
     return CommandResult(lines=[line], changed=True)
 
 
-def _retry(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _retry(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments.get("from"):
-        return _retry_from(desk, night, arguments)
+        return _retry_from(context, night, arguments)
     _refuse_abandoned(night)
     _refuse_half_restored(night)
-    troubled = desk.ledger.value(
+    troubled = context.ledger.value(
         "select count(*) from task where night = ? and (state = 'failed'"
         " or (state = 'pending' and due_us > 0))",
         [night["id"]],
     )
     if not troubled and night["hold"] is None:
         return CommandResult(lines=["nothing failed, and nothing waits for a retry"], changed=False)
-    legacy_orders.refuse_unrestored(desk.ledger, night)
-    lines = restore_orders.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    legacy_orders.refuse_unrestored(context.ledger, night)
+    lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
     lines += [_tried_again(troubled)] if troubled else []
     if night["hold"] is not None:
         lines.append(f"it is released from its hold: {night['hold']}")
     if not arguments["dry_run"]:
-        with desk.ledger.transaction():
-            _release_hold(desk.ledger, night, "retry")
-            tasks.retry_failed(desk.ledger, night["id"], "retry")
+        with context.ledger.transaction():
+            _release_hold(context.ledger, night, "retry")
+            tasks.retry_failed(context.ledger, night["id"], "retry")
     return CommandResult(lines=lines, changed=True)
 
 
@@ -123,7 +123,7 @@ def _tried_again(units: int) -> str:
     return f"{units} units of work are tried again now" if units > 1 else "it is tried again now"
 
 
-def _retry_from(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     try:
         stages = stages_from(Kind(night["kind"]), Stage(arguments["from"]))
     except ValueError as error:
@@ -131,82 +131,82 @@ def _retry_from(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) 
         raise UsageError(msg) from error
     _refuse_finished(night, "redo it with `vampd restore --force`, then `vampd release`")
     if stages[0] is Stage.SYNC:
-        answer = _restore(desk, night, {**arguments, "force": False, "prove": False})
+        answer = _restore(context, night, {**arguments, "force": False, "prove": False})
         if not arguments["dry_run"]:
             _release_hold(
-                desk.ledger, nights.get_night(desk.ledger, night["id"]), "retry --from sync"
+                context.ledger, nights.get_night(context.ledger, night["id"]), "retry --from sync"
             )
         return CommandResult(lines=[*answer.lines, "it is planned anew"], changed=True)
-    lines = restore_orders.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
     _refuse_half_restored(night)
     if not arguments["dry_run"]:
-        desk.stop_work(night["id"])
-        with desk.ledger.transaction():
-            tasks.make_pending(desk.ledger, night["id"], stages, f"retry --from {stages[0]}")
+        context.stop_work(night["id"])
+        with context.ledger.transaction():
+            tasks.make_pending(context.ledger, night["id"], stages, f"retry --from {stages[0]}")
             if Stage.TRANSFER in stages:
-                desk.ledger.execute(
+                context.ledger.execute(
                     "update deliverable set sent_us = null, verified_us = null, resends = 0"
                     " where night = ? and batch = ?",
                     [night["id"], night["batch"]],
                 )
-            _release_hold(desk.ledger, night, "retry")
+            _release_hold(context.ledger, night, "retry")
     return CommandResult(lines=[*lines, f"{', '.join(stages)} are done again"], changed=True)
 
 
-def _restore(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["hold"] == RESTORED:
         return CommandResult(
             lines=["it is restored already; `vampd release` lets it go on"], changed=False
         )
-    plan = restore_orders.plan_restore(desk.ledger, night)
+    plan = restore_orders.plan_restore(context.ledger, night)
     if plan.nothing_to_do and night["status"] != NightStatus.ABANDONED:
         return CommandResult(
             lines=["it was never processed: there is nothing to restore"], changed=False
         )
     if night["hold"] != _BEING_RESTORED:
-        _refuse_safe(desk.ledger, night, force=bool(arguments.get("force")))
-    _refuse_incomplete(desk.ledger, night)
+        _refuse_safe(context.ledger, night, force=bool(arguments.get("force")))
+    _refuse_incomplete(context.ledger, night)
     lines = plan.lines()
     if arguments["dry_run"]:
         return CommandResult(lines=lines, changed=True)
-    desk.stop_work(night["id"])
+    context.stop_work(night["id"])
     prove = bool(arguments.get("prove"))
-    lines += restore_orders.prove_raw(desk.ledger, night, digests=prove)
+    lines += restore_orders.prove_raw(context.ledger, night, digests=prove)
     # Held before the first file goes: a power cut must not leave a night that goes on.
     # In place of any other reason: none of them may be what is released.
-    stamp = desk.ledger.stamp(_BEING_RESTORED)
-    desk.ledger.update("night", night["id"], hold=_BEING_RESTORED, **stamp)
+    stamp = context.ledger.stamp(_BEING_RESTORED)
+    context.ledger.update("night", night["id"], hold=_BEING_RESTORED, **stamp)
     if plan.renames:
-        lines += legacy_orders.remember_frame_ids(desk.ledger, night)
+        lines += legacy_orders.remember_frame_ids(context.ledger, night)
     restore_orders.delete_derived(plan)
-    with desk.ledger.transaction():
-        outputs.forget_batches(desk.ledger, night["id"], RESTORED)
-        given_up.forget(desk.ledger, night["id"], RESTORED)
-        tasks.forget_tasks(desk.ledger, night["id"], RESTORED)
-        desk.ledger.update("night", night["id"], safe_us=None)
-        desk.ledger.update("night", night["id"], hold=RESTORED)
-        _move_to_held(desk.ledger, night)
-    restore_orders.prove_raw(desk.ledger, night, digests=prove)
+    with context.ledger.transaction():
+        outputs.forget_batches(context.ledger, night["id"], RESTORED)
+        given_up.forget(context.ledger, night["id"], RESTORED)
+        tasks.forget_tasks(context.ledger, night["id"], RESTORED)
+        context.ledger.update("night", night["id"], safe_us=None)
+        context.ledger.update("night", night["id"], hold=RESTORED)
+        _move_to_held(context.ledger, night)
+    restore_orders.prove_raw(context.ledger, night, digests=prove)
     lines.append("it is held until `vampd release` or `vampd retry`; far copies stay")
     return CommandResult(lines=lines, changed=True)
 
 
-def _hold(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _hold(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["hold"] is not None and night["hold_code"] is None:
         return CommandResult(lines=[f"it is held already: {night['hold']}"], changed=False)
     if not arguments["dry_run"]:
-        nights.hold(desk.ledger, night["id"], arguments["why"])
+        nights.hold(context.ledger, night["id"], arguments["why"])
     return CommandResult(lines=["no more work of it is begun; what runs is finished"], changed=True)
 
 
-def _release(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _release(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["hold"] is None:
         return CommandResult(lines=["it is not held"], changed=False)
-    legacy_orders.refuse_unrestored(desk.ledger, night)
-    lines = restore_orders.look_at_strays(desk.ledger, night, dry_run=arguments["dry_run"])
+    legacy_orders.refuse_unrestored(context.ledger, night)
+    lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
     _refuse_half_restored(night)
     if not arguments["dry_run"]:
-        _release_hold(desk.ledger, night, "release")
+        _release_hold(context.ledger, night, "release")
     return CommandResult(lines=[*lines, f"it goes on; it was held: {night['hold']}"], changed=True)
 
 
@@ -222,11 +222,11 @@ def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
             reopen(ledger, night["id"], why)
 
 
-def _quarantine(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments["action"] == "give up":
         _refuse_half_restored(night)
-        return give_up_orders.give_up(desk, night, arguments)
-    row = desk.ledger.row(
+        return give_up_orders.give_up(context, night, arguments)
+    row = context.ledger.row(
         "select * from raw_file where night = ? and path = ?", [night["id"], arguments["path"]]
     )
     if row is None:
@@ -235,12 +235,12 @@ def _quarantine(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     is_in = row["state"] == FileState.QUARANTINED
     if (arguments["action"] == "add") == is_in:
         return CommandResult(lines=[f"{row['path']} is {row['state']} already"], changed=False)
-    planned = desk.ledger.value("select count(*) from output where night = ?", [night["id"]])
+    planned = context.ledger.value("select count(*) from output where night = ?", [night["id"]])
     if planned:
         msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
         raise OperatorError(msg)
     if not arguments["dry_run"]:
-        _move_quarantine(desk.ledger, row, arguments)
+        _move_quarantine(context.ledger, row, arguments)
     return CommandResult(
         lines=[f"{row['path']} and its partner: {arguments['action']}"], changed=True
     )
@@ -258,15 +258,15 @@ def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> 
         strays.review(ledger, row["night"])
 
 
-def _abandon(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _abandon(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["status"] == NightStatus.ABANDONED:
         return CommandResult(lines=["it is abandoned already"], changed=False)
     _refuse_finished(night, "there is nothing to abandon")
     if not arguments["dry_run"]:
-        desk.stop_work(night["id"])
-        desk.ledger.update("night", night["id"], hold=None)
-        night = nights.get_night(desk.ledger, night["id"])
-        nights.set_status(desk.ledger, night, NightStatus.ABANDONED, arguments["why"])
+        context.stop_work(night["id"])
+        context.ledger.update("night", night["id"], hold=None)
+        night = nights.get_night(context.ledger, night["id"])
+        nights.set_status(context.ledger, night, NightStatus.ABANDONED, arguments["why"])
     return CommandResult(lines=["nothing more is done for it; its raw files stay"], changed=True)
 
 
@@ -328,7 +328,7 @@ ORDERS: dict[str, Order] = {
     **mail_orders.ORDERS,
     **hook_orders.ORDERS,
     **frame_id_orders.ORDERS,
-    **rebuild_proof.ORDERS,
+    **proof_orders.ORDERS,
     **verify_orders.ORDERS,
 }
 

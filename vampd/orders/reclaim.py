@@ -19,32 +19,32 @@ from vampd.states import NightStatus, Space, TrashState
 _BATCH = 1000
 
 
-def _keep(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
-    pinned = trash.pinned(desk.ledger, night["id"])
-    lying = trash.in_trash(desk.ledger, night["id"])
+def _keep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    pinned = trash.pinned(context.ledger, night["id"])
+    lying = trash.in_trash(context.ledger, night["id"])
     hint = [f"{len(lying)} files of it lie in the trash: `vampd undelete`"] if lying else []
     if pinned is not None:
         return CommandResult(lines=[f"it is kept already: {pinned['why']}", *hint], changed=False)
     if not arguments["dry_run"]:
-        trash.pin(desk.ledger, night["id"], arguments["why"])
+        trash.pin(context.ledger, night["id"], arguments["why"])
     return CommandResult(
         lines=["nothing of it is given back until `vampd unkeep`", *hint], changed=True
     )
 
 
-def _unkeep(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
-    pinned = trash.pinned(desk.ledger, night["id"])
+def _unkeep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+    pinned = trash.pinned(context.ledger, night["id"])
     if pinned is None:
         return CommandResult(lines=["it is not kept"], changed=False)
     if not arguments["dry_run"]:
-        trash.unpin(desk.ledger, night["id"], arguments.get("why"))
+        trash.unpin(context.ledger, night["id"], arguments.get("why"))
     line = f"its space may be given back when its time comes; it was kept: {pinned['why']}"
     return CommandResult(lines=[line], changed=True)
 
 
-def _undelete(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _undelete(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """Stop what is under way with a night, and put back what lies in the trash."""
-    ledger, number = desk.ledger, night["id"]
+    ledger, number = context.ledger, night["id"]
     under_way = reclaims.open_of(ledger, number)
     lying = trash.to_put_back(ledger, number)
     moving = trash.on_their_way(ledger, number)
@@ -92,9 +92,9 @@ def _gone(ledger: Ledger, number: int) -> list[str]:
     return [f"{removed} files are gone for ever"] if removed else []
 
 
-def _reclaim(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _reclaim(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """Begin to give back what may go of one night, whether it is enabled or not."""
-    ledger, config = desk.ledger, desk.config
+    ledger, config = context.ledger, context.config
     under_way = reclaims.open_of(ledger, night["id"])
     if under_way is not None:
         done = what_is_done(Space(under_way["space"]), final=bool(under_way["final"]))
@@ -114,27 +114,27 @@ def _reclaim(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
     return CommandResult(lines=[_begun(first)], changed=True)
 
 
-def _reclaim_all(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _reclaim_all(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """Begin a run over all nights now."""
-    if not desk.config.reclaim.enabled:
+    if not context.config.reclaim.enabled:
         msg = "reclaim.enabled is false: name the night, or enable it in the settings"
         raise OperatorError(msg)
     if arguments["dry_run"]:
-        begun = [each for each, answer in chosen(desk.ledger, desk.config) if answer is None]
+        begun = [each for each, answer in chosen(context.ledger, context.config) if answer is None]
     else:
-        why = f"asked for by {desk.ledger.actor}"
-        begun = begin_run(desk.ledger, desk.config, why)
+        why = f"asked for by {context.ledger.actor}"
+        begun = begin_run(context.ledger, context.config, why)
     lines = [f"{nights.label(each.night)}: {_begun(each)}" for each in begun]
     return CommandResult(lines=lines or ["nothing may go now"], changed=bool(begun))
 
 
-def _let_go(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _let_go(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     """An operator's word on the quarantined files of a night."""
-    undecided = trash.undecided(desk.ledger, night["id"])
+    undecided = trash.undecided(context.ledger, night["id"])
     if not undecided:
         return CommandResult(lines=["no quarantined file of it is undecided"], changed=False)
     if not arguments["dry_run"]:
-        trash.let_go(desk.ledger, night["id"], arguments["why"])
+        trash.let_go(context.ledger, night["id"], arguments["why"])
     lines = [f"{path} may go" for path in undecided]
     lines.append("they go with the others, once all are proved to be rebuildable")
     return CommandResult(lines=lines, changed=True)

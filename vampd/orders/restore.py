@@ -26,20 +26,26 @@ from vampd.io.beneath import (
     status,
     sync_folder,
 )
+from vampd.layout import (
+    CAMERA_FOLDERS,
+    CHECKSUMS,
+    OUTPUT_ENDING,
+    OUTPUT_FOLDER,
+    OUTPUTS_SET_ASIDE,
+    TIMING_ENDING,
+    manifest_name,
+    name_changes_name,
+    sidecar_path,
+)
 from vampd.ledger import deliveries, files, legacy, outputs, strays
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.proofs import sidecar_path
 from vampd.records import FileIdentity
-from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.stages.manifest import CHECKSUMS, manifest_name, name_changes_name
 from vampd.stages.night_records import JOURNAL, night_log_name
 from vampd.states import HoldCode
 from vampd.watch.incumbent import manifest_aside
 from vampd.watch.scan import identity_of
 
-_CAMERAS = ("vcam1", "vcam2")
 _BACKUP = "_hlinkbak"
-_SET_ASIDE = "vgen2.incumbent"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +77,7 @@ def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
     names = [
         f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{ending}"
         for row in planned
-        for ending in (CUBE_ENDING, TIMING_ENDING)
+        for ending in (OUTPUT_ENDING, TIMING_ENDING)
     ]
     if planned:
         names += [JOURNAL, CHECKSUMS]
@@ -206,7 +212,7 @@ def _found(folder: Beneath, row: Row) -> FileIdentity | None:
 
 
 def _incumbent_renames(folder: Beneath, *, foreign: bool) -> tuple[tuple[str, str], ...]:
-    backups = [name for name in _CAMERAS if is_folder(folder / f"{name}{_BACKUP}")]
+    backups = [name for name in CAMERA_FOLDERS if is_folder(folder / f"{name}{_BACKUP}")]
     if not backups and not foreign:
         return ()
     for name in backups:
@@ -218,7 +224,7 @@ def _incumbent_renames(folder: Beneath, *, foreign: bool) -> tuple[tuple[str, st
             raise OperatorError(msg)
     renames = [(f"{name}{_BACKUP}", name) for name in backups]
     manifest = manifest_name(folder.name, 1)
-    for name, aside in ((OUTPUT_FOLDER, _SET_ASIDE), (manifest, manifest_aside(manifest))):
+    for name, aside in ((OUTPUT_FOLDER, OUTPUTS_SET_ASIDE), (manifest, manifest_aside(manifest))):
         if exists(folder / name):
             if exists(folder / aside):
                 msg = f"{folder / aside} is there already; move it away first"

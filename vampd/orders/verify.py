@@ -18,7 +18,7 @@ from vampd.settings.sections import Config
 _MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def _verify(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _verify(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["status"] not in AT_REST:
         msg = (
             f"{label(night)} is {night['status']}: its stage verify records every digest; without "
@@ -30,24 +30,24 @@ def _verify(desk: CommandContext, night: Row, arguments: Mapping[str, Any]) -> C
             lines=["it is being verified again already: `vampd show`"], changed=False
         )
     if not arguments["dry_run"]:
-        desk.ledger.update(
+        context.ledger.update(
             "night",
             night["id"],
-            verify_since_us=desk.ledger.now_us(),
+            verify_since_us=context.ledger.now_us(),
             verify_tried_us=None,
-            verify_asked_by=desk.ledger.actor,
+            verify_asked_by=context.ledger.actor,
         )
     line = "every copy is read through again by the daemon; `vampd show` tells when it was done"
     return CommandResult(lines=[line], changed=True)
 
 
-def _claim_far(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
+def _claim_far(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResult:
     """`place`, `marker`: by this marker the disk of a far folder is known from now on."""
     place, marker = str(Location.parse(str(arguments["place"]))), arguments["marker"]
-    if place not in _far_folders(desk.config):
+    if place not in _far_folders(context.config):
         msg = f"{place} is no far folder of the daemon's settings"
         raise OperatorError(msg)
-    known = destination_markers.marker_of(desk.ledger, place)
+    known = destination_markers.marker_of(context.ledger, place)
     lines = [f"{place}: its disk is the one that bears the marker {marker or '(a new one)'}"]
     if known is not None:
         lines.append(f"until now it was the one that bears {known}, which stays on record")
@@ -59,12 +59,12 @@ def _claim_far(desk: CommandContext, arguments: Mapping[str, Any]) -> CommandRes
         if not isinstance(marker, str) or _MARKER.fullmatch(marker) is None:
             msg = f"{marker!r} is no marker of a far disk"
             raise UsageError(msg)
-        with desk.ledger.transaction():
+        with context.ledger.transaction():
             why = "vampd doctor --claim"
             destination_markers.record(
-                desk.ledger, [{"place": place, "marker": marker, "why": why}]
+                context.ledger, [{"place": place, "marker": marker, "why": why}]
             )
-            waiting = destination_markers.go_on(desk.ledger, place)
+            waiting = destination_markers.go_on(context.ledger, place)
         if waiting:
             lines.append("what waited for it is tried again now")
     return CommandResult(lines=lines, changed=True)

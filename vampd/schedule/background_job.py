@@ -13,7 +13,7 @@ from vampd.settings.sections import Config
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackgroundJob:
-    """One kind of such work; `vampd.background.table` lists all. The ledger tells when it is due."""
+    """One kind of it. `vampd.background.table` lists all; the ledger tells when it is due."""
 
     name: str
     uses_network: bool  #: it takes the seat of transfers, not one of the builders'

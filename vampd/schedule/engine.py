@@ -148,7 +148,7 @@ class Engine:
         self._dates.mend(round(longest * 1e6))
 
     def cancel(self, night: int | None) -> None:
-        """Kill the workers of a night, None: of the background jobs; a night's tasks are put back."""
+        """Kill a night's workers, and requeue its tasks; None: those of background jobs."""
         keys = [key for key, work in self._work.items() if night_of(work) == night]
         self._workers.cancel(keys)
         for key in keys:
@@ -310,7 +310,7 @@ class Engine:
                 retries.after_success(self._ledger, task, outcome.result, self.config)
 
     def _collect_background_job(self, work: RunningJob, outcome: Outcome) -> None:
-        """Record what came of a background job; what cannot be recorded is its failure, and it rests."""
+        """Record what came of a background job; if that fails, so did the job, and it rests."""
         trouble = self._barrier.attempt(
             str(work), lambda: self._record_background_job(work, outcome)
         )

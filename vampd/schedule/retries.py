@@ -12,11 +12,11 @@ from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages.verify import sent_too_often
 from vampd.states import ErrorClass, Stage
+from vampd.time_units import SECOND_US
 
 log = logging.getLogger(__name__)
 
 _MOST_CRASHES = 3  # of one task in succession
-_SECOND_US = 1_000_000
 
 
 def after_success(ledger: Ledger, task: Row, result: Any, config: Config) -> None:
@@ -29,7 +29,7 @@ def after_success(ledger: Ledger, task: Row, result: Any, config: Config) -> Non
     if awaited is not None:
         _await(ledger, task, awaited, config)
         return
-    seconds = (ledger.now_us() - task["started_us"]) / _SECOND_US
+    seconds = (ledger.now_us() - task["started_us"]) / SECOND_US
     log.info(
         "%s: %s %s done in %.1f s",
         nights.label(night),
@@ -55,7 +55,7 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
         if tasks.requeue(ledger, task, None, None, due_us=0):
             files.quarantine(ledger, task["night"], outcome.path, error)
     elif error_class is ErrorClass.DETERMINISTIC and task["error"] != error:
-        due_us = ledger.now_us() + round(config.retry.first_seconds * _SECOND_US)
+        due_us = ledger.now_us() + round(config.retry.first_seconds * SECOND_US)
         tasks.requeue(ledger, task, error_class, error, due_us=due_us)
     else:
         tasks.fail(ledger, task, error_class, error)
@@ -91,9 +91,9 @@ def _await(ledger: Ledger, task: Row, awaited: str, config: Config) -> None:
 def _pause_us(ledger: Ledger, task: Row, config: Config) -> int:
     """As long as it has been failing, within the limits: each pause doubles the time."""
     since_us = task["failing_since_us"] or ledger.now_us()
-    failing_seconds = (ledger.now_us() - since_us) / _SECOND_US
+    failing_seconds = (ledger.now_us() - since_us) / SECOND_US
     seconds = min(config.retry.longest_seconds, max(config.retry.first_seconds, failing_seconds))
-    return round(seconds * _SECOND_US)
+    return round(seconds * SECOND_US)
 
 
 def _log(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> None:

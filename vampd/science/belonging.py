@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from vampd.science.times import moment_text, name_time
+from vampd.time_units import DAY_US
 
 #: The cards that are compared, the first row's before the last row's.
 STAMP_CARDS: tuple[str, ...] = ("MJD-STR", "UT-STR", "MJD-END", "UT-END")
 
-_DAY_US = 86_400_000_000
 _EPOCH_MJD = 40_587
 _PLAUSIBLE_MJD = range(51_544, 88_069)  # 2000 to 2099
 # A double of days since 1858 is good to 0.6 us, and the logger prints 15 digits: 8.6 us.
@@ -63,7 +63,7 @@ class _Stamp:
         """How much later the row is."""
         difference = row_us - self.time_us
         if self.is_of_day:
-            difference = (difference + _DAY_US // 2) % _DAY_US - _DAY_US // 2
+            difference = (difference + DAY_US // 2) % DAY_US - DAY_US // 2
         return difference
 
     def text(self) -> str:
@@ -167,8 +167,8 @@ def _date(card: str, text: str) -> _Stamp | None:
         return None
     return _Stamp(
         card=card,
-        time_us=round((days - _EPOCH_MJD) * _DAY_US),
-        tolerance_us=_tolerance_us(_DAY_US, max(0, -int(days.as_tuple().exponent))),
+        time_us=round((days - _EPOCH_MJD) * DAY_US),
+        tolerance_us=_tolerance_us(DAY_US, max(0, -int(days.as_tuple().exponent))),
         is_of_day=False,
     )
 

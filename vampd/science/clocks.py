@@ -24,11 +24,11 @@ import numpy as np
 
 from vampd.records import RawCube
 from vampd.science.times import moment_text
+from vampd.time_units import SECOND_US
 
 #: Whole seconds by which a clock can be ahead: not at all, or by what TAI is in these decades.
 PLAUSIBLE_S: tuple[int, ...] = (0, *range(32, 41))
 
-_SECOND_US = 1_000_000
 _EARLY_US = 1_050_000  # DATE is cut to whole seconds; and two clocks of one machine
 _LATEST_US = 120_000_000  # a stopped logger takes 40 s, a slow disk some more
 # While the logger goes on a cube is written before the next one is over, or never.
@@ -65,7 +65,7 @@ def written_us(date: object) -> int | None:
         moment = datetime.fromisoformat(date.strip()[:19]).replace(tzinfo=UTC)
     except ValueError:
         return None
-    return round(moment.timestamp()) * _SECOND_US
+    return round(moment.timestamp()) * SECOND_US
 
 
 def judge_clocks(cubes: Sequence[RawCube]) -> dict[int, Clock]:
@@ -106,7 +106,7 @@ def on_utc(
             proved.append(cube)
         elif clock.ahead_s is not None:
             times_us = np.where(
-                cube.acquired_us > 0, cube.acquired_us - clock.ahead_s * _SECOND_US, 0
+                cube.acquired_us > 0, cube.acquired_us - clock.ahead_s * SECOND_US, 0
             )
             proved.append(replace(cube, acquired_us=times_us))
     own = {cube.raw_file for cube in cubes}
@@ -118,7 +118,7 @@ def _with_both_times(cubes: Sequence[RawCube]) -> Iterator[_Witness]:
         span = _span_us(cube)
         if not cube.has_acquisition or cube.lag_us is None or span is None:
             continue
-        ahead_s, rest_us = divmod(cube.lag_us + _LAG_BEFORE_US, _SECOND_US)
+        ahead_s, rest_us = divmod(cube.lag_us + _LAG_BEFORE_US, SECOND_US)
         if ahead_s in PLAUSIBLE_S and rest_us <= _LAG_BEFORE_US + _LAG_AFTER_US:
             first_us, last_us = (time_us + cube.lag_us for time_us in span)
             yield _Witness(path=cube.path, first_us=first_us, last_us=last_us, ahead_s=ahead_s)
@@ -197,7 +197,7 @@ def _is_possible(cube: RawCube, span: tuple[int, int], ahead_s: int) -> bool:
     """Whether DATE allows for such a clock: written after the cube's end, and not too late."""
     if cube.written_us is None:
         return True
-    late_us = cube.written_us - span[1] + ahead_s * _SECOND_US
+    late_us = cube.written_us - span[1] + ahead_s * SECOND_US
     return -_EARLY_US <= late_us <= _LATEST_US
 
 
@@ -210,7 +210,7 @@ def _is_sure(cube: RawCube, span: tuple[int, int], ahead_s: int) -> bool:
         return True
     if cube.written_us is None:
         return False
-    late_us = cube.written_us - span[1] + ahead_s * _SECOND_US
+    late_us = cube.written_us - span[1] + ahead_s * SECOND_US
     return late_us <= _PROMPT_US or not _is_possible(cube, span, 0)
 
 

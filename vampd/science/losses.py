@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from vampd.science.times import moment_text
+from vampd.time_units import DAY_US
 
-_DAY_US = 86_400_000_000
 _HAWAII_US = 36_000_000_000  # some files are named ten hours early
 _NAME_ERROR_US = 40_000_000  # a name's seconds may be TAI, its minute UTC
 #: Nobody stops and starts a logger within a second.
@@ -81,7 +81,7 @@ class _Gap:
         begins_us = self.before.last_us - _NAME_ERROR_US
         length_us = self.after.first_us - begins_us + _NAME_ERROR_US
         shifts = (0, _HAWAII_US)
-        return any((named_us + shift - begins_us) % _DAY_US <= length_us for shift in shifts)
+        return any((named_us + shift - begins_us) % DAY_US <= length_us for shift in shifts)
 
 
 def find_losses(cubes: Sequence[LoggedCube], traces: Sequence[Trace] = ()) -> list[Loss]:

@@ -1,7 +1,7 @@
 """The settings: one frozen dataclass per section of the TOML file.
 
-The shipped file (`vampd config show --default`) explains every key; `vampd.settings.load` reads it, and
-holds the rules between sections.
+The shipped file (`vampd config show --default`) explains every key; `vampd.settings.load` reads it,
+and holds the rules between sections.
 """
 
 from __future__ import annotations

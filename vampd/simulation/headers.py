@@ -18,6 +18,7 @@ import numpy as np
 from vampd.records import CardValue
 from vampd.simulation.cubes import Cube
 from vampd.simulation.scenes import Fault
+from vampd.time_units import DAY_US
 
 BLOCK_BYTES = 2_880
 _CARD_BYTES = 80
@@ -31,7 +32,6 @@ _FIXED: dict[str, Callable[[str], CardValue]] = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HAWAII = timedelta(hours=-10)
 _MJD_OF_EPOCH = 40_587
-_DAY_US = 86_400 * 10**6
 
 
 def header_bytes(cube: Cube, *, seed: int) -> bytes:
@@ -127,7 +127,7 @@ def _times(cube: Cube) -> dict[str, CardValue]:
     for ending, time_us in (("", (first_us + last_us) // 2), ("-STR", first_us), ("-END", last_us)):
         values[f"UT{ending}"] = f"{_moment(time_us):%H:%M:%S.%f}"
         values[f"HST{ending}"] = f"{_moment(time_us) + _HAWAII:%H:%M:%S.%f}"
-        values[f"MJD{ending}"] = _MJD_OF_EPOCH + time_us / _DAY_US
+        values[f"MJD{ending}"] = _MJD_OF_EPOCH + time_us / DAY_US
     return values
 
 

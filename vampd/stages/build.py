@@ -41,15 +41,12 @@ from vampd.io.fits import Shape, TileWriter
 from vampd.io.publish import Published, digest_file, prove_written, publish, publish_bytes
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.readback import astropy_frames, funpack_frames
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.records import FileIdentity
 from vampd.science.times import cube_times
 from vampd.science.timing import output_timing, parse_timing
 from vampd.stages.build_cards import image_cards
 from vampd.states import FlcState
-
-OUTPUT_FOLDER = "vgen2"
-CUBE_ENDING = ".fits.fz"
-TIMING_ENDING = ".txt"
 
 _SAMPLES = 5  # frames compared through the other implementation, the first and last included
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -140,7 +137,7 @@ def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
     differences: list[str] = []
     with _opened(night, job["raw"]) as cubes:
         for entry in job["outputs"]:
-            path = night / f"{OUTPUT_FOLDER}/{entry['file_name']}{CUBE_ENDING}"
+            path = night / f"{OUTPUT_FOLDER}/{entry['file_name']}{OUTPUT_ENDING}"
             changed = _changed(path, entry["sha256"])
             if changed:
                 differences.append(changed)
@@ -312,7 +309,7 @@ def _draft(
             raise IntegrityError(msg)
     raw_path = cubes[output.header_file].path
     cards, reports = image_cards(header, output.card_arguments, readable)
-    path = _cleared(folder, output.name + CUBE_ENDING)
+    path = _cleared(folder, output.name + OUTPUT_ENDING)
     descriptor = create(path)
     scratch.callback(remove, path, missing_ok=True)
     scratch.callback(os.close, descriptor)
@@ -410,7 +407,7 @@ def _differences(
         cubes[raw.raw_file].read_frame(raw.frame, pixels)
         if not np.array_equal(pixels, other):
             differences.append(
-                f"{output.name}{CUBE_ENDING}: frame {index} differs from frame {raw.frame} "
+                f"{output.name}{OUTPUT_ENDING}: frame {index} differs from frame {raw.frame} "
                 f"of {cubes[raw.raw_file].path}"
             )
     return differences
@@ -419,7 +416,7 @@ def _differences(
 def _publish(draft: _Draft, proof: Published, timing: bytes, folder: Beneath) -> dict[str, Any]:
     """Give an output's two files their final names; what the ledger wants to know of them."""
     name = draft.output.name
-    publish(draft.path, folder / (name + CUBE_ENDING), proof)
+    publish(draft.path, folder / (name + OUTPUT_ENDING), proof)
     timing_path = _cleared(draft.path.parent, name + TIMING_ENDING)
     try:
         timing_proof = publish_bytes(timing, timing_path, folder / (name + TIMING_ENDING))

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vampd.io.fits import Shape
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, SCRATCH_FOLDER, TIMING_ENDING
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night
 from vampd.settings.sections import Compress, Config
 from vampd.stages import build, sidecar, sidecar_jobs
-from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-
-SCRATCH_FOLDER = ".vampd/scratch"
 
 
 def prepare(ledger: Ledger, night: Row, unit: str, config: Config) -> dict[str, Any]:
@@ -104,7 +102,7 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
         outputs.record_built(ledger, built)
         path = f"{OUTPUT_FOLDER}/{names[built['output']]}"
         deliveries.list_file(
-            ledger, night["id"], path + CUBE_ENDING, built["size_bytes"], built["sha256"]
+            ledger, night["id"], path + OUTPUT_ENDING, built["size_bytes"], built["sha256"]
         )
         deliveries.list_file(
             ledger,

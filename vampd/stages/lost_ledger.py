@@ -15,12 +15,12 @@ from pathlib import Path
 from vampd.errors import OperatorError
 from vampd.io.beneath import Beneath, exists, is_file, night_folder, read_start, status
 from vampd.io.publish import digest_file
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger import dumps, nights, outputs
 from vampd.ledger import frame_ids as numbers
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
-from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.stages.frame_id_papers import Told
 from vampd.stages.night_records import LEDGER_DUMP
 from vampd.states import Kind, NightStatus, Stage
@@ -206,16 +206,16 @@ def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     notes = []
     for row in outputs.outputs_of(ledger, night["id"]):
         path = f"{OUTPUT_FOLDER}/{outputs.file_name(row)}"
-        if row["state"] == "planned" or path + CUBE_ENDING in given_back:
+        if row["state"] == "planned" or path + OUTPUT_ENDING in given_back:
             continue
-        cube = (path + CUBE_ENDING, row["size_bytes"], row["sha256"])
+        cube = (path + OUTPUT_ENDING, row["size_bytes"], row["sha256"])
         timing = (path + TIMING_ENDING, row["timing_size_bytes"], row["timing_sha256"])
         is_there = all(
             _is_there(night_folder(night["folder"]) / name, size_bytes, sha256 if digests else "")
             for name, size_bytes, sha256 in (cube, timing)
         )
         if not is_there:
-            notes.append(f"{path}{CUBE_ENDING} is not as it was: it is to be built again")
+            notes.append(f"{path}{OUTPUT_ENDING} is not as it was: it is to be built again")
             _again(ledger, night, Stage.BUILD, outputs.unit_of(row), row["batch"])
         state = "built" if is_there else "planned"
         if row["state"] != state:

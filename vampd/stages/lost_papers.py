@@ -12,8 +12,8 @@ from vampd.errors import LostLedgerError, NotPlainError
 from vampd.io.beneath import Beneath, entries, exists, is_file, is_folder, names_in, read_start
 from vampd.io.number_papers import PAPER
 from vampd.io.numbers_seen import numbers_of_night
+from vampd.layout import CAMERA_FOLDERS, CHECKSUMS, OWN_FOLDER
 from vampd.ledger.connection import HEADERS_NAME
-from vampd.stages.manifest import CHECKSUMS, SCRATCH_FOLDER
 from vampd.stages.night_records import JOURNAL, LEDGER_DUMP
 
 #: All but the first two tell too little to go on with, and show that a ledger was here.
@@ -21,7 +21,6 @@ _PAPERS = (LEDGER_DUMP, PAPER, JOURNAL, CHECKSUMS)
 _DATE = re.compile(r"[0-9]{8}")
 _LISTS = re.compile(r"SHA256SUMS|night(\.[0-9]+)?\.log")
 _NUMBER = re.compile(r"\bVMPA([0-9]{8})\b")
-_CAMERAS = ("vcam1", "vcam2")
 _MOST_BYTES = 1 << 28
 
 
@@ -66,16 +65,18 @@ def was_worked_on(night: Beneath) -> bool:
 
 def has_raw(night: Beneath) -> bool:
     """Whether anything lies in the cameras' folders of a night."""
-    return any(is_folder(night / camera) and any(names_in(night / camera)) for camera in _CAMERAS)
+    return any(
+        is_folder(night / camera) and any(names_in(night / camera)) for camera in CAMERA_FOLDERS
+    )
 
 
 def own_numbers(night: Beneath) -> dict[int, str]:
     """Frame IDs that vampd dealt to a night by its own papers, and where that stands."""
     found = {number: JOURNAL for number, was_dealt in _told(night).items() if was_dealt}
-    if is_folder(night / SCRATCH_FOLDER):
-        for name in filter(_LISTS.fullmatch, names_in(night / SCRATCH_FOLDER)):
-            for match in _NUMBER.finditer(_text(night / f"{SCRATCH_FOLDER}/{name}")):
-                found.setdefault(int(match[1]), f"{SCRATCH_FOLDER}/{name}")
+    if is_folder(night / OWN_FOLDER):
+        for name in filter(_LISTS.fullmatch, names_in(night / OWN_FOLDER)):
+            for match in _NUMBER.finditer(_text(night / f"{OWN_FOLDER}/{name}")):
+                found.setdefault(int(match[1]), f"{OWN_FOLDER}/{name}")
     return found
 
 

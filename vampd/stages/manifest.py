@@ -23,13 +23,17 @@ from vampd.io.beneath import (
 )
 from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.publish import publish_bytes
+from vampd.layout import (
+    CHECKSUMS,
+    OUTPUT_ENDING,
+    OUTPUT_FOLDER,
+    OWN_FOLDER,
+    manifest_name,
+    name_changes_name,
+)
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
-from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
-
-SCRATCH_FOLDER = ".vampd"  #: nothing in it counts as a change of the night
-CHECKSUMS = f"{SCRATCH_FOLDER}/SHA256SUMS"
 
 _FRAME_ID = re.compile(r"VMP[A-Z]\d{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -80,7 +84,7 @@ def prepare(ledger: Ledger, night: Row, *, digests: bool = False) -> ManifestJob
     files: list[NumberedFile] = [
         {
             "frame_id": frame_id_text(row["frame_id"]),
-            "path": f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{CUBE_ENDING}",
+            "path": f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{OUTPUT_ENDING}",
             "size_bytes": row["size_bytes"],
             "sha256": row["sha256"],
         }
@@ -139,22 +143,6 @@ def write_checksums(job: ChecksumsJob) -> ListedFile:
     return replace_file(night_folder(job["folder"]), CHECKSUMS, content)
 
 
-def of_batch(name: str, batch: int) -> str:
-    """*name*, with the batch's number before its ending where it is not the first one."""
-    stem, ending = name.rsplit(".", 1)
-    return name if batch == 1 else f"{stem}.{batch}.{ending}"
-
-
-def manifest_name(date: str, batch: int) -> str:
-    """`manifest_VMP_20251106.csv`; that of the second batch: `manifest_VMP_20251106.2.csv`."""
-    return of_batch(f"manifest_VMP_{date}.csv", batch)
-
-
-def name_changes_name(batch: int) -> str:
-    """`vgen2/name_changes.txt`; that of the second batch: `vgen2/name_changes.2.txt`."""
-    return of_batch(f"{OUTPUT_FOLDER}/name_changes.txt", batch)
-
-
 def manifest_text(folder: Path, files: Sequence[NumberedFile], *, digests: bool) -> bytes:
     """`FRAMEID|absolute path|size in bytes` for each file, in the order of the frame IDs.
 
@@ -193,9 +181,9 @@ def checksums_text(files: Sequence[ListedFile]) -> bytes:
 def _scratch(folder: Beneath, name: str) -> Beneath:
     """A scratch file of this process for *name*; what killed ones left of it is cleared away.
 
-    The papers of a night are written by its stages and by a background job, perhaps at the same time.
+    A night's records are written by its stages and by a background job, perhaps at once.
     """
-    place = folder / SCRATCH_FOLDER
+    place = folder / OWN_FOLDER
     create_folder(place)
     beginning = f"{(folder / name).name}."
     for left in names_in(place):

@@ -16,18 +16,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vampd.io.beneath import night_folder
+from vampd.layout import OWN_FOLDER, of_batch
 from vampd.ledger import deliveries, dumps, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
-from vampd.stages.manifest import SCRATCH_FOLDER, of_batch, replace_file, write_checksums
+from vampd.stages.manifest import replace_file, write_checksums
 
-JOURNAL = f"{SCRATCH_FOLDER}/journal.jsonl"
-LEDGER_DUMP = f"{SCRATCH_FOLDER}/ledger.jsonl.gz"
+JOURNAL = f"{OWN_FOLDER}/journal.jsonl"
+LEDGER_DUMP = f"{OWN_FOLDER}/ledger.jsonl.gz"
 
 
 def night_log_name(batch: int) -> str:
     """`.vampd/night.log`; that of the second batch: `.vampd/night.2.log`."""
-    return of_batch(f"{SCRATCH_FOLDER}/night.log", batch)
+    return of_batch(f"{OWN_FOLDER}/night.log", batch)
 
 
 def list_night_log(ledger: Ledger, night: Row) -> str:

@@ -29,7 +29,7 @@ from vampd.io.pixels import STORED, stored_bytes
 from vampd.io.publish import Published, digest_file
 from vampd.io.stream import ScratchStream
 from vampd.io.tiles import TileReader
-from vampd.stages.build import CUBE_ENDING, OUTPUT_FOLDER
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
 from vampd.stages.sidecar import FORMAT, HEADER_ENDING, INDEX, VERSION
 
 _BLOCK_BYTES = 1 << 20
@@ -261,7 +261,7 @@ class Rebuilder:
         if _OUTPUT_NAME.fullmatch(name) is None:
             msg = f"{self._sidecar.path}: {name!r} is no output's name"
             raise IntegrityError(msg)
-        path = f"{OUTPUT_FOLDER}/{name}{CUBE_ENDING}"
+        path = f"{OUTPUT_FOLDER}/{name}{OUTPUT_ENDING}"
         cube = TileReader(self._night / path)
         try:
             if name not in self._proved:

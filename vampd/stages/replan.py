@@ -20,16 +20,19 @@ from vampd.io.beneath import (
     sync_folder,
 )
 from vampd.io.root import check_root
+from vampd.layout import (
+    GIVEN_UP_FOLDER,
+    OUTPUT_FOLDER,
+    OWN_FOLDER,
+    manifest_name,
+    name_changes_name,
+    sidecar_path,
+)
 from vampd.ledger import given_up, nights, outputs, remote_copies, replans, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.proofs import sidecar_path
 from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
-from vampd.stages.build import OUTPUT_FOLDER
-from vampd.stages.manifest import SCRATCH_FOLDER, manifest_name, name_changes_name
 from vampd.states import NightStatus, Stage
-
-GIVEN_UP_FOLDER = f"{SCRATCH_FOLDER}/given_up"
 
 _AGAIN = (Stage.FRAME_IDS, Stage.MANIFEST, Stage.TRANSFER, Stage.VERIFY)
 _EMPTY = "every cube that could be used was given up"
@@ -139,11 +142,11 @@ def _move(night: Beneath, paths: Iterable[str]) -> None:
     there = [path for path in paths if is_file(night / path)]
     if not there:
         return
-    create_folder(night / SCRATCH_FOLDER)
+    create_folder(night / OWN_FOLDER)
     create_folder(night / GIVEN_UP_FOLDER)
     for path in there:
         rename_without_replacing(night / path, _free_name(night / GIVEN_UP_FOLDER, path))
-    for folder in (GIVEN_UP_FOLDER, SCRATCH_FOLDER, OUTPUT_FOLDER):
+    for folder in (GIVEN_UP_FOLDER, OWN_FOLDER, OUTPUT_FOLDER):
         if exists(night / folder):
             sync_folder(night / folder)
     sync_folder(night)

@@ -40,7 +40,7 @@ from vampd.io.disk import free_bytes
 from vampd.io.publish import digest_file
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.stream import ScratchStream
-from vampd.ledger.proofs import sidecar_path
+from vampd.layout import sidecar_path
 from vampd.records import FileIdentity
 from vampd.stages.build import SHORTAGES
 from vampd.stages.sidecar_choice import Choice, choose

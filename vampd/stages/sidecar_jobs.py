@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from vampd.layout import sidecar_path
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.proofs import sidecar_path
 from vampd.records import FileIdentity, Report
 from vampd.settings.sections import Disk
 from vampd.states import FileState, Stage

@@ -21,7 +21,6 @@ from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
 from vampd.stages import replan, sidecar_jobs
 from vampd.states import LoggerFault, Stage
-from vampd.views import quality as qualities
 
 #: How the reason begins for which such a night is held.
 QUALITY = "quality outside its limits"
@@ -112,7 +111,7 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
             _record_clocks(ledger, night, planned.clocks)
         else:
             _record_first(ledger, night, planned)
-        qualities.store(ledger, night, planned.quality)
+        outputs.store_quality(ledger, night, planned.quality)
         findings = [Report(raw_file=None, text=found.text) for found in planned.findings]
         outputs.add_reports(ledger, night, Stage.SYNC, findings)
         outputs.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))

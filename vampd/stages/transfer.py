@@ -212,8 +212,8 @@ def _bring(
     lost = [path for path, word in words.items() if word == remote.ABSENT]
     if lost:
         msg = (
-            f"{job['night']}: {len(lost)} files were right at {remote.incoming(base, job['date'])}, "
-            f"and are no longer there, {lost[0]} first"
+            f"{job['night']}: {len(lost)} files were right at"
+            f" {remote.incoming(base, job['date'])}, and are no longer there, {lost[0]} first"
         )
         raise OperatorError(msg)
     return {path: "it appeared just now" for path, word in words.items() if word == remote.EXISTS}

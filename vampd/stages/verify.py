@@ -19,11 +19,11 @@ from vampd.remote.digests import FileDigest
 from vampd.remote.location import Location
 from vampd.remote.store import ABSENT, FarJob
 from vampd.states import OutputState, Stage
+from vampd.time_units import HOUR_US
 
 # A file that was sent so often and still differs will differ the next time as well.
 _MOST_RESENDS = 4
 
-_HOUR_US = 3_600_000_000
 
 Verdict = Literal["verified", "missing", "different", "elsewhere"]
 
@@ -125,7 +125,7 @@ def to_send_again(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list
     it was sent, and so is one that lies right at the destination, whatever has its name now.
     """
     since_us = {row["path"]: row["sent_us"] for row in deliveries.deliverables_of(ledger, night)}
-    latest_us = ledger.now_us() - round(result["patience_hours"] * _HOUR_US)
+    latest_us = ledger.now_us() - round(result["patience_hours"] * HOUR_US)
     again = []
     for row in result["results"]:
         if row["verdict"] == "verified":

@@ -17,11 +17,10 @@ from vampd.ledger.counter import strange_places
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
+from vampd.time_units import DAY_US, MINUTE_US
 from vampd.views.summaries import Night, is_at_rest, last_daemon, nights
 
-_DAY_US = 86_400_000_000
-_MINUTE_US = 60_000_000
-_TOLD_US = 3 * _DAY_US  #: what nobody can mend is told for so long once its night is safe
+_TOLD_US = 3 * DAY_US  #: what nobody can mend is told for so long once its night is safe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +68,7 @@ def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
     # Heard of in the future: the date was ahead then, and nobody knows how long ago that was.
     if daemon is None or abs(now_us - daemon.heard_us) <= limits.silent_us:
         return None
-    ago = f"{abs(now_us - daemon.heard_us) // _MINUTE_US} min"
+    ago = f"{abs(now_us - daemon.heard_us) // MINUTE_US} min"
     how = "was stopped" if daemon.stopped_us is not None else "was not stopped in order"
     return Condition(
         name="silent",
@@ -120,7 +119,7 @@ def _stalled(
             continue
         moved_us = _last_progress_us(reader, night)
         if now_us - moved_us > limits.stalled_us:
-            hours = (now_us - moved_us) / (60 * _MINUTE_US)
+            hours = (now_us - moved_us) / (60 * MINUTE_US)
             cause = f": {_first_line(night.cause)}" if night.cause else ""
             yield Condition(
                 name=f"stalled:{night.id}",
@@ -280,7 +279,7 @@ def _mail(
     if track.state is Track.SENDING and since_us and now_us - since_us > limits.stalled_us:
         return "unsent", Severity.WARNING, f"{name}: its mail cannot be sent: {error}", since_us
     if track.state is Track.SENT and now_us - (track.sent_us or now_us) > limits.ack_us:
-        days = (now_us - (track.sent_us or now_us)) // _DAY_US
+        days = (now_us - (track.sent_us or now_us)) // DAY_US
         text = f"{name}: mailed {days} days ago, and not acknowledged: ask, then vampd ack {date}"
         return "unacked", Severity.WARNING, text, track.sent_us
     if track.state is Track.READY and now_us - (track.ready_us or now_us) > limits.ack_us:
@@ -362,4 +361,4 @@ def _date_ends_us(date: str) -> int:
         begins = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:  # eight digits that are no date: it is long over
         return 0
-    return round(begins.timestamp()) * 1_000_000 + _DAY_US
+    return round(begins.timestamp()) * 1_000_000 + DAY_US

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
 from vampd.views.summaries import Night
-
-#: Where outputs lie, and how their two files' names end.
-OUTPUT_FOLDER = "vgen2"
-CUBE_ENDING = ".fits.fz"
-TIMING_ENDING = ".txt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +80,7 @@ class OutputRow:
     @property
     def cube_path(self) -> str:
         """The cube, relative to the night's folder."""
-        return f"{OUTPUT_FOLDER}/{self.frame_id_text or self.name}{CUBE_ENDING}"
+        return f"{OUTPUT_FOLDER}/{self.frame_id_text or self.name}{OUTPUT_ENDING}"
 
     @property
     def timing_path(self) -> str:

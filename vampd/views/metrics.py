@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.states import Kind, NightStatus, Severity
+from vampd.time_units import SECOND_US
 from vampd.views.summaries import last_daemon
-
-_SECOND_US = 1_000_000
 
 Labels = Mapping[str, str]
 
@@ -56,7 +55,7 @@ def _daemon(reader: Reader) -> Iterator[Metric]:
     }
     for name, (text, us) in times.items():
         yield Metric(
-            name=f"vampd_daemon_{name}_timestamp_seconds", help=text, samples=_one(us / _SECOND_US)
+            name=f"vampd_daemon_{name}_timestamp_seconds", help=text, samples=_one(us / SECOND_US)
         )
     yield Metric(
         name="vampd_daemon_stopped",
@@ -83,7 +82,7 @@ def _nights(reader: Reader) -> Iterator[Metric]:
     yield Metric(
         name="vampd_last_safe_timestamp_seconds",
         help="When a night became safe last.",
-        samples=tuple(({"kind": kind}, us / _SECOND_US) for kind, us in safe),
+        samples=tuple(({"kind": kind}, us / SECOND_US) for kind, us in safe),
     )
 
 
@@ -122,7 +121,7 @@ def _troubles(reader: Reader, now_us: int) -> Iterator[Metric]:
     yield Metric(
         name="vampd_oldest_failing_seconds",
         help="For how long the unit of work has been failing that fails for longest; 0: none.",
-        samples=_one((now_us - since_us) / _SECOND_US if since_us else 0),
+        samples=_one((now_us - since_us) / SECOND_US if since_us else 0),
     )
     rows = reader.execute("select severity, count(*) from alert where over_us is null group by 1")
     counts = dict(rows.fetchall())
@@ -166,7 +165,7 @@ def _mails(reader: Reader, now_us: int, *, configured: bool) -> Iterator[Metric]
     yield Metric(
         name="vampd_oldest_unacknowledged_seconds",
         help="For how long the archive has not answered the oldest unanswered mail; 0: none.",
-        samples=_one((now_us - min(sent)) / _SECOND_US if sent else 0),
+        samples=_one((now_us - min(sent)) / SECOND_US if sent else 0),
     )
 
 

@@ -6,17 +6,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vampd.ledger.reading import Reader
 from vampd.states import FlcState
+from vampd.time_units import MINUTE_US
 from vampd.views.summaries import Night
-
-if TYPE_CHECKING:  # summaries are read without numpy
-    from vampd.ledger.connection import Ledger
-    from vampd.science.quality import Quality
-
-MINUTE_US = 60_000_000
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,16 +62,6 @@ class Arrival:
 
     cubes: Mapping[str, int]  #: how many, by state
     lost_frames: int
-
-
-def store(ledger: Ledger, night: int, quality: Quality) -> None:
-    """Keep the quality of the night's batch, in place of an older plan's."""
-    ledger.execute(
-        "insert or replace into quality (night, batch, expected, synchronised, with_flc, a, b,"
-        " dubious, drift_us) values (:night, (select batch from night where id = :night),"
-        " :expected, :synchronised, :with_flc, :a, :b, :dubious, :drift_us)",
-        {"night": night, **asdict(quality)},
-    )
 
 
 def kept(ledger: Reader, night: Night) -> list[KeptQuality]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.connection import Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.views.details import CUBE_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.views.history import Event, events_of
 from vampd.views.summaries import Night
 
@@ -96,7 +96,7 @@ class TracedOutput:
     @property
     def cube_path(self) -> str:
         """The cube, relative to the night's folder."""
-        return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{CUBE_ENDING}"
+        return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{OUTPUT_ENDING}"
 
     @property
     def timing_path(self) -> str:

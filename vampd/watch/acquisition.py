@@ -15,10 +15,11 @@ from vampd.errors import InputError
 from vampd.io.beneath import Beneath, entries, exists, night_folder, status
 from vampd.io.disk import free_bytes
 from vampd.io.header import RawHeader, read_header
+from vampd.layout import CAMERA_FOLDERS
 from vampd.science.cards import parse_card
-from vampd.watch.naming import CAMERA_FOLDERS, Role, classify
+from vampd.time_units import SECOND_NS
+from vampd.watch.naming import Role, classify
 
-_SECOND_NS = 1_000_000_000
 _RATE_SECONDS = 60  # bytes of the last minute
 _SHOWN_CARDS = ("DATA-TYP", "OBJECT", "EXPTIME")
 
@@ -88,7 +89,7 @@ def _camera(night: Beneath, camera: int, name: str, now_ns: int, newest: int) ->
             if named.role is Role.TEMPORARY:
                 temporaries.add(path)
     order = sorted(cubes, key=lambda path: (cubes[path].st_mtime_ns, path), reverse=True)
-    recent_ns = now_ns - _RATE_SECONDS * _SECOND_NS
+    recent_ns = now_ns - _RATE_SECONDS * SECOND_NS
     recent = sum(found.st_size for found in cubes.values() if found.st_mtime_ns >= recent_ns)
     return {
         "camera": camera,
@@ -132,7 +133,7 @@ def _cube(night: Beneath, path: str, found: os.stat_result, now_ns: int) -> Cube
         "width": None if header is None else header.width,
         "height": None if header is None else header.height,
         "cards": {name: values.get(name) for name in _SHOWN_CARDS},
-        "age_seconds": max(0, now_ns - found.st_mtime_ns) / _SECOND_NS,
+        "age_seconds": max(0, now_ns - found.st_mtime_ns) / SECOND_NS,
         "is_temporary": False,
         "has_timing": False,
     }

@@ -35,8 +35,9 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from vampd.layout import CAMERA_FOLDERS
 from vampd.watch.hints import EVERYTHING, Hint, Hints
-from vampd.watch.naming import CAMERA_FOLDERS, is_ours, night_date
+from vampd.watch.naming import is_ours, night_date
 
 log = logging.getLogger(__name__)
 

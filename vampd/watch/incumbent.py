@@ -18,21 +18,22 @@ from pathlib import Path
 
 from vampd.errors import InputError, NotPlainError
 from vampd.io.beneath import Beneath, entries, is_folder, night_folder, read_start, status
-from vampd.io.mirror import BACKUP_ENDING
 from vampd.io.publish import digest_file
 from vampd.io.units import Unit, read_units
+from vampd.layout import (
+    BACKUP_ENDING,
+    CAMERA_FOLDERS,
+    NAME_CHANGES,
+    OUTPUT_FOLDER,
+    OUTPUTS_SET_ASIDE,
+    OWN_FOLDER,
+)
 from vampd.science.cards import parse_card
 from vampd.watch.incumbent_timing import START_BYTES, is_rewritten
-from vampd.watch.naming import CAMERA_FOLDERS, Role, classify, night_date
+from vampd.watch.naming import Role, classify, night_date
 from vampd.watch.scan import identity_of
 
-OUTPUT_FOLDER = "vgen2"
-#: Where `vampd restore` puts its `vgen2/`.
-SET_ASIDE = "vgen2.incumbent"
-NAME_CHANGES = "name_changes.txt"
-
 _ASIDE = "_incumbent.csv"
-_OWN_FOLDER = ".vampd"
 _MIDWAY = ("vsync", "vsolo1", "vsolo2", "vbad")
 _BACKUPS = [f"{name}{BACKUP_ENDING}" for name in (*CAMERA_FOLDERS, *_MIDWAY, OUTPUT_FOLDER)]
 _SIGNS = frozenset({*_MIDWAY, *_BACKUPS})
@@ -100,7 +101,7 @@ def signs_of(folder: Path, names: Iterable[str] | None = None) -> tuple[str, ...
 def _signs_of(night: Beneath, names: Iterable[str] | None) -> tuple[str, ...]:
     there = set(names) if names is not None else {name for name, _ in _entries(night)}
     found = {name for name in there & _SIGNS if is_folder(night / name)}
-    if not is_folder(night / _OWN_FOLDER) and any(_entries(night / OUTPUT_FOLDER)):
+    if not is_folder(night / OWN_FOLDER) and any(_entries(night / OUTPUT_FOLDER)):
         found.add(OUTPUT_FOLDER)
     return tuple(sorted(found))
 
@@ -164,8 +165,8 @@ def manifest_aside(name: str) -> str:
 
 def _output_folders(night: Beneath) -> tuple[str, ...]:
     """Where its files lie: in a night of vampd's own, only in what was set aside."""
-    own = is_folder(night / _OWN_FOLDER)
-    return (SET_ASIDE,) if own else (OUTPUT_FOLDER, SET_ASIDE)
+    own = is_folder(night / OWN_FOLDER)
+    return (OUTPUTS_SET_ASIDE,) if own else (OUTPUT_FOLDER, OUTPUTS_SET_ASIDE)
 
 
 def nights_in(folder: Path) -> list[Path]:

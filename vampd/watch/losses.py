@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import files, logger_faults
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.logger_faults import Fault, Toll
@@ -13,7 +14,7 @@ from vampd.science.losses import LoggedCube, Loss, Trace, find_losses
 from vampd.science.rules import SETTING_CARDS
 from vampd.states import FileState, LoggerFault
 from vampd.watch.inspect import Inspection
-from vampd.watch.naming import CUBE_ENDING, TIMING_ENDING, Role, named_us
+from vampd.watch.naming import Role, named_us
 
 _NEVER_RENAMED = "a temporary file that was never renamed"
 _VANISHED = "a temporary file that vanished without becoming a cube"
@@ -80,7 +81,7 @@ def _logged(rows: Sequence[Row]) -> Iterator[LoggedCube]:
     for row in rows:
         if row["role"] != Role.TIMING or row["logged_rows"] is None:
             continue
-        cube = cubes.get(_beside(row["path"], CUBE_ENDING))
+        cube = cubes.get(_beside(row["path"], RAW_ENDING))
         if cube is None and row["stem"] in written:
             continue
         yield LoggedCube(
@@ -122,7 +123,7 @@ def _why_unplaced(cube: Row, paths: Mapping[str, Row]) -> str | None:
 
 def _why_alone(timing: Row, paths: Mapping[str, Row]) -> str | None:
     """Why a timing file without its cube is a trace; None: it tells more, or is none."""
-    is_alone = _beside(timing["path"], CUBE_ENDING) not in paths
+    is_alone = _beside(timing["path"], RAW_ENDING) not in paths
     if not is_alone or timing["logged_rows"] is not None or timing["state"] == FileState.GONE:
         return None
     return _EMPTY if timing["size_bytes"] == 0 else _UNREADABLE
@@ -131,7 +132,7 @@ def _why_alone(timing: Row, paths: Mapping[str, Row]) -> str | None:
 def _why_temporary(row: Row, paths: Mapping[str, Row]) -> str | None:
     """Why a temporary file is a lost cube; empty: it may yet be one; None: it is counted."""
     stem = f"{row['path'].partition('/')[0]}/{row['stem']}"
-    has_cube, has_timing = stem + CUBE_ENDING in paths, stem + TIMING_ENDING in paths
+    has_cube, has_timing = stem + RAW_ENDING in paths, stem + TIMING_ENDING in paths
     if row["state"] == FileState.GONE:
         return None if has_cube or has_timing else _VANISHED
     if row["state"] == FileState.ARRIVING:

@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-CUBE_ENDING = ".fits"
-TIMING_ENDING = ".txt"
-
 
 class Role(StrEnum):
     """What a file in a night's folder is for."""
@@ -50,8 +47,6 @@ _CAMERA_FILE = re.compile(
 
 _MANIFEST = re.compile(r"manifest_[0-9A-Za-z_]+(?:\.[0-9]+)?\.csv")  # a batch has its number
 
-#: Folders of a night in which cubes arrive.
-CAMERA_FOLDERS = ("vcam1", "vcam2")
 
 _OUR_FOLDERS = frozenset({"vgen2", ".vampd"})
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import files
 from vampd.ledger.connection import Row
 from vampd.states import FileState
 from vampd.watch.inspect import Inspection
-from vampd.watch.naming import CUBE_ENDING, TIMING_ENDING, Role
+from vampd.watch.naming import Role
 
 _JUDGED = frozenset({FileState.WHOLE, FileState.QUARANTINED})
 
@@ -32,7 +33,7 @@ class Pair:
     def paths(self) -> tuple[str, str]:
         """Where its cube and its timing file are, or would be."""
         path: str = self.rows[0]["path"].rpartition(".")[0]
-        return path + CUBE_ENDING, path + TIMING_ENDING
+        return path + RAW_ENDING, path + TIMING_ENDING
 
     @property
     def is_judged(self) -> bool:

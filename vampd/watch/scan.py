@@ -15,8 +15,9 @@ from pathlib import Path
 
 from vampd.io.beneath import Beneath, entries, is_folder, night_folder, status
 from vampd.io.mirror import raw_folder
+from vampd.layout import CAMERA_FOLDERS
 from vampd.records import FileIdentity
-from vampd.watch.naming import CAMERA_FOLDERS, Named, Role, classify, is_ours, night_date, printable
+from vampd.watch.naming import Named, Role, classify, is_ours, night_date, printable
 
 #: The night's own folder, where a folder is named relative to the night.
 TOP = "."

@@ -24,15 +24,13 @@ from typing import TYPE_CHECKING
 
 from vampd.records import FileIdentity
 from vampd.states import FileState
+from vampd.time_units import DAY_US, MINUTE_US, SECOND_NS
 from vampd.watch.naming import Role
 from vampd.watch.scan import TOP, FolderSnapshot
 
 if TYPE_CHECKING:  # this module judges, and needs nothing that opens files
     from vampd.watch.inspect import Inspection
 
-_MINUTE_US = 60_000_000
-_DAY_US = 24 * 60 * _MINUTE_US
-_SECOND_NS = 1_000_000_000
 
 #: Looks in succession that must agree, however short the settle time is.
 SETTLING_LOOKS = 2
@@ -143,7 +141,7 @@ def follow(
 def is_stable(watched: TrackedFile, *, now_ns: int, settle_seconds: float) -> bool:
     """Whether the file is unchanged over two looks and for *settle_seconds*."""
     unchanged_ns = now_ns - watched.since_ns
-    return watched.looks >= SETTLING_LOOKS and unchanged_ns >= settle_seconds * _SECOND_NS
+    return watched.looks >= SETTLING_LOOKS and unchanged_ns >= settle_seconds * SECOND_NS
 
 
 def needs_inspection(
@@ -262,10 +260,10 @@ def night_is_over(
         For how long nothing changed by a clock that nobody sets; None: no change was seen since
         this program began. A date that jumps ahead closes no night at which the cameras are.
     """
-    ends_us = date_ends_us(night) + round(grace_minutes * _MINUTE_US)
-    quiet_us = last_change_us + round(quiet_minutes * _MINUTE_US)
+    ends_us = date_ends_us(night) + round(grace_minutes * MINUTE_US)
+    quiet_us = last_change_us + round(quiet_minutes * MINUTE_US)
     if unchanged_us is not None:
-        quiet_us = max(quiet_us, now_us + round(quiet_minutes * _MINUTE_US) - unchanged_us)
+        quiet_us = max(quiet_us, now_us + round(quiet_minutes * MINUTE_US) - unchanged_us)
     due_us = max(ends_us, quiet_us)
     if now_us < ends_us:
         waits_for = f"the end of its UTC date and {grace_minutes:g} min of grace"
@@ -351,4 +349,4 @@ def date_ends_us(night: date) -> int:
     """When the night's UTC date ends, microseconds since the Unix epoch."""
     # Not "the next day": the last date that Python knows has none.
     begins = datetime(night.year, night.month, night.day, tzinfo=UTC)
-    return round(begins.timestamp()) * 1_000_000 + _DAY_US
+    return round(begins.timestamp()) * 1_000_000 + DAY_US

@@ -1,4 +1,4 @@
-"""The background job of the alerts: looks at the disks, at what is wrong, and mails one digest of it.
+"""Alerts: looks at the disks, at what is wrong, and mails one digest of it.
 
 1. Once in `alerts.look_seconds` a worker asks every disk how much is free; a disk that does not
    answer counts as absent.
@@ -26,9 +26,9 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.states import Kind, MailState, Severity
+from vampd.time_units import SECOND_US
 from vampd.views.conditions import Limits, conditions
 
-_SECOND_US = 1_000_000
 _ANSWER_SECONDS = 20.0  # a disk of another machine that is gone hangs for ever
 _MOST_BYTES = 1 << 60  # a file system that counts in 64 bits may say more than SQLite takes
 _STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
@@ -43,7 +43,7 @@ class DiskJob(TypedDict):
 
 def due(ledger: Ledger, config: Config) -> list[DiskJob] | None:
     """The disks, when it is time to look at them again."""
-    if ledger.now_us() - alerts.looked_us(ledger) < config.alerts.look_seconds * _SECOND_US:
+    if ledger.now_us() - alerts.looked_us(ledger) < config.alerts.look_seconds * SECOND_US:
         return None
     markers = {row["path"]: row["marker"] for row in ledger.rows("select path, marker from root")}
     roots = [str(root.path) for root in config.roots]
@@ -88,11 +88,11 @@ def record(ledger: Ledger, config: Config, job: Sequence[DiskJob], outcome: Outc
 
 def limits(config: Config) -> Limits:
     """When something is worth a word, by the settings."""
-    hour_us = 3600 * _SECOND_US
+    hour_us = 3600 * SECOND_US
     return Limits(
         stalled_us=round(config.alerts.stalled_hours * hour_us),
-        grace_us=round(config.night.grace_minutes * 60 * _SECOND_US),
-        silent_us=round(config.alerts.silent_minutes * 60 * _SECOND_US),
+        grace_us=round(config.night.grace_minutes * 60 * SECOND_US),
+        silent_us=round(config.alerts.silent_minutes * 60 * SECOND_US),
         ack_us=round(config.mail.ack_days * 24 * hour_us),
         unmoved_us={
             kind: round(delivery.verify_after_hours * hour_us)
@@ -128,7 +128,7 @@ def _tell(ledger: Ledger, config: Config) -> None:
     """
     now_us = ledger.now_us()
     last = alerts.last_letter(ledger)
-    pause_us = config.alerts.every_minutes * 60 * _SECOND_US
+    pause_us = config.alerts.every_minutes * 60 * SECOND_US
     if last is not None and (
         last["state"] == MailState.COMPOSED or now_us - last["composed_us"] < pause_us
     ):
@@ -137,7 +137,7 @@ def _tell(ledger: Ledger, config: Config) -> None:
     if last is not None and last["state"] == MailState.FAILED:
         again_us = now_us
     elif config.alerts.again_hours:
-        again_us = now_us - round(config.alerts.again_hours * 3600 * _SECOND_US)
+        again_us = now_us - round(config.alerts.again_hours * 3600 * SECOND_US)
     rows = alerts.untold(ledger, again_us)
     if not rows:
         return
@@ -179,7 +179,7 @@ def _line(row: Row) -> str:
 
 
 def _time(us: int) -> str:
-    return f"{datetime.fromtimestamp(us // _SECOND_US, UTC):%Y-%m-%d %H:%M} UT"
+    return f"{datetime.fromtimestamp(us // SECOND_US, UTC):%Y-%m-%d %H:%M} UT"
 
 
 def _absent(disk: DiskJob) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The background job of the mails: composes what was asked for, and hands over what is composed.
+"""Mail to the archive: composes what was asked for, and hands over what is composed.
 
 1. `due` finds the next mail, or in mode "auto" the nights that are ready for one. Before an
    attempt begins, the ledger says so: after a crash in the middle the same bytes go out again.
@@ -27,12 +27,10 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config, Mail
 from vampd.states import ErrorClass, MailState, NightStatus
+from vampd.time_units import DAY_US, HOUR_US, SECOND_US
 
 log = logging.getLogger(__name__)
 
-_SECOND_US = 1_000_000
-_HOUR_US = 3600 * _SECOND_US
-_DAY_US = 24 * _HOUR_US
 _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 _AT_WORK = (NightStatus.READY, NightStatus.RUNNING, NightStatus.WAITING)
 
@@ -94,7 +92,7 @@ def _gather(ledger: Ledger, config: Config) -> Row | None:
     if not mail_tracks.any_unmailed(ledger.connection):
         return None
     now_us = ledger.now_us()
-    oldest_us = now_us - round(config.mail.within_days * _DAY_US)
+    oldest_us = now_us - round(config.mail.within_days * DAY_US)
     ready = [
         track
         for track in mail_tracks.batch_tracks(ledger.connection, configured=True)
@@ -103,7 +101,7 @@ def _gather(ledger: Ledger, config: Config) -> Row | None:
     if not ready:
         return None
     waited_us = now_us - min(track.ready_us or 0 for track in ready)
-    if waited_us < config.mail.together_hours * _HOUR_US and _others_at_work(ledger, ready):
+    if waited_us < config.mail.together_hours * HOUR_US and _others_at_work(ledger, ready):
         return None
     group = batches_of_mails(ready, config.mail)[0]
     number = mail_moves.want(ledger, group, 'ready, and mail.mode is "auto"')
@@ -266,8 +264,8 @@ def _record_answers(ledger: Ledger, config: Config, mail: Row, delivery: Mapping
 def _pause_us(ledger: Ledger, mail: Row, config: Config) -> int:
     """As long as it has been failing, within the limits: each pause doubles the time."""
     failing_us = ledger.now_us() - (mail["failing_since_us"] or ledger.now_us())
-    seconds = max(config.retry.first_seconds, failing_us / _SECOND_US)
-    return round(min(config.retry.longest_seconds, seconds) * _SECOND_US)
+    seconds = max(config.retry.first_seconds, failing_us / SECOND_US)
+    return round(min(config.retry.longest_seconds, seconds) * SECOND_US)
 
 
 _OPEN = frozenset({MailState.WANTED, MailState.COMPOSED})

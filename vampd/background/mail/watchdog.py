@@ -16,12 +16,11 @@ from vampd.io.mail import deliver
 from vampd.io.private import make_private_file
 from vampd.ledger.reading import reading
 from vampd.settings.sections import Config
+from vampd.time_units import HOUR_US
 from vampd.views.conditions import silence
 from vampd.views.summaries import last_daemon
 
 TOLD_NAME = "watchdog.json"
-
-_HOUR_US = 3_600_000_000
 
 
 def watch(config: Config, now_us: int) -> None:
@@ -39,7 +38,7 @@ def watch(config: Config, now_us: int) -> None:
     path = config.state_dir / TOLD_NAME
     told = _read(path)
     if silent is not None:
-        again_us = round(config.alerts.again_hours * _HOUR_US)
+        again_us = round(config.alerts.again_hours * HOUR_US)
         since_us = told.get("told_us")
         if since_us is None or (again_us and abs(now_us - since_us) >= again_us):
             _mail(config, "the daemon is silent", silent.text, now_us)

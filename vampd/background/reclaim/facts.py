@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vampd.background.reclaim.rules import DAY_US, Moment, Retention, SpaceFacts, refusals
+from vampd.background.reclaim.rules import Moment, Retention, SpaceFacts, refusals
+from vampd.layout import OUTPUT_FOLDER
 from vampd.ledger import elapsed, mail_tracks, proofs, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.settings.sections import Config, Reclaim
 from vampd.states import Kind, NightStatus, OutputState, Space
+from vampd.time_units import DAY_US
 from vampd.views import frame_audit
-from vampd.views.details import OUTPUT_FOLDER, OutputRow, outputs
+from vampd.views.details import OutputRow, outputs
 from vampd.views.summaries import Night, nights
 
 _MOST_PROBLEMS = 3  # more do not make a refusal clearer

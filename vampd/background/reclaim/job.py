@@ -23,6 +23,7 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.stage_table import verify_job
 from vampd.settings.sections import Config
 from vampd.states import ReclaimState, Space, TrashState
+from vampd.time_units import HOUR_US
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 # What is moved can be moved back; to remove one takes the disk longer, and is for ever.
 _MOVED_AT_ONCE = 1000
 _REMOVED_AT_ONCE = 200
-_HOUR_US = 3_600_000_000
 
 #: Why a run of vampd's own choice began.
 CHOSEN = "its time has come"
@@ -103,7 +103,7 @@ def begin_one(ledger: Ledger, run: int, proposal: Proposal, why: str) -> None:
 
 def _is_time(ledger: Ledger, config: Config, passed_us: int) -> bool:
     last_us = elapsed.last_run_us(ledger)
-    return last_us is None or passed_us - last_us >= config.reclaim.every_hours * _HOUR_US
+    return last_us is None or passed_us - last_us >= config.reclaim.every_hours * HOUR_US
 
 
 def _next_step(ledger: Ledger, config: Config, row: Row) -> Any | None:

@@ -22,13 +22,11 @@ from vampd.errors import IntegrityError, NotPlainError, RetryableError
 from vampd.io.beneath import move_without_replacing
 from vampd.io.disk import MarkerState, check_marker
 from vampd.io.openat2 import open_below
+from vampd.layout import TRASH_FOLDER
 from vampd.records import FileIdentity
 from vampd.stages import verify
 from vampd.stages.verify import VerifyJob
 from vampd.states import TrashState
-
-#: Below each root, beside its nights; nothing that looks for nights takes it for one.
-TRASH_FOLDER = ".vampd-trash"
 
 #: The folders of a night out of which files may go.
 FOLDERS = frozenset({"vcam1", "vcam2", "vgen2"})

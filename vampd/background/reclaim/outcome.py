@@ -13,11 +13,11 @@ from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import verify
 from vampd.states import ErrorClass, NightStatus, ReclaimState, Space, TrashState
+from vampd.time_units import SECOND_US
 
 log = logging.getLogger(__name__)
 
-_SECOND_US = 1_000_000
-_PATIENCE_US = 86_400 * _SECOND_US  # with a far machine that cannot be asked
+_PATIENCE_US = 86_400 * SECOND_US  # with a far machine that cannot be asked
 _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 
 
@@ -77,7 +77,7 @@ def _take_unverified(
     waited_us = passed_us - row["begun_passed_us"]
     may_pass = outcome.crashed or outcome.error_class in _PASSING
     if may_pass and waited_us < _PATIENCE_US:
-        until_us = passed_us + round(config.retry.longest_seconds * _SECOND_US)
+        until_us = passed_us + round(config.retry.longest_seconds * SECOND_US)
         reclaims.rest(ledger, row["id"], until_us, outcome.error or "")
         log.warning("%s: %s", nights.label(night), outcome.error)
     else:
@@ -141,7 +141,7 @@ def _take_failure(
 ) -> None:
     """Nobody knows how far it came: its files are looked for, at once after a crash."""
     seconds = config.retry.first_seconds if row is not None else config.retry.longest_seconds
-    pause_us = 0 if outcome.crashed else round(seconds * _SECOND_US)
+    pause_us = 0 if outcome.crashed else round(seconds * SECOND_US)
     until_us = elapsed.passed_us(ledger) + pause_us
     trash.rest(ledger, [file["id"] for file in job["files"]], until_us)
     if row is None:

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vampd.states import Kind, NightStatus, Space
-
-DAY_US = 86_400_000_000
+from vampd.time_units import DAY_US
 
 #: So old may the proof be that the far copies are right.
 FRESH_US = DAY_US
