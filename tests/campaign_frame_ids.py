@@ -29,7 +29,7 @@ from vampd.ledger import nights, requests, tasks
 from vampd.ledger.connection import Row
 from vampd.ledger.reading import reading
 from vampd.schedule.stage_table import STAGES
-from vampd.stages import night_records
+from vampd.stages import story
 from vampd.states import Kind, Stage, TaskState
 from vampd.views.frame_id_audit import chronology, incomplete, numberings
 
@@ -115,8 +115,8 @@ class Campaign:
         """Of the last night only the paper of its numbers is left; of the others, all papers."""
         bound = {night["date"]: self.desk.bound(night) for night in self.nights}
         for night in self.nights[:-1]:
-            night_records.write_story(
-                night_records.prepare_records(self.desk.ledger, reread(self.desk.ledger, night))
+            story.write_story(
+                story.prepare_records(self.desk.ledger, reread(self.desk.ledger, night))
             )
         self.desk.ledger.close()
         make_ledger_again(self.desk)

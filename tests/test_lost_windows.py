@@ -14,7 +14,7 @@ from tests.support import digests_of_tree
 from vampd.io.number_papers import PAPER
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import both, polarimetry
-from vampd.stages.night_records import LEDGER_DUMP
+from vampd.stages.story import LEDGER_DUMP
 
 _SCENES = [polarimetry(f"states {number}", 60, cube_frames=both(40)) for number in range(3)]
 _LONGEST_SECONDS = 60.0

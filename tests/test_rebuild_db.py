@@ -23,7 +23,7 @@ from vampd.ledger.connection import Ledger, open_ledger
 from vampd.schedule.workers import Outcome
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import CubeFault, Fault, Scene, both, polarimetry
-from vampd.stages import night_records
+from vampd.stages import story
 
 _KINDS = ("archive", "engineering")
 _SCENES = (
@@ -85,7 +85,7 @@ def _facts(state: Path) -> dict[str, list[tuple[Any, ...]]]:
 def _write_papers(state: Path) -> None:
     """Let the papers tell all that happened, as a daemon does a minute later."""
     with _opened(state) as ledger:
-        ledger.execute("update paper set written_us = 0")
+        ledger.execute("update paper set written_us = 0, dumped_us = 0")
         while (job := background_job.due(ledger, _ANY)) is not None:
             background_job.work(job)
             background_job.record(ledger, _ANY, job, Outcome(key=1))
@@ -158,7 +158,7 @@ def test_nothing_is_verified_before_it_was_read_again(site: DaemonSite) -> None:
 
     site.call("rebuild-db")
 
-    dump = (site.night() / night_records.LEDGER_DUMP).read_bytes()
+    dump = (site.night() / story.LEDGER_DUMP).read_bytes()
     rows = dumps.read_dump(dump, "dump")[1]
     assert {row["verdict"] for table, row in rows if table == "deliverable"} == {"verified"}
     with _opened(site.state) as ledger:
@@ -174,7 +174,7 @@ def test_nothing_is_verified_before_it_was_read_again(site: DaemonSite) -> None:
 
 def test_history_comes_back_and_replays_to_the_present(site: DaemonSite) -> None:
     _lose_ledger(site)
-    journal = (site.night() / night_records.JOURNAL).read_text().splitlines()
+    journal = (site.night() / story.JOURNAL).read_text().splitlines()
 
     site.call("rebuild-db")
 
@@ -243,7 +243,7 @@ def test_of_its_frame_ids_alone_a_night_is_made_anew_with_the_same_ones(
     carried: Carried, site: DaemonSite
 ) -> None:
     _lose_ledger(site)
-    (site.night() / night_records.LEDGER_DUMP).unlink()
+    (site.night() / story.LEDGER_DUMP).unlink()
 
     done = site.call("rebuild-db")
     before = site.status()
@@ -259,7 +259,7 @@ def test_a_night_of_which_only_frame_ids_and_no_raw_files_are_left_is_held(
     site: DaemonSite, tmp_path: Path
 ) -> None:
     _lose_ledger(site)
-    (site.night() / night_records.LEDGER_DUMP).unlink()
+    (site.night() / story.LEDGER_DUMP).unlink()
     for camera in ("vcam1", "vcam2"):
         (site.night() / camera).rename(tmp_path / camera)
 
@@ -275,7 +275,7 @@ def test_without_its_papers_a_numbered_night_is_held_and_its_numbers_are_used(
     site: DaemonSite,
 ) -> None:
     _lose_ledger(site)
-    (site.night() / night_records.LEDGER_DUMP).unlink()
+    (site.night() / story.LEDGER_DUMP).unlink()
     (site.night() / PAPER).unlink()
     (site.night() / ".vampd/night.log").unlink()
     numbers = len(list((site.night() / "vgen2").glob("VMPA*.fits.fz")))
@@ -293,7 +293,7 @@ def test_without_its_papers_a_numbered_night_is_held_and_its_numbers_are_used(
 
 def test_damaged_papers_are_named_and_no_ledger_is_made(site: DaemonSite) -> None:
     _lose_ledger(site)
-    dump = site.night() / night_records.LEDGER_DUMP
+    dump = site.night() / story.LEDGER_DUMP
     content = dump.read_bytes()
     dump.write_bytes(content[: len(content) // 2])
 
@@ -397,15 +397,18 @@ def test_papers_follow_what_happens_to_a_night(carried: Carried, tmp_path: Path)
     shutil.copytree(carried.site.state, tmp_path / "state")
     with _opened(tmp_path / "state") as ledger:
         night = nights.find_night(ledger, "archive", DATE)
-        ledger.execute("update paper set written_us = 0")
+        ledger.execute("update paper set written_us = 0, dumped_us = 0")
         nights.hold(ledger, night["id"], "somebody looks at it")
         told: list[dict[str, Any]] = []
         while (job := background_job.due(ledger, _ANY)) is not None and len(told) < 9:
-            told.append(job)
-            background_job.record(ledger, _ANY, job, Outcome(key=1))
+            told.append({**job, "folder": str(tmp_path / str(job["night"]))})
+            Path(told[-1]["folder"]).mkdir()
+            result = story.write_story(told[-1])
+            background_job.record(ledger, _ANY, job, Outcome(key=1, result=result))
 
         assert job is None
         (one,) = (one for one in told if one["night"] == night["id"])
-        assert "somebody looks at it" in one["journal"]
-        rows = dumps.read_dump(one["ledger"], "dump")[1]
+        folder = Path(one["folder"])
+        assert "somebody looks at it" in (folder / story.JOURNAL).read_text(encoding="utf-8")
+        rows = dumps.read_dump((folder / story.LEDGER_DUMP).read_bytes(), "dump")[1]
         assert dict(rows)["night"]["hold"] == "somebody looks at it"

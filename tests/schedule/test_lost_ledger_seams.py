@@ -13,7 +13,7 @@ from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import trashed, world
 from vampd.ledger import elapsed, nights, reclaims, trash
 from vampd.ledger.connection import Ledger, open_ledger
-from vampd.stages import night_records
+from vampd.stages import story
 from vampd.stages.lost_ledger import make_again
 from vampd.states import Kind, TrashState
 
@@ -30,7 +30,7 @@ def anew(tmp_path: Path, world: World) -> Iterator[Ledger]:
 def _lose(world: World, night: NightTruth, anew: Ledger) -> None:
     """The papers are written, and a new ledger is made of them."""
     row = nights.get_night(world.ledger, night.number)
-    night_records.write_story(night_records.prepare_records(world.ledger, row))
+    story.write_story(story.prepare_records(world.ledger, row))
     make_again(anew, [(Kind.ARCHIVE, world.root)], digests=False)
 
 

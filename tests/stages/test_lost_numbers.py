@@ -26,7 +26,7 @@ from vampd.io.disk import claim_root
 from vampd.io.numbers_seen import look_at_root
 from vampd.ledger import nights, requests, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.stages import frame_id_papers, night_records
+from vampd.stages import frame_id_papers, story
 from vampd.stages.frame_id_papers import Told
 from vampd.stages.lost_ledger import make_again
 from vampd.states import Kind, Stage, TaskState
@@ -160,7 +160,7 @@ def survives(folder: Path, issuer: str, afterwards: Callable[[Desk], None], chan
     """Kill at that *change*; whether there was one."""
     with desk(folder, issuer) as made:
         night = made.night(DATE, CONTENTS)
-        night_records.write_story(night_records.prepare_records(made.ledger, night))
+        story.write_story(story.prepare_records(made.ledger, night))
         killed = numbered_until(made, change)
         wait_for_the_asker(made)
         before = told(made)

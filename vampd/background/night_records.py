@@ -14,42 +14,38 @@ from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
-from vampd.stages import night_records
+from vampd.stages import story
 
 log = logging.getLogger(__name__)
-
-_QUIET_US = 60_000_000  # a night at work has many events a second, and a large one has long papers
 
 
 def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
     """The papers of one night that are behind its events."""
-    night = night_records.next_to_export(ledger, _QUIET_US)
+    night = story.next_to_export(ledger)
     if night is None:
         return None
     return {
         "night": night["id"],
         **nights.root_of(ledger, night),
-        **night_records.prepare_records(ledger, night),
+        **story.prepare_records(ledger, night, with_dump=bool(night["with_dump"])),
     }
 
 
-def work(job: Mapping[str, Any]) -> None:
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Write them. RetryableError: the night's folder is not there, or lies on another disk."""
     check_root(job["root"], job["marker"])
     if not is_folder(night_folder(job["folder"])):
         msg = f"{job['folder']}: not there; is its disk?"
         raise RetryableError(msg)
-    night_records.write_story(job)
+    return story.write_story(job)
 
 
 def record(ledger: Ledger, _config: Config, job: Any, outcome: Outcome) -> None:
     """Note up to where they go; what could not be written is tried again with the next ones."""
-    written = outcome.error is None
-    if not written:
+    if outcome.error is not None:
         night = nights.get_night(ledger, job["night"])
         log.warning("%s: its papers are not written: %s", nights.label(night), outcome.error)
-    known = ledger.value("select event from paper where night = ?", [job["night"]]) or 0
-    night_records.record_story(ledger, job["night"], job["event"] if written else known)
+    story.record_story(ledger, job["night"], outcome.result if outcome.error is None else None)
 
 
 JOB = BackgroundJob(

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vampd.errors import OperatorError
-from vampd.io.clock import Clock
+from vampd.errors import OperatorError, RetryableError
+from vampd.io.clock import Clock, SystemClock
 from vampd.io.private import make_private_file
 from vampd.ledger.address import address
 from vampd.ledger.backups import copy_before
@@ -148,10 +148,15 @@ class Ledger:
         finally:
             self.connection.execute("rollback")
 
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        (name,) = (row["file"] for row in self.rows("pragma database_list") if row["seq"] == 0)
+        return Path(name)
+
     def fold_in(self) -> bool:
         """Fold a write-ahead log that has grown into the ledger; False: somebody reads it still."""
-        (name,) = (row["file"] for row in self.rows("pragma database_list") if row["seq"] == 0)
-        return fold_in(self.connection, Path(name))
+        return fold_in(self.connection, self.path)
 
     def close(self) -> None:
         """Close the connection; the write-ahead log is folded in."""
@@ -217,6 +222,26 @@ def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
         msg = f"{path}: {error}{who_writes(path)}; is it a ledger of vampd, its folder writable?"
         raise OperatorError(msg) from error
     return Ledger(connection, clock)
+
+
+@contextmanager
+def looked_into(path: Path) -> Iterator[Ledger]:
+    """The ledger at *path* as a worker sees it: at one moment, and without changing anything.
+
+    RetryableError: it cannot be read now.
+    """
+    try:
+        connection = sqlite3.connect(address(path, "ro"), uri=True, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute(f"pragma busy_timeout = {_BUSY_MS}")
+            connection.execute("begin")
+            yield Ledger(connection, SystemClock())
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        msg = f"{path}: {error}"
+        raise RetryableError(msg) from error
 
 
 def pending_migrations(path: Path) -> list[str]:

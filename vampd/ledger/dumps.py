@@ -11,7 +11,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.ledger.connection import Ledger, Row
@@ -46,13 +46,18 @@ _BLOB = "base64"
 
 
 def dump(ledger: Ledger, night: Row) -> bytes:
-    """Every row of a night. The same rows give the same bytes."""
+    """What `write_dump` writes."""
     packed = io.BytesIO()
+    write_dump(ledger, night, packed)
+    return packed.getvalue()
+
+
+def write_dump(ledger: Ledger, night: Row, into: BinaryIO) -> None:
+    """Write every row of a night *into* a file. The same rows give the same bytes."""
     # No name and no time in it: they would make other bytes of the same rows.
-    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=4, mtime=0) as file:
+    with gzip.GzipFile(filename="", mode="wb", fileobj=into, compresslevel=4, mtime=0) as file:
         for line in _lines(ledger, night):
             file.write(json.dumps(line).encode() + b"\n")
-    return packed.getvalue()
 
 
 def read_dump(content: bytes, name: str) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:

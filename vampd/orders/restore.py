@@ -40,7 +40,8 @@ from vampd.layout import (
 from vampd.ledger import deliveries, files, legacy, outputs, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
-from vampd.stages.night_records import JOURNAL, night_log_name
+from vampd.stages.night_records import night_log_name
+from vampd.stages.story import JOURNAL
 from vampd.states import HoldCode
 from vampd.watch.incumbent import manifest_aside
 from vampd.watch.scan import identity_of

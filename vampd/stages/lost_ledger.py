@@ -22,7 +22,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.frame_id_papers import Told
-from vampd.stages.night_records import LEDGER_DUMP
+from vampd.stages.story import LEDGER_DUMP
 from vampd.states import Kind, NightStatus, Stage
 
 _WHY = "made again from the night's papers"

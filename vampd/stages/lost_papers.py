@@ -14,7 +14,7 @@ from vampd.io.number_papers import PAPER
 from vampd.io.numbers_seen import numbers_of_night
 from vampd.layout import CAMERA_FOLDERS, CHECKSUMS, OWN_FOLDER
 from vampd.ledger.connection import HEADERS_NAME
-from vampd.stages.night_records import JOURNAL, LEDGER_DUMP
+from vampd.stages.story import JOURNAL, LEDGER_DUMP
 
 #: All but the first two tell too little to go on with, and show that a ledger was here.
 _PAPERS = (LEDGER_DUMP, PAPER, JOURNAL, CHECKSUMS)

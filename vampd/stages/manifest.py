@@ -6,9 +6,10 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import BinaryIO, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import (
@@ -197,14 +198,21 @@ def _scratch(folder: Beneath, name: str) -> Beneath:
 
 def replace_file(folder: Beneath, name: str, content: bytes) -> ListedFile:
     """Let *name* hold *content*, durably: at any moment the old list is whole, or the new one."""
+    with replacing(folder, name) as file:
+        file.write(content)
+    return _listed(name, content)
+
+
+@contextmanager
+def replacing(folder: Beneath, name: str) -> Iterator[BinaryIO]:
+    """A file that takes the place of *name*, durably, once it is written."""
     scratch, final = _scratch(folder, name), folder / name
     with os.fdopen(create(scratch), "wb") as file:
-        file.write(content)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     replace(scratch, final)
     sync_folder(final.parent)
-    return _listed(name, content)
 
 
 def _listed(path: str, content: bytes) -> ListedFile:

@@ -3,27 +3,23 @@
 `night.log` travels with the night, and gets its name over there before any output does: it says
 which frame ID belongs to which content. It says nothing of when it was written, so that the same
 night gives the same bytes. `SHA256SUMS` lets `sha256sum -c` check raw and derived
-files; `journal.jsonl` is the night's part of the ledger's events, and `ledger.jsonl.gz` its
-rows: from these two a lost ledger is made again.
+files. What a lost ledger is made from again: see `vampd.stages.story`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from vampd.io.beneath import night_folder
 from vampd.layout import OWN_FOLDER, of_batch
-from vampd.ledger import deliveries, dumps, outputs
+from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import label
+from vampd.stages import story
 from vampd.stages.manifest import replace_file, write_checksums
-
-JOURNAL = f"{OWN_FOLDER}/journal.jsonl"
-LEDGER_DUMP = f"{OWN_FOLDER}/ledger.jsonl.gz"
 
 
 def night_log_name(batch: int) -> str:
@@ -55,19 +51,7 @@ def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
         "night_log": night_log,
         "night_log_name": night_log_name(night["batch"]),
         "checksums": [*listed, *deliveries.plain(raw)],
-        **prepare_records(ledger, night),
-    }
-
-
-def prepare_records(ledger: Ledger, night: Row) -> dict[str, Any]:
-    """What a lost ledger would be made again from, as plain values."""
-    return {
-        "folder": night["folder"],
-        "journal": "".join(_journal(ledger, night)),
-        "ledger": dumps.dump(ledger, night),
-        "event": ledger.value(
-            "select coalesce(max(id), 0) from event where night = ?", [night["id"]]
-        ),
+        **story.prepare_records(ledger, night),
     }
 
 
@@ -75,42 +59,8 @@ def work(job: dict[str, Any]) -> None:
     """Write the papers, each in place of an older one."""
     folder = night_folder(job["folder"])
     replace_file(folder, job["night_log_name"], job["night_log"].encode())
-    write_story(job)
+    story.write_story(job)
     write_checksums({"folder": job["folder"], "files": job["checksums"]})
-
-
-def write_story(job: Mapping[str, Any]) -> None:
-    """Write the journal and the dump of the ledger's rows, each in place of an older one."""
-    folder = night_folder(job["folder"])
-    replace_file(folder, JOURNAL, job["journal"].encode())
-    replace_file(folder, LEDGER_DUMP, job["ledger"])
-
-
-def next_to_export(ledger: Ledger, quiet_us: int) -> Row | None:
-    """A night of which the papers are behind its events, and were not written for *quiet_us*.
-
-    Only of nights that something was made of, or that a number was dealt to: of all others a
-    daemon finds out everything again by looking.
-    """
-    return ledger.row(
-        "select night.* from night left join paper on paper.night = night.id"
-        " where (select max(id) from event where night = night.id) > coalesce(paper.event, 0)"
-        " and (coalesce(paper.written_us, 0) <= ?1 or paper.written_us > ?2)"
-        " and (paper.night is not null"
-        " or exists (select 1 from output where night = night.id)"
-        " or exists (select 1 from frame_id where night = night.id))"
-        " limit 1",
-        [ledger.now_us() - quiet_us, ledger.now_us()],
-    )
-
-
-def record_story(ledger: Ledger, night: int, event: int) -> None:
-    """The papers of a night were written, up to *event*."""
-    ledger.execute(
-        "insert into paper (night, event, written_us) values (:night, :event, :now_us)"
-        " on conflict do update set event = :event, written_us = :now_us",
-        {"night": night, "event": event, "now_us": ledger.now_us()},
-    )
 
 
 def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
@@ -153,8 +103,3 @@ def _rejected(ledger: Ledger, night: Row) -> Iterator[str]:
     ):
         last = row["first"] + row["step"] * (row["count"] - 1)
         yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"
-
-
-def _journal(ledger: Ledger, night: Row) -> Iterator[str]:
-    for row in ledger.rows("select * from event where night = ? order by id", [night["id"]]):
-        yield json.dumps(dict(row)) + "\n"
