@@ -11,6 +11,7 @@ import pytest
 from tests.schedule.reclaim_nights import NightTruth
 from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import trashed, world
+from vampd.io.beneath import night_folder
 from vampd.ledger import elapsed, nights, reclaims, trash
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.stages import story
@@ -30,7 +31,7 @@ def anew(tmp_path: Path, world: World) -> Iterator[Ledger]:
 def _lose(world: World, night: NightTruth, anew: Ledger) -> None:
     """The papers are written, and a new ledger is made of them."""
     row = nights.get_night(world.ledger, night.number)
-    story.write_story(story.prepare_records(world.ledger, row))
+    story.write_records(world.ledger, row, night_folder(row["folder"]))
     make_again(anew, [(Kind.ARCHIVE, world.root)], digests=False)
 
 

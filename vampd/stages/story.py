@@ -80,14 +80,23 @@ def write_story(job: Mapping[str, Any]) -> dict[str, Any]:
     RetryableError: the ledger cannot be read now.
     """
     folder = night_folder(job["folder"])
+    # The ledger as it is once nobody else writes these: the journal may have grown meanwhile.
     with _alone(folder), looked_into(Path(job["ledger"])) as ledger:
         night = get_night(ledger, job["number"])
-        event = _write_journal(folder, ledger, night)
-        if job["with_dump"]:
-            with replacing(folder, LEDGER_DUMP) as file:
-                dumps.write_dump(ledger, night, file)
-        ended = ledger.value(f"select {_ENDED} from night where id = ?", [night["id"]])  # noqa: S608
-    return {"event": event, "with_dump": job["with_dump"], "ended": ended}
+        return write_records(ledger, night, folder, with_dump=job["with_dump"])
+
+
+def write_records(
+    ledger: Ledger, night: Row, folder: Beneath, *, with_dump: bool = True
+) -> dict[str, Any]:
+    """`write_story`, by a ledger that is open, where nobody else writes."""
+    create_folder(folder / OWN_FOLDER)
+    event = _write_journal(folder, ledger, night)
+    if with_dump:
+        with replacing(folder, LEDGER_DUMP) as file:
+            dumps.write_dump(ledger, night, file)
+    ended = ledger.value(f"select {_ENDED} from night where id = ?", [night["id"]])  # noqa: S608
+    return {"event": event, "with_dump": with_dump, "ended": ended}
 
 
 def record_story(ledger: Ledger, night: int, told: Mapping[str, Any] | None) -> None:
