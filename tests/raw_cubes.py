@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.time_units import DAY_US
+
 FIRST_US = 1_762_405_800_000_000  # 2025-11-06 05:10:00 UTC
 PERIOD_US = 10_000
 STEM = "vcam1_05:10:00.000000000"
 
+_DATE = "DATE    = '2025-11-06T05:10:03'"
+
 COMMON_CARDS = (
-    "DATE    = '2025-11-06T05:10:03'",
+    _DATE,
     "EXPTIME =               0.0099 / [s] exposure time",
     "DETECTOR= 'VCAM1 - OrcaQ'",
     "OBJECT  = 'a star  '           / target",
@@ -55,15 +60,18 @@ def write_raw_cube(
     extra: Iterable[str] = COMMON_CARDS,
     axes: int = 3,
     declared_frames: int | None = None,
-    first_us: int = FIRST_US,
+    first_us: int | None = None,
 ) -> Path:
     """Write a cube and its timing file to *night*/vcam1; return the cube's path.
 
+    Without *first_us* its first frame was taken when *stem* says. DATE is 3 s later.
     With *declared_frames*, what follows *frames* is a hole in the file. Without, *frames*
     must have a length.
     """
     path = night / "vcam1" / f"{stem}.fits"
     path.parent.mkdir(parents=True, exist_ok=True)
+    first_us = _named_us(stem) if first_us is None else first_us
+    extra = [_date_card(first_us) if card == _DATE else card for card in extra]
     count = declared_frames if declared_frames is not None else len(frames)  # type: ignore[arg-type]
     stream = iter(frames)
     first = next(stream)
@@ -77,6 +85,18 @@ def write_raw_cube(
         file.truncate(len(header) + pixels + -pixels % 2880)
     path.with_suffix(".txt").write_bytes(timing_bytes(count, first_us=first_us))
     return path
+
+
+def _named_us(stem: str) -> int:
+    day_us = FIRST_US // DAY_US * DAY_US
+    hours, minutes, seconds = map(float, stem.partition("_")[2].split(":"))
+    return day_us + round(((hours * 60 + minutes) * 60 + seconds) * 1_000_000)
+
+
+def _date_card(first_us: int) -> str:
+    """DATE of a cube, so that no two of different times are the same file."""
+    written = datetime.fromtimestamp(first_us // 1_000_000 + 3, UTC)
+    return f"DATE    = '{written:%Y-%m-%dT%H:%M:%S}'"
 
 
 def timing_bytes(frames: int, *, first_us: int = FIRST_US) -> bytes:

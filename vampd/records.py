@@ -59,6 +59,8 @@ class RawCube:
     is_old: bool = False  #: its timing file has no column for acquisition times
     lag_us: int | None = None  #: logging time less acquisition time, where both are known
     written_us: int | None = None  #: DATE, whole seconds: when the cube was written
+    disputed: NDArray[np.bool_] | None = None  #: (frames,) while another cube was being taken
+    stretch: int = 0  #: triggers are not counted from a cube of one stretch to one of another
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,10 +83,12 @@ class HoldCode(StrEnum):
 
 
 class LoggerFault(StrEnum):
-    """What the cameras' logger did to cubes; it stops nothing, and everybody is told."""
+    """What became of cubes as they were logged; it stops nothing, and everybody is told."""
 
     LOST = "lost"  #: they were never written, or not under a final name
     CLOCK = "clock"  #: only the logger's own clock timed them, and it was ahead of UTC
+    DOUBLE = "double"  #: they are there under two names, and used once
+    OVERLAP = "overlap"  #: their times overlap with those of another cube of the camera
 
 
 class OutputState(StrEnum):

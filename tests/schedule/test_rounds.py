@@ -306,7 +306,8 @@ def test_a_cube_beside_a_left_over_temporary_file_of_its_name_needs_a_proof(scen
     days = 40587 + (FIRST_US + 71) / 86400e6
     stamps = [f"MJD-STR = {days:>20.15G}", f"MJD-END = {days + 40_000 / 86400e6:>20.15G}"]
     proved = [np.full((4, 6), number, np.uint16) for number in range(5)]
-    write_raw_cube(scene.night_folder, proved, stem=LATER_STEM, extra=[*COMMON_CARDS, *stamps])
+    extra = [*COMMON_CARDS, *stamps]
+    write_raw_cube(scene.night_folder, proved, stem=LATER_STEM, extra=extra, first_us=FIRST_US)
     scene.temporary(LATER_STEM)
 
     scene.close_night()

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vampd.commands.screen import count_text
 from vampd.ledger.logger_faults import Fault, Toll
 from vampd.states import LoggerFault
 
 
 def toll_text(fault: LoggerFault, toll: Toll) -> str:
     """One sort of fault of a whole night."""
-    match fault:
-        case LoggerFault.LOST:
-            return toll.lost_text
-        case LoggerFault.CLOCK:
-            cubes = count_text(toll.cubes, "cube")
-            return f"{cubes} timed by the logger alone, ahead of UTC: that is taken off"
+    return toll.text(fault)
 
 
 def toll_texts(tolls: Mapping[LoggerFault, Toll]) -> Iterator[str]:

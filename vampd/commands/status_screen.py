@@ -379,7 +379,7 @@ def _logger_faults(picture: Picture, screen: Screen) -> Iterator[str]:
             yield _note(text, f"vampd show {name}", screen)
         if len(found) > _ODD_LINES:
             more = count_text(len(found) - _ODD_LINES, "older night")
-            yield f"and cubes {fault} by the logger in {more}"
+            yield f"and the same ({fault}) in {more}"
 
 
 def _to_be_mailed(dates: Sequence[str]) -> tuple[str, str]:

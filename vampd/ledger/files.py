@@ -15,6 +15,10 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue, FileIdentity
 from vampd.states import FileState
 
+_WHO = (
+    "raw_file.path, raw_file.camera, raw_file.sha256, raw_file.inode, raw_file.size_bytes,"
+    " raw_file.modified_ns"
+)
 _LOGGED = ("first_count", "last_count", "first_logged_us", "last_logged_us")
 
 
@@ -265,7 +269,7 @@ def _first_us(acquired_us: NDArray[np.int64]) -> int | None:
 def cubes_of(ledger: Ledger, night: int) -> list[Row]:
     """The whole cubes of a night's batch with their facts, in the order of their paths."""
     return ledger.rows(
-        "select raw_file.path, raw_file.camera, raw_file.sha256, cube.* from cube"
+        f"select {_WHO}, cube.* from cube"  # noqa: S608
         " join raw_file on raw_file.id = cube.raw_file"
         " join night on night.id = raw_file.night and night.batch = raw_file.batch"
         " where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
@@ -274,9 +278,13 @@ def cubes_of(ledger: Ledger, night: int) -> list[Row]:
 
 
 def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
-    """The cubes of a night's earlier batches, also those that gave their space back."""
+    """The cubes of a night's earlier batches, also those that gave their space back.
+
+    `is_used`: frames of it are in outputs.
+    """
     return ledger.rows(
-        "select raw_file.path, raw_file.camera, raw_file.sha256, raw_file.state, cube.* from cube"
+        f"select {_WHO}, raw_file.state, cube.*, exists (select 1 from segment where"  # noqa: S608
+        " segment.raw_file = cube.raw_file and output is not null) as is_used from cube"
         " join raw_file on raw_file.id = cube.raw_file"
         " join night on night.id = raw_file.night and raw_file.batch < night.batch"
         " where night.id = ? and raw_file.state in ('whole', 'gone') order by raw_file.path",

@@ -34,9 +34,23 @@ class Toll:
     @property
     def lost_text(self) -> str:
         """That so much was lost, in words."""
-        cubes = f"{self.cubes} cube{'' if self.cubes == 1 else 's'} lost by the logger"
-        frames = f"{self.frames} frame{'' if self.frames == 1 else 's'}"
-        return f"{cubes}, about {frames}" if self.frames else cubes
+        cubes = f"{_count(self.cubes, 'cube')} lost by the logger"
+        return f"{cubes}, about {_count(self.frames, 'frame')}" if self.frames else cubes
+
+    def text(self, fault: LoggerFault) -> str:
+        """What so much of *fault* means, in words; the same for every view."""
+        cubes = _count(self.cubes, "cube")
+        match fault:
+            case LoggerFault.LOST:
+                return self.lost_text
+            case LoggerFault.CLOCK:
+                return f"{cubes} timed by the logger alone, ahead of UTC: that is taken off"
+            case LoggerFault.DOUBLE:
+                are, they = ("is", "it") if self.cubes == 1 else ("are", "each")
+                return f"{cubes} {are} there twice, under two names: {they} is used once"
+            case LoggerFault.OVERLAP:
+                frames = _count(self.frames, "frame")
+                return f"times of one camera's cubes overlap: {frames} not paired, states not told"
 
 
 def renew(
@@ -102,6 +116,10 @@ def sum_up(faults: Iterable[Fault]) -> dict[LoggerFault, Toll]:
             cubes=known.cubes + fault.cubes, frames=known.frames + fault.frames, found_us=0
         )
     return found
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _fault(row: Row) -> Fault:

@@ -91,13 +91,18 @@ def night_track(reader: Reader, night: int, *, configured: bool) -> MailTrack:
 def acknowledged_batch(reader: Reader, night: int) -> int:
     """Up to which batch the archive has acknowledged the night as it is now; 0: not at all.
 
-    A batch whose manifest changed since, or that was never listed, does not count.
+    A batch whose manifest changed since, or that was never listed, does not count. Of one that
+    was planned and has no output there is nothing to acknowledge.
     """
+    done = {
+        track.batch
+        for track in batch_tracks(reader, configured=True, night=night)
+        if track.state is Track.ACKNOWLEDGED
+    }
+    done.update(row["batch"] for row in reader.execute(_WITHOUT_OUTPUT, (night,)))
     batch = 0
-    for track in batch_tracks(reader, configured=True, night=night):
-        if track.state is not Track.ACKNOWLEDGED or track.batch != batch + 1:
-            break
-        batch = track.batch
+    while batch + 1 in done:
+        batch += 1
     return batch
 
 
@@ -170,6 +175,11 @@ _LISTED = """
     left join task on task.night = night.id and task.batch = listed.batch
         and task.stage = 'verify' and task.unit = '' and task.state = 'done'
     where night.kind = 'archive' and (:night is null or night.id = :night)
+"""
+
+_WITHOUT_OUTPUT = """
+    select distinct batch from segment where night = ?1
+        and batch not in (select batch from output where night = ?1)
 """
 
 _UNMAILED = """

@@ -8,6 +8,8 @@ then these cards are the only thing that tells.
 The cameras' logger takes them from column 4, the logging times; a logger that takes them from
 column 5, the acquisition times, is believed as well. Which it is makes less than the length of
 any cube. A card that is missing, or that holds no time, says nothing.
+
+Whether a cube lies in the folder of its camera is told by two cards of its own.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from vampd.records import CardValue
 from vampd.science.times import moment_text, name_time
 from vampd.time_units import DAY_US
 
 #: The cards that are compared, the first row's before the last row's.
 STAMP_CARDS: tuple[str, ...] = ("MJD-STR", "UT-STR", "MJD-END", "UT-END")
 
+#: The cards that say which camera took a cube.
+CAMERA_CARDS: tuple[str, ...] = ("DETECTOR", "U_CAMERA")
+
+_CAMERAS: Mapping[object, int] = {"VCAM1 - OrcaQ": 1, "VCAM2 - OrcaQ": 2, 1: 1, 2: 2}
 _EPOCH_MJD = 40_587
 _PLAUSIBLE_MJD = range(51_544, 88_069)  # 2000 to 2099
 # A double of days since 1858 is good to 0.6 us, and the logger prints 15 digits: 8.6 us.
@@ -117,6 +124,25 @@ def belonging(stamps: Mapping[str, str], first: RowTimes, last: RowTimes) -> Bel
     for column, each in compared.items():
         return Belonging(disagreement=_disagreement(column, each))
     return Belonging()
+
+
+def wrong_camera(camera: int, cards: Mapping[str, CardValue]) -> str | None:
+    """Why a cube in the folder of *camera* is one of the other camera, by CAMERA_CARDS.
+
+    A card that is missing or names neither camera says nothing; nor do two that contradict.
+    """
+    said = {card: _CAMERAS.get(_plain(cards.get(card))) for card in CAMERA_CARDS}
+    if {number for number in said.values() if number is not None} != {3 - camera}:
+        return None
+    shown = " and ".join(f"{card} is {cards[card]!r}" for card, number in said.items() if number)
+    return f"{shown}, but it lies in the folder of camera {camera}"
+
+
+def _plain(value: CardValue) -> object:
+    """What can be looked up; T and F are no numbers."""
+    if isinstance(value, bool):
+        return None
+    return value.strip() if isinstance(value, str) else value
 
 
 def _row(stamp: _Stamp, first: RowTimes, last: RowTimes) -> RowTimes:

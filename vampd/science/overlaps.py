@@ -22,15 +22,20 @@ from vampd.science.timeline import Block, Marks, Timeline
 def seams(timeline: Timeline, blocks: Iterable[Block] | None = None) -> NDArray[np.intp]:
     """Positions of frames before which, in time, comes one of another cube that overlaps theirs.
 
-    Ascending; of the *blocks* of a timeline, or of all.
+    Also where one did before its disputed frames were taken out. Ascending; of the *blocks* of a
+    timeline, or of all.
     """
-    found = [
-        np.flatnonzero(np.diff(timeline.take(block.start, block.start + block.frames).cube))
-        + (block.start + 1)
-        for block in (timeline.blocks if blocks is None else blocks)
-        if len(block.cubes) > 1
-    ]
-    return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
+    found = [np.empty(0, dtype=np.intp)]
+    stretch: int | None = None
+    for block in timeline.blocks if blocks is None else blocks:
+        first, last = (timeline.cubes[block.cubes[end]].stretch for end in (0, -1))
+        if stretch is not None and first != stretch:
+            found.append(np.array([block.start], dtype=np.intp))
+        stretch = last
+        if len(block.cubes) > 1:
+            cube = timeline.take(block.start, block.start + block.frames).cube
+            found.append(np.flatnonzero(np.diff(cube)) + (block.start + 1))
+    return np.concatenate(found)
 
 
 def pair_seams(sides: Sequence[tuple[Timeline, Marks]]) -> NDArray[np.intp]:

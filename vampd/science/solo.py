@@ -19,7 +19,7 @@ from vampd.science.flc import DUBIOUS, Labels, label_states
 from vampd.science.intervals import Noise, interval_noise, typical_noise
 from vampd.science.overlaps import seams
 from vampd.science.rules import RUN_CARDS, flc_applies, header_jitter_us, readout_us
-from vampd.science.timeline import Block, Timeline, closest_us, usable_frames
+from vampd.science.timeline import Block, Timeline, closest_us, ordered_frames, usable_frames
 
 _NOISE_SAMPLE = 1 << 13  # frames of a run that show its noise well enough for others
 
@@ -62,7 +62,11 @@ def solo_drafts(
     triggered cubes of each camera. States are judged on the complete timeline of this
     camera, matched frames included; outputs are neither merged nor cut.
     """
-    told = [cube for cube in cubes if flc_applies(cube.cards) and cube.has_acquisition]
+    told = [
+        cube
+        for cube in cubes
+        if flc_applies(cube.cards) and cube.has_acquisition and len(ordered_frames(cube))
+    ]
     labelled = {cube.raw_file for cube in told}
     drafts = []
     for cube in cubes:
@@ -99,12 +103,18 @@ def _labelled_drafts(
         for index in block.cubes:
             cube = timeline.cubes[index]
             solo = _solo_frames(cube, matched)
-            alone = np.isin(frames.frame, solo) & (frames.cube == index)
-            places = np.flatnonzero(alone)
-            if len(places):
-                adjacent = follows[places].copy()
-                adjacent[1:] &= np.diff(places) == 1
-                yield _draft(cube, frames.frame[places], paired_states(states[places], adjacent))
+            places = np.flatnonzero(np.isin(frames.frame, solo) & (frames.cube == index))
+            if not len(solo):
+                continue
+            # Disputed frames are in no timeline: they have no state, and nothing follows them.
+            at = np.searchsorted(solo, frames.frame[places])
+            of_solo = np.full(len(solo), DUBIOUS, dtype=np.int8)
+            adjacent = np.zeros(len(solo), dtype=np.bool_)
+            of_solo[at] = states[places]
+            adjacent[at] = follows[places]
+            adjacent[at[:1]] &= at[:1] == 0
+            adjacent[at[1:]] &= (np.diff(places) == 1) & (np.diff(at) == 1)
+            yield _draft(cube, solo, paired_states(of_solo, adjacent))
 
 
 def _draft(cube: RawCube, frames: NDArray[np.int32], states: NDArray[np.int8] | None) -> Draft:

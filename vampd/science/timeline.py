@@ -46,6 +46,12 @@ def usable_frames(cube: RawCube) -> NDArray[np.intp]:
     return np.flatnonzero(usable)
 
 
+def ordered_frames(cube: RawCube) -> NDArray[np.intp]:
+    """Those of the usable frames whose place among the camera's frames is certain."""
+    usable = usable_frames(cube)
+    return usable if cube.disputed is None else usable[~cube.disputed[usable]]
+
+
 class Marks:
     """A choice of a timeline's frames, a byte a frame; the n-th chosen one is quickly found."""
 
@@ -76,12 +82,12 @@ class Marks:
 
 
 class Timeline:
-    """The usable frames of *cubes*, all of one camera, in ascending order of their times."""
+    """The ordered frames of *cubes*, all of one camera, in ascending order of their times."""
 
     def __init__(self, cubes: Sequence[RawCube]) -> None:
         spans = []
         for cube in cubes:
-            times_us = cube.acquired_us[usable_frames(cube)]
+            times_us = cube.acquired_us[ordered_frames(cube)]
             if len(times_us):
                 spans.append((int(times_us.min()), int(times_us.max()), len(times_us), cube))
         spans.sort(key=lambda span: (span[0], span[3].raw_file))
@@ -163,7 +169,7 @@ class Timeline:
         )
 
     def _cube_frames(self, cube: int) -> Frames:
-        usable = usable_frames(self.cubes[cube])
+        usable = ordered_frames(self.cubes[cube])
         return Frames(
             times_us=self.cubes[cube].acquired_us[usable],
             cube=np.full(len(usable), cube, dtype=np.int32),

@@ -114,9 +114,12 @@ def record(ledger: Ledger, task: Row, written: Sequence[ListedFile]) -> None:
 def work(job: ManifestJob) -> list[ListedFile]:
     """Write the name changes, then publish the manifest beside `vgen2/`, once and for ever.
 
+    Of a batch without outputs, such as one of nothing but duplicates, there is nothing to list.
     IntegrityError: a listed file is not there with its size, a frame ID names two
     files, or another manifest lies there.
     """
+    if not job["files"]:
+        return []
     folder = night_folder(job["folder"])
     check_sizes(folder, job["files"])
     create_folder(folder / OUTPUT_FOLDER)

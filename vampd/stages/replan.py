@@ -93,7 +93,7 @@ def record(ledger: Ledger, night: Row, plan: Plan) -> None:
     outputs.add_reports(ledger, number, Stage.SYNC, _reports(ledger, night, dropped))
     left = outputs.outputs_of_batch(ledger, number)
     if not left:
-        _end_empty(ledger, night)
+        end_empty(ledger, night, _EMPTY)
         return
     why = "planned anew, for a raw file was given up"
     tasks.forget_units(ledger, number, {outputs.unit_of(output) for output in left}, why)
@@ -103,18 +103,18 @@ def record(ledger: Ledger, night: Row, plan: Plan) -> None:
     tasks.make_pending(ledger, number, _AGAIN, why)
 
 
-def _end_empty(ledger: Ledger, night: Row) -> None:
+def end_empty(ledger: Ledger, night: Row, why: str) -> None:
     """Nothing of the batch is left: then there is none, and earlier ones stay safe."""
-    tasks.forget_batch(ledger, night["id"], _EMPTY)
+    tasks.forget_batch(ledger, night["id"], why)
     ledger.execute(
         "delete from deliverable where night = ? and batch = ?", [night["id"], night["batch"]]
     )
     row = nights.get_night(ledger, night["id"])
     if night["batch"] == 1:
-        nights.set_status(ledger, row, NightStatus.EMPTY, _EMPTY)
+        nights.set_status(ledger, row, NightStatus.EMPTY, why)
         return
     ledger.update("night", night["id"], batch=night["batch"] - 1)
-    nights.set_status(ledger, row, NightStatus.SAFE, None, _EMPTY)
+    nights.set_status(ledger, row, NightStatus.SAFE, None, why)
 
 
 def _lists(night: Row) -> list[str]:

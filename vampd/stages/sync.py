@@ -18,8 +18,9 @@ from vampd.ledger.logger_faults import Fault
 from vampd.records import Plan, RawCube, Report
 from vampd.science.clocks import Clock, on_utc
 from vampd.science.cubes import CubeLimits, plan_night
+from vampd.science.doubles import NO_DOUBLES, Doubles
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
-from vampd.stages import replan, sidecar_jobs
+from vampd.stages import doubles, replan, sidecar_jobs
 from vampd.states import LoggerFault, Stage
 
 #: How the reason begins for which such a night is held.
@@ -27,6 +28,9 @@ QUALITY = "quality outside its limits"
 
 #: How the reason begins for which a cube is quarantined that only the logger timed.
 UNPROVED = "no acquisition times, and nothing proves by how much the logger's clock was ahead"
+
+
+_EMPTY = "every cube that could be used was quarantined"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,6 +53,7 @@ class Planned:
     findings: tuple[OutOfLimits, ...]
     holds: tuple[str, ...]  #: the findings for which a night is held
     clocks: tuple[Timed, ...] = ()  #: cubes that only the logger timed
+    doubles: Doubles = NO_DOUBLES  #: cubes that are there twice, or overlap
 
 
 def prepare(
@@ -79,15 +84,20 @@ def work(job: Mapping[str, Any]) -> Planned:
     RetryableError: what an older plan made is to be set aside, and the disk is not there.
     """
     every = [_raw_cube(row) for row in job["cubes"]]
-    cubes, clocks = on_utc(every, others=[_raw_cube(row) for row in job["earlier"]])
+    on_time, clocks = on_utc(every, others=[_raw_cube(row) for row in job["earlier"]])
     before = job["before"]
+    used = [_raw_cube({**row, "ahead_us": 0}) for row in job["earlier"] if row["is_used"]]
+    found = doubles.find(job, on_time, used)
+    cubes = list(found.cubes)
     plan = plan_night(
         cubes,
         CubeLimits(**job["limits"]),
         taken_names=job["taken_names"],
         begins_us=before["begins_us"],
     )
-    plan = replace(plan, rejected=(*plan.rejected, *replan.without_given_up(before)))
+    doubled = [one.rejected for one in found.duplicates]
+    rejected = (*plan.rejected, *doubled, *replan.without_given_up(before))
+    plan = replace(plan, rejected=rejected)
     replan.set_aside(before, plan)
     quality = measure(cubes, plan)
     findings = tuple(out_of_limits(quality, job["quality"]))
@@ -97,7 +107,8 @@ def work(job: Mapping[str, Any]) -> Planned:
         quality=quality,
         findings=findings,
         holds=tuple(holding),
-        clocks=tuple(_timed(every, cubes, clocks)),
+        clocks=tuple(_timed(every, on_time, clocks)),
+        doubles=found,
     )
 
 
@@ -109,6 +120,7 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
         if outputs.outputs_of_batch(ledger, night):
             replan.record(ledger, row, planned.plan)
             _record_clocks(ledger, night, planned.clocks)
+            doubles.record(ledger, row, planned.doubles)
         else:
             _record_first(ledger, night, planned)
         outputs.store_quality(ledger, night, planned.quality)
@@ -120,7 +132,11 @@ def record(ledger: Ledger, task: Row, planned: Planned) -> None:
 def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
     outputs.forget_plan(ledger, night, "planned anew")
     _record_clocks(ledger, night, planned.clocks)
+    doubles.record(ledger, nights.get_night(ledger, night), planned.doubles)
     outputs.store_plan(ledger, night, planned.plan)
+    if not planned.plan.outputs and not planned.plan.rejected:
+        replan.end_empty(ledger, nights.get_night(ledger, night), _EMPTY)
+        return
     if planned.holds:
         nights.hold(ledger, night, f"{QUALITY}: {'; '.join(planned.holds)}")
     for output in outputs.outputs_of_batch(ledger, night):

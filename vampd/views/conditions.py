@@ -50,7 +50,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_hooks(reader, every),
         *_unclosed(every, limits, now_us),
         *_far_side(reader, every, limits, now_us),
-        *_lost_cubes(reader, every, now_us),
+        *_odd_cubes(reader, every, now_us),
         *_mails(reader, every, limits, now_us),
         *_frame_ids(reader, limits),
         *_alerts(reader),
@@ -213,19 +213,24 @@ _WRONG_COPIES = """
 """
 
 
-def _lost_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Iterator[Condition]:
-    """Cubes that the logger lost: until their night is safe, and for some days in any case."""
+#: What the logger did that took something from a night.
+_TELLING_FAULTS = (LoggerFault.LOST, LoggerFault.DOUBLE, LoggerFault.OVERLAP)
+
+
+def _odd_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Iterator[Condition]:
+    """Cubes lost, doubled, overlapping: until the night is safe, and for some days in any case."""
     for number, tolls in logger_faults.tolls(reader, every.keys()).items():
-        toll, night = tolls.get(LoggerFault.LOST), every[number]
-        if toll is None or (is_at_rest(night) and now_us - toll.found_us > _TOLD_US):
-            continue
-        yield Condition(
-            name=f"lost:{night.id}",
-            severity=Severity.WARNING,
-            text=f"{night}: {toll.lost_text}: vampd show {_name(night, every)}",
-            night=night.id,
-            since_us=toll.found_us,
-        )
+        for fault in _TELLING_FAULTS:
+            toll, night = tolls.get(fault), every[number]
+            if toll is None or (is_at_rest(night) and now_us - toll.found_us > _TOLD_US):
+                continue
+            yield Condition(
+                name=f"{fault}:{night.id}",
+                severity=Severity.WARNING,
+                text=f"{night}: {toll.text(fault)}: vampd show {_name(night, every)}",
+                night=night.id,
+                since_us=toll.found_us,
+            )
 
 
 def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:

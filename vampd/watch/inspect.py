@@ -23,11 +23,19 @@ from vampd.io.beneath import Beneath, night_folder, open_quietly, read_start, st
 from vampd.io.header import RawHeader, read_header
 from vampd.io.mirror import raw_file
 from vampd.records import CardValue, FileIdentity
-from vampd.science.belonging import STAMP_CARDS, Belonging, RowTimes, belonging
+from vampd.science.belonging import (
+    CAMERA_CARDS,
+    STAMP_CARDS,
+    Belonging,
+    RowTimes,
+    belonging,
+    wrong_camera,
+)
 from vampd.science.cards import parse_card, value_text
 from vampd.science.clocks import written_us
 from vampd.science.cubes import DECIDING_CARDS
 from vampd.science.timing import NO_COLUMN, Timing, parse_timing
+from vampd.watch.naming import classify
 from vampd.watch.scan import identity_of
 
 # A row has some 110 bytes, the comments together some 500: far above both, and still a
@@ -78,7 +86,7 @@ class Inspection:
     written_us: int | None = None  #: DATE, as far as it is a time
     counts: tuple[int, int] | None = None  #: the stream's own, of the first and the last row
     logged_span_us: tuple[int, int] | None = None  #: on the logger's clock, of the same
-    disagreement: str | None = None  #: cube and timing file do not belong together
+    disagreement: str | None = None  #: cube, timing file and folder do not belong together
     is_confirmed: bool = False  #: the header's times prove that they do
 
 
@@ -96,6 +104,7 @@ def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
         header = _header(at_cube, cube)
         found |= {"unread": _NO_CUBE} if header is None else _header_facts(header)
         found |= _inspect_timing(night, timing, header)
+        found["disagreement"] = _wrong_camera(cube, header) or found["disagreement"]
     except InputError as error:
         found["problem"] = str(error)
     except OSError as error:
@@ -193,6 +202,13 @@ def _header_facts(header: RawHeader) -> dict[str, Any]:
         "cards": {name: values[name] for name in DECIDING_CARDS if name in values},
         "written_us": written_us(date),
     }
+
+
+def _wrong_camera(cube: str, header: RawHeader | None) -> str | None:
+    camera = classify(cube).camera
+    if header is None or camera is None:
+        return None
+    return wrong_camera(camera, dict(map(parse_card, _first_of(header, CAMERA_CARDS))))
 
 
 def _inspect_timing(night: Beneath, timing_file: str, header: RawHeader | None) -> dict[str, Any]:

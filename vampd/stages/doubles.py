@@ -1,0 +1,116 @@
+"""Cubes that are there twice, and cubes whose times overlap: what the plan of a night asks.
+
+`vampd.science.doubles` decides. Pixels are read here, and only of cubes that tell the same times
+without being the same file; all digests of files are known before a night is planned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vampd.errors import VampdError
+from vampd.io.beneath import Beneath, night_folder
+from vampd.io.raw import RawCubeFile
+from vampd.io.root import check_root
+from vampd.ledger import files, logger_faults, outputs
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.logger_faults import Fault
+from vampd.records import FileIdentity, RawCube, Report
+from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared
+from vampd.states import LoggerFault, Stage
+
+_BLOCK_BYTES = 4 * 1024 * 1024
+
+
+def find(job: Mapping[str, Any], cubes: Sequence[RawCube], earlier: Sequence[RawCube]) -> Doubles:
+    """What becomes of the *cubes* of a night's batch; *earlier* ones are in outputs. All on UTC.
+
+    InputError, IntegrityError: one that must be read cannot be, or is another. RetryableError:
+    its disk is not there.
+    """
+    rows = {row["raw_file"]: row for row in (*job["cubes"], *job["earlier"])}
+    candidates = [
+        _candidate(cube, rows[cube.raw_file], is_earlier=is_earlier)
+        for which, is_earlier in ((cubes, False), (earlier, True))
+        for cube in which
+    ]
+    wanted = sorted({number for pair in to_be_compared(candidates) for number in pair})
+    pixels: dict[int, str] = {}
+    if wanted:
+        check_root(job["before"]["root"], job["before"]["marker"])
+        night = night_folder(job["before"]["folder"])
+        pixels = dict(_pixels(night, [rows[number] for number in wanted]))
+    return find_doubles(candidates, pixels)
+
+
+def record(ledger: Ledger, night: Row, found: Doubles) -> None:
+    """Tell what was found; quarantine what cannot be right."""
+    for one in found.contradictions:
+        files.quarantine(ledger, night["id"], one.path, one.reason)
+    faults = [*_faults(found)]
+    texts = [fault.text for fault in faults] + [one.reason for one in found.contradictions]
+    reports = [Report(raw_file=None, text=text) for text in texts]
+    outputs.add_reports(ledger, night["id"], Stage.SYNC, reports)
+    logger_faults.renew(ledger, night, {LoggerFault.DOUBLE, LoggerFault.OVERLAP}, faults)
+
+
+def _faults(found: Doubles) -> Iterator[Fault]:
+    for one in found.duplicates:
+        yield Fault(
+            fault=LoggerFault.DOUBLE,
+            camera=one.camera,
+            cubes=1,
+            frames=one.frames,
+            text=f"{one.path} has the times and pixels of {one.used}, which is used",
+            raw_file=one.raw_file,
+        )
+    for overlap in found.overlaps:
+        yield Fault(
+            fault=LoggerFault.OVERLAP,
+            camera=overlap.camera,
+            cubes=2,
+            frames=overlap.frames,
+            text=overlap.text,
+            raw_file=overlap.raw_file,
+        )
+
+
+def _candidate(cube: RawCube, row: Mapping[str, Any], *, is_earlier: bool) -> Candidate:
+    return Candidate(
+        cube=cube,
+        sha256=row["sha256"] or f"unknown, of {cube.raw_file}",
+        modified_ns=row["modified_ns"],
+        is_earlier=is_earlier,
+    )
+
+
+def _pixels(night: Beneath, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """SHA-256 of the pixels of raw cubes, but for those of earlier batches that are not there."""
+    for row in rows:
+        try:
+            yield row["raw_file"], _digest_of_pixels(night, row)
+        except VampdError:
+            if "is_used" not in row:
+                raise
+
+
+def _digest_of_pixels(night: Beneath, row: Mapping[str, Any]) -> str:
+    who = FileIdentity(
+        inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
+    )
+    raw = RawCubeFile(night, row["path"], who)
+    try:
+        digest = hashlib.sha256()
+        offset = raw.header.data_offset
+        left = raw.header.frames * raw.header.frame_bytes
+        while left:
+            block = bytearray(min(_BLOCK_BYTES, left))
+            raw.fill(memoryview(block), offset)
+            digest.update(block)
+            offset, left = offset + len(block), left - len(block)
+        raw.check_unchanged()
+        return digest.hexdigest()
+    finally:
+        raw.close()
