@@ -72,7 +72,7 @@ def _compare_with_fpack(night: Path, arguments: argparse.Namespace) -> bool:
     ours: list[float] = []
     theirs: list[float] = []
     promised = _PROMISED_RATIOS[arguments.verify]
-    for round_number in range(arguments.scan_cycle):
+    for round_number in range(arguments.rounds):
         ours.append(_run_workers(night, cube, arguments))
         theirs.append(sum(_run_fpack(cube) for _ in range(arguments.cubes)))
         print(f"round {round_number + 1}: build {ours[-1]:.2f} s, fpack {theirs[-1]:.2f} s of CPU")

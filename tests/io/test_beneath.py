@@ -143,6 +143,25 @@ def test_what_is_made_moved_and_removed_is_so(root: Path) -> None:
         beneath.remove(night / "vgen2/b")
 
 
+@pytest.mark.parametrize(
+    ("is_there", "is_young", "synced"), [(False, False, 1), (True, True, 1), (True, False, 0)]
+)
+def test_a_folder_that_is_made_is_durable_and_an_old_one_need_not_be_made_so_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool, is_young: bool, synced: int
+) -> None:
+    night = Beneath(root) / "20251106"
+    found: list[Beneath] = []
+    if is_there:
+        (root / "20251106/.vampd").mkdir()
+    if not is_young:
+        os.utime(root / "20251106", (1e9, 1e9))
+    monkeypatch.setattr(beneath, "sync_folder", found.append)
+
+    beneath.create_folder(night / ".vampd")
+
+    assert found == [night] * synced
+
+
 @pytest.mark.usefixtures("way")
 def test_the_root_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
     (tmp_path / "named").symlink_to(root)

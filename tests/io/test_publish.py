@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 from tests.support import below
 from vampd.errors import IntegrityError
 from vampd.io import beneath
+from vampd.io import publish as publishing
 from vampd.io.beneath import Beneath, create, create_folder, rename_without_replacing
 from vampd.io.checksum import BlockSums
-from vampd.io.publish import Published, Region, Written, prove_written, publish, publish_bytes
+from vampd.io.publish import (
+    Published,
+    Region,
+    Written,
+    prove_written,
+    publish,
+    publish_bytes,
+    publish_together,
+)
 
 CONTENT = bytes(range(256)) * 20_000  # five reads of 1 MiB
 
@@ -234,3 +243,21 @@ def test_a_file_under_a_folders_name_is_not_taken_for_one(tmp_path: Path) -> Non
 
     with pytest.raises(NotADirectoryError):
         create_folder(below(tmp_path / "vgen2"))
+
+
+def test_files_that_are_published_together_have_their_names_before_their_folder_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.scratch").write_bytes(b"abc")
+    synced = []
+    monkeypatch.setattr(publishing, "sync_folder", lambda folder: synced.append(names(folder.path)))
+
+    publish_together(
+        [
+            (below(tmp_path / f"{name}.scratch"), below(tmp_path / name), proved(b"abc"))
+            for name in ("a", "b")
+        ]
+    )
+
+    assert synced == [["a", "b"]]

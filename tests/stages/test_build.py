@@ -670,3 +670,29 @@ def test_a_frame_that_funpack_reads_otherwise_is_never_published(
         work(job)
 
     assert names(night / "vgen2") == []
+
+
+def test_each_file_of_a_task_is_made_durable_once_and_their_folder_once_after_the_last(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = build_job(night, [write_raw_cube(night, noise(6))], states=True)
+    for folder in ("vgen2", ".vampd/scratch"):
+        (night / folder).mkdir(parents=True)
+    for old in (night, night / ".vampd"):
+        os.utime(old, (1e9, 1e9))
+    really, synced = os.fsync, []
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+
+    work(job)
+
+    *files, last = synced
+    assert last == night / "vgen2"
+    assert sorted(file.name.rpartition(".")[0] for file in files) == [
+        f"{NAME}.{state}.{ending}" for state in ("A", "B") for ending in ("fits.fz", "txt")
+    ]
+    assert {file.parent for file in files} == {night / ".vampd" / "scratch"}

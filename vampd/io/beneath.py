@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vampd.errors import NotPlainError
+from vampd.io.clock import SystemClock
 from vampd.io.openat2 import open_below
 
 _MODE = 0o644
+_YOUNG_NS = 60_000_000_000
 _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _HANDLE = os.O_PATH | os.O_DIRECTORY
@@ -211,15 +213,22 @@ def create_link(where: Beneath, target: Path) -> None:
 def create_folder(folder: Beneath) -> None:
     """Create *folder*, durably, in a folder that exists; once is enough.
 
+    One that is there is durable: whoever made it says so at once. Only in a folder in which a name
+    was made a moment ago it may be just being made, so that it is made durable here as well.
+
     NotPlainError: a link or something else has its name.
     """
     with _explaining(folder), _holding(folder) as (above, name):
+        is_young = True
         try:
             os.mkdir(name, dir_fd=above)
         except FileExistsError:
             with opened_folder(folder):
                 pass
-    sync_folder(folder.parent)
+            since_ns = SystemClock().now_us() * 1000 - os.fstat(above).st_mtime_ns
+            is_young = abs(since_ns) < _YOUNG_NS
+    if is_young:
+        sync_folder(folder.parent)
 
 
 def create_folders(above: Beneath, relative: str) -> Beneath:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +99,23 @@ def publish(scratch: Beneath, final: Beneath, published: Published) -> None:
     A file that is already there is never replaced: with the same digest it is adopted
     and *scratch* removed; otherwise IntegrityError names both.
     """
+    publish_together([(scratch, final, published)])
+
+
+def publish_together(files: Iterable[tuple[Beneath, Beneath, Published]]) -> None:
+    """`publish` each of *files*, in their order; their folders are made durable once, at the end.
+
+    When it returns all are durable. Whatever it raises, some may have their names, whole.
+    """
+    folders: dict[Beneath, None] = {}
+    for scratch, final, published in files:
+        _name(scratch, final, published)
+        folders[final.parent] = None
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _name(scratch: Beneath, final: Beneath, published: Published) -> None:
     try:
         rename_without_replacing(scratch, final)
     except FileExistsError:
@@ -110,11 +127,17 @@ def publish(scratch: Beneath, final: Beneath, published: Published) -> None:
             )
             raise IntegrityError(msg) from None
         remove(scratch)
-    sync_folder(final.parent)
 
 
 def publish_bytes(content: bytes, scratch: Beneath, final: Beneath) -> Published:
     """Publish a small file by way of *scratch*, which must not exist."""
+    published = write_bytes(content, scratch)
+    publish(scratch, final, published)
+    return published
+
+
+def write_bytes(content: bytes, scratch: Beneath) -> Published:
+    """Write a small file, and prove what the disk gives back; *scratch* must not exist."""
     descriptor = create(scratch)
     try:
         rest = memoryview(content)
@@ -127,9 +150,7 @@ def publish_bytes(content: bytes, scratch: Beneath, final: Beneath) -> Published
         raise
     finally:
         os.close(descriptor)
-    published = Published(size_bytes=len(content), sha256=sha256)
-    publish(scratch, final, published)
-    return published
+    return Published(size_bytes=len(content), sha256=sha256)
 
 
 def _blocks(descriptor: int, offset: int, size_bytes: int) -> Iterator[memoryview]:

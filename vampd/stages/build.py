@@ -9,7 +9,8 @@ The worker's part: it takes plain values, touches only files, and returns plain 
 3. It is opened with another implementation, and its first, last and some frames are
    compared with the raw pixels; of those that are asked for, funpack must read every frame.
 4. The raw files are asked whether they are still the same.
-5. Only then do the files get their final names, one by one, never replacing another.
+5. Only then do the files get their final names, one by one, never replacing another; their
+   folder is made durable once, after the last.
 """
 
 from __future__ import annotations
@@ -38,7 +39,13 @@ from vampd.io.beneath import (
 )
 from vampd.io.conformity import Readable
 from vampd.io.fits import Shape, TileWriter
-from vampd.io.publish import Published, digest_file, prove_written, publish, publish_bytes
+from vampd.io.publish import (
+    Published,
+    digest_file,
+    prove_written,
+    publish_together,
+    write_bytes,
+)
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.readback import astropy_frames, funpack_frames
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
@@ -204,10 +211,22 @@ def _build(
             _unpack(draft, cubes)
     for cube in cubes.values():
         cube.check_unchanged()
+    timing_paths = [_cleared(folder, draft.output.name + TIMING_ENDING) for draft in drafts]
+    timing_proofs = [
+        _written(timing, path, scratch) for timing, path in zip(timings, timing_paths, strict=True)
+    ]
+    files = []
+    for draft, proof, timing_path, timing_proof in zip(
+        drafts, proofs, timing_paths, timing_proofs, strict=True
+    ):
+        final = night / OUTPUT_FOLDER / draft.output.name
+        files.append((draft.path, final.with_name(final.name + OUTPUT_ENDING), proof))
+        files.append((timing_path, final.with_name(final.name + TIMING_ENDING), timing_proof))
+    publish_together(files)
     return {
         "outputs": [
-            _publish(draft, proof, timing, night / OUTPUT_FOLDER)
-            for draft, proof, timing in zip(drafts, proofs, timings, strict=True)
+            _found(draft, proof, timing)
+            for draft, proof, timing in zip(drafts, proofs, timing_proofs, strict=True)
         ],
         "reports": list(dict.fromkeys(report for draft in drafts for report in draft.reports)),
         "tried": readable.passed,
@@ -413,19 +432,18 @@ def _differences(
     return differences
 
 
-def _publish(draft: _Draft, proof: Published, timing: bytes, folder: Beneath) -> dict[str, Any]:
-    """Give an output's two files their final names; what the ledger wants to know of them."""
-    name = draft.output.name
-    publish(draft.path, folder / (name + OUTPUT_ENDING), proof)
-    timing_path = _cleared(draft.path.parent, name + TIMING_ENDING)
-    try:
-        timing_proof = publish_bytes(timing, timing_path, folder / (name + TIMING_ENDING))
-    finally:
-        remove(timing_path, missing_ok=True)
+def _written(timing: bytes, path: Beneath, scratch: ExitStack) -> Published:
+    """An output's timing file, proved, beside its final place."""
+    scratch.callback(remove, path, missing_ok=True)
+    return write_bytes(timing, path)
+
+
+def _found(draft: _Draft, proof: Published, timing: Published) -> dict[str, Any]:
+    """What the ledger wants to know of an output's two files."""
     return {
         "output": draft.output.number,
         "size_bytes": proof.size_bytes,
         "sha256": proof.sha256,
-        "timing_size_bytes": timing_proof.size_bytes,
-        "timing_sha256": timing_proof.sha256,
+        "timing_size_bytes": timing.size_bytes,
+        "timing_sha256": timing.sha256,
     }
