@@ -27,6 +27,38 @@ def deliverables_of(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
+#: Of a night that goes on, no more is sent at a time: what is newer must not wait for all of it.
+_SOME_FILES = 200
+_SOME_BYTES = 8_000_000_000
+
+
+def some_unsent(ledger: Ledger, night: int, *, newest_first: bool) -> list[Row]:
+    """Files of a night that are not sent, as they were built or against that; not too many."""
+    rows = ledger.rows(
+        "select deliverable.* from deliverable where night = ? and sent_us is null order by id",
+        [night],
+    )
+    chosen: list[Row] = []
+    size_bytes = 0
+    for row in reversed(rows) if newest_first else rows:
+        size_bytes += row["size_bytes"]
+        if chosen and (len(chosen) == _SOME_FILES or size_bytes > _SOME_BYTES):
+            break
+        chosen.append(row)
+    return chosen
+
+
+def open_counts(ledger: Ledger, night: int) -> tuple[int, int]:
+    """How many files of a night are not sent; and how many are, and not verified."""
+    row = ledger.row(
+        "select count(*) - count(sent_us), count(sent_us) from deliverable"
+        " where night = ? and verified_us is null",
+        [night],
+    )
+    assert row is not None
+    return row[0], row[1]
+
+
 def plain(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Deliverables as plain values, for a worker."""
     return [{name: row[name] for name in ("path", "size_bytes", "sha256")} for row in rows]

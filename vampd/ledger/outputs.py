@@ -35,6 +35,21 @@ def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:
         add_reports(ledger, night, Stage.SYNC, plan.reports)
 
 
+def add_outputs(ledger: Ledger, night: int, more: Sequence[PlannedOutput]) -> None:
+    """Add outputs behind all that are planned of a night: of one that still goes on."""
+    known = digests(ledger, night)
+    with ledger.transaction():
+        ordinals, cubes = used(ledger, night)
+        numbers = {number: cubes + place for place, number in enumerate(_in_order(more))}
+        for ordinal, output in enumerate(more, start=ordinals):
+            renumbered = replace(output, cube=numbers[output.cube])
+            store_output(ledger, night, ordinal, renumbered, content_key(output, known))
+
+
+def _in_order(more: Sequence[PlannedOutput]) -> list[int]:
+    return list(dict.fromkeys(output.cube for output in more))
+
+
 def used(ledger: Ledger, night: int, *, but_batch: bool = False) -> tuple[int, int]:
     """How many places in the order, and numbers of cubes, are taken; or are by earlier batches."""
     row = ledger.row(
@@ -196,6 +211,15 @@ def outputs_of_batch(ledger: Ledger, night: int, batch: int | None = None) -> li
     )
 
 
+def unbuilt_of_batch(ledger: Ledger, night: int) -> list[Row]:
+    """The outputs of the batch worked on that are not on the disk, in their order."""
+    return ledger.rows(
+        "select * from output where night = ?1 and state = 'planned'"
+        " and batch = (select batch from night where id = ?1) order by ordinal",
+        [night],
+    )
+
+
 def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[Row]:
     """The outputs of one cube and camera; *unit* as `unit_of` names it."""
     cube, camera = unit.split(".")
@@ -281,6 +305,17 @@ def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
         timing_sha256=built["timing_sha256"],
         **ledger.stamp("published and read back"),
     )
+
+
+def mark_verified(ledger: Ledger, night: int, why: str) -> None:
+    """Mark those built outputs of a night of which all files were found right at the far end."""
+    rows = ledger.rows(
+        "select path from deliverable where night = ? and verified_us is null", [night]
+    )
+    unverified = {row["path"] for row in rows}
+    for output in ledger.rows("select * from output where night = ? and state = 'built'", [night]):
+        if unverified.isdisjoint(files_of_output(file_name(output))):
+            ledger.update("output", output["id"], state=OutputState.VERIFIED, **ledger.stamp(why))
 
 
 def forget_plan(ledger: Ledger, night: int, why: str) -> None:

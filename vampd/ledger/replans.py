@@ -12,7 +12,7 @@ from vampd.records import Plan
 from vampd.states import Stage
 
 
-def replan(ledger: Ledger, night: int, plan: Plan) -> list[Row]:
+def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Row]:
     """Store the plan of a night's batch; return the outputs of the older one that are no more.
 
     An output of the same content keeps its row, with its frame ID and digests, and its number of a
@@ -23,7 +23,7 @@ def replan(ledger: Ledger, night: int, plan: Plan) -> list[Row]:
     with ledger.transaction():
         before = {row["content_key"]: row for row in outputs.outputs_of_batch(ledger, night)}
         dropped = [row for key, row in before.items() if key not in set(keys)]
-        _forget(ledger, night, dropped)
+        _forget(ledger, night, dropped, why)
         cubes = _cube_numbers(ledger, night, plan, keys, before)
         _free_ordinals(ledger, before.values())
         first, _ = outputs.used(ledger, night, but_batch=True)
@@ -38,10 +38,10 @@ def replan(ledger: Ledger, night: int, plan: Plan) -> list[Row]:
     return dropped
 
 
-def _forget(ledger: Ledger, night: int, dropped: Iterable[Row]) -> None:
+def _forget(ledger: Ledger, night: int, dropped: Iterable[Row], reason: str) -> None:
     batch = {"night": night, "batch": outputs.batch_of(ledger, night)}
     for row in dropped:
-        why = _why(ledger, row)
+        why = _why(ledger, row) or reason
         if row["frame_id"] is not None:
             frame_ids.void(ledger, row["frame_id"], why)
         ledger.execute("delete from segment where output = ?", [row["id"]])
@@ -58,8 +58,8 @@ def _forget(ledger: Ledger, night: int, dropped: Iterable[Row]) -> None:
     )
 
 
-def _why(ledger: Ledger, output: Row) -> str:
-    """Why an output is no more: a raw file of its own, or of its cube, was given up."""
+def _why(ledger: Ledger, output: Row) -> str | None:
+    """Which raw file of an output, or of its cube, was given up, so that it is no more."""
     row = ledger.row(
         "select raw_file.path, given_up.changed_by, given_up.why from given_up"
         " join raw_file on raw_file.id = given_up.raw_file where given_up.raw_file in"
@@ -68,7 +68,7 @@ def _why(ledger: Ledger, output: Row) -> str:
         [output["id"]],
     )
     if row is None:
-        return "planned anew, for a raw file of the night was given up"
+        return None
     return f"{row['path']} was given up by {row['changed_by']}: {row['why']}"
 
 

@@ -13,6 +13,7 @@ from vampd.ledger import (
     files,
     given_up,
     legacy,
+    live,
     mail_tracks,
     nights,
     outputs,
@@ -182,6 +183,7 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     with context.ledger.transaction():
         outputs.forget_batches(context.ledger, night["id"], RESTORED)
         given_up.forget(context.ledger, night["id"], RESTORED)
+        live.forget(context.ledger, night["id"])
         tasks.forget_tasks(context.ledger, night["id"], RESTORED)
         context.ledger.update("night", night["id"], safe_us=None)
         context.ledger.update("night", night["id"], hold=RESTORED)
@@ -236,7 +238,7 @@ def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any
     if (arguments["action"] == "add") == is_in:
         return CommandResult(lines=[f"{row['path']} is {row['state']} already"], changed=False)
     planned = context.ledger.value("select count(*) from output where night = ?", [night["id"]])
-    if planned:
+    if planned and not live.is_unconfirmed(context.ledger, night):
         msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
         raise OperatorError(msg)
     if not arguments["dry_run"]:

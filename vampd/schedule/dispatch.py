@@ -14,6 +14,7 @@ DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 #: Why a night of a shadow goes no further.
 SHADOWED = "as far as a shadow goes: `vampd shadow-report` compares"
 
+_AFTER_SYNC = tuple(stage for stage in Stage if stage is not Stage.SYNC)
 _HOLDING = frozenset({ErrorClass.AMBIGUOUS, ErrorClass.INTEGRITY, ErrorClass.INPUT})
 _NEEDS_NO_IDS = frozenset(
     {NightStatus.EMPTY, NightStatus.ABANDONED, NightStatus.SAFE, NightStatus.RECLAIMED}
@@ -51,6 +52,8 @@ class NightSnapshot:
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
     close_asked: bool = False  #: an operator said that it is over
     is_unread: bool = False  #: what stands here is not all: something of it cannot be read
+    is_live: bool = False  #: it is worked on while its cameras write
+    is_streamed: bool = False  #: what is built of it then is sent at once
     shadow: tuple[Stage, ...] = ()  #: in a shadow, the only stages that it has; then it rests
 
 
@@ -95,7 +98,8 @@ def gate(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str | Non
     for other in sorted(all_nights, key=lambda other: other.date):
         older = other.kind is Kind.ARCHIVE and other.date < night.date and not other.is_foreign
         may_need_some = not other.ids_skipped and other.status not in _NEEDS_NO_IDS
-        if older and may_need_some and not is_done(other, Stage.FRAME_IDS):
+        has_all = other.is_closed and is_done(other, Stage.FRAME_IDS)
+        if older and may_need_some and not has_all:
             return f"frame IDs of archive {other.date}, which is older and {other.status}"
     return None
 
@@ -107,6 +111,8 @@ def what_stops(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str
     if night.unread_again:
         return awaited.READ_AGAIN
     stage = current_stage(night)
+    if stage is Stage.SYNC and _count(night, TaskState.RUNNING, *_AFTER_SYNC):
+        return "what was begun while it went on"
     if stage is Stage.SYNC and night.digests_missing:
         return awaited.READ_THROUGH
     if stage is Stage.FRAME_IDS:
@@ -115,15 +121,49 @@ def what_stops(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str
 
 
 def stages_due(all_nights: Sequence[NightSnapshot]) -> list[tuple[int, Stage]]:
-    """The stages of which tasks may be handed out, by night; oldest first, archive first."""
+    """The stages of which tasks may be handed out, by night; oldest first, archive first.
+
+    Before them those of nights that go on: somebody is waiting for what is taken now.
+    """
     due = []
-    for night in sorted(all_nights, key=lambda night: (night.date, night.kind)):
-        if not night.is_closed or night.hold is not None or night.status in FINAL:
+    for night in sorted(all_nights, key=lambda night: (night.is_closed, night.date, night.kind)):
+        if night.hold is not None or night.status in FINAL:
+            continue
+        if not night.is_closed:
+            due += [(night.number, stage) for stage in live_stages(night, all_nights)]
             continue
         stage = current_stage(night)
         if stage is not None and what_stops(night, all_nights) is None:
             due.append((night.number, stage))
     return due
+
+
+def live_stages(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> list[Stage]:
+    """The stages of a night that goes on of which tasks may be handed out, side by side.
+
+    Planning and frame IDs exclude each other, and an archive night's outputs are built when all
+    that are planned have their IDs: no name on the disk is one that changes.
+    """
+    if not night.is_live or night.pause is not None or night.unread_again:
+        return []
+    numbering = _count(night, TaskState.PENDING, Stage.FRAME_IDS) or _count(
+        night, TaskState.RUNNING, Stage.FRAME_IDS
+    )
+    planning = _count(night, TaskState.RUNNING, Stage.SYNC)
+    may = {
+        Stage.SYNC: not numbering,
+        Stage.FRAME_IDS: not planning and gate(night, all_nights) is None,
+        Stage.BUILD: night.kind is not Kind.ARCHIVE or is_done(night, Stage.FRAME_IDS),
+        Stage.TRANSFER: night.is_streamed,
+        Stage.VERIFY: night.is_streamed,
+    }
+    return [
+        stage for stage, is_due in may.items() if is_due and _count(night, TaskState.PENDING, stage)
+    ]
+
+
+def _count(night: NightSnapshot, state: TaskState, *stages: Stage) -> int:
+    return sum(night.counts.get((stage, state), 0) for stage in stages)
 
 
 def standing(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> NightState:
@@ -133,14 +173,20 @@ def standing(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> Night
     if night.hold is not None:
         return NightState(status=NightStatus.HELD, cause=night.hold)
     if not night.is_closed:
-        return NightState(
-            status=NightStatus.COLLECTING, cause=night.pause or night.waits_for or None
-        )
+        return NightState(status=NightStatus.COLLECTING, cause=_cause_of_open(night))
     if current_stage(night) is None:
         if night.shadow:
             return NightState(status=NightStatus.HELD, cause=SHADOWED)
         return NightState(status=NightStatus.SAFE)
     return _at_work(night, all_nights)
+
+
+def _cause_of_open(night: NightSnapshot) -> str | None:
+    """What a night that goes on waits for; what failed of it counts before that."""
+    failed = [trouble for trouble in night.troubles if trouble.state is TaskState.FAILED]
+    if night.pause is None and failed:
+        return f"{failed[0].stage}: {failed[0].error}"
+    return night.pause or night.waits_for or None
 
 
 def _at_work(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> NightState:

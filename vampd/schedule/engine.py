@@ -21,6 +21,7 @@ from vampd.schedule import retries
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightSnapshot, stages_due, standing
 from vampd.schedule.facts import read_facts
+from vampd.schedule.live import Follower
 from vampd.schedule.readings import digest_batch, pair_batches
 from vampd.schedule.stage_table import STAGES
 from vampd.schedule.suspects import Suspects, is_away
@@ -70,6 +71,7 @@ class Engine:
         self._work: dict[int, Work] = {}
         self._suspects = Suspects(ledger)
         self._dates = Dates(ledger)
+        self._follower = Follower(ledger, scan_cycle)
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
 
@@ -92,6 +94,11 @@ class Engine:
         Transfers and verifications wait for a network, and have a seat of their own.
         """
         self._barrier.regularly("mending dates", self._mend_dates)
+        self.refresh()
+        for night in self.facts:
+            if night.is_live and night.hold is None and night.pause is None:
+                follow = partial(self._follower.follow, night.number)
+                self._for_night(night.number, "following it", follow)
         self.refresh()
         for night in self.facts:
             if night.status not in FINAL and night.pause is None:

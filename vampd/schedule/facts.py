@@ -9,6 +9,7 @@ from pathlib import Path
 from vampd.ledger import legacy, nights, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightSnapshot, TaskFailure
+from vampd.schedule.live import is_live, is_streamed
 from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
 from vampd.watch.scan_cycle import ScanCycle
 
@@ -111,6 +112,8 @@ def _facts(
         troubles=() if at_rest else _troubles(ledger, night["id"]),
         unread_again=unread_again,
         is_foreign=is_foreign,
+        is_live=is_live(ledger, scan_cycle, night),
+        is_streamed=is_streamed(scan_cycle.config, night),
         shadow=stages if scan_cycle.run_mode.is_shadow else (),
     )
 

@@ -18,7 +18,7 @@ def is_idle(engine: Engine, scan_cycle: ScanCycle, now_us: int) -> bool:
 
 
 def _needs_others(night: NightSnapshot, now_us: int) -> bool:
-    if night.unread_again and night.pause is None:
+    if (night.unread_again and night.pause is None) or _goes_on(night):
         return False
     if night.status in FINAL or night.status in {NightStatus.FAILED, NightStatus.HELD}:
         return True
@@ -30,6 +30,14 @@ def _needs_others(night: NightSnapshot, now_us: int) -> bool:
     if night.status is not NightStatus.WAITING or night.digests_missing:
         return False
     return _waits_far(night) or not night.troubles
+
+
+def _goes_on(night: NightSnapshot) -> bool:
+    """Whether something is to be done of a night that goes on, and did not go wrong."""
+    if not night.is_live or night.hold is not None or night.pause is not None:
+        return False
+    pending = sum(count for (_, state), count in night.counts.items() if state == TaskState.PENDING)
+    return pending > sum(trouble.state is TaskState.PENDING for trouble in night.troubles)
 
 
 def _waits_far(night: NightSnapshot) -> bool:

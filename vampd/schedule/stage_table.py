@@ -14,7 +14,7 @@ from vampd.schedule.workers import Body
 from vampd.science.cubes import CubeLimits
 from vampd.science.quality import QualityLimits
 from vampd.settings.sections import Config, Delivery
-from vampd.stages import build_jobs, frame_ids, manifest, sync, transfer, verify
+from vampd.stages import build_jobs, frame_ids, live, manifest, transfer, verify
 from vampd.stages.frame_ids import Surroundings
 from vampd.states import Kind, Stage
 
@@ -88,13 +88,13 @@ def quality_limits(config: Config) -> QualityLimits:
     )
 
 
-def _prepare_sync(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+def _prepare_sync(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:
     limits = CubeLimits(
         max_seconds=config.cubes.max_seconds,
         max_gap_seconds=config.cubes.max_gap_seconds,
         max_bytes=config.cubes.max_bytes,
     )
-    return sync.prepare(ledger, night, limits, quality_limits(config))
+    return live.prepare(ledger, night, unit, limits, quality_limits(config))
 
 
 def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
@@ -128,7 +128,9 @@ def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) ->
 def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
     delivery = _delivery(config, night)
     words = remote_settings(config, delivery) | far_disks_of(ledger, delivery, is_sent_to=True)
-    return transfer.prepare(ledger, night, str(delivery.destination), words)
+    return transfer.prepare(
+        ledger, night, str(delivery.destination), words, newest_first=delivery.order == "newest"
+    )
 
 
 def _prepare_verify(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
@@ -149,7 +151,7 @@ def _record_verify(ledger: Ledger, task: Row, result: Any) -> str | None:
 
 
 STAGES: dict[Stage, StageHandler] = {
-    Stage.SYNC: StageHandler(prepare=_prepare_sync, body=sync.work, record=sync.record),
+    Stage.SYNC: StageHandler(prepare=_prepare_sync, body=live.work, record=live.record),
     Stage.FRAME_IDS: StageHandler(
         prepare=_prepare_frame_ids, body=frame_ids.work, record=frame_ids.record
     ),

@@ -86,6 +86,18 @@ class Workers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """Whether a night is worked on while its cameras write, and how long is waited for a file."""
+
+    enabled: bool = field(default=False, metadata=flag())
+    allowance_seconds: float = field(default=10.0, metadata=number(at_least=0))
+    silence_seconds: float = field(default=180.0, metadata=number(at_least=0))
+    frame_ids: Literal["at_once", "at_close"] = field(
+        default="at_once", metadata=choice("at_once", "at_close")
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cubes:
     """Where synchronised frames are cut into cubes."""
 
@@ -142,6 +154,10 @@ class Delivery:
     reverify_days: float = field(default=0.0, metadata=number(at_least=0))
     far_helper: str = field(default="", metadata=by(texts.program_there))
     bandwidth_kib_per_second: int = field(default=0, metadata=whole(at_least=0, at_most=10**9))
+    when: Literal["live", "night"] = field(default="live", metadata=choice("live", "night"))
+    order: Literal["oldest", "newest"] = field(
+        default="oldest", metadata=choice("oldest", "newest")
+    )
 
     def sent_to(self, night: str) -> Location:
         """The folder to which the night's files are sent. *night* is YYYYMMDD."""
@@ -304,6 +320,7 @@ class Config:
     night: Night = field(default=Night(), metadata=table(Night))
     watch: Watch = field(default=Watch(), metadata=table(Watch))
     workers: Workers = field(default=Workers(), metadata=table(Workers))
+    live: Live = field(default=Live(), metadata=table(Live))
     cubes: Cubes = field(default=Cubes(), metadata=table(Cubes))
     quality: Quality = field(default=Quality(), metadata=table(Quality))
     compress: Compress = field(default=Compress(), metadata=table(Compress))

@@ -12,7 +12,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night
 from vampd.settings.sections import Compress, Config
-from vampd.stages import build, sidecar, sidecar_jobs
+from vampd.stages import build, live, sidecar, sidecar_jobs
 
 
 def prepare(ledger: Ledger, night: Row, unit: str, config: Config) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def prepare(ledger: Ledger, night: Row, unit: str, config: Config) -> dict[str, 
     every = [segment for of_output in segments.values() for segment in of_output]
     own = {segment["raw_file"] for segment in every}
     partners = {segment["partner_file"] for segment in every} - {None}
+    live.demand_settled(ledger, night, rows, own | partners | {row["header_file"] for row in rows})
     times = outputs.times_of(ledger, own | partners)
     return {
         "night": night["folder"],

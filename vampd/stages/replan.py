@@ -34,6 +34,10 @@ from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
 from vampd.states import NightStatus, Stage
 
+#: Why a night is planned again: raw files were given up, or it was planned while it went on.
+GIVEN_UP = "planned anew, for a raw file was given up"
+CLOSED = "planned anew, for the night is over"
+
 _AGAIN = (Stage.FRAME_IDS, Stage.MANIFEST, Stage.TRANSFER, Stage.VERIFY)
 _EMPTY = "every cube that could be used was given up"
 
@@ -84,10 +88,10 @@ def set_aside(job: Mapping[str, Any], plan: Plan) -> None:
     _move(night_folder(job["folder"]), [*dropped, *job["lists"]])
 
 
-def record(ledger: Ledger, night: Row, plan: Plan) -> None:
+def record(ledger: Ledger, night: Row, plan: Plan, why: str = GIVEN_UP) -> None:
     """Keep the new plan; what follows from the old one is undone, and the rest done anew."""
     number = night["id"]
-    dropped = replans.replan(ledger, number, plan)
+    dropped = replans.replan(ledger, number, plan, why)
     for path in _lists(night):
         ledger.execute("delete from deliverable where night = ? and path = ?", [number, path])
     outputs.add_reports(ledger, number, Stage.SYNC, _reports(ledger, night, dropped))
@@ -95,7 +99,6 @@ def record(ledger: Ledger, night: Row, plan: Plan) -> None:
     if not left:
         end_empty(ledger, night, _EMPTY)
         return
-    why = "planned anew, for a raw file was given up"
     tasks.forget_units(ledger, number, {outputs.unit_of(output) for output in left}, why)
     for output in left:
         tasks.add_task(ledger, number, Stage.BUILD, outputs.unit_of(output))

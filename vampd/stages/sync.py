@@ -62,11 +62,7 @@ def prepare(
     """Everything the plan needs, as plain values."""
     return {
         "quality": quality,
-        "limits": {
-            "max_seconds": limits.max_seconds,
-            "max_gap_seconds": limits.max_gap_seconds,
-            "max_bytes": limits.max_bytes,
-        },
+        "limits": plain_limits(limits),
         "cubes": [dict(row) for row in files.cubes_of(ledger, night["id"])],
         "before": replan.prepare(ledger, night),
         "earlier": [dict(row) for row in files.earlier_cubes_of(ledger, night["id"])],
@@ -78,15 +74,24 @@ def prepare(
     }
 
 
+def plain_limits(limits: CubeLimits) -> dict[str, Any]:
+    """Where cubes are cut, as plain values."""
+    return {
+        "max_seconds": limits.max_seconds,
+        "max_gap_seconds": limits.max_gap_seconds,
+        "max_bytes": limits.max_bytes,
+    }
+
+
 def work(job: Mapping[str, Any]) -> Planned:
     """Plan the night. The plan is a value, and goes back as it is.
 
     RetryableError: what an older plan made is to be set aside, and the disk is not there.
     """
-    every = [_raw_cube(row) for row in job["cubes"]]
-    on_time, clocks = on_utc(every, others=[_raw_cube(row) for row in job["earlier"]])
+    every = [raw_cube(row) for row in job["cubes"]]
+    on_time, clocks = on_utc(every, others=[raw_cube(row) for row in job["earlier"]])
     before = job["before"]
-    used = [_raw_cube({**row, "ahead_us": 0}) for row in job["earlier"] if row["is_used"]]
+    used = [raw_cube({**row, "ahead_us": 0}) for row in job["earlier"] if row["is_used"]]
     found = doubles.find(job, on_time, used)
     cubes = list(found.cubes)
     plan = plan_night(
@@ -112,15 +117,21 @@ def work(job: Mapping[str, Any]) -> Planned:
     )
 
 
-def record(ledger: Ledger, task: Row, planned: Planned) -> None:
-    """Write the plan and the build tasks that follow from it; hold a night that is too bad."""
+def record(ledger: Ledger, task: Row, planned: Planned, *, confirms: bool = False) -> None:
+    """Write the plan and the build tasks that follow from it; hold a night that is too bad.
+
+    What an older plan made of the same stays: one that lost raw files that were given up, or, where
+    this one *confirms*, one that was made while the night went on.
+    """
     night = task["night"]
     with ledger.transaction():
         row = nights.get_night(ledger, night)
         if outputs.outputs_of_batch(ledger, night):
-            replan.record(ledger, row, planned.plan)
+            replan.record(ledger, row, planned.plan, replan.CLOSED if confirms else replan.GIVEN_UP)
             _record_clocks(ledger, night, planned.clocks)
             doubles.record(ledger, row, planned.doubles)
+            if confirms:
+                _hold_for(ledger, night, planned.holds)
         else:
             _record_first(ledger, night, planned)
         outputs.store_quality(ledger, night, planned.quality)
@@ -137,11 +148,15 @@ def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
     if not planned.plan.outputs and not planned.plan.rejected:
         replan.end_empty(ledger, nights.get_night(ledger, night), _EMPTY)
         return
-    if planned.holds:
-        nights.hold(ledger, night, f"{QUALITY}: {'; '.join(planned.holds)}")
+    _hold_for(ledger, night, planned.holds)
     for output in outputs.outputs_of_batch(ledger, night):
         tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))
     tasks.add_task(ledger, night, Stage.BUILD, sidecar_jobs.UNIT)
+
+
+def _hold_for(ledger: Ledger, night: int, holds: Sequence[str]) -> None:
+    if holds:
+        nights.hold(ledger, night, f"{QUALITY}: {'; '.join(holds)}")
 
 
 def _timed(
@@ -189,7 +204,8 @@ def _clock_fault(timed: Timed, text: str) -> Fault:
     )
 
 
-def _raw_cube(row: Mapping[str, Any]) -> RawCube:
+def raw_cube(row: Mapping[str, Any]) -> RawCube:
+    """A cube as the plan sees it, from its row. InputError: it has more or fewer times."""
     acquired_us = unpack_times(row["acquired"])
     # As the logger wrote them: what proved its clock at an earlier plan may be gone.
     acquired_us = np.where(acquired_us > 0, acquired_us + row["ahead_us"], 0)

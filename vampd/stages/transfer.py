@@ -66,15 +66,25 @@ class TransferResult(TypedDict):
 
 
 def prepare(
-    ledger: Ledger, night: Row, destination: str, reach: Mapping[str, Any]
+    ledger: Ledger,
+    night: Row,
+    destination: str,
+    reach: Mapping[str, Any],
+    *,
+    newest_first: bool = False,
 ) -> dict[str, Any]:
     """The night's papers, and the job for what is not sent yet.
 
-    *reach* holds how the far end is reached: see `FarJob`; and perhaps `bandwidth_kib`.
+    *reach* holds how the far end is reached: see `FarJob`; and perhaps `bandwidth_kib`. A night
+    that goes on has no papers yet; of its outputs some are sent, perhaps the *newest_first*.
     """
-    night_papers = night_records.prepare(ledger, night)
-    rows = deliveries.deliverables_of(ledger, night["id"])
-    unsent = [row for row in rows if row["sent_us"] is None]
+    is_open = night["closed_us"] is None
+    night_papers = None if is_open else night_records.prepare(ledger, night)
+    if is_open:
+        unsent = deliveries.some_unsent(ledger, night["id"], newest_first=newest_first)
+    else:
+        rows = deliveries.deliverables_of(ledger, night["id"])
+        unsent = [row for row in rows if row["sent_us"] is None]
     place = str(Location.parse(destination).child(night["date"]))
     job = {
         "night": label(night),
@@ -90,7 +100,8 @@ def prepare(
 
 def send(job: Mapping[str, Any]) -> dict[str, Any]:
     """Write the papers, then send what is to be sent."""
-    night_records.work(job["papers"])
+    if job["papers"] is not None:
+        night_records.work(job["papers"])
     try:
         return {"place": job["place"], **work(job["job"])}
     except VampdError as error:

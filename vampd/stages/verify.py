@@ -12,7 +12,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from vampd.io.listed_files import ListedFile
 from vampd.ledger import deliveries, destination_markers, outputs, remote_copies, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.nights import label
+from vampd.ledger.nights import get_night, label
 from vampd.remote import store as remote_store
 from vampd.remote.destination_marker import Marked
 from vampd.remote.digests import FileDigest
@@ -77,6 +77,8 @@ def prepare(
     *reach* holds how the far end is reached (see `FarJob`), and `patience_hours`.
     """
     rows = deliveries.deliverables_of(ledger, night["id"])
+    if night["closed_us"] is None:  # it goes on: of what is to be sent, some was
+        rows = [row for row in rows if row["sent_us"] is not None]
     return {
         "night": label(night),
         "verify_at": verify_at,
@@ -93,6 +95,8 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
     """
     night = task["night"]
     unverified = keep_verdicts(ledger, night, result)
+    if get_night(ledger, night)["closed_us"] is None:
+        return _record_open(ledger, night, unverified, result)
     left = [row for row in deliveries.deliverables_of(ledger, night) if row["verified_us"] is None]
     if not unverified and left:  # listed, or made anew, since the question was asked
         return f"{len(left)} files are still to be verified, {left[0]['path']} first"
@@ -103,6 +107,18 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
     if again:
         deliveries.send_again(ledger, night, again)
         tasks.make_pending(ledger, night, [Stage.TRANSFER], f"{len(again)} files to be sent again")
+    return _awaited(unverified, again, result)
+
+
+def _record_open(
+    ledger: Ledger, night: int, unverified: Sequence[Mapping[str, Any]], result: Mapping[str, Any]
+) -> str | None:
+    """Of a night that goes on: what is right counts, the rest is sent again."""
+    outputs.mark_verified(ledger, night, "same digest at the far end")
+    if not unverified:
+        return None
+    again = to_send_again(ledger, night, result)
+    deliveries.send_again(ledger, night, again)
     return _awaited(unverified, again, result)
 
 

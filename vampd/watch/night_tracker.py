@@ -22,6 +22,7 @@ class NightTracker:
     wanted: dict[str, tuple[str, str]] = field(default_factory=dict)  #: stem -> cube, timing
     failed_reads: Counter[str] = field(default_factory=Counter)  #: by stem, in succession
     unchanged_looks: int = 0
+    begun_ns: int = 0  #: when it was first looked at in this life, by a clock that nobody sets
     changed_ns: int | None = None  #: when a look last found a change, by a clock that nobody sets
     is_known: bool = False  #: all its files were judged, so that only what changed need be
     is_news: bool = False  #: files came, went or were judged since losses were looked for

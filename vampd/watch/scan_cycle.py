@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from vampd.io.clock import Clock
-from vampd.ledger import awaited, files, legacy, nights, tasks
+from vampd.ledger import awaited, files, legacy, live, nights, tasks
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row
 from vampd.settings.sections import Config, Root
@@ -153,7 +153,8 @@ class ScanCycle:
 
     def _go_to(self, kind: Kind, folder: Path) -> None:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
-        watch = self.nights.setdefault(night["id"], NightTracker(night=night["id"], folder=folder))
+        new = NightTracker(night=night["id"], folder=folder, begun_ns=self._clock.monotonic_ns())
+        watch = self.nights.setdefault(night["id"], new)
         stamps = folder_stamps(folder)
         at_rest = night["status"] in FINAL
         if at_rest and night["id"] != self._resting and stamps in {watch.stamps, _kept(night)}:
@@ -360,6 +361,7 @@ class ScanCycle:
     def _close(self, night: Row) -> None:
         by = night["close_asked_by"] or "vampd"
         self._ledger.update("night", night["id"], closed_us=self._ledger.now_us(), closed_by=by)
+        live.close(self._ledger, night["id"])
         night = nights.get_night(self._ledger, night["id"])
         if not files.cubes_of(self._ledger, night["id"]):
             self._close_empty(night)

@@ -1,0 +1,221 @@
+"""A night that goes on, in the ledger: what is known of its cubes, and how far it is planned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vampd.ledger import outputs, tasks
+from vampd.ledger.blobs import unpack_times
+from vampd.ledger.connection import Ledger, Row
+from vampd.science.live import Place, place_of
+from vampd.science.rules import exposure_us
+from vampd.science.watermark import CubeSpan, Watermark
+from vampd.states import Stage, TaskState
+
+#: The unit of the stage sync that plans a night which goes on; that of a closed night has no name.
+UNIT = "live"
+
+_CONFIRMED = "its close plans all of it"
+
+_SPANS = (
+    "select cube.raw_file, raw_file.camera, cube.begins_us, cube.ends_us, cube.cards,"
+    " cube.has_acquisition from cube join raw_file on raw_file.id = cube.raw_file"
+    " join night on night.id = raw_file.night and night.batch = raw_file.batch"
+    " where night.id = ? and raw_file.state = 'whole'"
+)
+
+
+def row_of(ledger: Ledger, night: int) -> Row | None:
+    """What is kept of a night that goes on, or went on."""
+    return ledger.row("select * from live where night = ?", [night])
+
+
+def spans(ledger: Ledger, night: int) -> list[CubeSpan]:
+    """When the frames of the whole cubes of a night were taken; of those that have usable ones."""
+    rows = ledger.rows(_SPANS, [night])
+    if any(row["ends_us"] is None for row in rows):
+        _find_spans(ledger, [row["raw_file"] for row in rows if row["ends_us"] is None])
+        rows = ledger.rows(_SPANS, [night])
+    return [
+        CubeSpan(
+            raw_file=row["raw_file"],
+            camera=row["camera"],
+            first_us=row["begins_us"],
+            last_us=row["ends_us"],
+            exposure_us=exposure_us(json.loads(row["cards"])),
+            is_timed=bool(row["has_acquisition"]),
+        )
+        for row in rows
+        if row["ends_us"]
+    ]
+
+
+def _find_spans(ledger: Ledger, cubes: list[int]) -> None:
+    with ledger.transaction():
+        for cube in cubes:
+            row = ledger.row("select acquired, rejected from cube where raw_file = ?", [cube])
+            assert row is not None
+            times_us = unpack_times(row["acquired"])
+            times_us[[int(frame) for frame in json.loads(row["rejected"])]] = 0
+            usable = times_us[times_us > 0]
+            span = (int(usable.min()), int(usable.max())) if len(usable) else (0, 0)
+            ledger.execute(
+                "update cube set begins_us = ?, ends_us = ? where raw_file = ?", [*span, cube]
+            )
+
+
+def unsettled(ledger: Ledger, night: int) -> list[Row]:
+    """Files of the cameras that may become whole cubes: `path`, `camera`, `stem`, `modified_ns`."""
+    return ledger.rows(
+        "select path, camera, stem, modified_ns from raw_file where night = ? and batch = 1"
+        " and role in ('cube', 'timing', 'temporary') and state = 'arriving'",
+        [night],
+    )
+
+
+def changed_us(ledger: Ledger, night: int) -> dict[int, int]:
+    """By camera, when one of its files came or was last judged."""
+    rows = ledger.rows(
+        "select camera, max(changed_us) as last_us from raw_file where night = ?"
+        " and camera is not null group by camera",
+        [night],
+    )
+    return {row["camera"]: row["last_us"] for row in rows}
+
+
+def without_digest(ledger: Ledger, night: int, through_us: int) -> int:
+    """How many whole cubes that began by then were not read through yet, or their timing files."""
+    count: int = ledger.value(
+        "select count(*) from cube join raw_file on raw_file.id = cube.raw_file"
+        " join raw_file as timing on timing.id = cube.timing"
+        " where raw_file.night = ? and raw_file.state = 'whole' and cube.begins_us <= ?"
+        " and (raw_file.sha256 is null or timing.sha256 is null)",
+        [night, through_us],
+    )
+    return count
+
+
+def note(ledger: Ledger, night: int, mark: Watermark, newest_us: int | None) -> None:
+    """Keep how far a night is known, where that is news."""
+    values = {
+        "night": night,
+        "newest_us": newest_us,
+        "through_us": mark.through_us,
+        "held_by": mark.held_by,
+        "now_us": ledger.now_us(),
+    }
+    ledger.execute(
+        "insert into live (night, newest_us, through_us, held_by, changed_us)"
+        " values (:night, :newest_us, :through_us, :held_by, :now_us)"
+        " on conflict do update set newest_us = :newest_us, through_us = :through_us,"
+        " held_by = :held_by, changed_us = :now_us where newest_us is not :newest_us"
+        " or through_us is not :through_us or held_by is not :held_by",
+        values,
+    )
+
+
+def ask_for_plan(ledger: Ledger, night: int, *, through_us: int, stretch_us: int | None) -> None:
+    """Let what is known up to *through_us* be planned."""
+    with ledger.transaction():
+        if not renew_task(ledger, night, Stage.SYNC, UNIT, "more of the night is known"):
+            return  # what is asked of it now would be lost
+        ledger.execute(
+            "update live set asked_us = ?, stretch_us = coalesce(?, stretch_us) where night = ?",
+            [through_us, stretch_us, night],
+        )
+
+
+def renew_task(ledger: Ledger, night: int, stage: Stage, unit: str, why: str) -> bool:
+    """Let a unit of work be done, or be done again if it is done; return whether it is to be now.
+
+    One that waits, runs or failed stays as it is.
+    """
+    task = ledger.row(
+        "select id, state from task where night = ?1 and stage = ?2 and unit = ?3"
+        " and batch = (select batch from night where id = ?1)",
+        [night, stage, unit],
+    )
+    if task is None:
+        tasks.add_task(ledger, night, stage, unit)
+    elif task["state"] == TaskState.DONE:
+        ledger.execute(
+            "update task set state = 'pending', attempts = attempts + 1, crashes = 0, due_us = 0,"
+            " error_class = null, error = null, failing_since_us = null, changed_us = :changed_us,"
+            " changed_by = :changed_by, why = :why where id = :id and state = 'done'",
+            {**ledger.stamp(why), "id": task["id"]},
+        )
+    else:
+        return False
+    return True
+
+
+def last_place(ledger: Ledger, night: int) -> Place | None:
+    """The place of the last output that is planned."""
+    row = ledger.row(
+        "select first_us, camera, synchronised from output where night = ?1"
+        " and batch = (select batch from night where id = ?1) order by ordinal desc limit 1",
+        [night],
+    )
+    if row is None:
+        return None
+    return place_of(row["first_us"], row["camera"], synchronised=bool(row["synchronised"]))
+
+
+def names_before(ledger: Ledger, night: int, us: int) -> list[str]:
+    """The names of outputs that begin before a time."""
+    rows = ledger.rows("select name from output where night = ? and first_us < ?", [night, us])
+    return [row["name"] for row in rows]
+
+
+def planned(ledger: Ledger, night: int, planned_us: int | None) -> None:
+    """All that ended by then is planned."""
+    ledger.execute(
+        "update live set planned_us = max(coalesce(planned_us, 0), ?) where night = ?",
+        [planned_us or 0, night],
+    )
+
+
+def is_unconfirmed(ledger: Ledger, night: Row) -> bool:
+    """Whether outputs of the night's batch were planned while it went on, and no close said so."""
+    row = row_of(ledger, night["id"])
+    is_planned = row is not None and row["confirmed_us"] is None and night["batch"] == 1
+    return is_planned and bool(outputs.outputs_of_batch(ledger, night["id"]))
+
+
+def close(ledger: Ledger, night: int) -> None:
+    """It goes on no more: what was to be planned of it is left to its close."""
+    rows = ledger.rows(
+        "select id from task where night = ? and stage = 'sync' and unit = ?", [night, UNIT]
+    )
+    for task in rows:
+        ledger.update("task", task["id"], **ledger.stamp(_CONFIRMED))
+        ledger.execute("delete from task where id = ?", [task["id"]])
+
+
+def confirm(ledger: Ledger, night: int, *, kept: int, anew: int) -> None:
+    """Its close planned all of it: *kept* outputs stayed, *anew* of the built ones did not."""
+    ledger.execute(
+        "update live set confirmed_us = ?, kept = ?, anew = ? where night = ?",
+        [ledger.now_us(), kept, anew, night],
+    )
+
+
+def forget(ledger: Ledger, night: int) -> None:
+    """Nothing of what was planned counts any more."""
+    ledger.execute("delete from live where night = ?", [night])
+
+
+def not_as_planned(ledger: Ledger, night: int, keys: Mapping[int, Any]) -> Iterator[str]:
+    """Raw files, of those numbered in *keys*, that are not whole and read through (any more)."""
+    for number in sorted(keys):
+        row = ledger.row(
+            "select raw_file.path from raw_file left join cube on cube.raw_file = raw_file.id"
+            " left join raw_file as timing on timing.id = cube.timing"
+            " where raw_file.id = ? and (raw_file.state != 'whole' or raw_file.sha256 is null"
+            " or timing.sha256 is null or raw_file.night != ?)",
+            [number, night],
+        )
+        if row is not None:
+            yield row["path"]

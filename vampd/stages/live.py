@@ -1,0 +1,141 @@
+"""Plan a night that goes on as far as nothing can change it; and at its close, confirm that.
+
+The stage sync of an open night has a unit of its own. It adds outputs, in their order, and what
+follows from them: frame IDs, building. The close plans all of the night as ever. What comes out the
+same stays, with its frame ID and what was built and delivered of it; the rest is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vampd.errors import RetryableError
+from vampd.ledger import files, live, outputs, tasks
+from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.nights import get_night
+from vampd.science.cubes import CubeLimits
+from vampd.science.live import Advance, advance, first_to_know
+from vampd.science.quality import QualityLimits
+from vampd.stages import sync
+from vampd.stages.sync import Planned
+from vampd.states import Kind, Stage
+
+#: So many cubes of the night so far, at least, tell the offset of the cameras and the noise.
+REMEMBERED_CUBES = 2_000
+
+_MORE = "more of the night is planned"
+
+
+def prepare(
+    ledger: Ledger, night: Row, unit: str, limits: CubeLimits, quality: QualityLimits
+) -> dict[str, Any]:
+    """The job of `work`: of a closed night all of it; of one that goes on what may be decided."""
+    if unit != live.UNIT:
+        job = sync.prepare(ledger, night, limits, quality)
+        if live.is_unconfirmed(ledger, night):
+            # What was planned of a part binds nobody: all of it is planned as if it were the first.
+            job["before"]["begins_us"] = []
+        return job
+    row = live.row_of(ledger, night["id"])
+    assert row is not None, night["id"]
+    after = live.last_place(ledger, night["id"])
+    begins_us = 0
+    if after is not None:
+        begins_us = first_to_know(
+            live.spans(ledger, night["id"]),
+            from_us=after[0],
+            gap_seconds=limits.max_gap_seconds,
+            cubes=REMEMBERED_CUBES,
+        )
+    return {
+        "unit": unit,
+        "limits": sync.plain_limits(limits),
+        "cubes": [
+            dict(cube)
+            for cube in files.cubes_of(ledger, night["id"])
+            if cube["ends_us"] and begins_us <= cube["begins_us"] <= row["asked_us"]
+        ],
+        "through_us": row["asked_us"],
+        "after": after,
+        "taken_names": live.names_before(ledger, night["id"], begins_us),
+    }
+
+
+def work(job: Mapping[str, Any]) -> Planned | Advance:
+    """Plan a night, or more of one that goes on."""
+    if job.get("unit") != live.UNIT:
+        return sync.work(job)
+    return advance(
+        [sync.raw_cube(row) for row in job["cubes"]],
+        CubeLimits(**job["limits"]),
+        through_us=job["through_us"],
+        after=job["after"],
+        taken_names=job["taken_names"],
+    )
+
+
+def record(ledger: Ledger, task: Row, result: Planned | Advance) -> None:
+    """Write the plan, and the tasks that follow from it."""
+    if isinstance(result, Advance):
+        _record_advance(ledger, task, result)
+        return
+    night = get_night(ledger, task["night"])
+    confirms = live.is_unconfirmed(ledger, night)
+    before = outputs.outputs_of_batch(ledger, night["id"]) if confirms else []
+    with ledger.transaction():
+        sync.record(ledger, task, result, confirms=confirms)
+        if confirms:
+            _confirm(ledger, night, before)
+
+
+def _record_advance(ledger: Ledger, task: Row, found: Advance) -> None:
+    """Add outputs to the plan of a night that still goes on."""
+    night = get_night(ledger, task["night"])
+    number, made = night["id"], found.outputs
+    raw = {segment.raw_file: None for output in made for segment in output.segments}
+    raw |= {
+        segment.partner_file: None
+        for output in made
+        for segment in output.segments
+        if segment.partner_file is not None
+    }
+    changed = next(live.not_as_planned(ledger, number, raw), None)
+    if night["closed_us"] is not None or changed is not None:
+        return  # what is not known any more is planned by the next, or at the close
+    with ledger.transaction():
+        outputs.add_outputs(ledger, number, made)
+        live.planned(ledger, number, max((output.last_us for output in made), default=None))
+        if not made:
+            return
+        if night["kind"] == Kind.ARCHIVE:
+            live.renew_task(ledger, number, Stage.FRAME_IDS, "", _MORE)
+        for output in outputs.unbuilt_of_batch(ledger, number):
+            tasks.add_task(ledger, number, Stage.BUILD, outputs.unit_of(output))
+
+
+def _confirm(ledger: Ledger, night: Row, before: list[Row]) -> None:
+    left = {row["content_key"] for row in outputs.outputs_of_batch(ledger, night["id"])}
+    kept = [row for row in before if row["content_key"] in left]
+    anew = [
+        row for row in before if row["content_key"] not in left and row["size_bytes"] is not None
+    ]
+    live.confirm(ledger, night["id"], kept=len(kept), anew=len(anew))
+    # What failed while the night went on may have failed for what its close set right.
+    tasks.retry_failed(ledger, night["id"], "its close tries it again")
+
+
+def demand_settled(ledger: Ledger, night: Row, rows: list[Row], raw_files: set[int]) -> None:
+    """RetryableError: what was planned of a night that goes on cannot be built as it was planned.
+
+    An output of an archive night has no frame ID, or a raw file is not what it was.
+    """
+    if night["closed_us"] is not None:
+        return
+    if night["kind"] == Kind.ARCHIVE and any(row["frame_id"] is None for row in rows):
+        msg = f"{rows[0]['name']}: it has no frame ID yet"
+        raise RetryableError(msg)
+    changed = next(live.not_as_planned(ledger, night["id"], dict.fromkeys(raw_files)), None)
+    if changed is not None:
+        msg = f"{changed}: not the file any more of which {rows[0]['name']} was planned"
+        raise RetryableError(msg)
