@@ -11,7 +11,8 @@ create table live (
     planned_us integer,             -- all that ended by then is planned
     confirmed_us integer,           -- its close planned all of it again
     kept integer,                   -- outputs that stayed as they were,
-    anew integer,                   -- and those that were built, and are others now
+    anew integer,                   -- those that were built, and are others now,
+    late integer,                   -- and those that came to stand before what was planned
     changed_us integer not null
 ) strict;
 

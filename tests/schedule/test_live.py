@@ -16,7 +16,7 @@ from vampd.states import Kind, OutputState
 def _both(
     folder: Path, night: SimulatedNight, kind: Kind = Kind.ARCHIVE, more: str = ""
 ) -> tuple[dict[str, str], dict[str, str], int, int]:
-    """What comes out live and waiting, and how many outputs were planned and safe before the close."""
+    """What comes out live and waiting; how many outputs were planned, and safe, before the close."""
     waiting = LiveScene(folder / "waiting", night, live=False, kind=kind, more=more)
     with waiting.begun():
         waiting.play()

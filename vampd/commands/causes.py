@@ -40,7 +40,9 @@ _AWAITED: Mapping[str, re.Pattern[str]] = {
 _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: restored": re.compile(r"^restored$"),
     "hold: being restored": re.compile(r"^being restored\b"),
-    "hold: raw changed": re.compile(r"^raw file changed after the night was closed: (?P<path>.*)"),
+    "hold: raw changed": re.compile(
+        r"^raw file changed after (?:the night was closed|it was planned): (?P<path>.*)"
+    ),
     "hold: earlier pipeline": re.compile(r"^the earlier pipeline was at work"),
     "hold: adopted": re.compile(r"^processed by the earlier pipeline; adopted"),
     "hold: not rebuildable": re.compile(r"^raw files cannot be rebuilt: "),
@@ -50,7 +52,9 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: trouble": re.compile(r"^vampd cannot go on with it: "),
     "shadow": re.compile(r"^as far as a shadow goes"),
     "hold: raw unreadable": re.compile(r"^raw file that cannot be read any more: (?P<path>.*)"),
-    "hold: raw gone": re.compile(r"^raw file gone after the night was closed: (?P<path>.*)"),
+    "hold: raw gone": re.compile(
+        r"^raw file gone after (?:the night was closed|it was planned): (?P<path>.*)"
+    ),
 }
 
 #: What went wrong, by the words of it, where its class does not say what is to be done.

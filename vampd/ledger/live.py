@@ -177,6 +177,22 @@ def planned(ledger: Ledger, night: int, planned_us: int | None) -> None:
     )
 
 
+def goes_on(ledger: Ledger, night: Row) -> bool:
+    """Whether a night is not closed, and is worked on while its cameras write."""
+    return night["closed_us"] is None and row_of(ledger, night["id"]) is not None
+
+
+def is_planned(ledger: Ledger, raw_file: int) -> bool:
+    """Whether outputs of a night that goes on are made of a cube, or of that of a timing file."""
+    query = (
+        "select 1 from raw_file join live on live.night = raw_file.night and confirmed_us is null"
+        " left join cube on cube.timing = raw_file.id join segment"
+        " on segment.raw_file = coalesce(cube.raw_file, raw_file.id) and output is not null"
+        " where raw_file.id = ? and raw_file.state = 'whole' limit 1"
+    )
+    return ledger.value(query, [raw_file]) is not None
+
+
 def is_unconfirmed(ledger: Ledger, night: Row) -> bool:
     """Whether outputs of the night's batch were planned while it went on, and no close said so."""
     row = row_of(ledger, night["id"])
@@ -194,11 +210,14 @@ def close(ledger: Ledger, night: int) -> None:
         ledger.execute("delete from task where id = ?", [task["id"]])
 
 
-def confirm(ledger: Ledger, night: int, *, kept: int, anew: int) -> None:
-    """Its close planned all of it: *kept* outputs stayed, *anew* of the built ones did not."""
+def confirm(ledger: Ledger, night: int, *, kept: int, anew: int, late: int) -> None:
+    """Its close planned all of it: *kept* outputs stayed, *anew* of the built ones did not.
+
+    *late* ones are new, and stand before some that stayed: their frame IDs come after those.
+    """
     ledger.execute(
-        "update live set confirmed_us = ?, kept = ?, anew = ? where night = ?",
-        [ledger.now_us(), kept, anew, night],
+        "update live set confirmed_us = ?, kept = ?, anew = ?, late = ? where night = ?",
+        [ledger.now_us(), kept, anew, late, night],
     )
 
 

@@ -23,6 +23,8 @@ WORDS = {
     StrayState.UNREADABLE: "raw file that cannot be read any more",
 }
 
+_AFTER_CLOSE, _AFTER_PLAN = "after the night was closed", "after it was planned"
+
 _LIES = "it lies there as it was recorded"
 
 #: Work that failed for want of the file, and is tried once it is there; a read error that was no
@@ -135,6 +137,8 @@ def review(ledger: Ledger, night: int) -> str | None:
     found = holding(ledger, row)
     if found:
         why = hold_text(found)
+        if row["closed_us"] is None:  # it goes on, and something was made of the file already
+            why = why.replace(_AFTER_CLOSE, _AFTER_PLAN, 1)
         return why if nights.hold_as(ledger, night, HoldCode.RAW, why) else None
     nights.lift(ledger, night, HoldCode.RAW, "its raw files are what they were")
     return None

@@ -95,10 +95,7 @@ class Engine:
         """
         self._barrier.regularly("mending dates", self._mend_dates)
         self.refresh()
-        for night in self.facts:
-            if night.is_live and night.hold is None and night.pause is None:
-                follow = partial(self._follower.follow, night.number)
-                self._for_night(night.number, "following it", follow)
+        self._follower.follow_all(self.facts, self._for_night)
         self.refresh()
         for night in self.facts:
             if night.status not in FINAL and night.pause is None:

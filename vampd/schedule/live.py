@@ -6,9 +6,13 @@ do what can be done of that, and its close plans all of it again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 from vampd.io.clock import Clock
 from vampd.ledger import deliveries, live, nights
 from vampd.ledger.connection import Ledger, Row
+from vampd.schedule.dispatch import NightFacts
 from vampd.science.watermark import (
     CubeSpan,
     Patience,
@@ -63,6 +67,16 @@ class Follower:
         self._ledger = ledger
         self._scan_cycle = scan_cycle
         self._looked_ns: dict[int, int] = {}
+
+    def follow_all(
+        self,
+        facts: Iterable[NightFacts],
+        for_night: Callable[[int, str, Callable[[], object]], None],
+    ) -> None:
+        """Follow each night that goes on, *for_night*: what goes wrong stops no other."""
+        for night in facts:
+            if night.is_live and night.hold is None and night.pause is None:
+                for_night(night.number, "following it", partial(self.follow, night.number))
 
     def follow(self, number: int) -> None:
         """Judge how far a night is known; ask for what can be planned, sent and verified of it."""

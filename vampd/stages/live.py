@@ -115,12 +115,15 @@ def _record_advance(ledger: Ledger, task: Row, found: Advance) -> None:
 
 
 def _confirm(ledger: Ledger, night: Row, before: list[Row]) -> None:
-    left = {row["content_key"] for row in outputs.outputs_of_batch(ledger, night["id"])}
-    kept = [row for row in before if row["content_key"] in left]
+    after = outputs.outputs_of_batch(ledger, night["id"])
+    left, known = ({row["content_key"] for row in rows} for rows in (after, before))
+    kept = [row for row in after if row["content_key"] in known]
+    last = max((row["ordinal"] for row in kept), default=-1)
+    late = [row for row in after if row["content_key"] not in known and row["ordinal"] < last]
     anew = [
         row for row in before if row["content_key"] not in left and row["size_bytes"] is not None
     ]
-    live.confirm(ledger, night["id"], kept=len(kept), anew=len(anew))
+    live.confirm(ledger, night["id"], kept=len(kept), anew=len(anew), late=len(late))
     # What failed while the night went on may have failed for what its close set right.
     tasks.retry_failed(ledger, night["id"], "its close tries it again")
 
@@ -130,7 +133,7 @@ def demand_settled(ledger: Ledger, night: Row, rows: list[Row], raw_files: set[i
 
     An output of an archive night has no frame ID, or a raw file is not what it was.
     """
-    if night["closed_us"] is not None:
+    if not live.goes_on(ledger, night):
         return
     if night["kind"] == Kind.ARCHIVE and any(row["frame_id"] is None for row in rows):
         msg = f"{rows[0]['name']}: it has no frame ID yet"

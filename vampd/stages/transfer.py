@@ -18,7 +18,7 @@ from vampd.io.beneath import Beneath, lent, night_folder, opened_folder
 from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.process import run
 from vampd.io.publish import digest_file
-from vampd.ledger import deliveries, destination_markers, remote_copies
+from vampd.ledger import deliveries, destination_markers, live, remote_copies
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
 from vampd.remote import commands as remote
@@ -78,7 +78,7 @@ def prepare(
     *reach* holds how the far end is reached: see `FarJob`; and perhaps `bandwidth_kib`. A night
     that goes on has no papers yet; of its outputs some are sent, perhaps the *newest_first*.
     """
-    is_open = night["closed_us"] is None
+    is_open = live.goes_on(ledger, night)
     night_papers = None if is_open else night_records.prepare(ledger, night)
     if is_open:
         unsent = deliveries.some_unsent(ledger, night["id"], newest_first=newest_first)

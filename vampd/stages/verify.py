@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
 from vampd.io.listed_files import ListedFile
-from vampd.ledger import deliveries, destination_markers, outputs, remote_copies, tasks
+from vampd.ledger import deliveries, destination_markers, live, outputs, remote_copies, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
 from vampd.remote import store as remote_store
@@ -77,7 +77,7 @@ def prepare(
     *reach* holds how the far end is reached (see `FarJob`), and `patience_hours`.
     """
     rows = deliveries.deliverables_of(ledger, night["id"])
-    if night["closed_us"] is None:  # it goes on: of what is to be sent, some was
+    if live.goes_on(ledger, night):  # of what is to be sent, some was
         rows = [row for row in rows if row["sent_us"] is not None]
     return {
         "night": label(night),
@@ -95,7 +95,7 @@ def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
     """
     night = task["night"]
     unverified = keep_verdicts(ledger, night, result)
-    if get_night(ledger, night)["closed_us"] is None:
+    if live.goes_on(ledger, get_night(ledger, night)):
         return _record_open(ledger, night, unverified, result)
     left = [row for row in deliveries.deliverables_of(ledger, night) if row["verified_us"] is None]
     if not unverified and left:  # listed, or made anew, since the question was asked

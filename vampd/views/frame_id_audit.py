@@ -68,6 +68,7 @@ class Numbering:
     cause: str | None
     seen_us: int
     skip_why: str | None
+    is_late: bool  #: while it went on later outputs got numbers before some that came late
     is_foreign: bool  #: the earlier pipeline's: its numbers are known, and not vampd's
     numbered: frozenset[int]  #: the batches that have their numbers
     listed: frozenset[str]  #: what goes to the other machine, relative to the folder
@@ -99,7 +100,8 @@ def numberings(ledger: Reader) -> list[Numbering]:
     """Every archive night, the oldest first."""
     query = (
         "select night.*, exists (select 1 from adoption where adoption.night = night.id"
-        " and state in ('noticed', 'adopted')) as is_foreign"
+        " and state in ('noticed', 'adopted')) as is_foreign,"
+        " exists (select 1 from live where live.night = night.id and late > 0) as is_late"
         " from night where kind = 'archive' order by date"
     )
     return [_numbering(ledger, row) for row in ledger.execute(query).fetchall()]
@@ -120,6 +122,7 @@ def _numbering(ledger: Reader, row: Row) -> Numbering:
         cause=row["cause"],
         seen_us=row["seen_us"],
         skip_why=row["ids_skip_why"],
+        is_late=bool(row["is_late"]),
         is_foreign=bool(row["is_foreign"]),
         numbered=frozenset(each["batch"] for each in done),
         listed=frozenset(
@@ -185,6 +188,7 @@ def _undecided(night: Numbering) -> Iterator[str]:
 def _unordered(night: Numbering) -> Iterator[str]:
     """Within a batch numbers follow the outputs, unless a new plan came between."""
     replanned = {row.batch for row in night.dealt if row.state == "void"}
+    replanned |= {1} if night.is_late else set()
     for earlier, later in pairwise(night.bearers):
         if earlier.batch != later.batch or earlier.batch in replanned:
             continue

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from vampd.ledger import files, given_up, nights, outputs, strays, trash
+from vampd.ledger import files, given_up, live, nights, outputs, strays, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.states import FINAL, FileState, NightStatus, StrayState
@@ -170,7 +170,7 @@ class Recorder:
         if given_back is not None:
             files.set_state(self._ledger, row["id"], FileState.GONE, given_back)
             return
-        needed = is_used(night, row)
+        needed = is_used(night, row) or live.is_planned(self._ledger, row["id"])
         if needed and night["status"] not in FINAL and row["batch"] == night["batch"]:
             strays.note(self._ledger, row, None)
             return

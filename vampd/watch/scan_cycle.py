@@ -363,7 +363,8 @@ class ScanCycle:
         self._ledger.update("night", night["id"], closed_us=self._ledger.now_us(), closed_by=by)
         live.close(self._ledger, night["id"])
         night = nights.get_night(self._ledger, night["id"])
-        if not files.cubes_of(self._ledger, night["id"]):
+        is_planned = live.is_unconfirmed(self._ledger, night)
+        if not is_planned and not files.cubes_of(self._ledger, night["id"]):
             self._close_empty(night)
             return
         for stage in self.run_mode.stages[Kind(night["kind"])]:
