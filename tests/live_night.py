@@ -45,7 +45,6 @@ class LiveScene:
         live: bool,
         kind: Kind = Kind.ARCHIVE,
         more: str = "",
-        processes: int = 2,
     ) -> None:
         for name in ("engineering/lost+found", "far-engineering"):
             (folder / name).mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from functools import partial
 from vampd.io.clock import Clock
 from vampd.ledger import deliveries, live, nights
 from vampd.ledger.connection import Ledger, Row
-from vampd.schedule.dispatch import NightFacts
+from vampd.schedule.dispatch import NightSnapshot
 from vampd.science.watermark import (
     CubeSpan,
     Patience,
@@ -23,14 +23,14 @@ from vampd.science.watermark import (
 )
 from vampd.settings.sections import Config
 from vampd.states import FINAL, Kind, Stage
+from vampd.time_units import MINUTE_US, SECOND_NS
 from vampd.watch.naming import named_us
 from vampd.watch.night_tracker import NightTracker
 from vampd.watch.scan_cycle import ScanCycle
 
-_LOOK_NS = 1_000_000_000
-_SECOND_US = 1_000_000
+_LOOK_NS = SECOND_NS
 #: A stretch that goes on is planned as far as it is decided, every so often.
-_AT_LEAST_US = 60 * _SECOND_US
+_AT_LEAST_US = MINUTE_US
 
 
 def why_not_live(config: Config, kind: Kind) -> str | None:
@@ -70,7 +70,7 @@ class Follower:
 
     def follow_all(
         self,
-        facts: Iterable[NightFacts],
+        facts: Iterable[NightSnapshot],
         for_night: Callable[[int, str, Callable[[], object]], None],
     ) -> None:
         """Follow each night that goes on, *for_night*: what goes wrong stops no other."""

@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vampd.time_units import DAY_US, SECOND_US
+
 #: By how much the time in a cube's name can be before or after its first frame: the seconds of some
 #: loggers' names are TAI, 37 s ahead of UTC, and their minutes are not. Microseconds.
 NAME_ERROR_US = 40_000_000
-
-_SECOND_US = 1_000_000
-_DAY_US = 86_400 * _SECOND_US
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,12 +113,12 @@ def _of_camera(
         default=None,
     )
     length_us = 0 if last is None else last.last_us - last.first_us
-    patient_seconds = patience.silence_seconds + length_us / _SECOND_US
+    patient_seconds = patience.silence_seconds + length_us / SECOND_US
     if quiet_seconds.get(camera, 0.0) >= patient_seconds:
         return now_us, ""
     if last is None:
         return 0, f"camera {camera} may still begin"
-    allowance_us = round(patience.allowance_seconds * _SECOND_US)
+    allowance_us = round(patience.allowance_seconds * SECOND_US)
     return last.last_us - allowance_us, f"camera {camera} is no further"
 
 
@@ -129,7 +128,7 @@ def stretches(cubes: Iterable[CubeSpan], *, gap_seconds: float) -> Iterator[Stre
     In the order of time. The exposure is the longest before the pause: where another one follows,
     an output ends anyhow.
     """
-    gap_us = round(gap_seconds * _SECOND_US)
+    gap_us = round(gap_seconds * SECOND_US)
     group: list[CubeSpan] = []
     last_us = bridge_us = 0
     for cube in sorted(cubes, key=lambda cube: (cube.first_us, cube.raw_file)):
@@ -171,8 +170,8 @@ def begins_at_earliest(named_us: int, written_us: int) -> int:
     The name has no date: it is the last such time before *written_us*, when its file was last
     written to. One that is named in HST began later, and is waited for longer than it need be.
     """
-    midnight_us = written_us - written_us % _DAY_US
+    midnight_us = written_us - written_us % DAY_US
     begins_us = midnight_us + named_us
     if begins_us > written_us + NAME_ERROR_US:
-        begins_us -= _DAY_US
+        begins_us -= DAY_US
     return begins_us - NAME_ERROR_US
