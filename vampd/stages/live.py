@@ -13,11 +13,11 @@ from typing import Any
 from vampd.errors import RetryableError
 from vampd.ledger import files, live, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.nights import get_night
+from vampd.ledger.nights import get_night, root_of
 from vampd.science.cubes import CubeLimits
 from vampd.science.live import Advance, advance, first_to_know
 from vampd.science.quality import QualityLimits
-from vampd.stages import sync
+from vampd.stages import doubles, sync
 from vampd.stages.sync import Planned
 from vampd.states import Kind, Stage
 
@@ -56,6 +56,8 @@ def prepare(
             for cube in files.cubes_of(ledger, night["id"])
             if cube["ends_us"] and begins_us <= cube["begins_us"] <= row["asked_us"]
         ],
+        "earlier": [],
+        "before": {"folder": night["folder"], **root_of(ledger, night)},
         "through_us": row["asked_us"],
         "after": after,
         "taken_names": live.names_before(ledger, night["id"], begins_us),
@@ -66,8 +68,10 @@ def work(job: Mapping[str, Any]) -> Planned | Advance:
     """Plan a night, or more of one that goes on."""
     if job.get("unit") != live.UNIT:
         return sync.work(job)
+    # A cube that is there twice is used once, as at the close, which also says so.
+    known = doubles.find(job, [sync.raw_cube(row) for row in job["cubes"]], [])
     return advance(
-        [sync.raw_cube(row) for row in job["cubes"]],
+        known.cubes,
         CubeLimits(**job["limits"]),
         through_us=job["through_us"],
         after=job["after"],
