@@ -1,9 +1,11 @@
-"""A long, seeded hunt for wrong pairs and wrong labels.
+"""A long, seeded hunt for wrong times, wrong pairs and wrong labels.
 
     python -m tests.science.campaign NIGHTS [FIRST_SEED]
 
-Every night is random within what the cameras can do. Prints each night that is not
-perfect, and a summary; exits with 1 if any pair or label was wrong.
+NIGHTS nights are random within what the cameras can do, and as many more of a logger that fails
+are written, read and planned. Prints each night that is not perfect, and a summary: scenes of each
+kind, and how many frames were held back and why. Exits with 1 if any time, pair or label was wrong,
+or a frame was lost, or held back for nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.science.logger_night import Outcome, judged, kind_of, losses
 from tests.science.made_night import MadeNight, Scene, Verdict, judge, make_night, tolerance
 from vampd.science.cubes import CubeLimits, plan_night
 
@@ -137,10 +140,10 @@ def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
     return scenes, night, judge(night, plan_night(night.cubes, _LIMITS))
 
 
-def main(nights: int, first_seed: int) -> int:
+def _made_nights(seeds: range) -> Counter[str]:
+    """The tally of made nights; what is not perfect is printed."""
     total: Counter[str] = Counter()
-    began = time.perf_counter()
-    for seed in range(first_seed, first_seed + nights):
+    for seed in seeds:
         scenes, _, verdict = planned(seed)
         total["frames"] += verdict.frames
         total["wrong pairs"] += verdict.wrong_pairs
@@ -158,9 +161,41 @@ def main(nights: int, first_seed: int) -> int:
                     f"noise {scene.noise_us:.1f}, tolerance {tolerance(scene)}, "
                     f"lost {len(scene.lost1)}, {len(scene.lost2)}"
                 )
+    return total
+
+
+def _logger_nights(seeds: range) -> Outcome:
+    """The tally of nights of a failing logger; what is wrong is printed at once."""
+    total = Outcome()
+    scenes: Counter[str] = Counter()
+    cubes_lost: Counter[str] = Counter()
+    for seed in seeds:
+        night, outcome, read, truth = judged(seed)
+        total += outcome
+        scenes.update(kind_of(laid.scene) for laid in night.laid)
+        for _, lost, told in losses(read, truth):
+            cubes_lost += Counter(there=lost, told=told, too_many=max(told - lost, 0))
+        for what, where in outcome.wrong().items():
+            print(f"logger night {seed}: {what} {dict(where)}")
+    print(f"scenes: {dict(scenes.most_common())}")
+    print(f"held back, frames: {dict(total.held.most_common())}")
+    print(f"exposures delivered twice, frames: {dict(total.twice)}")
+    print(f"cubes lost by the logger: {dict(cubes_lost)}")
+    wrong = {what: found.total() for what, found in total.counters().items()}
+    print(f"wrong: {wrong}")
+    return total
+
+
+def main(nights: int, first_seed: int) -> int:
+    seeds = range(first_seed, first_seed + nights)
+    began = time.perf_counter()
+    made = _made_nights(seeds)
     seconds = time.perf_counter() - began
-    print(f"{nights} nights in {seconds:.0f} s: {dict(total)}")
-    return 1 if total["wrong pairs"] or total["wrong labels"] else 0
+    print(f"{nights} made nights in {seconds:.0f} s: {dict(made)}")
+    failing = _logger_nights(seeds)
+    seconds = time.perf_counter() - began - seconds
+    print(f"{nights} nights of a failing logger in {seconds:.0f} s: {failing.frames} frames")
+    return 1 if made["wrong pairs"] or made["wrong labels"] or failing.wrong() else 0
 
 
 if __name__ == "__main__":

@@ -188,3 +188,15 @@ def test_traces_alone_are_counted_without_frames() -> None:
     found = find_losses([], [named(START_US)])
 
     assert totals(found) == (1, 0)
+
+
+def test_a_clock_set_back_by_more_than_a_cube_loses_none() -> None:
+    before, after = run([40, 40, 40]), run([40, 40, 40], first_count=120)
+    back_us = before[2].last_us - before[0].last_us + 5_000
+    late = [
+        replace(cube, first_us=cube.first_us - back_us, last_us=cube.last_us - back_us)
+        for cube in run([40] * 6)[3:]
+    ]
+
+    assert [cube.first_count for cube in late] == [cube.first_count for cube in after]
+    assert find_losses([*before, *late]) == []

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.science.campaign import planned, random_scenes
+from tests.science.logger_night import judged
 from tests.science.made_night import fates, make_night, planned_pairs
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.states import FlcState
@@ -31,6 +32,14 @@ def test_single_times_that_are_off_make_nothing_wrong(seed: int) -> None:
     _, _, verdict = planned(seed)
 
     assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
+
+
+@settings(PROPERTY, max_examples=12)
+@given(st.integers(0, 10**6))
+def test_a_failing_logger_makes_no_time_pair_or_label_wrong_and_loses_no_frame(seed: int) -> None:
+    _, outcome, _, _ = judged(seed, count=3, most_triggers=120)
+
+    assert outcome.wrong() == {}
 
 
 @PROPERTY

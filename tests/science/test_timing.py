@@ -156,7 +156,7 @@ def test_equal_times_are_out_of_order() -> None:
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=40))
 def test_the_fewest_rows_are_rejected_to_restore_the_order(offsets: list[int]) -> None:
     times_us = [START_US + offset for offset in offsets]
-    lines = [row(k, seconds(t), seconds(t) + "000") for k, t in enumerate(times_us)]
+    lines = [row(k, seconds(t), seconds(START_US + 50 + k) + "000") for k, t in enumerate(times_us)]
 
     timing = parse_timing(b"".join(lines))
 

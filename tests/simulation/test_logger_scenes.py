@@ -200,3 +200,25 @@ def test_the_last_cube_cannot_be_mixed_with_the_next_one() -> None:
 
     with pytest.raises(UsageError, match="cube 1 has no next one"):
         SimulatedNight((scene,))
+
+
+@pytest.mark.parametrize(
+    ("spans", "within"), [(((0, 60), (45, 100)), False), (((0, 80), (20, 50)), True)]
+)
+def test_a_cube_within_another_may_be_held_and_one_that_begins_in_it_not(
+    spans: tuple[tuple[int, int], ...], *, within: bool
+) -> None:
+    scene = Scene(name="two", triggers=100, cameras=(1,), cube_spans=(spans, ()))
+
+    files = SimulatedNight((scene,)).truth.files
+
+    assert [file.may_be_quarantined for file in files] == [within, within]
+
+
+def test_frames_after_the_clock_was_set_back_within_a_cube_overlap_those_before() -> None:
+    scene = Scene(name="back", triggers=100, cube_frames=both(100), gaps=((49, -57_500),))
+
+    for file in SimulatedNight((scene,)).truth.files:
+        assert min(file.overlapped) == 39
+        assert max(file.overlapped) == 60
+        assert len(file.overlapped) == 22

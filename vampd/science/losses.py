@@ -29,6 +29,9 @@ _SHORT_PAUSE_US = 1_000_000
 _TELLING_FRAMES = 20
 # Where the stream stood still for most of the pause, what it counted was meant to be logged.
 _TELLING_FRAMES_STILL = 5
+# A clock that is set back puts cubes before those that were taken before them.
+_NEAR_US = 60_000_000
+_NEAR_CUBES = 200
 _DROPPED_PART = 50  # of a cube's frames, one may have been dropped besides
 
 
@@ -103,11 +106,27 @@ def find_losses(cubes: Sequence[LoggedCube], traces: Sequence[Trace] = ()) -> li
 
 def _gaps(cubes: Sequence[LoggedCube]) -> Iterator[_Gap]:
     usual = _usual_by_settings(cubes)
-    for before, after in pairwise(sorted(cubes, key=lambda one: (one.first_us, one.first_count))):
+    in_order = sorted(cubes, key=lambda one: (one.first_us, one.first_count))
+    for place, (before, after) in enumerate(pairwise(in_order)):
         missing = after.first_count - before.last_count - 1
+        if missing > 0:
+            near = in_order[max(place - _NEAR_CUBES, 0) : place + _NEAR_CUBES]
+            missing -= _found_elsewhere(before, after, near)
         lost = _lost_cubes(before, after, missing, usual.get(before.settings, before.frames))
         if lost:
             yield _Gap(before=before, after=after, cubes=lost, frames=missing)
+
+
+def _found_elsewhere(before: LoggedCube, after: LoggedCube, near: Sequence[LoggedCube]) -> int:
+    """Frames of a gap that are there, earlier or later: the clock was set back between."""
+    return sum(
+        cube.frames
+        for cube in near
+        if cube is not before
+        and cube is not after
+        and abs(cube.first_us - before.last_us) <= _NEAR_US
+        and before.last_count < cube.first_count <= cube.last_count < after.first_count
+    )
 
 
 def _lost_cubes(before: LoggedCube, after: LoggedCube, missing: int, usual: int) -> int:

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from vampd.records import Report
 from vampd.science.rules import flc_applies
-from vampd.science.timeline import Block, Marks, Timeline
+from vampd.science.timeline import Block, Frames, Marks, Timeline
+from vampd.science.timing import SET_BACK
 
 
 def seams(timeline: Timeline, blocks: Iterable[Block] | None = None) -> NDArray[np.intp]:
     """Positions of frames before which, in time, comes one of another cube that overlaps theirs.
 
-    Also where one did before its disputed frames were taken out. Ascending; of the *blocks* of a
-    timeline, or of all.
+    Also where one did before its disputed frames were taken out, and before which the clock was set
+    back within their cube. Ascending; of the *blocks* of a timeline, or of all.
     """
     found = [np.empty(0, dtype=np.intp)]
     stretch: int | None = None
@@ -32,10 +33,23 @@ def seams(timeline: Timeline, blocks: Iterable[Block] | None = None) -> NDArray[
         if stretch is not None and first != stretch:
             found.append(np.array([block.start], dtype=np.intp))
         stretch = last
-        if len(block.cubes) > 1:
-            cube = timeline.take(block.start, block.start + block.frames).cube
-            found.append(np.flatnonzero(np.diff(cube)) + (block.start + 1))
-    return np.concatenate(found)
+        back = [cube for cube in block.cubes if SET_BACK in timeline.cubes[cube].rejected.values()]
+        if len(block.cubes) > 1 or back:
+            frames = timeline.take(block.start, block.start + block.frames)
+            found.append(np.flatnonzero(np.diff(frames.cube)) + (block.start + 1))
+            found += [_after_set_back(timeline, block, frames, cube) for cube in back]
+    return np.unique(np.concatenate(found))
+
+
+def _after_set_back(
+    timeline: Timeline, block: Block, frames: Frames, cube: int
+) -> NDArray[np.intp]:
+    """Positions of the frames that are the first ones of *cube* after its clock was set back."""
+    rejected = timeline.cubes[cube].rejected
+    rows = [row for row, why in rejected.items() if why == SET_BACK]
+    own = np.flatnonzero(frames.cube == cube)
+    following = np.searchsorted(frames.frame[own], rows, side="right")
+    return block.start + np.append(own, block.frames)[following]
 
 
 def pair_seams(sides: Sequence[tuple[Timeline, Marks]]) -> NDArray[np.intp]:

@@ -29,6 +29,8 @@ _LATEST_US = 4_102_444_800_000_000  # 2100-01-01
 _LOGGING_LAG_US = 3_600_000_000
 # What numbers are made of, "nan" and "infinity" included.
 _ORDINARY = b"0123456789+-.eEnNaAiIfFtTyY \t\r"
+# Of times that are there twice about half must go, more where frames were lost on one side.
+_TWICE_AT_MOST, _TWICE_BESIDES = 4, 4
 _UNREADABLE = -1
 _US_DECIMALS = 6
 _NS_DECIMALS = 9
@@ -37,6 +39,7 @@ _SANE_DIGITS = 10  # of whole seconds: until the year 2286
 _WHY_NO_TIME = {0: "no acquisition time", _UNREADABLE: "not a number"}
 
 NO_COLUMN = "no acquisition column: the times are the logger's"
+SET_BACK = "the clock was set back: its time is there twice"
 NO_TIMES = "no acquisition times in any row: the times are the logger's"
 
 
@@ -68,7 +71,8 @@ def parse_timing(content: bytes) -> Timing:
     A row that cannot be read costs its own frame and no other: too few or too many
     columns, a word, NaN, zero among good times, a year outside 2000 to 2099, hours
     away from its logging time, a last line without its newline. Of rows that are out
-    of order as few are rejected as restore the order. A file without acquisition
+    of order as few are rejected as restore the order; where the logging times go back
+    with them, all rows whose times are there twice. A file without acquisition
     times (six columns, or none in any row) is read with its logging times.
     """
     comments, rows, torn = _lines(content)
@@ -81,6 +85,10 @@ def parse_timing(content: bytes) -> Timing:
     times = logged if acquired is None else acquired
     rejected |= _unusable(good, times, logged)
     kept = np.array([row not in rejected for row in good], dtype=bool)
+    if acquired is not None:
+        again = np.flatnonzero(kept)[_set_back(times[kept], logged[kept])]
+        rejected |= {good[index]: SET_BACK for index in again.tolist()}
+        kept[again] = False
     late = _out_of_order(times[kept], (times - logged)[kept])
     rejected |= {good[index]: "out of order" for index in np.flatnonzero(kept)[late].tolist()}
     acquired_us = np.zeros(len(rows), dtype=np.int64)
@@ -233,6 +241,26 @@ def _ends(counts: NDArray[np.int64], rows: Sequence[int], number: int) -> tuple[
 
 def _plausible(times: NDArray[np.int64]) -> NDArray[np.bool_]:
     return (times >= _EARLIEST_US) & (times < _LATEST_US)
+
+
+def _set_back(times: NDArray[np.int64], logged: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The rows whose times are there twice, before and after the clock was set back.
+
+    A row whose time is off alone is logged in its turn. Where both times go back it was the clock,
+    and which exposure of the other camera has the same time is not to be told. None where that
+    were many more rows than are out of order: then a few rows were ahead, and the rest is right.
+    """
+    back = np.flatnonzero((np.diff(times) < 0) & (np.diff(logged) < 0))
+    found = np.zeros(len(times), dtype=np.bool_)
+    for row in back.tolist():
+        for column in (times, logged):
+            found[: row + 1] |= column[: row + 1] >= column[row + 1]
+            found[row + 1 :] |= column[row + 1 :] <= column[row]
+    if not found.any():
+        return np.empty(0, dtype=np.intp)
+    fewest = len(_out_of_order(times, times - logged))
+    again = np.flatnonzero(found)
+    return again if len(again) <= _TWICE_AT_MOST * fewest + _TWICE_BESIDES else again[:0]
 
 
 def _out_of_order(times: NDArray[np.int64], lag: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -95,7 +95,8 @@ class Cube:
         if self.fault not in COSTS_ONE_FRAME:
             return None
         last = len(self.frames) - 1
-        return last if self.fault is Fault.TORN_ROW else len(self.frames) // 2
+        at_the_end = self.fault in {Fault.TORN_ROW, Fault.UNFINISHED_TXT}
+        return last if at_the_end else len(self.frames) // 2
 
 
 def us_since_epoch(date: str, start: str) -> int:

@@ -107,6 +107,13 @@ def _set_back(scene: Scene, random: np.random.Generator) -> Scene:
     )
 
 
+def _set_back_anywhere(scene: Scene, random: np.random.Generator) -> Scene:
+    """The clock is set back, wherever either camera's cubes begin."""
+    trigger = int(random.integers(scene.triggers))
+    back_us = scene.period_us + int(random.integers(1, _LONGEST_STEP_BACK_US))
+    return replace(scene, faults=(), gaps=((trigger, -back_us),))
+
+
 _TROUBLES: tuple[Callable[[Scene, np.random.Generator], Scene], ...] = (
     _mixed,
     _doubled,
@@ -116,4 +123,5 @@ _TROUBLES: tuple[Callable[[Scene, np.random.Generator], Scene], ...] = (
     _losing(Fault.LEFT_OVER_TMP),
     _losing(Fault.NO_ACQUISITION),
     _set_back,
+    _set_back_anywhere,
 )

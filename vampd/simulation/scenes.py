@@ -47,14 +47,21 @@ QUARANTINING = frozenset(
         Fault.NO_TXT,
         Fault.SHORT_TXT,
         Fault.SURPLUS_TXT,
-        Fault.UNFINISHED_TXT,
         Fault.NO_EXPTIME,
         Fault.TRUNCATED,
         Fault.EMPTY,
     }
 )
 #: One frame is rejected, all others are good.
-COSTS_ONE_FRAME = frozenset({Fault.TORN_ROW, Fault.NAN_ROW, Fault.ZERO_ROW, Fault.DISORDER_ROW})
+COSTS_ONE_FRAME = frozenset(
+    {
+        Fault.UNFINISHED_TXT,
+        Fault.TORN_ROW,
+        Fault.NAN_ROW,
+        Fault.ZERO_ROW,
+        Fault.DISORDER_ROW,
+    }
+)
 #: There is no cube under a final name.
 WITHOUT_CUBE = frozenset({Fault.LEFT_OVER_TMP, Fault.LOST_CUBE, Fault.EMPTY_TXT, Fault.VANISHED})
 #: There is no timing file.

@@ -29,10 +29,12 @@ class FileTruth:
     rejected: tuple[int, ...] = ()  #: places of frames that their row costs
     quarantined: bool = False  #: bad as a whole
     written: bool = True  #: False: no file ever has the cube's name
-    may_be_quarantined: bool = False  #: what proves its times may be there, or not
+    #: What proves its times may be there or not; or it lies within another cube's times.
+    may_be_quarantined: bool = False
     copy_of: str | None = None  #: the cube whose frames it has again, to be delivered once
-    #: Places of frames among which in time there are others of the camera, in another cube: these
-    #: may be left without partner and state, and of two frames of one exposure one may be left out.
+    #: Places of frames among which in time there are others of the camera, of another cube or taken
+    #: before the clock was set back: these may be left without partner and state, of two frames of
+    #: one exposure one may be left out, and of times that go back some may be rejected.
     overlapped: tuple[int, ...] = ()
 
 
@@ -121,6 +123,9 @@ class Truth:
         )
 
 
+_ON_THE_LOGGERS_CLOCK = frozenset({Fault.NO_ACQUISITION, Fault.SIX_COLUMNS})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossTruth:
     """What a camera's logger lost outright."""
@@ -142,19 +147,33 @@ def truth_of_cube(cube: Cube, others: Sequence[Cube] = ()) -> FileTruth:
         rejected=() if cube.bad_row is None else (cube.bad_row,),
         quarantined=cube.fault in QUARANTINING or cube.rows_of is not None,
         written=cube.has_cube,
-        may_be_quarantined=cube.fault in {Fault.NO_ACQUISITION, Fault.SIX_COLUMNS},
+        may_be_quarantined=cube.fault in _ON_THE_LOGGERS_CLOCK or _within(cube, others),
         copy_of=cube.copy_of,
         overlapped=tuple(np.flatnonzero(_overlapped(cube, others)).tolist()),
+    )
+
+
+def _within(cube: Cube, others: Sequence[Cube]) -> bool:
+    """Whether its times lie within another's, or another's within its: one of both is false."""
+    return any(
+        _overlapped(inner, [outer]).all()
+        for other in others
+        if other is not cube and other.has_cube and cube.path not in {other.copy_of, other.path}
+        for inner, outer in ((cube, other), (other, cube))
+        if other.path != cube.copy_of
     )
 
 
 def _overlapped(cube: Cube, others: Sequence[Cube]) -> NDArray[np.bool_]:
     """(frames,) which lie within the time of one of the *others*, copies included."""
     times_us = cube.frames.acquired_us
-    found = np.zeros(len(times_us), dtype=np.bool_)
+    latest = np.maximum.accumulate(times_us)
+    earliest = np.minimum.accumulate(times_us[::-1])[::-1]
+    # Where the clock is set back within the cube, its own frames overlap.
+    found = (times_us < latest) | (times_us > earliest)
     for other in others:
         if other is not cube and other.has_cube:
-            first_us, last_us = other.frames.acquired_us[[0, -1]]
+            first_us, last_us = other.frames.acquired_us.min(), other.frames.acquired_us.max()
             found |= (times_us >= first_us) & (times_us <= last_us)
     return found
 
