@@ -187,11 +187,16 @@ def fill(side: FarSide, *, files: int = 3, size_bytes: int = 1000) -> None:
 
 
 def liar(folder: Path, program: str, script: str = "exit 0") -> Path:
-    """A program in *folder* that says it did what it was asked to do."""
+    """A program in *folder* that says it did what it was asked to do.
+
+    In the place of sha256sum it is asked, for openssl is none then.
+    """
     folder.mkdir(exist_ok=True)
-    path = folder / program
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
+    scripts = {program: script} | ({"openssl": "exit 1"} if program == "sha256sum" else {})
+    for name, text in scripts.items():
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
     return folder
 
 

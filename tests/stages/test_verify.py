@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -21,6 +22,10 @@ from tests.stages.far_side import (
     ssh_side,
 )
 from vampd.errors import OperatorError, RetryableError, VampdError
+from vampd.io.process import run
+from vampd.remote.commands import Reach
+from vampd.remote.digests import digest_command, parse_digests
+from vampd.remote.location import Location
 from vampd.stages import verify
 
 
@@ -177,7 +182,7 @@ def _file_system(folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.parametrize("program", ["sha256sum", "xargs", "env"])
+@pytest.mark.parametrize("program", ["sha256sum", "openssl", "xargs", "env"])
 @pytest.mark.parametrize("script", ["exit 0", "cat > /dev/null; exit 0", "echo OK; exit 0"])
 def test_a_far_program_that_only_pretends_verifies_nothing(
     tmp_path: Path, program: str, script: str
@@ -192,7 +197,7 @@ def test_a_far_program_that_only_pretends_verifies_nothing(
             side.verdicts()
 
 
-@pytest.mark.parametrize("program", ["ssh", "sha256sum", "rsync"])
+@pytest.mark.parametrize("program", ["ssh", "sha256sum", "openssl", "rsync"])
 @pytest.mark.parametrize(
     "script",
     ["exit 0", '{real} "$@" | head -c 60', '{real} "$@" | tr 0-8a-e 1-9b-f'],
@@ -233,6 +238,47 @@ def test_a_sha256sum_that_makes_digests_up_finds_everything_different(
     lie(monkeypatch, liar(tmp_path / "bin", "sha256sum", invent))
 
     assert set(side.verdicts().values()) == {"different"}
+
+
+def test_openssl_digests_where_it_is_installed_and_sha256sum_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = local_side(tmp_path)
+    fill(side)
+    side.send()
+    bin_folder = liar(tmp_path / "bin", "sha256sum", "exit 1")
+    (bin_folder / "openssl").unlink()
+    lie(monkeypatch, bin_folder)
+
+    assert set(side.verdicts().values()) == {"verified"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["exit 1", "kill -9 $$", 'echo "Error setting digest" >&2; exit 1'],
+    ids=["fails", "is killed", "knows no such digest"],
+)
+def test_what_openssl_cannot_do_sha256sum_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    side = local_side(tmp_path)
+    fill(side)
+    side.send()
+    (side.arrived / side.files[0]["path"]).unlink()
+    lie(monkeypatch, liar(tmp_path / "bin", "openssl", script))
+
+    assert list(side.verdicts().values()) == ["missing", "verified", "verified", "verified"]
+
+
+def test_a_far_folder_with_a_newline_in_its_name_is_digested_as_any_other(tmp_path: Path) -> None:
+    file = tmp_path / "odd\nname"
+    file.write_bytes(b"bytes")
+    name = str(file)
+
+    command = digest_command(Location.parse(str(tmp_path)), Reach())
+    answers = parse_digests(run(command, stdin=name.encode() + b"\0", deadline_seconds=60), {name})
+
+    assert answers[name].sha256 == hashlib.sha256(b"bytes").hexdigest()
 
 
 def test_the_far_side_is_never_told_what_we_expect(

@@ -1,4 +1,4 @@
-"""Digests of files, recomputed where they lie by coreutils' sha256sum, or by vampd-remote.
+"""Digests of files, recomputed where they lie by openssl or sha256sum, or by vampd-remote.
 
 The digests that we expect never leave this machine: a program over there that does
 nothing, or says yes to everything, cannot guess them.
@@ -18,16 +18,25 @@ from vampd.remote.commands import SOME_FAILED, Reach, remote_command
 from vampd.remote.location import Location
 
 # `sync FILE` makes the bytes durable, dd's nocache lets go of their copy in memory:
-# sha256sum then reads what the disk holds. Both are best effort (a network file system may
+# who reads then reads what the disk holds. Both are best effort (a network file system may
 # ignore them), but an error while syncing is printed, and counts. One line, no '!': csh.
 # A link is no copy, and a pipe would be waited for: neither is opened.
+# openssl, where it is installed, is five times as fast as coreutils' own code. What it fails at,
+# or a name with a newline, which would end its line, is left to sha256sum, whose words are known.
+_FAST = (
+    'fast() { [ "$(printf %s "$*" | wc -l)" -eq 0 ] || return 1; '
+    'd=$(openssl dgst -sha256 -r "$@" 2>/dev/null) || return 1; '
+    'printf "%s\\n" "$d" | tr "\\n" "\\0"; }; '
+)
 _EACH = (
+    f"{_FAST}"
     's=0; odd() { echo "sha256sum: $1: $2" >&2; s=1; }; '
     'for f do shift; if [ -h "$f" ]; then odd "$f" "Too many levels of symbolic links"; '
     'elif [ -f "$f" ] || [ -d "$f" ]; then set -- "$@" "$f"; '
     'elif [ -e "$f" ]; then odd "$f" "Invalid argument"; else set -- "$@" "$f"; fi; done; '
     '[ $# -gt 0 ] || exit $s; sync -- "$@"; '
     'for f do if [ -f "$f" ]; then dd if="$f" iflag=nocache count=0 2>/dev/null; fi; done; '
+    'fast "$@" && exit $s; '
     '[ $s -gt 0 ] || exec sha256sum --zero -- "$@"; '
     'sha256sum --zero -- "$@"; [ $? -lt 126 ] || kill -s KILL $$; exit $s'
 )
