@@ -226,7 +226,7 @@ def test_with_the_crystal_an_overlap_of_50_ms_costs_only_the_frames_in_it() -> N
 def test_the_cube_whose_name_agrees_best_with_its_times_is_used(
     better: Callable[[Candidate], Candidate],
 ) -> None:
-    glitched = copied(lone(1, 0, 20), 1, late_us=36_000_000_000)
+    glitched = copied(lone(1, 0, 20), 1, late_us=-18_000_000_000)  # the first by name
     right = better(glitched)
 
     found = find_doubles([glitched, right], {})
@@ -316,6 +316,15 @@ def test_a_late_cube_that_overlaps_what_was_delivered_has_frames_that_are_not_to
     assert cube.disputed is not None
     assert np.flatnonzero(cube.disputed).tolist() == [0, 1]
     assert found.overlaps[0].raw_file == 2
+
+
+def test_what_was_delivered_is_not_judged_again() -> None:
+    delivered = [replace(lone(number, 50_000 * number, 20), is_earlier=True) for number in (1, 2)]
+
+    found = find_doubles([*delivered, lone(3, 900_000, 20)], {})
+
+    assert (found.contradictions, found.overlaps) == ((), ())
+    assert [cube.raw_file for cube in found.cubes] == [3]
 
 
 def test_pixels_that_cannot_be_compared_count_as_others() -> None:
