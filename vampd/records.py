@@ -13,12 +13,24 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vampd.states import FlcState
+from vampd.states import FlcState, UnseenSort
 
 CardValue: TypeAlias = str | int | float | bool | None
 
 _SIGN = 1 << 63
 _MOST_BYTES = 1 << 48
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unseen:
+    """Something that nobody takes, at one place."""
+
+    place: str  #: relative to the night's folder, "." for itself; beside the nights, a whole path
+    sort: UnseenSort
+    text: str  #: a sentence without its end
+    is_data: bool  #: whether it could be the cameras' data
+    entries: int = 1
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -80,6 +80,24 @@ class HoldCode(StrEnum):
     """Holds that vampd lifts by itself, once their cause is no more."""
 
     RAW = "raw"  #: raw files are not what they were when the night was closed
+    UNSEEN = "unseen"  #: what could be the cameras' lies where nobody takes it
+
+
+class UnseenSort(StrEnum):
+    """Why something of a night, or beside the nights, is not taken as the cameras' cubes are."""
+
+    LINK = "link"  #: a symbolic link; none is followed
+    NAME = "name"  #: its name is almost one of the cameras'
+    PACKED = "packed"  #: it was compressed in place
+    PLACE = "place"  #: it lies outside of the cameras' folders
+    KIND = "kind"  #: no file, or no folder, under a name of the cameras
+    UNREADABLE = "unreadable"  #: nobody can look at it
+    FOLDER = "folder"  #: the night's own folder is not there, or is none
+    TWICE = "twice"  #: a night of the other kind has the same cubes
+    DATE = "date"  #: cubes were taken far from the folder's date
+    UNUSABLE = "unusable"  #: every cube is quarantined
+    ALONE = "alone"  #: one camera waited for the other's trigger, and nothing came of that one
+    FOREIGN = "foreign"  #: somebody else's; it is nothing of the cameras
 
 
 class LoggerFault(StrEnum):

@@ -401,8 +401,16 @@ def test_a_disk_that_stumbles_at_the_close_costs_no_cube(scene: Scene, failures:
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
 
 
-def test_a_cube_that_can_never_be_read_keeps_no_night_open(scene: Scene) -> None:
+def test_a_cube_that_can_never_be_read_is_quarantined_and_its_night_waits_for_a_word(
+    scene: Scene,
+) -> None:
     _close_while_reading_fails(scene, 6)
+    held = scene.night["hold"]
 
-    assert scene.night["closed_us"] is not None
+    named = {"kind": Kind.ARCHIVE, "date": DATE, "dry_run": False}
+    Orders(scene.ledger, scene.config).carry_out("release", named, "uid 0")
+    scene.go(2)
+
+    assert held.startswith("no cube can be used: its one cube is quarantined")
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.QUARANTINED
+    assert scene.night["status"] == NightStatus.EMPTY

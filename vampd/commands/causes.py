@@ -52,6 +52,10 @@ _HOLDS: Mapping[str, re.Pattern[str]] = {
     "hold: trouble": re.compile(r"^vampd cannot go on with it: "),
     "shadow": re.compile(r"^as far as a shadow goes"),
     "hold: raw unreadable": re.compile(r"^raw file that cannot be read any more: (?P<path>.*)"),
+    "hold: not taken": re.compile(r"^not taken, and could be the cameras': (?P<what>.*)"),
+    "hold: folder away": re.compile(r"^its folder is not there: (?P<what>.*)"),
+    "hold: another date": re.compile(r"^cubes of another date: (?P<what>.*)"),
+    "hold: no cube": re.compile(r"^no cube can be used: (?P<what>.*)"),
     "hold: raw gone": re.compile(
         r"^raw file gone after (?:the night was closed|it was planned): (?P<path>.*)"
     ),

@@ -183,6 +183,9 @@ def _odd(each: Explained) -> Iterator[str]:
         yield f"{files} at the far end not moved on yet to where they count as safe."
     for text in logger_words.toll_texts(summary.tolls):
         yield f"{text}: vampd show {each.name}."
+    for oddity in summary.oddities:
+        if oddity.text not in (summary.night.hold or ""):
+            yield f"Odd: {oddity.text}."
 
 
 def _as_json(each: Explained, now_us: int) -> dict[str, Any]:

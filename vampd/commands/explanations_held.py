@@ -54,6 +54,18 @@ def _raw(because: str, mend: str, *, safe: str) -> Explanation:
     )
 
 
+def _unseen(because: str, mend: str) -> Explanation:
+    """Something is not taken: it is mended in its folder, or the night is taken as it is."""
+    return Explanation(
+        because=because,
+        awaits="It waits for a person. Where it is mended, it goes on by itself.",
+        who=OPERATOR,
+        next_step=f"{mend}; or take the night as it is, without that: {RELEASE}",
+        command=RELEASE,
+        safe="vampd neither reads nor touches what it does not take",
+    )
+
+
 #: Holds by the words in which they are recorded; see `causes`.
 HOLDS: Mapping[str, Explanation] = {
     "hold: restored": held(
@@ -144,6 +156,36 @@ HOLDS: Mapping[str, Explanation] = {
         " whose its frame IDs are.",
         "move away what its own words name, if it shall be processed anew",
         RELEASE,
+    ),
+    "hold: not taken": _unseen(
+        "Something in its folder could be the cameras' data, and vampd does not take it: cubes are"
+        " taken from vcam1/ and vcam2/ alone, as the cameras wrote and named them, and no link is"
+        " followed.",
+        "let it lie as the cameras would have written it: rename, unpack or move it, mount what a"
+        " link leads to, or give the right to read it",
+    ),
+    "hold: folder away": Explanation(
+        because="Its folder is not there, or is none, and files of it are known.",
+        awaits="It waits until its folder is back under its name; then it goes on by itself.",
+        who=OPERATOR,
+        next_step="bring its folder back, under its name; to give it up:"
+        " vampd abandon {name} --why TEXT",
+        command=SHOW,
+        safe="vampd deletes no folder of a night",
+    ),
+    "hold: another date": _unseen(
+        "Not one of its cubes was taken near the date of its folder, by the cubes' own times.",
+        "move them into the folder of their date",
+    ),
+    "hold: no cube": Explanation(
+        because="Every cube of it is quarantined: nothing would be made of the night.",
+        awaits="It waits for a person. What is mended is judged anew, and the night goes on by"
+        " itself.",
+        who=OPERATOR,
+        next_step="see what is wrong, and mend it (vampd quarantine {name}); if nothing can be"
+        " done, it ends as an empty night: vampd release {name}",
+        command=RELEASE,
+        safe="quarantined cubes lie where the cameras wrote them",
     ),
     "hold: order": held(
         "Somebody ordered that no more work of it be begun.",

@@ -151,6 +151,7 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
     _show_list(
         "the cameras' logger", [logger_words.fault_text(fault) for fault in found.faults], screen
     )
+    _show_list("odd", [each.text for each in summary.oddities], screen)
     _show_list(
         "reports",
         [f"{row.stage}: {row.path or 'night'}: {row.text}" for row in found.reports],

@@ -10,6 +10,7 @@ from vampd.commands.screen import time_json
 from vampd.commands.status_picture import DiskView, Picture, RootView
 from vampd.states import NightStatus
 from vampd.views.activity import Progress
+from vampd.views.oddities import Oddity
 from vampd.views.summaries import Summary
 
 
@@ -32,6 +33,10 @@ def picture_json(picture: Picture) -> dict[str, Any]:
         "queue": {"running": picture.queue.running, "pending": picture.queue.pending},
         "running": [_progress(progress) for progress in picture.running],
         "needs_somebody": needing(picture),
+        "beside_nights": [
+            {"place": each.place, "text": each.text, "found": time_json(each.found_us)}
+            for each in picture.beside
+        ],
         "nights": _nights(picture),
         "left_out": picture.left_out,
     }
@@ -135,12 +140,27 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         "verified": summary.verified,
         "elsewhere": summary.elsewhere,
         "logger": logger_words.tolls_json(summary.tolls),
-        "odd": list(logger_words.toll_texts(summary.tolls)),
+        "odd": [
+            *logger_words.toll_texts(summary.tolls),
+            *(each.text for each in summary.oddities if each.is_told),
+        ],
+        "oddities": [oddity_json(each) for each in summary.oddities],
         "batches": summary.batches,
         "last_change": time_json(night.last_change_us),
         "closed_at": time_json(night.closed_us),
         "closed_by": night.closed_by,
         "safe_since": time_json(night.safe_us),
+    }
+
+
+def oddity_json(each: Oddity) -> dict[str, Any]:
+    """One thing that is odd of a night, for programs."""
+    return {
+        "sort": each.sort,
+        "place": each.place,
+        "text": each.text,
+        "found": time_json(each.found_us),
+        "accepted": each.accepted,
     }
 
 

@@ -20,6 +20,7 @@ from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
 from vampd.settings.sections import Config
 from vampd.states import ErrorClass, Kind, Stage
 from vampd.views.activity import Progress, Queue, bytes_of_nights, far_verified_us, progress, queue
+from vampd.views.oddities import Beside, beside
 from vampd.views.past import daemon_at, nights_at, summarise_at
 from vampd.views.summaries import (
     DaemonRow,
@@ -97,6 +98,7 @@ class Picture:
     full: bool  #: the grid is asked for, whether all is well or not
     to_be_mailed: tuple[str, ...] = ()  #: dates whose mail goes out on an operator's word alone
     strange_ids: tuple[tuple[str, str], ...] = ()  #: frame IDs not believed, and where they stand
+    beside: tuple[Beside, ...] = ()  #: what could be the cameras' and is in no night
     is_over: bool = False  #: the daemon ended because it was to end when all was done
 
     @property
@@ -191,6 +193,7 @@ def _present(  # noqa: PLR0917 - what was gathered, once
         summaries=summaries,
         left_out=0 if wish.texts else len(every) - len(chosen),
         full=bool(wish.texts) or wish.everything,
+        beside=tuple(beside(ledger)),
         to_be_mailed=_to_be_mailed(config, every, mails),
         strange_ids=tuple(
             (ids, place) for place, ids in strange_places(ledger, config.frame_ids.first).items()

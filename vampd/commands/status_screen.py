@@ -5,12 +5,11 @@ When all is well that is all: three lines. Pure: a picture in, lines out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from vampd import __version__
 from vampd.commands import advice
 from vampd.commands.causes import name_of
-from vampd.commands.logger_words import toll_text
 from vampd.commands.screen import (
     Screen,
     clock_text,
@@ -22,14 +21,12 @@ from vampd.commands.screen import (
     time_text,
 )
 from vampd.commands.status_grid import WIDE, grid
+from vampd.commands.status_odd import note, odd
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
-from vampd.states import Kind, LoggerFault, NightStatus
+from vampd.states import Kind, NightStatus
 from vampd.time_units import SECOND_US
 from vampd.views.activity import Progress
 from vampd.views.summaries import Summary, is_at_rest
-
-#: Of what is odd, so many lines a sort.
-_ODD_LINES = 5
 
 
 def lines(picture: Picture, screen: Screen) -> Iterator[str]:
@@ -52,7 +49,7 @@ def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
     yield from _section(
         "running", [_bar(each, picture, screen) for each in picture.running], screen
     )
-    yield from _section("odd", list(_odd(picture, screen)), screen)
+    yield from _section("odd", list(odd(picture, screen)), screen)
 
 
 def _is_quiet(picture: Picture) -> bool:
@@ -294,7 +291,7 @@ def _waiting(picture: Picture, screen: Screen) -> Iterator[str]:
             # Recorded while no daemon runs, or while the last of its work is finished.
             name = name_of(summary, both_kinds=twins)
             text = f"{night}: to be held ({night.hold}):"
-            yield _note(text, f"vampd release {name}", screen)
+            yield note(text, f"vampd release {name}", screen)
 
 
 def _three_lines(
@@ -336,61 +333,3 @@ def _share(progress: Progress) -> float:
     if progress.total_bytes:
         return min(1.0, progress.done_bytes / progress.total_bytes)
     return progress.units_done / progress.units if progress.units else 0.0
-
-
-def _odd(picture: Picture, screen: Screen) -> Iterator[str]:
-    """What stops nothing and somebody should know."""
-    sorts: tuple[tuple[Callable[[Summary], int], str, str, str], ...] = (
-        (lambda each: each.quarantined, "cube", "quarantined", "vampd quarantine"),
-        (lambda each: each.late, "cube", "held for its supplement", "vampd explain"),
-        (lambda each: each.elsewhere, "file", "not moved on yet at the far end", "vampd show"),
-    )
-    for summary in picture.summaries:
-        if summary.night.batch > 1 and not is_at_rest(summary.night):
-            number = summary.night.batch - 1
-            yield f"{summary.night}: its supplement {number} is under way: cubes that came late"
-    if picture.to_be_mailed:
-        yield _note(*_to_be_mailed(picture.to_be_mailed), screen)
-    for ids, place in picture.strange_ids[:_ODD_LINES]:
-        yield _note(
-            f"{ids} stands in {place}, too far up to be believed:", "vampd ids audit", screen
-        )
-    both = advice.both_kinds(picture.summaries)
-    for count, noun, what, command in sorts:
-        found = [summary for summary in picture.summaries if count(summary)]
-        for summary in found[-_ODD_LINES:]:
-            name = name_of(summary, both_kinds=summary.night.date in both)
-            text = f"{summary.night}: {count_text(count(summary), noun)} {what}:"
-            yield _note(text, f"{command} {name}", screen)
-        if len(found) > _ODD_LINES:
-            more = count_text(len(found) - _ODD_LINES, "older night")
-            yield f"and {noun}s {what} in {more}"
-    yield from _logger_faults(picture, screen)
-
-
-def _logger_faults(picture: Picture, screen: Screen) -> Iterator[str]:
-    """What the cameras' logger did to cubes."""
-    both = advice.both_kinds(picture.summaries)
-    for fault in LoggerFault:
-        found = [summary for summary in picture.summaries if fault in summary.tolls]
-        for summary in found[-_ODD_LINES:]:
-            name = name_of(summary, both_kinds=summary.night.date in both)
-            text = f"{summary.night}: {toll_text(fault, summary.tolls[fault])}:"
-            yield _note(text, f"vampd show {name}", screen)
-        if len(found) > _ODD_LINES:
-            more = count_text(len(found) - _ODD_LINES, "older night")
-            yield f"and the same ({fault}) in {more}"
-
-
-def _to_be_mailed(dates: Sequence[str]) -> tuple[str, str]:
-    """That the archive is to be told, and by which command; one mail tells of several nights."""
-    first, last = dates[0], dates[-1]
-    span = last if first == last else f"{first}..{last}"
-    who = f"archive {last}" if first == last else count_text(len(dates), "archive night")
-    return f"{who}: the archive is not told yet:", f"vampd manifest {span} --send"
-
-
-def _note(text: str, next_command: str, screen: Screen) -> str:
-    """On one line if it fits; a command is never broken, so that it can be copied."""
-    one = f"{text} {next_command}"
-    return one if len(one) <= screen.width else f"{text}\n  {next_command}"

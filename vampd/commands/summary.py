@@ -12,11 +12,13 @@ import click
 
 from vampd.commands import dates, logger_words
 from vampd.commands.screen import Screen, echo_json, paragraph, time_json
+from vampd.commands.status_json import oddity_json
 from vampd.ledger import logger_faults
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.reading import reading
 from vampd.time_units import MINUTE_US
 from vampd.views import quality
+from vampd.views.oddities import QUALITY, Oddity, oddities
 from vampd.views.quality import FrameTally, KeptQuality, Slice
 from vampd.views.summaries import Night, nights
 
@@ -36,6 +38,7 @@ class _Found:
     kept: list[KeptQuality]
     findings: list[str]
     faults: list[Fault]
+    oddities: Sequence[Oddity]
 
 
 @click.command("summary")
@@ -59,6 +62,7 @@ def command(
                 kept=quality.kept(ledger, night),
                 findings=quality.findings(ledger, night),
                 faults=logger_faults.faults_of(ledger, night.id),
+                oddities=oddities(ledger, [night]).get(night.id, ()),
             )
             for night in chosen
         ]
@@ -89,6 +93,9 @@ def _show(found: _Found, screen: Screen) -> None:
         click.echo("  nothing of it is planned yet")
     for text in found.findings:
         click.echo(paragraph("odd ", text, screen.width))
+    for each in found.oddities:
+        if each.sort != QUALITY:
+            click.echo(paragraph("odd ", each.text, screen.width))
     for text in logger_words.toll_texts(logger_faults.sum_up(found.faults)):
         click.echo(paragraph("odd ", text, screen.width))
     for fault in found.faults:
@@ -174,4 +181,5 @@ def _as_json(found: _Found) -> dict[str, Any]:
         "quality": [asdict(each) for each in found.kept],
         "outside_limits": found.findings,
         "logger_faults": [logger_words.fault_json(fault) for fault in found.faults],
+        "oddities": [oddity_json(each) for each in found.oddities],
     }

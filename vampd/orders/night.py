@@ -20,6 +20,7 @@ from vampd.ledger import (
     strays,
     tasks,
     trash,
+    unseen,
 )
 from vampd.ledger.connection import Ledger, Row
 from vampd.orders import (
@@ -49,7 +50,7 @@ from vampd.orders import (
 )
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.settings.sections import Config
-from vampd.states import FINAL, FileState, Kind, NightStatus, Stage, stages_from
+from vampd.states import FINAL, FileState, HoldCode, Kind, NightStatus, Stage, stages_from
 from vampd.watch.supplements import reopen
 
 RESTORED = "restored"
@@ -101,6 +102,7 @@ def _retry(context: CommandContext, night: Row, arguments: Mapping[str, Any]) ->
         return _retry_from(context, night, arguments)
     _refuse_abandoned(night)
     _refuse_half_restored(night)
+    unseen.refuse_away(context.ledger, night)
     troubled = context.ledger.value(
         "select count(*) from task where night = ? and (state = 'failed'"
         " or (state = 'pending' and due_us > 0))",
@@ -203,8 +205,9 @@ def _hold(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
 
 def _release(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["hold"] is None:
-        return CommandResult(lines=["it is not held"], changed=False)
+        return _leave_as_it_is(context, night, arguments)
     legacy_orders.refuse_unrestored(context.ledger, night)
+    unseen.refuse_away(context.ledger, night)
     lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
     _refuse_half_restored(night)
     if not arguments["dry_run"]:
@@ -212,11 +215,26 @@ def _release(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     return CommandResult(lines=[*lines, f"it goes on; it was held: {night['hold']}"], changed=True)
 
 
+def _leave_as_it_is(
+    context: CommandContext, night: Row, arguments: Mapping[str, Any]
+) -> CommandResult:
+    """A night that goes on, or is at rest, whatever of it nobody takes: no more is told of that."""
+    left = unseen.holding(context.ledger, night["id"])
+    if not left:
+        return CommandResult(lines=["it is not held"], changed=False)
+    if not arguments["dry_run"]:
+        unseen.accept(context.ledger, night["id"], "release")
+    lines = ["it is not held; no more is said of:", *(row["text"] for row in left)]
+    return CommandResult(lines=lines, changed=True)
+
+
 def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
     """Let a night go on; after a restore it collects again, for its folder may have changed."""
     legacy_orders.refuse_unrestored(ledger, night)
     with ledger.transaction():
         legacy.release(ledger, night["id"], why)
+        if night["hold_code"] == HoldCode.UNSEEN:
+            unseen.accept(ledger, night["id"], why)
         ledger.update("night", night["id"], hold=None, **ledger.stamp(why))
         night = nights.get_night(ledger, night["id"])
         has_tasks = ledger.value("select count(*) from task where night = ?", [night["id"]])

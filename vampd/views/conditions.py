@@ -18,9 +18,8 @@ from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US
+from vampd.views.odd_conditions import TOLD_US, odd_conditions
 from vampd.views.summaries import Night, is_at_rest, last_daemon, nights
-
-_TOLD_US = 3 * DAY_US  #: what nobody can mend is told for so long once its night is safe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +50,9 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_unclosed(every, limits, now_us),
         *_far_side(reader, every, limits, now_us),
         *_odd_cubes(reader, every, now_us),
+        *odd_conditions(
+            reader, {night.id: _name(night, every) for night in every.values()}, every, now_us
+        ),
         *_mails(reader, every, limits, now_us),
         *_frame_ids(reader, limits),
         *_alerts(reader),
@@ -222,7 +224,7 @@ def _odd_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Itera
     for number, tolls in logger_faults.tolls(reader, every.keys()).items():
         for fault in _TELLING_FAULTS:
             toll, night = tolls.get(fault), every[number]
-            if toll is None or (is_at_rest(night) and now_us - toll.found_us > _TOLD_US):
+            if toll is None or (is_at_rest(night) and now_us - toll.found_us > TOLD_US):
                 continue
             yield Condition(
                 name=f"{fault}:{night.id}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import Reader
-from vampd.states import Kind, NightStatus, Severity
+from vampd.states import Kind, NightStatus, Severity, UnseenSort
 from vampd.time_units import SECOND_US
 from vampd.views.summaries import last_daemon
 
@@ -39,6 +39,7 @@ def metrics_text(reader: Reader, now_us: int, *, version: str, configured: bool 
         *_nights(reader),
         *_tallies(reader),
         *_troubles(reader, now_us),
+        *_not_taken(reader),
         *_disks(reader),
         *_mails(reader, now_us, configured=configured),
     ]
@@ -130,6 +131,24 @@ def _troubles(reader: Reader, now_us: int) -> Iterator[Metric]:
         help="What operators should know, by severity.",
         samples=tuple(({"severity": word}, counts.get(word, 0)) for word in Severity),
     )
+
+
+def _not_taken(reader: Reader) -> Iterator[Metric]:
+    rows = reader.execute(
+        "select sort, count(*) as places, sum(entries) as entries from unseen"
+        " where is_data and not accepted group by sort"
+    )
+    counts = {row["sort"]: row for row in rows}
+    for column, what in (("places", "Places"), ("entries", "Files")):
+        yield Metric(
+            name=f"vampd_not_taken_{column}",
+            help=f"{what} that could be the cameras' data, and that nobody takes, by why.",
+            samples=tuple(
+                ({"sort": sort}, counts[sort][column] if sort in counts else 0)
+                for sort in UnseenSort
+                if sort is not UnseenSort.FOREIGN
+            ),
+        )
 
 
 def _disks(reader: Reader) -> Iterator[Metric]:

@@ -26,6 +26,7 @@ from vampd.states import (
     Stage,
     TaskState,
 )
+from vampd.views.oddities import Oddity, oddities
 
 #: Of the nights that need nothing more, this many are told unless all are asked for.
 RECENT = 20
@@ -124,6 +125,7 @@ class Summary:
     left: int = 0  #: files that the night waits for, where it waits for their reading
     amounts: Amounts = field(default_factory=Amounts)
     tolls: Mapping[LoggerFault, Toll] = field(default_factory=dict)
+    oddities: Sequence[Oddity] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,11 +184,13 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
     troubles = _troubles(ledger, [night.id for night in chosen if night.status not in FINAL])
     elsewhere = _elsewhere(ledger, [number for number, rows in troubles.items() if rows])
     tolls = logger_faults.tolls(ledger, numbers)
+    odd = oddities(ledger, list(chosen))
     return [
         replace(
             _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
             tolls=tolls.get(night.id, {}),
             left=awaited.left(ledger, night.id, night.cause),
+            oddities=odd.get(night.id, ()),
         )
         for night in chosen
     ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vampd.io.beneath import Beneath, entries, is_folder, night_folder, status
@@ -40,6 +40,7 @@ class FolderEntry:
     camera: int | None
     stem: str | None
     is_regular: bool
+    mode: int = stat.S_IFREG  #: of which the type counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,7 @@ class FolderSnapshot:
     files: dict[str, FolderEntry]  #: by path relative to the night
     problems: tuple[str, ...]
     unread: frozenset[str]  #: folders and files that could not be looked at; TOP is the night
+    why_unread: Mapping[str, str] = field(default_factory=dict)  #: for each of *unread*
 
 
 def find_nights(root: Path) -> Nights:
@@ -130,7 +132,7 @@ class _Looking:
         self.follow = follow
         self.files: dict[str, FolderEntry] = {}
         self.problems: list[str] = []
-        self.unread: set[str] = set()
+        self.unread: dict[str, str] = {}
         self.camera_folders: list[str] = []
 
     def at_top_level(self) -> None:
@@ -162,14 +164,17 @@ class _Looking:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.unread.add(printable(relative))
+            self.unread[printable(relative)] = error.strerror or str(error)
             self._report(relative, error.strerror)
         else:
             self._add(relative, found)
 
     def found(self) -> FolderSnapshot:
         return FolderSnapshot(
-            files=self.files, problems=tuple(self.problems), unread=frozenset(self.unread)
+            files=self.files,
+            problems=tuple(self.problems),
+            unread=frozenset(self.unread),
+            why_unread=self.unread,
         )
 
     def _add(self, relative: str, status: os.stat_result) -> None:
@@ -183,6 +188,7 @@ class _Looking:
             camera=named.camera,
             stem=named.stem,
             is_regular=is_regular,
+            mode=status.st_mode,
         )
 
     def _is_folder(self, camera: str, status: os.stat_result) -> bool:
@@ -202,7 +208,7 @@ class _Looking:
             return entry.stat(follow_symlinks=False)
         except OSError as error:
             if error.errno != errno.ENOENT:
-                self.unread.add(printable(relative))
+                self.unread[printable(relative)] = error.strerror or str(error)
                 self._report(relative, error.strerror)
             elif classify(relative).role is not Role.TEMPORARY:
                 # A temporary file that vanishes is what a finished cube's rename looks like.
@@ -214,7 +220,7 @@ class _Looking:
         try:
             yield from entries(self._place(folder))
         except OSError as error:
-            self.unread.add(folder)
+            self.unread[folder] = error.strerror or str(error)
             self._report(folder, error.strerror)
 
     def _report(self, relative: str, text: str | None) -> None:

@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from vampd.io.clock import Clock
-from vampd.ledger import awaited, files, legacy, live, nights, tasks
+from vampd.ledger import awaited, files, legacy, nights
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row
 from vampd.settings.sections import Config, Root
-from vampd.states import FINAL, FileState, Kind, NightStatus, Stage
+from vampd.states import FINAL, FileState, Kind, NightStatus
+from vampd.watch.closing import close
 from vampd.watch.hints import Hints
 from vampd.watch.incumbent import signs_of
 from vampd.watch.inspect import Inspection
@@ -25,6 +26,7 @@ from vampd.watch.judging import Judging
 from vampd.watch.losses import renew_losses
 from vampd.watch.naming import Role, classify, night_date, printable
 from vampd.watch.night_tracker import NightTracker
+from vampd.watch.oversight import Oversight
 from vampd.watch.pairs import pairs_of
 from vampd.watch.presence import why_absent
 from vampd.watch.recording import Recorded, Recorder
@@ -55,6 +57,7 @@ class ScanCycle:
         self._told: set[str] = set()
         self._resting = 0  #: the night at rest that was looked at whole last
         self._recorder = Recorder(ledger, self._tell)
+        self._oversight = Oversight(ledger, config.roots, self._tell)
         self.barrier = Barrier(ledger)
         self._judging = Judging(ledger, clock, self.barrier, self._tell, self._settle_seconds)
 
@@ -100,6 +103,8 @@ class ScanCycle:
             self._tell(problem)
         for folder in found.folders:
             self._at_night(root, folder, partial(self._go_to, root.kind, folder), beat)
+        if not self.run_mode.is_shadow:
+            self._oversight.go_through(root, found)
         begin_supplements(self._ledger, self.barrier, root.kind)
 
     def _at_night(
@@ -164,11 +169,15 @@ class ScanCycle:
         for problem in seen.problems:
             self._tell(problem)
         self._judging.follow(watch, seen)
-        self._notice_others(night, folder, seen)
+        is_foreign = self._notice_others(night, folder, seen)
         known = files.files_of(self._ledger, night["id"])
         with self._ledger.transaction():
             recorded = self._recorder.record(night, seen, known)
-            self._note_look(watch, recorded, is_whole=not seen.unread)
+            # What could not be looked at holds the night at its end: see `Oversight`.
+            self._note_look(watch, recorded, is_whole=True)
+            if not (is_foreign or self.run_mode.is_shadow):
+                night = nights.get_night(self._ledger, night["id"])
+                self._oversight.look_over(night, folder, seen)
             self._judge_open(nights.get_night(self._ledger, night["id"]), watch, recorded.paths)
             self._find_losses(night, watch)
         watch.stamps = () if seen.unread else stamps
@@ -250,11 +259,12 @@ class ScanCycle:
         if _kept(night) != stamps:
             self._ledger.update("night", night["id"], folder_stamps=json.dumps(stamps))
 
-    def _notice_others(self, night: Row, folder: Path, seen: FolderSnapshot) -> None:
+    def _notice_others(self, night: Row, folder: Path, seen: FolderSnapshot) -> bool:
         """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""
         signs = signs_of(folder, [path for path in seen.files if "/" not in path])
         if signs and legacy.notice(self._ledger, night, signs):
             log.error("%s: %s: %s", nights.label(night), legacy.NOTICED, ", ".join(signs))
+        return bool(signs)
 
     def _note_look(self, watch: NightTracker, recorded: Recorded, *, is_whole: bool) -> None:
         watch.is_news |= recorded.counts
@@ -320,6 +330,7 @@ class ScanCycle:
         night = nights.get_night(self._ledger, night["id"])
         if night["closed_us"] is None and (watch.is_news or is_closing):
             watch.is_news = False
+            self._oversight.judge_known(night, is_closing=is_closing)
             toll = renew_losses(self._ledger, night)
             if toll is not None:
                 self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night['date']}")
@@ -351,36 +362,14 @@ class ScanCycle:
                 files.set_state(self._ledger, row["id"], left_over.state, left_over.reason)
                 self._tell(f"{nights.label(night)}: {row['path']}: {left_over.reason}")
         self._find_losses(night, watch, is_closing=True)
-        self._close(night)
+        if not self.run_mode.is_shadow and self._oversight.holds(night["id"], is_over=True):
+            return "somebody who says what is to become of it"
+        close(self._ledger, night, self.run_mode.stages[Kind(night["kind"])])
         return ""
 
     def _files_of_batch(self, night: Row) -> list[Row]:
         rows = files.files_of(self._ledger, night["id"])
         return [row for row in rows.values() if row["batch"] == night["batch"]]
-
-    def _close(self, night: Row) -> None:
-        by = night["close_asked_by"] or "vampd"
-        self._ledger.update("night", night["id"], closed_us=self._ledger.now_us(), closed_by=by)
-        live.close(self._ledger, night["id"])
-        night = nights.get_night(self._ledger, night["id"])
-        is_planned = live.is_unconfirmed(self._ledger, night)
-        if not is_planned and not files.cubes_of(self._ledger, night["id"]):
-            self._close_empty(night)
-            return
-        for stage in self.run_mode.stages[Kind(night["kind"])]:
-            if stage is not Stage.BUILD:
-                tasks.add_task(self._ledger, night["id"], stage)
-        nights.set_status(self._ledger, night, NightStatus.READY, None, f"closed by {by}")
-        log.info("%s is over", nights.label(night), extra={"NIGHT": night["date"]})
-
-    def _close_empty(self, night: Row) -> None:
-        """Nothing of the batch can be used: then there is none, and earlier ones stay safe."""
-        if night["batch"] == 1:
-            nights.set_status(self._ledger, night, NightStatus.EMPTY, "no cube that could be used")
-            return
-        self._ledger.update("night", night["id"], batch=night["batch"] - 1)
-        why = "of the late files, no cube could be used"
-        nights.set_status(self._ledger, night, NightStatus.SAFE, None, why)
 
     def _tell(self, text: str) -> None:
         """Log *text* the first time."""

@@ -1,0 +1,167 @@
+"""What of a night, or beside the nights, nobody takes: kept until it is no more, told everywhere.
+
+What of it could be the cameras' data holds its night until it is taken, gone, or an operator says
+that the night is to be taken as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from vampd.errors import OperatorError
+from vampd.ledger import files, nights
+from vampd.ledger.connection import Ledger, Row
+from vampd.records import Unseen
+from vampd.states import FINAL, HoldCode, UnseenSort
+
+#: What a look at a night's folder finds.
+LOOKED_AT = frozenset(
+    {
+        UnseenSort.LINK,
+        UnseenSort.NAME,
+        UnseenSort.PACKED,
+        UnseenSort.PLACE,
+        UnseenSort.KIND,
+        UnseenSort.UNREADABLE,
+        UnseenSort.FOREIGN,
+    }
+)
+
+#: What the ledger itself shows.
+KNOWN = frozenset({UnseenSort.TWICE, UnseenSort.DATE, UnseenSort.UNUSABLE, UnseenSort.ALONE})
+
+#: How the reason begins for which a night is held, by the first of what holds it.
+WORDS = {
+    UnseenSort.FOLDER: "its folder is not there",
+    UnseenSort.DATE: "cubes of another date",
+    UnseenSort.UNUSABLE: "no cube can be used",
+}
+NOT_TAKEN = "not taken, and could be the cameras'"
+
+_GONE = "it is no more, or it is taken now"
+
+
+def renew(
+    ledger: Ledger,
+    night: int | None,
+    sorts: Collection[UnseenSort],
+    found: Iterable[Unseen],
+    *,
+    below: str = "",
+) -> list[Unseen]:
+    """Let *found* be all of these *sorts* of a night; without one, of all beside nights *below*.
+
+    Returns those that are new. What an operator accepted stays so until it is more than it was.
+    """
+    known = {
+        (UnseenSort(row["sort"]), row["place"]): row
+        for row in ledger.rows("select * from unseen where night is ?", [night])
+        if row["sort"] in sorts and row["place"].startswith(below)
+    }
+    there = {(each.sort, each.place): each for each in found}
+    new = []
+    for key in known.keys() - there.keys():
+        ledger.execute(
+            "update unseen set changed_us = :changed_us, changed_by = :changed_by, why = :why"
+            " where id = :id",
+            {**ledger.stamp(_GONE), "id": known[key]["id"]},
+        )
+        ledger.execute("delete from unseen where id = ?", [known[key]["id"]])
+    for key, each in there.items():
+        if key not in known:
+            _insert(ledger, night, each)
+            new.append(each)
+        elif _differs(known[key], each):
+            _update(ledger, known[key], each)
+    return new
+
+
+def unseen_of(ledger: Ledger, night: int) -> list[Row]:
+    """All of a night, what could be data first."""
+    return ledger.rows(
+        "select * from unseen where night = ? order by is_data desc, place, sort", [night]
+    )
+
+
+def holding(ledger: Ledger, night: int) -> list[Row]:
+    """That for which a night is, or would be, held."""
+    return [row for row in unseen_of(ledger, night) if row["is_data"] and not row["accepted"]]
+
+
+def review(ledger: Ledger, night: int, *, is_over: bool) -> str | None:
+    """Hold a night for what is not taken of it, or let it go on; why, where it is held anew.
+
+    One whose files still arrive is held when it *is_over*: until then there is time to mend it.
+    """
+    row = nights.get_night(ledger, night)
+    found = [] if row["status"] in FINAL else holding(ledger, night)
+    if not found:
+        nights.lift(ledger, night, HoldCode.UNSEEN, "nothing is left that nobody takes")
+        return None
+    if not (is_over or row["closed_us"] is not None or row["hold_code"] == HoldCode.UNSEEN):
+        return None
+    why = hold_text(found)
+    return why if nights.hold_as(ledger, night, HoldCode.UNSEEN, why) else None
+
+
+def hold_text(found: Sequence[Row]) -> str:
+    """Why a night is held: every place, the first on the first line."""
+    first, *more = found
+    begin = WORDS.get(UnseenSort(first["sort"]), NOT_TAKEN)
+    return "\n".join([f"{begin}: {first['text']}", *(row["text"] for row in more)])
+
+
+def refuse_away(ledger: Ledger, night: Row) -> None:
+    """OperatorError: a night whose folder went with its files cannot be taken as it is."""
+    is_held = night["hold_code"] == HoldCode.UNSEEN
+    away = [row for row in holding(ledger, night["id"]) if row["sort"] == UnseenSort.FOLDER]
+    if is_held and away and files.files_of(ledger, night["id"]):
+        msg = (
+            f"{nights.label(night)}: {away[0]['text']}; bring its folder back, and it goes on by"
+            f" itself; or give it up: vampd abandon {night['date']} --why TEXT"
+        )
+        raise OperatorError(msg)
+
+
+def accept(ledger: Ledger, night: int, why: str) -> list[str]:
+    """Take a night as it is, whatever is not taken of it; returns what that is, in words."""
+    found = holding(ledger, night)
+    for row in found:
+        ledger.execute(
+            "update unseen set accepted = 1, changed_us = :changed_us, changed_by = :changed_by,"
+            " why = :why where id = :id",
+            {**ledger.stamp(why), "id": row["id"]},
+        )
+    return [row["text"] for row in found]
+
+
+def _differs(row: Row, each: Unseen) -> bool:
+    # Somebody's log grows all night: that is no news.
+    names = ("text", "entries") if each.sort is UnseenSort.FOREIGN else _COLUMNS
+    return any(row[name] != getattr(each, name) for name in names)
+
+
+_COLUMNS = ("text", "is_data", "entries", "size_bytes")
+
+
+def _insert(ledger: Ledger, night: int | None, each: Unseen) -> None:
+    ledger.insert(
+        "unseen",
+        night=night,
+        place=each.place,
+        sort=each.sort,
+        **{name: getattr(each, name) for name in _COLUMNS},
+        found_us=ledger.now_us(),
+        **ledger.stamp(each.text),
+    )
+
+
+def _update(ledger: Ledger, row: Row, each: Unseen) -> None:
+    is_more = each.entries > row["entries"] or each.size_bytes > row["size_bytes"]
+    ledger.update(
+        "unseen",
+        row["id"],
+        **{name: getattr(each, name) for name in _COLUMNS},
+        accepted=0 if is_more else row["accepted"],
+        **ledger.stamp(each.text),
+    )

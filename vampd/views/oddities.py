@@ -1,0 +1,140 @@
+"""What is odd about nights and stops nothing: one list, of which all views are made.
+
+What of a night nobody takes, raw files of finished nights that are others now, and frames that came
+to less than the limits ask for. What stops a night is its cause, and stands there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vampd.ledger.connection import Row
+from vampd.ledger.reading import Reader
+from vampd.states import FINAL, NightStatus, StrayState, UnseenSort
+
+if TYPE_CHECKING:
+    from vampd.views.summaries import Night
+
+_STRAY_WORDS = {
+    StrayState.OTHER: "is another file now",
+    StrayState.MISSING: "is gone",
+    StrayState.UNREADABLE: "cannot be read any more",
+}
+
+QUALITY = "quality"
+STRAY = "raw file"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Oddity:
+    """One finding. *sort*: a word of UnseenSort, QUALITY or STRAY."""
+
+    sort: str
+    place: str
+    text: str
+    found_us: int
+    is_told: bool  #: in every view; else where a night is told whole
+    is_lasting: bool  #: somebody can mend it, and is told until that is done
+    accepted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """Something beside the nights of a root that could be the cameras'."""
+
+    place: str
+    text: str
+    found_us: int
+
+
+def oddities(reader: Reader, chosen: Sequence[Night]) -> Mapping[int, list[Oddity]]:
+    """All of each night of *chosen*; nights without any are left out."""
+    nights = {night.id: night for night in chosen}
+    found: dict[int, list[Oddity]] = defaultdict(list)
+    for row in _rows(reader, _UNSEEN, nights):
+        found[row["night"]].append(_not_taken(nights[row["night"]], row))
+    final = {number: night for number, night in nights.items() if night.status in FINAL}
+    for number, rows in _by_night(_rows(reader, _STRAYS, final)).items():
+        found[number].append(_strays(rows))
+    for row in _rows(reader, _FINDINGS, nights):
+        night = nights[row["night"]]
+        found[night.id].append(_finding(night, row["text"]))
+    return found
+
+
+def beside(reader: Reader) -> Iterator[Beside]:
+    """What could be the cameras' and lies beside the nights."""
+    for row in reader.execute(
+        "select place, text, found_us from unseen where night is null order by place"
+    ):
+        yield Beside(place=row["place"], text=row["text"], found_us=row["found_us"])
+
+
+_UNSEEN = "select * from unseen where night in ({}) order by is_data desc, place, sort"
+_STRAYS = (
+    "select stray.night, stray.state, stray.changed_us, raw_file.path from stray"
+    " join raw_file on raw_file.id = stray.raw_file where stray.night in ({})"
+    " and stray.state != 'unread' order by path"
+)
+_FINDINGS = (
+    "select night, text from report where night in ({}) and stage = 'sync' and raw_file is null"
+    " order by id"
+)
+
+
+def _rows(reader: Reader, query: str, nights: Mapping[int, Night]) -> list[Row]:
+    if not nights:
+        return []
+    numbers = json.dumps(sorted(nights))
+    return reader.execute(query.format("select value from json_each(?)"), (numbers,)).fetchall()
+
+
+def _by_night(rows: Sequence[Row]) -> Mapping[int, list[Row]]:
+    found: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["night"]].append(row)
+    return found
+
+
+def _not_taken(night: Night, row: Row) -> Oddity:
+    is_held_for_it = row["text"] in (night.hold or "")
+    is_quiet = row["sort"] == UnseenSort.FOREIGN and night.status is not NightStatus.EMPTY
+    by = f" (left as it is, {row['changed_by']})" if row["accepted"] else ""
+    return Oddity(
+        sort=row["sort"],
+        place=row["place"],
+        text=row["text"] + by,
+        found_us=row["found_us"],
+        is_told=not (is_held_for_it or is_quiet or row["accepted"]),
+        is_lasting=bool(row["is_data"]),
+        accepted=bool(row["accepted"]),
+    )
+
+
+def _strays(rows: Sequence[Row]) -> Oddity:
+    first = rows[0]
+    words = _STRAY_WORDS[StrayState(first["state"])]
+    more = f", and so are {len(rows) - 1} more raw files" if len(rows) > 1 else ""
+    return Oddity(
+        sort=STRAY,
+        place=first["path"],
+        text=f"{first['path']} {words}{more}; what was made of it is as it was",
+        found_us=first["changed_us"],
+        is_told=True,
+        is_lasting=True,
+    )
+
+
+def _finding(night: Night, text: str) -> Oddity:
+    return Oddity(
+        sort=QUALITY,
+        place=".",
+        text=text,
+        found_us=night.closed_us or night.changed_us,
+        is_told=text not in (night.hold or ""),
+        is_lasting=False,
+    )

@@ -1,0 +1,41 @@
+"""The end of a night: what is to be done of it, or that there is nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from vampd.ledger import files, live, nights, tasks, unseen
+from vampd.ledger.connection import Ledger, Row
+from vampd.states import NightStatus, Stage
+
+log = logging.getLogger(__name__)
+
+
+def close(ledger: Ledger, night: Row, stages: Iterable[Stage]) -> None:
+    """Close a night all of whose files are judged: its *stages* are due, or it is empty."""
+    by = night["close_asked_by"] or "vampd"
+    ledger.update("night", night["id"], closed_us=ledger.now_us(), closed_by=by)
+    live.close(ledger, night["id"])
+    night = nights.get_night(ledger, night["id"])
+    is_planned = live.is_unconfirmed(ledger, night)
+    if not is_planned and not files.cubes_of(ledger, night["id"]):
+        _close_empty(ledger, night)
+        return
+    for stage in stages:
+        if stage is not Stage.BUILD:
+            tasks.add_task(ledger, night["id"], stage)
+    nights.set_status(ledger, night, NightStatus.READY, None, f"closed by {by}")
+    log.info("%s is over", nights.label(night), extra={"NIGHT": night["date"]})
+
+
+def _close_empty(ledger: Ledger, night: Row) -> None:
+    """Nothing of the batch can be used: then there is none, and earlier ones stay safe."""
+    if night["batch"] == 1:
+        left = [row["text"] for row in unseen.unseen_of(ledger, night["id"])]
+        cause = "; ".join(["no cube that could be used", *left])
+        nights.set_status(ledger, night, NightStatus.EMPTY, cause)
+        return
+    ledger.update("night", night["id"], batch=night["batch"] - 1)
+    why = "of the late files, no cube could be used"
+    nights.set_status(ledger, night, NightStatus.SAFE, None, why)
