@@ -190,9 +190,10 @@ def _make_night(night: Path, cubes: int) -> None:
     for camera in (1, 2):
         (night / f"vcam{camera}").mkdir(parents=True)
     step_us = min(20_000_000, _DAY_US // (cubes // 2 + 1))
-    pixels = np.random.default_rng(1).integers(30_000, 33_000, (_FRAMES, _SIDE, _SIDE))
-    block = (pixels - 32768).astype(">i2").tobytes()
+    random = np.random.default_rng(1)
     for number in range(cubes):
+        pixels = random.integers(30_000, 33_000, (_FRAMES, _SIDE, _SIDE))
+        block = (pixels - 32768).astype(">i2").tobytes()
         camera, first_us = number % 2 + 1, _BEGIN_US + number // 2 * step_us
         cards = [card.replace("VCAM1", f"VCAM{camera}") for card in COMMON_CARDS]
         header = header_bytes(image_cards(_SIDE, _SIDE, _FRAMES, cards))
