@@ -39,6 +39,7 @@ from vampd.orders.reading_socket import ReadingServer
 from vampd.orders.socket import ControlServer
 from vampd.schedule.dispatch import NightSnapshot, needs_somebody
 from vampd.schedule.engine import Engine
+from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.idle import is_idle
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
@@ -331,6 +332,7 @@ class Daemon:
         else:
             log.error("the lock was lost: stopped without another word to the ledger")
         self._workers.stop()
+        end_fork_server()
         self._control.close()
         self._readers.close()
         log.info("vampd ended")

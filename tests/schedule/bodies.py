@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -147,3 +148,9 @@ def _pipe_of_this_worker() -> Any:
         frame = frame.f_back
     assert frame is not None
     return open(frame.f_locals["pipe"].fileno(), "wb", buffering=0, closefd=False)
+
+
+def compute_for(seconds: float) -> None:
+    """Use a processor for so long."""
+    while time.process_time() < seconds:
+        pass

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.schedule import bodies
+from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.workers import Body, Outcome, Workers
 from vampd.states import ErrorClass
 
@@ -284,3 +285,45 @@ def test_workers_are_as_nice_as_they_are_told_to_be() -> None:
     workers = Workers(nice=max(7, os.nice(0)))
 
     assert outcome_of(workers, bodies.priority, None).result == max(7, os.nice(0))
+
+
+_ENDING = """
+import resource
+from multiprocessing.connection import wait
+from tests.schedule import bodies
+from vampd.schedule.fork_server import end_fork_server
+from vampd.schedule.workers import Workers
+
+end_fork_server()
+for _ in range(2):
+    workers = Workers(nice=0)
+    workers.start(1, bodies.compute_for, 0.5)
+    wait(workers.pipes())
+    assert workers.finished()[0].error is None
+    workers.stop()
+    end_fork_server()
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime)
+"""
+
+
+def test_what_all_workers_used_is_told_once_their_server_has_ended() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _ENDING], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert float(ended.stdout) >= 1.0
+
+
+def test_a_server_that_does_not_end_is_killed(workers: Workers, pipes: tuple[str, str]) -> None:
+    workers.start(1, bodies.wait_for, pipes)
+    with Path(pipes[0]).open(encoding="utf-8") as told:
+        worker = int(told.read())
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(server, signal.SIGSTOP)
+
+    end_fork_server(seconds=0.1)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+    assert wait(workers.pipes(), timeout=60)
+    assert worker
