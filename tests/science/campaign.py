@@ -18,8 +18,17 @@ from dataclasses import replace
 import numpy as np
 
 from tests.science.logger_night import Outcome, judged, kind_of, losses
-from tests.science.made_night import MadeNight, Scene, Verdict, judge, make_night, tolerance
+from tests.science.made_night import (
+    SCENE_STEP,
+    MadeNight,
+    Scene,
+    Verdict,
+    judge,
+    make_night,
+    tolerance,
+)
 from vampd.science.cubes import CubeLimits, plan_night
+from vampd.science.doubles import Candidate, find_doubles
 
 _LIMITS = CubeLimits()
 
@@ -134,10 +143,34 @@ def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
     random = np.random.default_rng(seed)
     glitches = seed % 3 == 2
     scenes = random_scenes(random, taught=glitches)
+    set_back_before = 0
+    if seed % 6 == 5 and len(scenes) > 1:
+        set_back_before = int(random.integers(1, len(scenes)))
+        # Where both cameras lost the ends of the scenes, nothing shows that the clock was set back.
+        for number in (set_back_before - 1, set_back_before):
+            scenes[number] = replace(scenes[number], lost1=frozenset(), lost2=frozenset())
     night = make_night(scenes, seed)
+    if set_back_before:
+        night = _set_back(night, set_back_before, random)
     if glitches:
         night = _with_glitches(night, random)
-    return scenes, night, judge(night, plan_night(night.cubes, _LIMITS))
+    candidates = [
+        Candidate(cube=cube, sha256=str(cube.raw_file), modified_ns=0) for cube in night.cubes
+    ]
+    cubes = find_doubles(candidates, {}).cubes
+    return scenes, night, judge(night, plan_night(cubes, _LIMITS))
+
+
+def _set_back(night: MadeNight, first: int, random: np.random.Generator) -> MadeNight:
+    """The clock of both cameras is set back before scene *first*, into the one before."""
+    back_us = round(1e6 * (night.scenes[first - 1].pause_s + random.uniform(0, 0.3)))
+    cubes = tuple(
+        replace(cube, acquired_us=cube.acquired_us - back_us)
+        if night.trigger_of[cube.raw_file][0] >= first * SCENE_STEP
+        else cube
+        for cube in night.cubes
+    )
+    return replace(night, cubes=cubes)
 
 
 def _made_nights(seeds: range) -> Counter[str]:

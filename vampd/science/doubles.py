@@ -33,6 +33,9 @@ from vampd.science.timeline import usable_frames
 from vampd.science.times import moment_text
 from vampd.time_units import DAY_US
 
+# Of the other camera's frames so many around an overlap are paired with none either.
+_ROOM_PERIODS = 3
+_ROOM_US = 5_000
 _NAMED = re.compile(r"_(\d\d):(\d\d):(\d\d)\.(\d{6})")
 
 
@@ -267,6 +270,7 @@ def _marked(good: Sequence[Candidate]) -> tuple[tuple[RawCube, ...], tuple[Overl
     disputed: dict[int, NDArray[np.bool_]] = {}
     later: set[int] = set()
     overlaps = []
+    regions: list[tuple[int, int, int]] = []
     for one, two in _meeting(good):
         if not (one.cube.has_acquisition and two.cube.has_acquisition):
             continue
@@ -277,6 +281,8 @@ def _marked(good: Sequence[Candidate]) -> tuple[tuple[RawCube, ...], tuple[Overl
         for cube, frames in zip((one.cube, two.cube), shared, strict=True):
             before = disputed.get(cube.raw_file)
             disputed[cube.raw_file] = frames if before is None else before | frames
+        if not _are_same_exposures(one.cube, two.cube, shared):
+            regions.append(_region(one.cube, two.cube, shared))
         later.add(two.cube.raw_file)
         own = two if one.is_earlier or not two.is_earlier else one
         overlaps.append(
@@ -288,6 +294,11 @@ def _marked(good: Sequence[Candidate]) -> tuple[tuple[RawCube, ...], tuple[Overl
                 f" {count} frames in the overlap are not paired, and their states not told",
             )
         )
+    for one in good:
+        beside = _beside_overlaps(one.cube, regions)
+        if beside.any():
+            before = disputed.get(one.cube.raw_file)
+            disputed[one.cube.raw_file] = beside if before is None else before | beside
     stretch_of = _stretches(good, later)
     cubes = tuple(
         replace(
@@ -299,6 +310,41 @@ def _marked(good: Sequence[Candidate]) -> tuple[tuple[RawCube, ...], tuple[Overl
         if not one.is_earlier
     )
     return cubes, tuple(overlaps)
+
+
+def _are_same_exposures(
+    one: RawCube, two: RawCube, shared: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+) -> bool:
+    """Whether two loggers took the same frames: then the clock was right."""
+    of_one, of_two = one.acquired_us[shared[0]], two.acquired_us[shared[1]]
+    return 2 * len(np.intersect1d(of_one, of_two)) >= min(len(of_one), len(of_two))
+
+
+def _region(
+    one: RawCube, two: RawCube, shared: tuple[NDArray[np.bool_], NDArray[np.bool_]]
+) -> tuple[int, int, int]:
+    """Camera, first and last time of an overlap, with room for a few lost frames at its ends."""
+    times_us = np.concatenate([one.acquired_us[shared[0]], two.acquired_us[shared[1]]])
+    room_us = max(_period_us(one), _period_us(two)) * _ROOM_PERIODS + _ROOM_US
+    return one.camera, int(times_us.min()) - room_us, int(times_us.max()) + room_us
+
+
+def _period_us(cube: RawCube) -> int:
+    times_us = usable_times(cube)
+    return int(np.median(np.diff(times_us))) if len(times_us) > 1 else 0
+
+
+def _beside_overlaps(cube: RawCube, regions: Iterable[tuple[int, int, int]]) -> NDArray[np.bool_]:
+    """Frames (frames,) of a cube while, by a clock set back, two of the other camera overlap.
+
+    They would find no partner there, or at the ends of the overlap one of the other clock.
+    """
+    found = np.zeros(len(cube.acquired_us), dtype=np.bool_)
+    if cube.has_acquisition:
+        for camera, first_us, last_us in regions:
+            if camera != cube.camera:
+                found |= (cube.acquired_us >= first_us) & (cube.acquired_us <= last_us)
+    return found
 
 
 def _stretches(good: Iterable[Candidate], later: set[int]) -> dict[int, int]:

@@ -164,13 +164,17 @@ def _within(cube: Cube, others: Sequence[Cube]) -> bool:
     )
 
 
+def _twice(times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which times are there before and after a clock was set back."""
+    earliest = np.minimum.accumulate(times[::-1])[::-1]
+    return (times < np.maximum.accumulate(times)) | (times > earliest)
+
+
 def _overlapped(cube: Cube, others: Sequence[Cube]) -> NDArray[np.bool_]:
     """(frames,) which lie within the time of one of the *others*, copies included."""
     times_us = cube.frames.acquired_us
-    latest = np.maximum.accumulate(times_us)
-    earliest = np.minimum.accumulate(times_us[::-1])[::-1]
-    # Where the clock is set back within the cube, its own frames overlap.
-    found = (times_us < latest) | (times_us > earliest)
+    # Where the clock is set back within the cube, its own frames overlap, by either clock.
+    found = _twice(times_us) | _twice(cube.frames.logged_ns)
     for other in others:
         if other is not cube and other.has_cube:
             first_us, last_us = other.frames.acquired_us.min(), other.frames.acquired_us.max()
