@@ -146,6 +146,9 @@ def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
     set_back_before = 0
     if seed % 6 == 5 and len(scenes) > 1:
         set_back_before = int(random.integers(1, len(scenes)))
+    if scenes[set_back_before - 1].slow != scenes[set_back_before].slow:
+        set_back_before = 0  # no mode is changed in no time
+    if set_back_before:
         # Where both cameras lost the ends of the scenes, nothing shows that the clock was set back.
         for number in (set_back_before - 1, set_back_before):
             scenes[number] = replace(scenes[number], lost1=frozenset(), lost2=frozenset())
@@ -163,7 +166,9 @@ def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
 
 def _set_back(night: MadeNight, first: int, random: np.random.Generator) -> MadeNight:
     """The clock of both cameras is set back before scene *first*, into the one before."""
-    back_us = round(1e6 * (night.scenes[first - 1].pause_s + random.uniform(0, 0.3)))
+    shorter_us = min(scene.triggers * scene.period_us for scene in night.scenes[first - 1 :][:2])
+    pause_us = 1e6 * night.scenes[first - 1].pause_s
+    back_us = round(pause_us + random.uniform(0, min(300_000, shorter_us / 2)))
     cubes = tuple(
         replace(cube, acquired_us=cube.acquired_us - back_us)
         if night.trigger_of[cube.raw_file][0] >= first * SCENE_STEP

@@ -259,3 +259,21 @@ def test_three_frames_alone_do_not_show_their_noise() -> None:
     labels = label_states(times, jitter_us=30)
 
     assert np.all(labels.states == DUBIOUS)
+
+
+@pytest.mark.parametrize("frames", [8, 11, 20])
+def test_every_third_frame_lost_is_not_taken_for_a_jitter_of_a_third(frames: int) -> None:
+    for seed in range(20):
+        times, truth = run(
+            frames,
+            period_us=1761.0,
+            jitter_us=100.0,
+            noise_us=14.0,
+            lost=frozenset(range(2, frames, 3)),
+            seed=seed,
+        )
+
+        labels = label_states(times, jitter_us=None)
+
+        labelled = labels.states != DUBIOUS
+        assert np.array_equal(labels.states[labelled], truth[labelled])

@@ -51,6 +51,7 @@ _NOWHERE = np.empty(0, dtype=np.intp)
 # takes more: two intervals of which one lacks a frame alternate too, by half a period.
 _ALTERNATION = 2
 _ALTERNATION_ALONE = 4
+_LARGE_JITTER = 0.25  # of a period
 _STRANGE_SIGMAS = 5.0  # an interval of a short chain this far from J spoils it
 
 
@@ -147,6 +148,7 @@ def _label_section(times_us: NDArray[np.int64], known: _Known) -> Labels:
     if (
         model.tells_states
         and _longest_alternation(count) >= needed
+        and not (needed == _ALTERNATION_ALONE and _may_be_losses(model, frames))
         and not _hides_triggers(times_us, model, known)
     ):
         states = _decided(count, model)
@@ -171,6 +173,14 @@ def _hides_triggers(times_us: NDArray[np.int64], model: IntervalModel, known: _K
         return False
     shortest_us = model.period_us - model.jitter_us - misfit_limit(model)
     return known.closest_us(int(times_us[0]), int(times_us[-1])) < shortest_us
+
+
+def _may_be_losses(model: IntervalModel, frames: int) -> bool:
+    """Whether a few frames of which every third is missing alternate like this.
+
+    Such intervals are T, 2T, T, 2T, ...: nothing but the header's J tells them from a large jitter.
+    """
+    return frames < 2 * WINDOW and model.jitter_us > _LARGE_JITTER * model.period_us
 
 
 def _longest_alternation(count: TriggerCount) -> int:
