@@ -165,7 +165,9 @@ def test_a_night_that_is_being_processed_is_not_taken_for_what_is_left_of_it(
     watched.go_until_it_would_be_over()
 
     assert watched.night["closed_us"] is None
-    assert watched.night["hold"].startswith(f"{legacy.NOTICED} (vcam1_hlinkbak)")
+    assert watched.night["hold"].startswith(
+        "the earlier pipeline was at work in its folder (vcam1_hlinkbak)"
+    )
 
 
 def test_a_backup_that_appears_while_a_night_is_collected_holds_it(watched: _Watched) -> None:
@@ -233,7 +235,7 @@ def test_an_empty_night_is_held_once_the_signs_are_seen(watched: _Watched) -> No
     watched.scan_cycle.go()
 
     assert watched.night["status"] != "empty"
-    assert watched.night["hold"].startswith(legacy.NOTICED)
+    assert watched.night["hold_code"] == "earlier pipeline"
 
 
 def test_the_history_tells_what_was_noticed_adopted_and_released(watched: _Watched) -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.daemon_site import DATE, FIRST_NUMBER, DaemonSite, make_site, products, raw_digests
 from vampd import __version__
 from vampd.background import night_records as background_job
+from vampd.causes import Cause
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.clock import SystemClock
 from vampd.io.number_papers import PAPER
@@ -24,6 +25,7 @@ from vampd.schedule.workers import Outcome
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import CubeFault, Fault, Scene, both, polarimetry
 from vampd.stages import story
+from vampd.states import HoldCode
 
 _KINDS = ("archive", "engineering")
 _SCENES = (
@@ -398,7 +400,7 @@ def test_papers_follow_what_happens_to_a_night(carried: Carried, tmp_path: Path)
     with _opened(tmp_path / "state") as ledger:
         night = nights.find_night(ledger, "archive", DATE)
         ledger.execute("update paper set written_us = 0, dumped_us = 0")
-        nights.hold(ledger, night["id"], "somebody looks at it")
+        nights.hold(ledger, night["id"], Cause(HoldCode.ORDER, {"why": "somebody looks at it"}))
         told: list[dict[str, Any]] = []
         while (job := background_job.due(ledger, _ANY)) is not None and len(told) < 9:
             told.append({**job, "folder": str(tmp_path / str(job["night"]))})

@@ -7,7 +7,8 @@
     |-- OperatorError              exit 1   the same work fails again until a person acts
     |   `-- LostLedgerError        exit 78  there was a ledger, and nothing may begin without it
     |-- RetryableError             exit 75  may succeed later, without anyone acting
-    |   `-- ResourceError          exit 75  space or memory is short here; no attempt counted
+    |   |-- ResourceError          exit 75  space or memory is short here; no attempt counted
+    |   `-- FarDiskError           exit 75  the far disk is not there, or another one
     |-- InputError                 exit 1   one raw file is bad; everything else goes on
     |-- AmbiguousError             exit 1   nobody can tell what happened; held
     `-- IntegrityError             exit 1   bytes are not what they were; held, with an alarm
@@ -22,7 +23,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from vampd.states import ErrorClass
+from vampd.states import ErrorClass, ErrorCode
 
 
 class VampdError(Exception):
@@ -30,6 +31,9 @@ class VampdError(Exception):
 
     exit_code = 1
     error_class = ErrorClass.DETERMINISTIC
+
+    #: More than the class says, where that is known.
+    code: ErrorCode | None = None
 
     #: What was done before it went wrong, as plain values, for the ledger to keep.
     progress: Any = None
@@ -76,6 +80,12 @@ class ResourceError(RetryableError):
     error_class = ErrorClass.RESOURCE
 
 
+class FarDiskError(RetryableError):
+    """The far folder does not lie on the disk to which nights were delivered."""
+
+    code = ErrorCode.FAR_DISK
+
+
 class InputError(VampdError):
     """One raw file is bad. *path* names it, relative to its night."""
 
@@ -104,6 +114,8 @@ class NotPlainError(IntegrityError, OSError):
     It is an OSError too, for whoever goes on when one of many files cannot be read. *found* says
     what lies at *path*, in words.
     """
+
+    code = ErrorCode.NOT_PLAIN
 
     def __init__(self, path: str, found: str) -> None:
         super().__init__(errno.ELOOP, f"{path} is {found}", path)

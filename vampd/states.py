@@ -77,10 +77,62 @@ class StrayState(StrEnum):
 
 
 class HoldCode(StrEnum):
-    """Holds that vampd lifts by itself, once their cause is no more."""
+    """Why a night is held. A person must decide; see `vampd.causes` for the sentences."""
 
-    RAW = "raw"  #: raw files are not what they were when the night was closed
-    UNSEEN = "unseen"  #: what could be the cameras' lies where nobody takes it
+    ORDER = "order"  #: somebody ordered it; the sentence is that person's
+    RESTORED = "restored"
+    BEING_RESTORED = "being restored"  #: a restore was begun, and did not come to its end
+    RAW_CHANGED = "raw changed"  #: other bytes lie under the name of a raw file of a closed night
+    RAW_GONE = "raw gone"  #: nothing lies there
+    RAW_UNREADABLE = "raw unreadable"  #: what lies there cannot be read
+    NOT_TAKEN = "not taken"  #: what could be the cameras' data lies where nothing is taken
+    FOLDER_AWAY = "folder away"  #: its folder is not there, and files of it are known
+    ANOTHER_DATE = "another date"  #: none of its cubes was taken near its folder's date
+    NO_CUBE = "no cube"  #: cubes came, and none can be used
+    EARLIER_PIPELINE = "earlier pipeline"  #: that one was at work in its folder
+    ADOPTED = "adopted"  #: that one processed it, and it stays so
+    SHADOW = "shadow"  #: as far as a shadow of that one goes
+    NOT_REBUILDABLE = "not rebuildable"  #: raw files cannot be made again from what was delivered
+    QUALITY = "quality"  #: a measure outside its limits
+    COPIES_WRONG = "copies wrong"  #: copies that were right once are not any more
+    RECORDS_LOST = "records lost"  #: rebuild-db cannot tell whose its frame IDs are
+    TROUBLE = "trouble"  #: something that nobody foresaw
+
+
+class WaitCode(StrEnum):
+    """Why a night that is not held does not go on, or how it ended."""
+
+    DATE = "date"  #: its UTC date is not over
+    QUIET = "quiet"  #: something changed a short while ago
+    LOOK = "look"  #: one more look must find the same
+    SETTLE = "settle"  #: a file was still changing
+    CUBES = "unread"  #: cubes are to be read before it is closed
+    ROOT_ABSENT = "root absent"  #: its disk is not there, or another one
+    ROOT_UNKNOWN = "root unknown"  #: its root is not in the settings
+    DISK_LOW = "disk low"  #: what is free is kept for the cameras
+    READ_THROUGH = "raw unread"  #: raw files have no digest yet
+    READ_AGAIN = "raw again"  #: raw files with another inode or time
+    BEGUN = "begun"  #: work that was begun while the night went on is not finished
+    OLDER_NIGHT = "older night"  #: an older archive night may need frame IDs first
+    FAILURE = "failure"  #: work of it went wrong: see the task
+    SENT_AGAIN = "sent again"  #: copies that were right once are not any more
+    EMPTY = "empty"  #: there was nothing that could be used
+    GIVEN_UP = "given up"  #: an operator abandoned it; the sentence is that person's
+
+
+#: Raw files are not what they were when the night was closed.
+RAW_HOLDS = frozenset({HoldCode.RAW_CHANGED, HoldCode.RAW_GONE, HoldCode.RAW_UNREADABLE})
+
+#: What was not looked at is not taken for absent.
+UNSEEN_HOLDS = frozenset(
+    {HoldCode.NOT_TAKEN, HoldCode.FOLDER_AWAY, HoldCode.ANOTHER_DATE, HoldCode.NO_CUBE}
+)
+
+#: Vampd lifts these by itself, once their cause is no more.
+LIFTED_HOLDS = RAW_HOLDS | UNSEEN_HOLDS
+
+#: Such a night is another's, and nobody is waited for.
+RESTING_HOLDS = frozenset({HoldCode.ADOPTED, HoldCode.SHADOW})
 
 
 class UnseenSort(StrEnum):
@@ -191,6 +243,13 @@ class ErrorClass(StrEnum):
     DETERMINISTIC = "deterministic"  #: the same twice means failed
     AMBIGUOUS = "ambiguous"  #: nobody can tell what happened: held
     INTEGRITY = "integrity"  #: bytes are not what they were: held, with an alarm
+
+
+class ErrorCode(StrEnum):
+    """Errors of which more is known than who must act."""
+
+    FAR_DISK = "far disk"  #: the far folder does not lie on the disk to which nights went
+    NOT_PLAIN = "not plain"  #: a link or a pipe lies where a file or folder belongs
 
 
 class FlcState(StrEnum):

@@ -12,6 +12,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from vampd.causes import Cause
 from vampd.cli import group
 from vampd.io.clock import SystemClock
 from vampd.io.disk import claim_root
@@ -98,7 +99,7 @@ destination = "{self.folder}/far/engineering"
         return path
 
     def night(
-        self, date: str, status: str, *, kind: Kind = Kind.ARCHIVE, cause: str | None = None
+        self, date: str, status: str, *, kind: Kind = Kind.ARCHIVE, cause: Cause | str | None = None
     ) -> int:
         folder = self.folder / kind / date
         folder.mkdir()
@@ -109,7 +110,9 @@ destination = "{self.folder}/far/engineering"
             date=date,
             folder=str(folder),
             status=status,
-            cause=cause,
+            cause=None if cause is None else str(cause),
+            cause_code=cause.code if isinstance(cause, Cause) else None,
+            cause_words=json.dumps(cause.words) if isinstance(cause, Cause) else None,
             seen_us=NOW_US - 12 * _HOUR_US,
             last_change_us=NOW_US - 4 * _HOUR_US,
             closed_us=closed,

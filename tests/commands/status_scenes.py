@@ -13,11 +13,12 @@ from pathlib import Path
 import click
 
 from tests.commands.ledgers import NOW_US, Site
+from vampd.causes import Cause
 from vampd.cli import Invocation
 from vampd.commands.screen import Screen
 from vampd.commands.status_picture import DiskView, Picture, RootView, Wish, take
 from vampd.commands.status_screen import lines
-from vampd.states import Kind, Stage
+from vampd.states import HoldCode, Kind, Stage, WaitCode
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -35,7 +36,8 @@ _REFUSED = """rsync of archive 20251107 exited 11:
 rsync: [Receiver] mkdir "/mnt/tier1/2_ARCHIVED_DATA/20251107" failed: No such file or directory (2)
 rsync error: error in file IO (code 11) at main.c(808) [Receiver=3.5.0]"""
 
-_LOW = "less than 100 GB free at /mnt/fuuu/ARCHIVED_DATA/20251107, which are kept for the cameras"
+_LOW = Cause(WaitCode.DISK_LOW, {"least": "100", "root": "/mnt/fuuu/ARCHIVED_DATA/20251107"})
+_QUIET = Cause(WaitCode.QUIET, {"minutes": "30"})
 
 
 def _safe(site: Site, date: str = "20251106", kind: Kind = Kind.ARCHIVE) -> int:
@@ -50,7 +52,9 @@ def _safe(site: Site, date: str = "20251106", kind: Kind = Kind.ARCHIVE) -> int:
     return night
 
 
-def _stopped(site: Site, status: str, cause: str | None, upto: Stage, **trouble: object) -> int:
+def _stopped(
+    site: Site, status: str, cause: Cause | str | None, upto: Stage, **trouble: object
+) -> int:
     """A night that stands at *upto*, whose work there is in *trouble*."""
     night = site.night("20251107", status, cause=cause)
     site.stages(night, Kind.ARCHIVE, upto)
@@ -74,7 +78,7 @@ def all_well(site: Site) -> None:
     for day in range(1, 7):
         _safe(site, f"2025110{day}")
     _safe(site, "20251105", Kind.ENGINEERING)
-    site.night("20251107", "collecting", cause="30 min without a change")
+    site.night("20251107", "collecting", cause=_QUIET)
 
 
 def running(site: Site) -> None:
@@ -158,7 +162,7 @@ def waiting_for_an_older_night(site: Site) -> None:
     _stopped(
         site,
         "waiting",
-        "frame IDs of archive 20251105, which is older and failed",
+        Cause(WaitCode.OLDER_NIGHT, {"older": "20251105", "older_status": "failed"}),
         Stage.FRAME_IDS,
     )
     night = site.night("20251105", "failed")
@@ -191,9 +195,16 @@ def held_by_order(site: Site) -> None:
 
 
 def held_for_a_changed_file(site: Site) -> None:
-    night = _stopped(site, "held", None, Stage.BUILD)
-    hold = "raw file changed after the night was closed: vcam1/vcam1_05:11:38.080947000.fits"
-    site.execute("update night set hold = ?, cause = ? where id = ?", hold, hold, night)
+    path = "vcam1/vcam1_05:11:38.080947000.fits"
+    changed = Cause(
+        HoldCode.RAW_CHANGED, {"when": "the night was closed", "path": path, "more": ""}
+    )
+    night = _stopped(site, "held", changed, Stage.BUILD)
+    site.execute(
+        "update night set hold = cause, hold_code = cause_code, hold_words = cause_words"
+        " where id = ?",
+        night,
+    )
 
 
 def held_for_its_bytes(site: Site) -> None:
@@ -242,6 +253,7 @@ def a_supplement(site: Site) -> None:
     site.cube(night, "vcam1_05:12:00.000000000", state="arriving")
     site.execute(
         "update night set batch = 2, status = 'collecting', cause = '30 min without a change',"
+        " cause_code = 'quiet',"
         " closed_us = null, safe_us = null where id = ?",
         night,
     )

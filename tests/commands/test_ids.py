@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.commands.ledgers import NOW_US, Site
+from vampd.causes import Cause
 from vampd.errors import UsageError
-from vampd.states import Stage
+from vampd.states import Stage, WaitCode
 
 FIRST = 425_189
 
@@ -67,7 +68,7 @@ def test_an_unclear_request_is_shown_with_what_came_and_with_the_choices(site: S
 def test_numbers_skips_and_waits_are_shown(site: Site) -> None:
     first = site.night("20251105", "held")
     site.execute("update night set ids_skip_why = 'no time' where id = ?", first)
-    cause = "frame IDs of archive 20251101, which is older and held"
+    cause = Cause(WaitCode.OLDER_NIGHT, {"older": "20251101", "older_status": "held"})
     second = site.night("20251106", "waiting", cause=cause)
     deal(site, second, [FIRST, FIRST + 1])
     deal(site, second, [FIRST + 2], state="void", why="its output is no longer part of the night")

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.schedule.made import FakeClock, a_night, opened, reread
+from vampd.causes import Cause
 from vampd.errors import IntegrityError
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row, is_broken
-from vampd.ledger.nights import TROUBLE, hold, hold_for_trouble
-from vampd.states import ErrorClass
+from vampd.ledger.nights import hold, hold_for_trouble
+from vampd.states import ErrorClass, HoldCode
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_what_went_wrong_is_undone_and_named(ledger: Ledger, barrier: Barrier) -
 
     def half_done() -> None:
         with ledger.transaction():
-            hold(ledger, night["id"], "half")
+            hold(ledger, night["id"], Cause(HoldCode.RESTORED))
             store_too_much(ledger)
 
     trouble = barrier.attempt("a half", half_done)
@@ -72,7 +73,7 @@ def test_a_part_of_a_transaction_is_undone_alone(ledger: Ledger, barrier: Barrie
     night, other = a_night(ledger), a_night(ledger, "20251107")
 
     def change(row: Row, then: Callable[[], object]) -> None:
-        hold(ledger, row["id"], "changed")
+        hold(ledger, row["id"], Cause(HoldCode.ORDER, {"why": "changed"}))
         then()
 
     with ledger.transaction():
@@ -193,7 +194,9 @@ def test_a_night_is_held_for_what_goes_wrong_twice_and_it_is_told_in_one_place(
     barrier.regularly("its work", blunder, give_up)
 
     assert first == (None, 1)
-    assert reread(ledger, night)["hold"].startswith(f"{TROUBLE}: IndexError: pop from empty list")
+    assert reread(ledger, night)["hold"].startswith(
+        "vampd cannot go on with it: IndexError: pop from empty list"
+    )
     assert troubles(ledger) == []
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.schedule.made import FakeClock, a_night, opened, reread
+from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import connection
 from vampd.ledger.connection import ledger_path, open_ledger, pending_migrations
 from vampd.ledger.nights import get_night, set_status
 from vampd.shipped import migrations_folder
-from vampd.states import NightStatus
+from vampd.states import HoldCode, NightStatus
 
 
 def applied(folder: Path) -> list[tuple[str, str]]:
@@ -131,7 +132,7 @@ def test_a_status_is_set_only_if_the_night_is_still_what_it_was(tmp_path: Path) 
         stale = a_night(ledger)
         assert set_status(ledger, stale, NightStatus.READY, None)
 
-        moved = set_status(ledger, stale, NightStatus.HELD, "too late")
+        moved = set_status(ledger, stale, NightStatus.HELD, Cause(HoldCode.RESTORED))
 
         assert not moved
         assert reread(ledger, stale)["status"] == NightStatus.READY

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.schedule.made import a_night, a_task, claimed, identity, opened, reread
+from vampd.causes import Cause
 from vampd.ledger import counter, files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger
 from vampd.records import Plan, PlannedOutput, Segment
@@ -18,6 +19,7 @@ from vampd.states import (
     ErrorClass,
     FileState,
     FlcState,
+    HoldCode,
     NightStatus,
     OutputState,
     Stage,
@@ -128,7 +130,7 @@ def test_a_whole_life_of_a_night_replays_to_its_present(ledger: Ledger) -> None:
         },
     )
     tasks.forget_tasks(ledger, night["id"], "restored")
-    nights.set_status(ledger, reread(ledger, night), NightStatus.HELD, "restored")
+    nights.set_status(ledger, reread(ledger, night), NightStatus.HELD, Cause(HoldCode.RESTORED))
 
     assert replayed(ledger) == present(ledger)
     assert present(ledger)["output", first["id"]] == OutputState.BUILT
@@ -143,7 +145,7 @@ def test_an_event_says_who_changed_what_when_and_why(ledger: Ledger) -> None:
     night = a_night(ledger)
     ledger.actor = "uid 1000 (observer)"
 
-    nights.set_status(ledger, night, NightStatus.HELD, "dome flats", "on request")
+    nights.set_status(ledger, night, NightStatus.HELD, Cause(HoldCode.RESTORED), "on request")
 
     event = ledger.row("select * from event order by id desc limit 1")
     assert event is not None
@@ -166,9 +168,9 @@ def test_what_does_not_change_makes_no_event(ledger: Ledger) -> None:
 
 def test_the_first_reason_for_a_hold_stays(ledger: Ledger) -> None:
     night = a_night(ledger)
-    nights.hold(ledger, night["id"], "first")
+    nights.hold(ledger, night["id"], Cause(HoldCode.ORDER, {"why": "first"}))
 
-    nights.hold(ledger, night["id"], "second")
+    nights.hold(ledger, night["id"], Cause(HoldCode.ORDER, {"why": "second"}))
 
     assert reread(ledger, night)["hold"] == "first"
 

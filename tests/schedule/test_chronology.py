@@ -97,7 +97,7 @@ class Sky:
             status=NightStatus(row["status"]),
             hold=None,
             is_closed=row["status"] != NightStatus.COLLECTING,
-            waits_for="",
+            waits_for=None,
             pause=None,
             digests_missing=0,
             ids_skipped=get_night(self.desk.ledger, row["id"])["ids_skip_why"] is not None,

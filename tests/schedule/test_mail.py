@@ -16,6 +16,7 @@ import pytest
 from tests.post_office import DROP, PostOffice, post_office
 from tests.schedule.made import FakeClock, a_night, a_task, opened, reread, settings
 from vampd.background.mail import job as mail_job
+from vampd.causes import Cause
 from vampd.errors import ConfigError, OperatorError
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
@@ -24,7 +25,7 @@ from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.orders.night import Orders
 from vampd.schedule.workers import Outcome, Workers
 from vampd.settings.sections import Config
-from vampd.states import Kind, Stage
+from vampd.states import HoldCode, Kind, Stage
 
 FROM, ARCHIVE, COPY = "vampd@example.org", "archive@example.org", "pi@example.org"
 
@@ -662,7 +663,7 @@ def test_engineering_nights_have_no_mail(scene: Scene) -> None:
 def test_a_held_night_is_not_mailed(scene: Scene) -> None:
     scene.configured(mode="auto")
     night = scene.night("20251106")
-    nights.hold(scene.ledger, night["id"], "quality")
+    nights.hold(scene.ledger, night["id"], Cause(HoldCode.ORDER, {"why": "quality"}))
 
     scene.work()
     with pytest.raises(OperatorError, match="is held: quality"):

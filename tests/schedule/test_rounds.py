@@ -13,6 +13,7 @@ import pytest
 from tests.raw_cubes import COMMON_CARDS, FIRST_US, timing_bytes, write_raw_cube
 from tests.schedule.made import DAY_US, SECOND_US, FakeClock, opened, settings
 from tests.support import identities_of_tree
+from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger import files, nights, tasks
@@ -20,7 +21,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.orders.night import Orders
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Config
-from vampd.states import STAGES_OF, FileState, Kind, NightStatus, Stage
+from vampd.states import STAGES_OF, FileState, HoldCode, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
 from vampd.watch.naming import Role
 from vampd.watch.scan_cycle import ScanCycle
@@ -165,7 +166,7 @@ def test_a_root_that_is_not_the_disk_that_it_was_pauses_its_nights(
     state = "missing" if content is None else "foreign"
     pause = f"{scene.root}: its marker is {state}: not the disk that it was, or not mounted"
     [facts] = read_facts(scene.ledger, scene.scan_cycle, {})
-    assert facts.pause == pause
+    assert str(facts.pause) == pause
     assert scene.states() == before
     assert scene.night["hold"] is None
 
@@ -357,7 +358,7 @@ def test_an_operator_closes_a_night_before_its_date_is_over(scene: Scene) -> Non
 def test_a_held_night_is_not_closed(scene: Scene) -> None:
     scene.cube()
     scene.go(2)
-    nights.hold(scene.ledger, scene.night["id"], "dome flats")
+    nights.hold(scene.ledger, scene.night["id"], Cause(HoldCode.ORDER, {"why": "dome flats"}))
 
     scene.end_the_date()
     scene.go(4)

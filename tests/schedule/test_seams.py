@@ -131,7 +131,7 @@ def test_nights_of_a_root_that_the_settings_do_not_name_any_more_are_paused(scen
     scene.go()
 
     assert before is None
-    assert "not among the roots" in (scene.scan_cycle.pause_of_row(scene.night) or "")
+    assert "not among the roots" in str(scene.scan_cycle.pause_of_row(scene.night))
     scene.scan_cycle.config = scene.config
     scene.go()
     assert scene.scan_cycle.pause_of_row(scene.night) is None

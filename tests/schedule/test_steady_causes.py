@@ -10,13 +10,13 @@ import pytest
 from tests.schedule.test_engine import Scene, scene
 from tests.schedule.test_rounds import Scene as Watching
 from tests.schedule.test_rounds import scene as watching
+from vampd.causes import Cause
 from vampd.commands import advice
-from vampd.ledger import awaited
 from vampd.ledger.reading import reading
 from vampd.schedule import engine as engine_module
 from vampd.schedule import readings
 from vampd.settings.sections import Disk
-from vampd.states import NightStatus
+from vampd.states import NightStatus, WaitCode
 from vampd.views.summaries import nights, summarise
 
 __all__ = ["scene", "watching"]
@@ -45,7 +45,7 @@ def test_the_events_of_a_night_are_no_more_where_its_files_are_read_one_by_one(
     scene.go_until(NightStatus.SAFE)
 
     events = _events(scene)
-    assert events.count(("waiting", awaited.READ_THROUGH)) == 1
+    assert events.count(("waiting", str(Cause(WaitCode.READ_THROUGH)))) == 1
     assert len(events) == len(set(events)), events
     assert events[-1][0] == "safe"
 
@@ -54,7 +54,11 @@ def test_how_many_files_are_left_is_told_where_the_cause_is_shown(watching: Watc
     watching.cube()
     watching.close_night()
     watching.ledger.update(
-        "night", watching.night["id"], status="waiting", cause=awaited.READ_THROUGH
+        "night",
+        watching.night["id"],
+        status="waiting",
+        cause=str(Cause(WaitCode.READ_THROUGH)),
+        cause_code=WaitCode.READ_THROUGH,
     )
 
     with reading(watching.config.state_dir) as ledger:

@@ -9,14 +9,24 @@ from pathlib import Path
 import pytest
 
 from tests.schedule.test_rounds import DATE, LATER_STEM, STEM, Scene, scene
+from vampd.causes import Cause
 from vampd.errors import OperatorError, RetryableError
-from vampd.ledger import awaited, files, nights, outputs, strays, tasks
+from vampd.ledger import files, nights, outputs, strays, tasks
 from vampd.ledger.connection import Row
 from vampd.orders.night import Orders
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.schedule.dispatch import stages_due, standing
 from vampd.schedule.facts import read_facts
-from vampd.states import ErrorClass, FileState, FlcState, Kind, NightStatus, Stage, StrayState
+from vampd.states import (
+    ErrorClass,
+    FileState,
+    FlcState,
+    Kind,
+    NightStatus,
+    Stage,
+    StrayState,
+    WaitCode,
+)
 from vampd.watch import inspect
 
 __all__ = ["scene"]
@@ -43,7 +53,7 @@ def read_through(scene: Scene) -> None:
 def standing_of(scene: Scene) -> tuple[NightStatus, str | None]:
     facts = read_facts(scene.ledger, scene.scan_cycle, {})
     found = standing(facts[0], facts)
-    return found.status, found.cause
+    return found.status, None if found.cause is None else str(found.cause)
 
 
 def raw_row(scene: Scene, path: str = PATH) -> Row:
@@ -121,7 +131,7 @@ def test_the_recorded_bytes_under_another_inode_are_the_file(
     after = raw_row(closed)
     assert meanwhile == (
         NightStatus.WAITING,
-        awaited.READ_AGAIN,
+        str(Cause(WaitCode.READ_AGAIN)),
     )
     assert due == []
     assert standing_of(closed)[0] == NightStatus.READY

@@ -220,6 +220,7 @@ def test_digests_come_with_the_identity_of_what_was_read(night: Path) -> None:
         "sha256": None,
         "identity": None,
         "problem": "cannot be read: No such file or directory",
+        "unreadable": True,
     }
 
 

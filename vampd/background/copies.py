@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.errors import IntegrityError, VampdError
 from vampd.io.beneath import night_folder
 from vampd.io.listed_files import ListedFile, check_sizes
@@ -22,7 +23,7 @@ from vampd.schedule.stage_table import verify_job
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import verify
-from vampd.states import Kind, NightStatus, Stage
+from vampd.states import HoldCode, Kind, NightStatus, Stage, WaitCode
 from vampd.time_units import DAY_US, SECOND_US
 
 log = logging.getLogger(__name__)
@@ -181,13 +182,14 @@ def handle_bad_copies(
     if why_not is None:
         deliveries.send_again(ledger, night["id"], [row["path"] for row in wrong])
         tasks.make_pending(ledger, night["id"], [Stage.TRANSFER, Stage.VERIFY], what)
-        nights.set_status(ledger, night, NightStatus.READY, what)
+        sent_again = Cause(WaitCode.SENT_AGAIN, {"what": what})
+        nights.set_status(ledger, night, NightStatus.READY, sent_again)
         ledger.update("night", night["id"], safe_us=None)
         log.error(
             "%s is no longer safe: %s; they are sent again", nights.label(night), what, extra=extra
         )
         return
-    hold = f"{what}; {why_not}"
+    hold = Cause(HoldCode.COPIES_WRONG, {"what": what, "why_not": why_not})
     nights.hold(ledger, night["id"], hold)
     nights.set_status(ledger, nights.get_night(ledger, night["id"]), NightStatus.HELD, hold)
     log.error("%s is held: %s", nights.label(night), hold, extra=extra)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.io.root import on_its_disk
 from vampd.ledger import nights, proofs
 from vampd.ledger.connection import Ledger, Row
@@ -17,7 +18,7 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import rebuild
-from vampd.states import ErrorClass
+from vampd.states import ErrorClass, HoldCode
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def _record_result(
 
 def _record_problem(ledger: Ledger, night: Row, proof: Row, problem: str) -> None:
     proofs.record_problem(ledger, proof, problem)
-    why = f"raw files cannot be rebuilt: {problem}"
+    why = Cause(HoldCode.NOT_REBUILDABLE, {"problem": problem})
     nights.hold(ledger, night["id"], why)
     log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night["date"]})
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from vampd.causes import CauseCode
 from vampd.commands import causes
 from vampd.commands.explanations_held import NOBODY
 from vampd.commands.screen import count_text
-from vampd.states import Kind, NightStatus
-from vampd.views.summaries import Summary
+from vampd.states import HoldCode, Kind, NightStatus
+from vampd.views.summaries import Summary, why_held
 
 #: Statuses that operators must be told about.
 TOLD = frozenset({NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD})
@@ -15,8 +18,10 @@ TOLD = frozenset({NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD})
 _LINES = 4
 
 
-#: Reasons for a hold that are too short to be understood.
-_HOLDS = {"restored": "restored: what vampd had made of it is deleted"}
+#: Holds of which the sentence is too short to be understood.
+_HOLDS: Mapping[CauseCode | None, str] = {
+    HoldCode.RESTORED: "restored: what vampd had made of it is deleted"
+}
 
 
 def cause_of(summary: Summary) -> str | None:
@@ -35,7 +40,7 @@ def what(summary: Summary) -> str:
     """What is wrong: the stage, and the tool's own words."""
     night, trouble = summary.night, summary.trouble
     if night.status is NightStatus.HELD and night.hold is not None:
-        return _shortened(f"{night.status}: {_HOLDS.get(night.hold, night.hold)}")
+        return _shortened(f"{night.status}: {_HOLDS.get(why_held(night), night.hold)}")
     cause = cause_of(summary) or "no reason was recorded"
     if trouble is None or not (trouble.error in cause or cause in trouble.error):
         # What stops any work of the night; that some of it went wrong before is not the cause.

@@ -161,6 +161,15 @@ _STOPPED: dict[str, Explanation] = {
         next_step="mount the disk; it goes on by itself. Never copy the marker onto another one",
         safe="vampd touches nothing below that root",
     ),
+    "root unknown": Explanation(
+        because="Its root {root} is not in the settings (`[[roots]]`), so nobody looks whether its"
+        " disk is there: vampd reads, writes and takes for empty nothing of it.",
+        awaits=f"It waits until the root stands in the settings again. {BY_ITSELF}",
+        who=OPERATOR,
+        next_step="put its root back into the settings, then: systemctl reload vampd; or give the"
+        " night up: vampd abandon {name} --why TEXT",
+        safe="vampd touches nothing below that root",
+    ),
     "disk low": Explanation(
         because="The disk has less free space than is kept for the cameras (`disk.keep_free_gb`),"
         " and nothing of its nights is read or begun.",
@@ -181,6 +190,9 @@ _STOPPED: dict[str, Explanation] = {
         "Raw files lie there with another inode or time than when it was closed: put back from a"
         " copy, or with the whole disk. Their bytes decide whether they are the recorded ones.",
         "the end of reading them through once",
+    ),
+    "begun": _waiting(
+        "It is over, and parts of it were begun while it went on.", "the end of that work"
     ),
     "older night": Explanation(
         because="Frame IDs are dealt in the order of the dates, and archive {older} stands before"

@@ -66,7 +66,7 @@ def _unseen(because: str, mend: str) -> Explanation:
     )
 
 
-#: Holds by the words in which they are recorded; see `causes`.
+#: Holds, by the rule for their code.
 HOLDS: Mapping[str, Explanation] = {
     "hold: restored": held(
         "It was restored: what vampd had made of it is deleted; its raw files are as they were.",
@@ -120,7 +120,7 @@ HOLDS: Mapping[str, Explanation] = {
         "find out what differs (vampd rebuild-raw {name} --prove)",
         RELEASE,
     ),
-    "shadow": Explanation(
+    "hold: shadow": Explanation(
         because="This vampd runs as a shadow beside the earlier pipeline, and did of it all that a"
         " shadow does.",
         awaits="Nothing: it rests here.",
@@ -151,7 +151,7 @@ HOLDS: Mapping[str, Explanation] = {
         command=RETRY,
         safe="vampd deletes nothing of it, here or there",
     ),
-    "hold: papers lost": held(
+    "hold: records lost": held(
         "The ledger was made again from the nights' papers, and this night's are lost: nobody knows"
         " whose its frame IDs are.",
         "move away what its own words name, if it shall be processed anew",

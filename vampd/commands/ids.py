@@ -277,8 +277,7 @@ def _lines(night: Numbering, *, in_full: bool) -> Iterable[str]:
     yield f"archive {night.date}  {night.status}  {', '.join(parts) or 'no frame IDs'}"
     if night.skip_why is not None:
         yield paragraph("  skipped: ", night.skip_why)
-    waits = night.cause is not None and "frame IDs of archive" in night.cause
-    if waits and night.cause is not None:
+    if night.waits_for_older and night.cause is not None:
         yield paragraph("  waits for ", night.cause)
     for request in night.requests:
         if in_full or request.state in _OPEN:

@@ -121,25 +121,36 @@ def _nights(
 
 def _give_orders(
     config: Config, tables: list[Table], nights: list[_Night], *, dry_run: bool
-) -> list[list[str]]:
+) -> list[_Answer]:
     """Have everything recorded; return what was answered of each night, in order."""
     if dry_run and not has_ledger(config.state_dir, config.reading_socket):
-        return [["there is no ledger yet: all of it would be new"] for _ in nights]
+        new = _Answer(lines=["there is no ledger yet: all of it would be new"], changed=True)
+        return [new for _ in nights]
     # Late: --help needs nothing of the daemon's.
     from vampd.orders import socket as control_socket
 
     answers = []
     for night in nights:
         lines: list[str] = []
+        changed = False
         for arguments in _orders_of(night):
             given = {**arguments, "date": None, "dry_run": dry_run}
             answer = control_socket.act(config, "import_legacy", given, actor=acting.actor())
             lines += [line for line in answer["lines"] if line not in lines]
-        answers.append(lines)
+            changed |= answer["changed"]
+        answers.append(_Answer(lines=lines, changed=changed))
     for rows in _pieces(_plain_rows(tables), _FILES_AT_ONCE):
         given = {"rows": rows, "date": None, "dry_run": dry_run}
         control_socket.act(config, "import_legacy_tables", given, actor=acting.actor())
     return answers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Answer:
+    """What the daemon said of one night."""
+
+    lines: list[str]
+    changed: bool
 
 
 def _orders_of(night: _Night) -> Iterator[dict[str, Any]]:
@@ -207,11 +218,12 @@ def _show(
     config: Config,
     tables: list[Table],
     nights: list[_Night],
-    answers: list[list[str]],
+    answers: list[_Answer],
     *,
     dry_run: bool,
 ) -> None:
-    for night, lines in zip(nights, answers, strict=True):
+    for night, answer in zip(nights, answers, strict=True):
+        lines = answer.lines
         if not (night.adopt or lines or night.verdict.conflicts):
             continue
         click.echo(f"{night.name}, {night.survey.folder}{' (dry run)' if dry_run else ''}:")
@@ -248,14 +260,16 @@ def _as_json(
     config: Config,
     tables: list[Table],
     nights: list[_Night],
-    answers: list[list[str]],
+    answers: list[_Answer],
     *,
     dry_run: bool,
 ) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
-        "changed": any(_is_change(line) for lines in answers for line in lines),
-        "nights": [_night_json(night, lines) for night, lines in zip(nights, answers, strict=True)],
+        "changed": any(answer.changed for answer in answers),
+        "nights": [
+            _night_json(night, answer.lines) for night, answer in zip(nights, answers, strict=True)
+        ],
         "tables": [
             {
                 "problems": list(table.problems),
@@ -266,10 +280,6 @@ def _as_json(
         ],
         "strays": list(_strays(config, tables)),
     }
-
-
-def _is_change(line: str) -> bool:
-    return not line.startswith("conflict: ")
 
 
 def _night_json(night: _Night, lines: list[str]) -> Mapping[str, Any]:

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
-from vampd.ledger.nights import get_night, set_status
-from vampd.states import NightStatus
+from vampd.ledger.nights import get_night, hold_instead, hold_of, set_status
+from vampd.states import HoldCode, NightStatus
 
 #: How a held night's cause begins when the earlier pipeline worked on it.
-NOTICED = "the earlier pipeline was at work in its folder"
-ADOPTED = "processed by the earlier pipeline; adopted, not verified"
-_CHOICE = "`vampd import-legacy` adopts it, `vampd restore` and `vampd release` do it anew"
+_ADOPTED = Cause(HoldCode.ADOPTED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +62,10 @@ def notice(ledger: Ledger, night: Row, signs: Sequence[str]) -> bool:
     """
     if adoption_of(ledger, night["id"]) is not None or _is_own(ledger, night["id"]):
         return False
-    why = f"{NOTICED} ({', '.join(signs)})"
+    noticed = Cause(HoldCode.EARLIER_PIPELINE, {"signs": ", ".join(signs)})
     with ledger.transaction():
-        _store(ledger, night["id"], "noticed", Found(signs=signs), why)
-        _hold(ledger, night["id"], f"{why}: {_CHOICE}")
+        _store(ledger, night["id"], "noticed", Found(signs=signs), str(noticed))
+        _hold(ledger, night["id"], noticed)
     return True
 
 
@@ -80,9 +79,9 @@ def adopt(ledger: Ledger, night: Row, found: Found) -> bool:
     if row is not None and (row["state"] == "released" or (row["state"] == "adopted" and known)):
         return False
     with ledger.transaction():
-        _store(ledger, night["id"], "adopted", found, ADOPTED)
+        _store(ledger, night["id"], "adopted", found, str(_ADOPTED))
         _report(ledger, night["id"], found)
-        _hold(ledger, night["id"], ADOPTED)
+        _hold(ledger, night["id"], _ADOPTED)
     return True
 
 
@@ -206,12 +205,12 @@ def _report(ledger: Ledger, night: int, found: Found) -> None:
         ledger.insert("report", night=night, stage="import", text=text)
 
 
-def _hold(ledger: Ledger, night: int, why: str) -> None:
+def _hold(ledger: Ledger, night: int, cause: Cause) -> None:
     """Hold it for this. An operator's own hold stays, and so does an abandoned night."""
     row = get_night(ledger, night)
     if row["status"] == NightStatus.ABANDONED:
         return
-    if row["hold"] is None or row["hold"].startswith(NOTICED):
-        ledger.update("night", night, hold=why, **ledger.stamp(why))
+    if hold_of(row) in {None, HoldCode.EARLIER_PIPELINE}:
+        hold_instead(ledger, night, cause)
     if row["status"] in {NightStatus.EMPTY, NightStatus.COLLECTING}:
-        set_status(ledger, get_night(ledger, night), NightStatus.HELD, why)
+        set_status(ledger, get_night(ledger, night), NightStatus.HELD, cause)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
+from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger.connection import Ledger, Row
-from vampd.states import FINAL, HoldCode, Kind, NightStatus, may_move
+from vampd.states import FINAL, LIFTED_HOLDS, HoldCode, Kind, NightStatus, may_move
 
 log = logging.getLogger(__name__)
-
-#: How the reason begins for which such a night is held.
-TROUBLE = "vampd cannot go on with it"
 
 
 def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
@@ -81,7 +80,7 @@ def set_status(
     ledger: Ledger,
     night: Row,
     status: NightStatus,
-    cause: str | None,
+    cause: Cause | None,
     why: str | None = None,
 ) -> bool:
     """Bring the night to *status* with *cause*; return whether anything changed.
@@ -89,7 +88,9 @@ def set_status(
     The move is made only if the night still has the status that *night* shows.
     """
     old = NightStatus(night["status"])
-    if old == status and night["cause"] == cause:
+    text = None if cause is None else str(cause)
+    code = None if cause is None else cause.code
+    if old == status and night["cause"] == text and night["cause_code"] == code:
         return False
     if old != status and not may_move(old, status):
         msg = f"{label(night)} cannot go from {old} to {status}"
@@ -97,13 +98,16 @@ def set_status(
     now_us = ledger.now_us()
     safe_us = night["safe_us"] or (now_us if status is NightStatus.SAFE else None)
     cursor = ledger.execute(
-        "update night set status = :new, cause = :cause, safe_us = :safe_us,"
+        "update night set status = :new, cause = :cause, cause_code = :code, cause_words = :words,"
+        " safe_us = :safe_us,"
         " changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where id = :id and status = :old",
         {
-            **ledger.stamp(why or cause),
+            **ledger.stamp(why or text),
             "new": status,
-            "cause": cause,
+            "cause": text,
+            "code": code,
+            "words": None if cause is None else json.dumps(cause.words),
             "safe_us": safe_us,
             "id": night["id"],
             "old": old,
@@ -112,36 +116,68 @@ def set_status(
     return cursor.rowcount == 1
 
 
-def hold(ledger: Ledger, night: int, why: str) -> None:
-    """Hold a night until somebody releases it. The first such reason stays."""
-    ledger.execute(
-        "update night set hold = iif(hold_code is null, coalesce(hold, :why), :why),"
-        " changed_us = :changed_us, changed_by = :changed_by, why = :why where id = :id",
-        {**ledger.stamp(why), "id": night},
+def hold_of(night: Row) -> HoldCode | None:
+    """Why a night is held; None where it is not."""
+    if night["hold"] is None:
+        return None
+    return HoldCode(night["hold_code"] or HoldCode.ORDER)
+
+
+def cause_of_hold(night: Row) -> Cause | None:
+    """The same with its sentence; a hold that has none of its own is an order's."""
+    code = hold_of(night)
+    if code is None:
+        return None
+    if night["hold_words"] is None:
+        return Cause(HoldCode.ORDER, {"why": night["hold"]})
+    return Cause(code, json.loads(night["hold_words"]))
+
+
+def hold(ledger: Ledger, night: int, cause: Cause) -> None:
+    """Hold a night until somebody releases it. The first such hold stays."""
+    if hold_of(get_night(ledger, night)) in {None, *LIFTED_HOLDS}:
+        hold_instead(ledger, night, cause)
+
+
+def hold_instead(ledger: Ledger, night: int, cause: Cause) -> None:
+    """Hold a night, in place of any other hold."""
+    text = str(cause)
+    ledger.update(
+        "night",
+        night,
+        hold=text,
+        hold_code=cause.code,
+        hold_words=json.dumps(cause.words),
+        **ledger.stamp(text),
     )
 
 
-def hold_as(ledger: Ledger, night: int, code: HoldCode, why: str) -> bool:
-    """Hold a night for a cause that is looked after; return whether that is new.
+def hold_while(ledger: Ledger, night: int, cause: Cause, *, like: frozenset[HoldCode]) -> bool:
+    """Hold a night for as long as its *cause* is found; return whether it was not held before.
 
-    Any other hold stays, and takes the place of this one when it comes: the cause itself is kept
-    elsewhere, and holds the night again.
+    In place of holds that are *like* it. Any other hold stays, and takes the place of this one when
+    it comes: the cause itself is kept elsewhere, and holds the night again.
     """
     row = get_night(ledger, night)
-    if row["hold"] == why or (row["hold"] is not None and row["hold_code"] != code):
+    present = hold_of(row)
+    if row["hold"] == str(cause) or present not in {None, *like}:
         return False
-    with ledger.transaction():
-        ledger.update("night", night, hold=why, **ledger.stamp(why))
-        ledger.update("night", night, hold_code=code)
-    return row["hold"] is None
+    hold_instead(ledger, night, cause)
+    return present is None
 
 
-def lift(ledger: Ledger, night: int, code: HoldCode, why: str) -> bool:
-    """The cause of such a hold is no more; return whether it was held for that."""
-    held = bool(get_night(ledger, night)["hold_code"] == code)
+def lift(ledger: Ledger, night: int, like: frozenset[HoldCode], why: str) -> bool:
+    """The cause of such a hold is no more; return whether the night was held for that."""
+    held = hold_of(get_night(ledger, night)) in like
     if held:
-        ledger.update("night", night, hold=None, **ledger.stamp(why))
+        let_go_on(ledger, night, why)
     return held
+
+
+def let_go_on(ledger: Ledger, night: int, why: str | None = None) -> None:
+    """Hold the night no longer."""
+    stamp = {} if why is None else ledger.stamp(why)
+    ledger.update("night", night, hold=None, hold_code=None, hold_words=None, **stamp)
 
 
 def hold_for_trouble(ledger: Ledger, night: int, words: str) -> bool:
@@ -150,12 +186,12 @@ def hold_for_trouble(ledger: Ledger, night: int, words: str) -> bool:
     One at rest stays as it is: it lost nothing.
     """
     row = get_night(ledger, night)
-    why = f"{TROUBLE}: {words}"
-    if row["status"] in FINAL or row["hold"] not in {None, why}:
+    cause = Cause(HoldCode.TROUBLE, {"error": words})
+    if row["status"] in FINAL or row["hold"] not in {None, str(cause)}:
         return False
     if row["hold"] is None:
-        hold(ledger, night, why)
-        log.error("%s held: %s", label(row), why, extra={"NIGHT": row["date"]})
+        hold(ledger, night, cause)
+        log.error("%s held: %s", label(row), cause, extra={"NIGHT": row["date"]})
     return True
 
 

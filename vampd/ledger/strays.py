@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vampd.causes import Cause
 from vampd.ledger import files, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
-from vampd.states import FINAL, ErrorClass, FileState, HoldCode, StrayState
+from vampd.states import FINAL, RAW_HOLDS, ErrorClass, FileState, HoldCode, StrayState
 
-#: How the reason begins for which a night is held, by what is wrong with the first file.
-WORDS = {
-    StrayState.OTHER: "raw file changed after the night was closed",
-    StrayState.MISSING: "raw file gone after the night was closed",
-    StrayState.UNREADABLE: "raw file that cannot be read any more",
+#: Why a night is held, by what is wrong with the first file; the worst first.
+_HOLDS = {
+    StrayState.OTHER: HoldCode.RAW_CHANGED,
+    StrayState.MISSING: HoldCode.RAW_GONE,
+    StrayState.UNREADABLE: HoldCode.RAW_UNREADABLE,
 }
-
-_AFTER_CLOSE, _AFTER_PLAN = "after the night was closed", "after it was planned"
 
 _LIES = "it lies there as it was recorded"
 
@@ -136,22 +135,22 @@ def review(ledger: Ledger, night: int) -> str | None:
     row = nights.get_night(ledger, night)
     found = holding(ledger, row)
     if found:
-        why = hold_text(found)
-        if row["closed_us"] is None:  # it goes on, and something was made of the file already
-            why = why.replace(_AFTER_CLOSE, _AFTER_PLAN, 1)
-        return why if nights.hold_as(ledger, night, HoldCode.RAW, why) else None
-    nights.lift(ledger, night, HoldCode.RAW, "its raw files are what they were")
+        cause = hold_cause(found, is_closed=row["closed_us"] is not None)
+        is_new = nights.hold_while(ledger, night, cause, like=RAW_HOLDS)
+        return str(cause) if is_new else None
+    nights.lift(ledger, night, RAW_HOLDS, "its raw files are what they were")
     return None
 
 
-def hold_text(found: Sequence[Row]) -> str:
+def hold_cause(found: Sequence[Row], *, is_closed: bool) -> Cause:
     """Why a night is held: the first file, in what it differs, and how many more there are."""
-    order = list(WORDS)
-    first, *more = sorted(found, key=lambda row: (order.index(row["state"]), row["path"]))
-    lines = [f"{WORDS[StrayState(first['state'])]}: {first['path']}"]
-    lines += [first["detail"]] if first["detail"] else []
-    lines += [f"and {len(more)} more raw file{'s' if len(more) > 1 else ''}"] if more else []
-    return "\n".join(lines)
+    order = list(_HOLDS)
+    first, *others = sorted(found, key=lambda row: (order.index(row["state"]), row["path"]))
+    more = f"\n{first['detail']}" if first["detail"] else ""
+    more += f"\nand {len(others)} more raw file{'s' if len(others) > 1 else ''}" if others else ""
+    when = "the night was closed" if is_closed else "it was planned"
+    words = {"when": when, "path": first["path"], "more": more}
+    return Cause(_HOLDS[StrayState(first["state"])], words)
 
 
 def _judge(row: Row, found: FileIdentity | None) -> tuple[StrayState, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from vampd.ledger.connection import Ledger, Row
-from vampd.states import ErrorClass, Stage, TaskState
+from vampd.states import ErrorClass, ErrorCode, Stage, TaskState
 
 
 def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
@@ -54,6 +54,7 @@ def requeue(
     error: str | None,
     *,
     due_us: int,
+    code: ErrorCode | None = None,
     crashes: int = 0,
 ) -> bool:
     """Make a claimed task pending again, to be done from *due_us* on."""
@@ -64,15 +65,30 @@ def requeue(
         why=error,
         crashes=crashes,
         error_class=error_class,
+        code=code,
         error=error,
         due_us=due_us,
     )
 
 
-def fail(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> bool:
+def fail(
+    ledger: Ledger,
+    task: Row,
+    error_class: ErrorClass,
+    error: str,
+    *,
+    code: ErrorCode | None = None,
+) -> bool:
     """Give a claimed task up: an operator must act."""
     return _leave(
-        ledger, task, TaskState.FAILED, why=error, crashes=0, error_class=error_class, error=error
+        ledger,
+        task,
+        TaskState.FAILED,
+        why=error,
+        crashes=0,
+        error_class=error_class,
+        code=code,
+        error=error,
     )
 
 
@@ -84,6 +100,7 @@ def _leave(
     why: str | None,
     crashes: int,
     error_class: ErrorClass | None = None,
+    code: ErrorCode | None = None,
     error: str | None = None,
     due_us: int = 0,
 ) -> bool:
@@ -91,14 +108,16 @@ def _leave(
     if error is not None or state is TaskState.DONE:
         failing_since_us = task["failing_since_us"] or (ledger.now_us() if error else None)
     cursor = ledger.execute(
-        "update task set state = :state, error_class = :error_class, error = :error,"
-        " due_us = :due_us, crashes = :crashes, failing_since_us = :failing_since_us,"
+        "update task set state = :state, error_class = :error_class, error_code = :code,"
+        " error = :error, due_us = :due_us, crashes = :crashes,"
+        " failing_since_us = :failing_since_us,"
         " finished_us = :changed_us, changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where id = :id and attempts = :attempts and state = 'running'",
         {
             **ledger.stamp(why),
             "state": state,
             "error_class": error_class,
+            "code": code,
             "error": error,
             "due_us": due_us,
             "crashes": crashes,
@@ -116,7 +135,8 @@ def make_pending(ledger: Ledger, night: int, stages: Iterable[Stage], why: str) 
     for stage in stages:
         cursor = ledger.execute(
             "update task set state = 'pending', attempts = attempts + 1, crashes = 0,"
-            " error_class = null, error = null, failing_since_us = null, due_us = 0,"
+            " error_class = null, error_code = null, error = null, failing_since_us = null,"
+            " due_us = 0,"
             " changed_us = :changed_us, changed_by = :changed_by, why = :why"
             " where night = :night and batch = (select batch from night where id = :night)"
             " and stage = :stage and state != 'pending'",
@@ -130,7 +150,7 @@ def retry_failed(ledger: Ledger, night: int, why: str) -> int:
     """Make the failed tasks, and those waiting for a retry, due now; return how many."""
     cursor = ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, crashes = 0, due_us = 0,"
-        " error_class = null, error = null, failing_since_us = null,"
+        " error_class = null, error_code = null, error = null, failing_since_us = null,"
         " changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where night = :night and (state = 'failed' or (state = 'pending' and due_us > 0))",
         {**ledger.stamp(why), "night": night},
@@ -142,7 +162,7 @@ def retry_of_raw(ledger: Ledger, raw_file: Row, error_class: ErrorClass, why: st
     """Let what was to be built of a cube or timing file, and failed so, be tried; how many are."""
     cursor = ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, crashes = 0, due_us = 0,"
-        " error_class = null, error = null, failing_since_us = null,"
+        " error_class = null, error_code = null, error = null, failing_since_us = null,"
         " changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where night = :night and batch = :batch and stage = 'build' and state = 'failed'"
         " and error_class = :error_class and (unit = 'sidecar' or unit in"
@@ -215,6 +235,7 @@ def reopen(
         task["id"],
         state=TaskState.FAILED if due_us is None else TaskState.PENDING,
         error_class=error_class,
+        error_code=None,
         error=error,
         due_us=due_us or 0,
         failing_since_us=task["failing_since_us"] or ledger.now_us(),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import files, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Unseen
-from vampd.states import FINAL, HoldCode, UnseenSort
+from vampd.states import FINAL, UNSEEN_HOLDS, HoldCode, UnseenSort
 
 #: What a look at a night's folder finds.
 LOOKED_AT = frozenset(
@@ -30,13 +31,12 @@ LOOKED_AT = frozenset(
 #: What the ledger itself shows.
 KNOWN = frozenset({UnseenSort.TWICE, UnseenSort.DATE, UnseenSort.UNUSABLE, UnseenSort.ALONE})
 
-#: How the reason begins for which a night is held, by the first of what holds it.
-WORDS = {
-    UnseenSort.FOLDER: "its folder is not there",
-    UnseenSort.DATE: "cubes of another date",
-    UnseenSort.UNUSABLE: "no cube can be used",
+#: Why a night is held, by the first of what holds it; what lies where nothing is taken otherwise.
+_HOLDS = {
+    UnseenSort.FOLDER: HoldCode.FOLDER_AWAY,
+    UnseenSort.DATE: HoldCode.ANOTHER_DATE,
+    UnseenSort.UNUSABLE: HoldCode.NO_CUBE,
 }
-NOT_TAKEN = "not taken, and could be the cameras'"
 
 _GONE = "it is no more, or it is taken now"
 
@@ -96,24 +96,24 @@ def review(ledger: Ledger, night: int, *, is_over: bool) -> str | None:
     row = nights.get_night(ledger, night)
     found = [] if row["status"] in FINAL else holding(ledger, night)
     if not found:
-        nights.lift(ledger, night, HoldCode.UNSEEN, "nothing is left that nobody takes")
+        nights.lift(ledger, night, UNSEEN_HOLDS, "nothing is left that nobody takes")
         return None
-    if not (is_over or row["closed_us"] is not None or row["hold_code"] == HoldCode.UNSEEN):
+    if not (is_over or row["closed_us"] is not None or nights.hold_of(row) in UNSEEN_HOLDS):
         return None
-    why = hold_text(found)
-    return why if nights.hold_as(ledger, night, HoldCode.UNSEEN, why) else None
+    cause = hold_cause(found)
+    is_new = nights.hold_while(ledger, night, cause, like=UNSEEN_HOLDS)
+    return str(cause) if is_new else None
 
 
-def hold_text(found: Sequence[Row]) -> str:
+def hold_cause(found: Sequence[Row]) -> Cause:
     """Why a night is held: every place, the first on the first line."""
-    first, *more = found
-    begin = WORDS.get(UnseenSort(first["sort"]), NOT_TAKEN)
-    return "\n".join([f"{begin}: {first['text']}", *(row["text"] for row in more)])
+    code = _HOLDS.get(UnseenSort(found[0]["sort"]), HoldCode.NOT_TAKEN)
+    return Cause(code, {"what": "\n".join(row["text"] for row in found)})
 
 
 def refuse_away(ledger: Ledger, night: Row) -> None:
     """OperatorError: a night whose folder went with its files cannot be taken as it is."""
-    is_held = night["hold_code"] == HoldCode.UNSEEN
+    is_held = nights.hold_of(night) in UNSEEN_HOLDS
     away = [row for row in holding(ledger, night["id"]) if row["sort"] == UnseenSort.FOLDER]
     if is_held and away and files.files_of(ledger, night["id"]):
         msg = (

@@ -6,17 +6,19 @@ same work is done and undone, so that what is said would be done is what would b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
 from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.orders.context import CommandContext, CommandResult, OrderOfAll
-from vampd.states import Kind
+from vampd.states import HoldCode, Kind
 from vampd.watch.incumbent import named_frame_ids, signs_of
 from vampd.watch.naming import night_date
 
@@ -33,6 +35,18 @@ def refuse_unrestored(ledger: Ledger, night: Row) -> None:
             f" {night['folder']}; `vampd restore {night['date']}` puts the raw files back first"
         )
         raise OperatorError(msg)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Taken:
+    """What an import changed, and what speaks against it."""
+
+    changes: Sequence[str] = ()
+    conflicts: Sequence[str] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        return [*self.changes, *(f"conflict: {text}" for text in self.conflicts)]
 
 
 class _UndoneError(Exception):
@@ -52,52 +66,49 @@ def _import_tables(context: CommandContext, arguments: Mapping[str, Any]) -> Com
 def _tried(
     ledger: Ledger,
     arguments: Mapping[str, Any],
-    take: Callable[[Ledger, Mapping[str, Any]], list[str]],
+    take: Callable[[Ledger, Mapping[str, Any]], _Taken],
 ) -> CommandResult:
-    lines: list[str] = []
+    taken = _Taken()
     with suppress(_UndoneError), ledger.transaction():
-        lines = take(ledger, arguments)
+        taken = take(ledger, arguments)
         if arguments["dry_run"]:
             raise _UndoneError
-    return CommandResult(
-        lines=lines, changed=any(not line.startswith("conflict: ") for line in lines)
-    )
+    return CommandResult(lines=taken.lines, changed=bool(taken.changes))
 
 
-def _take_tables(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
+def _take_tables(ledger: Ledger, arguments: Mapping[str, Any]) -> _Taken:
     changed = legacy.store_rows(ledger, arguments["rows"])
-    return [f"{changed} lines of its tables are recorded"] if changed else []
+    return _Taken(changes=[f"{changed} lines of its tables are recorded"] if changed else [])
 
 
-def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> list[str]:
+def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> _Taken:
     told = arguments["night"]
     if night_date(told["date"]) is None:  # a night without a date cannot be judged, nor shown
         msg = f"{told['date']!r} is no date of a night"
         raise UsageError(msg)
     night = nights.sight_night(ledger, Kind(told["kind"]), told["date"], Path(told["folder"]))
-    lines = []
+    changes, conflicts = [], []
     if told["adopt"] and ledger.value("select 1 from output where night = ?", [night["id"]]):
-        lines.append("conflict: vampd planned this night itself; it is not adopted")
+        conflicts.append("vampd planned this night itself; it is not adopted")
     elif told["adopt"] and _adopt(ledger, night, told):
-        lines.append(legacy.ADOPTED)
+        changes.append(str(Cause(HoldCode.ADOPTED)))
     changed = legacy.record_files(ledger, night["id"], arguments["files"])
     if changed:
-        lines.append(f"{changed} files of the earlier pipeline are recorded")
+        changes.append(f"{changed} files of the earlier pipeline are recorded")
     named = {int(number): place for number, place in arguments["frame_ids"].items()}
-    return [*lines, *_use(ledger, night, named)]
+    used = _use(ledger, night, named)
+    return _Taken(changes=[*changes, *used.changes], conflicts=[*conflicts, *used.conflicts])
 
 
-def _use(ledger: Ledger, night: Row, named: Mapping[int, str]) -> list[str]:
+def _use(ledger: Ledger, night: Row, named: Mapping[int, str]) -> _Taken:
     added, conflicts = legacy.use_frame_ids(ledger, night["id"], named)
-    lines = [f"conflict: {conflict}" for conflict in conflicts]
-    if added:
-        lines.append(f"{len(added)} frame IDs are recorded as used; they are never dealt again")
-    return lines
+    recorded = f"{len(added)} frame IDs are recorded as used; they are never dealt again"
+    return _Taken(changes=[recorded] if added else [], conflicts=conflicts)
 
 
 def remember_frame_ids(ledger: Ledger, night: Row) -> list[str]:
     """Before the earlier pipeline's files are set aside: their numbers are used, import or not."""
-    return _use(ledger, night, named_frame_ids(Path(night["folder"])))
+    return _use(ledger, night, named_frame_ids(Path(night["folder"]))).lines
 
 
 def _adopt(ledger: Ledger, night: Row, told: Mapping[str, Any]) -> bool:

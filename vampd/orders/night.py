@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import (
     files,
@@ -50,11 +51,22 @@ from vampd.orders import (
 )
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.settings.sections import Config
-from vampd.states import FINAL, FileState, HoldCode, Kind, NightStatus, Stage, stages_from
+from vampd.states import (
+    FINAL,
+    LIFTED_HOLDS,
+    UNSEEN_HOLDS,
+    FileState,
+    HoldCode,
+    Kind,
+    NightStatus,
+    Stage,
+    WaitCode,
+    stages_from,
+)
 from vampd.watch.supplements import reopen
 
-RESTORED = "restored"
-_BEING_RESTORED = "being restored; `vampd restore` finishes it"
+_RESTORED = Cause(HoldCode.RESTORED)
+_BEING_RESTORED = Cause(HoldCode.BEING_RESTORED)
 
 
 class Orders:
@@ -157,7 +169,7 @@ def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any
 
 
 def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
-    if night["hold"] == RESTORED:
+    if nights.hold_of(night) is HoldCode.RESTORED:
         return CommandResult(
             lines=["it is restored already; `vampd release` lets it go on"], changed=False
         )
@@ -166,7 +178,7 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
         return CommandResult(
             lines=["it was never processed: there is nothing to restore"], changed=False
         )
-    if night["hold"] != _BEING_RESTORED:
+    if nights.hold_of(night) is not HoldCode.BEING_RESTORED:
         _refuse_safe(context.ledger, night, force=bool(arguments.get("force")))
     _refuse_incomplete(context.ledger, night)
     lines = plan.lines()
@@ -177,18 +189,17 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     lines += restore_orders.prove_raw(context.ledger, night, digests=prove)
     # Held before the first file goes: a power cut must not leave a night that goes on.
     # In place of any other reason: none of them may be what is released.
-    stamp = context.ledger.stamp(_BEING_RESTORED)
-    context.ledger.update("night", night["id"], hold=_BEING_RESTORED, **stamp)
+    nights.hold_instead(context.ledger, night["id"], _BEING_RESTORED)
     if plan.renames:
         lines += legacy_orders.remember_frame_ids(context.ledger, night)
     restore_orders.delete_derived(plan)
     with context.ledger.transaction():
-        outputs.forget_batches(context.ledger, night["id"], RESTORED)
-        given_up.forget(context.ledger, night["id"], RESTORED)
+        outputs.forget_batches(context.ledger, night["id"], str(_RESTORED))
+        given_up.forget(context.ledger, night["id"], str(_RESTORED))
         live.forget(context.ledger, night["id"])
-        tasks.forget_tasks(context.ledger, night["id"], RESTORED)
+        tasks.forget_tasks(context.ledger, night["id"], str(_RESTORED))
         context.ledger.update("night", night["id"], safe_us=None)
-        context.ledger.update("night", night["id"], hold=RESTORED)
+        nights.hold_instead(context.ledger, night["id"], _RESTORED)
         _move_to_held(context.ledger, night)
     restore_orders.prove_raw(context.ledger, night, digests=prove)
     lines.append("it is held until `vampd release` or `vampd retry`; far copies stay")
@@ -196,10 +207,10 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
 
 
 def _hold(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
-    if night["hold"] is not None and night["hold_code"] is None:
+    if nights.hold_of(night) not in {None, *LIFTED_HOLDS}:
         return CommandResult(lines=[f"it is held already: {night['hold']}"], changed=False)
     if not arguments["dry_run"]:
-        nights.hold(context.ledger, night["id"], arguments["why"])
+        nights.hold(context.ledger, night["id"], Cause(HoldCode.ORDER, {"why": arguments["why"]}))
     return CommandResult(lines=["no more work of it is begun; what runs is finished"], changed=True)
 
 
@@ -233,9 +244,9 @@ def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
     legacy_orders.refuse_unrestored(ledger, night)
     with ledger.transaction():
         legacy.release(ledger, night["id"], why)
-        if night["hold_code"] == HoldCode.UNSEEN:
+        if nights.hold_of(night) in UNSEEN_HOLDS:
             unseen.accept(ledger, night["id"], why)
-        ledger.update("night", night["id"], hold=None, **ledger.stamp(why))
+        nights.let_go_on(ledger, night["id"], why)
         night = nights.get_night(ledger, night["id"])
         has_tasks = ledger.value("select count(*) from task where night = ?", [night["id"]])
         if night["closed_us"] is not None and not has_tasks:
@@ -284,9 +295,10 @@ def _abandon(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     _refuse_finished(night, "there is nothing to abandon")
     if not arguments["dry_run"]:
         context.stop_work(night["id"])
-        context.ledger.update("night", night["id"], hold=None)
+        nights.let_go_on(context.ledger, night["id"])
         night = nights.get_night(context.ledger, night["id"])
-        nights.set_status(context.ledger, night, NightStatus.ABANDONED, arguments["why"])
+        given_up_for = Cause(WaitCode.GIVEN_UP, {"why": arguments["why"]})
+        nights.set_status(context.ledger, night, NightStatus.ABANDONED, given_up_for)
     return CommandResult(lines=["nothing more is done for it; its raw files stay"], changed=True)
 
 
@@ -306,7 +318,7 @@ def _refuse_abandoned(night: Row) -> None:
 
 
 def _refuse_half_restored(night: Row) -> None:
-    if night["hold"] == _BEING_RESTORED:
+    if nights.hold_of(night) is HoldCode.BEING_RESTORED:
         msg = f"{nights.label(night)}: its restore was cut short; `vampd restore` finishes it first"
         raise OperatorError(msg)
 
@@ -333,7 +345,7 @@ def _refuse_incomplete(ledger: Ledger, night: Row) -> None:
 
 def _move_to_held(ledger: Ledger, night: Row) -> None:
     night = nights.get_night(ledger, night["id"])
-    nights.set_status(ledger, night, NightStatus.HELD, RESTORED)
+    nights.set_status(ledger, night, NightStatus.HELD, _RESTORED)
 
 
 ORDERS: dict[str, Order] = {

@@ -39,10 +39,11 @@ from vampd.layout import (
 )
 from vampd.ledger import deliveries, files, legacy, outputs, strays
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.nights import hold_of
 from vampd.records import FileIdentity
 from vampd.stages.night_records import night_log_name
 from vampd.stages.story import JOURNAL
-from vampd.states import HoldCode
+from vampd.states import RAW_HOLDS
 from vampd.watch.incumbent import manifest_aside
 from vampd.watch.scan import identity_of
 
@@ -115,7 +116,7 @@ def look_at_strays(ledger: Ledger, night: Row, *, dry_run: bool) -> list[str]:
     may be the recorded ones are read again by the daemon, and the night waits for that; returns
     that in words. OperatorError: one is away, or is another.
     """
-    if night["hold_code"] != HoldCode.RAW and not strays.strays_of(ledger, night["id"]):
+    if hold_of(night) not in RAW_HOLDS and not strays.strays_of(ledger, night["id"]):
         return []
     rows = [row for row in _plain_raw(ledger, night) if row["batch"] == night["batch"]]
     with ledger.transaction() if not dry_run else ledger.in_vain():

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-from vampd.errors import OperatorError, RetryableError
+from vampd.errors import FarDiskError, OperatorError, RetryableError
 from vampd.io.process import run
 from vampd.remote import commands as remote
 from vampd.remote.commands import FarDisk, Reach
@@ -60,10 +60,10 @@ class Guard:
     sha256: str
 
     def check(self, answers: Mapping[str, FileDigest]) -> None:
-        """RetryableError: the marker is not the one; what else was answered counts for nothing."""
+        """FarDiskError: the marker is not the one; what else was answered counts for nothing."""
         found = answers[self.name]
         if found.sha256 != self.sha256:
-            raise RetryableError(absent_text(self.place, has_another=found.sha256 is not None))
+            raise FarDiskError(absent_text(self.place, has_another=found.sha256 is not None))
 
 
 def absent_text(place: str, *, has_another: bool) -> str:

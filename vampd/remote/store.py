@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
-from vampd.errors import OperatorError, RetryableError
+from vampd.errors import FarDiskError, OperatorError, RetryableError
 from vampd.io.listed_files import ListedFile
 from vampd.io.process import Finished, run
 from vampd.remote import commands as remote
@@ -110,7 +110,7 @@ def _why_it_is_there(job: Mapping[str, Any], disk: Disk, found: FarDisk) -> str:
     why = destination_marker.why_it_is_there(disk, found, right)
     if why is None:
         text = destination_marker.absent_text(disk["place"], has_another=False)
-        raise RetryableError(text)
+        raise FarDiskError(text)
     return why
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vampd.ledger import awaited
-from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
+from vampd.causes import Cause
+from vampd.states import (
+    FINAL,
+    STAGES_OF,
+    ErrorClass,
+    HoldCode,
+    Kind,
+    NightStatus,
+    Stage,
+    TaskState,
+    WaitCode,
+)
 
 #: Stages that wait for the network rather than for a processor; they have a seat of their own.
 DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 
 #: Why a night of a shadow goes no further.
-SHADOWED = "as far as a shadow goes: `vampd shadow-report` compares"
+SHADOWED = Cause(HoldCode.SHADOW)
 
 _AFTER_SYNC = tuple(stage for stage in Stage if stage is not Stage.SYNC)
 _HOLDING = frozenset({ErrorClass.AMBIGUOUS, ErrorClass.INTEGRITY, ErrorClass.INPUT})
@@ -40,10 +50,10 @@ class NightSnapshot:
     kind: Kind
     date: str
     status: NightStatus
-    hold: str | None
+    hold: Cause | None
     is_closed: bool
-    waits_for: str  #: why it is not closed
-    pause: str | None  #: why nothing of it may be touched: its disk is absent or full
+    waits_for: Cause | None  #: why it is not closed
+    pause: Cause | None  #: why nothing of it may be touched: its disk is absent or full
     digests_missing: int  #: whole raw files not read through yet
     ids_skipped: bool  #: younger nights do not wait for its frame IDs
     counts: Mapping[tuple[Stage, TaskState], int]
@@ -62,7 +72,7 @@ class NightState:
     """A night's status, and the cause that goes with it."""
 
     status: NightStatus
-    cause: str | None = None
+    cause: Cause | None = None
 
 
 def current_stage(night: NightSnapshot) -> Stage | None:
@@ -89,7 +99,7 @@ def is_done(night: NightSnapshot, stage: Stage) -> bool:
     )
 
 
-def gate(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str | None:
+def gate(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> Cause | None:
     """The older archive night for which the frame IDs of *night* must wait, if any.
 
     IDs are chronological across nights: an older night that may still need some goes first,
@@ -100,21 +110,21 @@ def gate(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str | Non
         may_need_some = not other.ids_skipped and other.status not in _NEEDS_NO_IDS
         has_all = other.is_closed and is_done(other, Stage.FRAME_IDS)
         if older and may_need_some and not has_all:
-            return f"frame IDs of archive {other.date}, which is older and {other.status}"
+            return Cause(WaitCode.OLDER_NIGHT, {"older": other.date, "older_status": other.status})
     return None
 
 
-def what_stops(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> str | None:
+def what_stops(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> Cause | None:
     """Why the next stage of a closed night cannot begin now; None when it can."""
     if night.pause is not None:
         return night.pause
     if night.unread_again:
-        return awaited.READ_AGAIN
+        return Cause(WaitCode.READ_AGAIN)
     stage = current_stage(night)
     if stage is Stage.SYNC and _count(night, TaskState.RUNNING, *_AFTER_SYNC):
-        return "what was begun while it went on"
+        return Cause(WaitCode.BEGUN)
     if stage is Stage.SYNC and night.digests_missing:
-        return awaited.READ_THROUGH
+        return Cause(WaitCode.READ_THROUGH)
     if stage is Stage.FRAME_IDS:
         return gate(night, all_nights)
     return None
@@ -181,12 +191,12 @@ def standing(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> Night
     return _at_work(night, all_nights)
 
 
-def _cause_of_open(night: NightSnapshot) -> str | None:
+def _cause_of_open(night: NightSnapshot) -> Cause | None:
     """What a night that goes on waits for; what failed of it counts before that."""
     failed = [trouble for trouble in night.troubles if trouble.state is TaskState.FAILED]
     if night.pause is None and failed:
-        return f"{failed[0].stage}: {failed[0].error}"
-    return night.pause or night.waits_for or None
+        return _failure(failed[0])
+    return night.pause or night.waits_for
 
 
 def _at_work(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> NightState:
@@ -203,11 +213,15 @@ def _at_work(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> Night
     if failed:
         holding = failed[0].error_class in _HOLDING
         status = NightStatus.HELD if holding else NightStatus.FAILED
-        return NightState(status=status, cause=f"{failed[0].stage}: {failed[0].error}")
+        return NightState(status=status, cause=_failure(failed[0]))
     if waiting:
         first = min(waiting, key=lambda trouble: trouble.due_us)
-        return NightState(status=NightStatus.WAITING, cause=f"{first.stage}: {first.error}")
+        return NightState(status=NightStatus.WAITING, cause=_failure(first))
     return NightState(status=NightStatus.WAITING, cause=stopped)
+
+
+def _failure(task: TaskFailure) -> Cause:
+    return Cause(WaitCode.FAILURE, {"stage": task.stage, "error": task.error})
 
 
 def _untroubled(night: NightSnapshot) -> bool:

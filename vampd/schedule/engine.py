@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
@@ -40,7 +41,7 @@ from vampd.schedule.work import (
 )
 from vampd.schedule.workers import Outcome, Workers
 from vampd.settings.sections import Config
-from vampd.states import FINAL, ErrorClass, NightStatus, Stage
+from vampd.states import FINAL, ErrorClass, NightStatus, Stage, WaitCode
 from vampd.watch import inspect
 from vampd.watch.scan_cycle import ScanCycle
 
@@ -170,17 +171,15 @@ class Engine:
         taken = sum(1 for work in seated if uses_network(work) is delivery)
         return (1 if delivery else self.config.workers.processes) - taken
 
-    def _full_disks(self) -> dict[str, str]:
+    def _full_disks(self) -> dict[str, Cause]:
         """By root: why nothing may be written there."""
         least = self.config.disk.keep_free_gb * 1e9
-        full: dict[str, str] = {}
+        full: dict[str, Cause] = {}
         for root in self.config.roots if least else ():
             free = _free(root.path)
             if free is not None and free < least:
-                full[str(root.path)] = (
-                    f"less than {least / 1e9:g} GB free at {root.path}, which are kept for the"
-                    " cameras"
-                )
+                words = {"least": f"{least / 1e9:g}", "root": str(root.path)}
+                full[str(root.path)] = Cause(WaitCode.DISK_LOW, words)
         return full
 
     def _hand_out_reading(self, night: NightSnapshot) -> None:
@@ -333,7 +332,7 @@ class Engine:
         """What went wrong while the night's disk was away says nothing of any file."""
         if outcome.error_class in _OF_FILES and is_away(self._ledger, night):
             error = f"its disk is not there: {outcome.error}"
-            return replace(outcome, error_class=ErrorClass.TRANSIENT, error=error)
+            return replace(outcome, error_class=ErrorClass.TRANSIENT, code=None, error=error)
         return outcome
 
     def _take_reading(self, work: Reading, outcome: Outcome) -> None:
@@ -396,7 +395,7 @@ def _free(folder: Path) -> int | None:
         return None
 
 
-def _log_status(night: Row, status: NightStatus, cause: str | None) -> None:
+def _log_status(night: Row, status: NightStatus, cause: Cause | None) -> None:
     level = logging.INFO
     if status in {NightStatus.FAILED, NightStatus.HELD} and cause != SHADOWED:
         level = logging.ERROR

@@ -6,17 +6,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from vampd.causes import Cause
 from vampd.ledger import legacy, nights, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightSnapshot, TaskFailure
 from vampd.schedule.live import is_live, is_streamed
-from vampd.states import FINAL, STAGES_OF, ErrorClass, Kind, NightStatus, Stage, TaskState
+from vampd.states import FINAL, STAGES_OF, ErrorClass, HoldCode, Kind, NightStatus, Stage, TaskState
 from vampd.watch.scan_cycle import ScanCycle
 
 _MOST_TROUBLES = 200  # a night with more of them is not understood better by reading all
 
 
-def read_facts(ledger: Ledger, scan_cycle: ScanCycle, full: dict[str, str]) -> list[NightSnapshot]:
+def read_facts(
+    ledger: Ledger, scan_cycle: ScanCycle, full: dict[str, Cause]
+) -> list[NightSnapshot]:
     """Facts of every night; *full* says by root why nothing may be written there."""
     foreign = legacy.foreign_nights(ledger)
     undone, unread = _with_work(ledger), strays.unread_counts(ledger)
@@ -67,10 +70,10 @@ def _facts_or_trouble(
         kind=Kind(night["kind"]),
         date=night["date"],
         status=NightStatus(night["status"]),
-        hold=night["hold"],
+        hold=nights.cause_of_hold(night),
         is_closed=night["closed_us"] is not None,
-        waits_for="",
-        pause=f"{nights.TROUBLE}: {words}",
+        waits_for=None,
+        pause=Cause(HoldCode.TROUBLE, {"error": words}),
         digests_missing=0,
         ids_skipped=night["ids_skip_why"] is not None,
         counts={},
@@ -82,7 +85,7 @@ def _facts_or_trouble(
 def _facts(
     ledger: Ledger,
     scan_cycle: ScanCycle,
-    full: dict[str, str],
+    full: dict[str, Cause],
     night: Row,
     *,
     is_foreign: bool,
@@ -99,9 +102,9 @@ def _facts(
         kind=Kind(night["kind"]),
         date=night["date"],
         status=status,
-        hold=night["hold"],
+        hold=nights.cause_of_hold(night),
         is_closed=night["closed_us"] is not None,
-        waits_for=watch.waits_for if watch else "",
+        waits_for=watch.waits_for if watch else None,
         close_asked=night["close_asked_by"] is not None,
         pause=scan_cycle.pause_of_row(night) or full.get(str(Path(night["folder"]).parent)),
         digests_missing=_digests_missing(ledger, night["id"])

@@ -50,15 +50,15 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
         record_progress(ledger, task, outcome.result)
     if error_class in {ErrorClass.TRANSIENT, ErrorClass.RESOURCE}:
         due_us = ledger.now_us() + _pause_us(ledger, task, config)
-        tasks.requeue(ledger, task, error_class, error, due_us=due_us)
+        tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
     elif error_class is ErrorClass.INPUT and task["stage"] == Stage.SYNC and outcome.path:
         if tasks.requeue(ledger, task, None, None, due_us=0):
             files.quarantine(ledger, task["night"], outcome.path, error)
     elif error_class is ErrorClass.DETERMINISTIC and task["error"] != error:
         due_us = ledger.now_us() + round(config.retry.first_seconds * SECOND_US)
-        tasks.requeue(ledger, task, error_class, error, due_us=due_us)
+        tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
     else:
-        tasks.fail(ledger, task, error_class, error)
+        tasks.fail(ledger, task, error_class, error, code=outcome.code)
         if error_class is ErrorClass.INPUT and outcome.path:
             strays.note_unreadable(ledger, task["night"], outcome.path, error)
 

@@ -57,8 +57,7 @@ class Suspects:
         That it is written to is none, but of a stray, which no look may find still again.
         """
         row = files.file_of(self._ledger, night, path)
-        unreadable = str(result["problem"]).startswith("cannot be read")
-        return unreadable or strays.is_stray(self._ledger, row["id"])
+        return result["unreadable"] or strays.is_stray(self._ledger, row["id"])
 
     def _quarantine(self, night: int, path: str, reason: str) -> None:
         log.error("%s quarantined: %s", path, reason, extra={"FILE": path})

@@ -26,7 +26,7 @@ from typing import Any
 from vampd.errors import InputError, VampdError
 from vampd.ledger.barrier import class_of, words_of
 from vampd.plain_text import plain_text
-from vampd.states import ErrorClass
+from vampd.states import ErrorClass, ErrorCode
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _MOST_ANSWER_BYTES = 192 << 20
 _READ_BYTES = 1 << 20
 _READS_A_TURN = 1024
 _BETWEEN_BYTES_SECONDS = 0.01
-_WORDS = frozenset({"result", "error_class", "error", "path"})
+_WORDS = frozenset({"result", "error_class", "code", "error", "path"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +52,7 @@ class Outcome:
     key: int
     result: Any = None  #: with an error: what was done before it
     error_class: ErrorClass | None = None
+    code: ErrorCode | None = None
     error: str | None = None
     path: str | None = None  #: the bad raw file of an input error
     crashed: bool = False
@@ -173,6 +174,7 @@ def _understood(key: int, answer: memoryview) -> Outcome:
             key=key,
             result=told.get("result"),
             error_class=None if error_class is None else ErrorClass(error_class),
+            code=None if (code := told.get("code")) is None else ErrorCode(code),
             error=None if error_class is None else plain_text(str(error)),
             path=None if path is None else str(path),
         )
@@ -224,6 +226,7 @@ def _attempt(body: Body, job: object) -> dict[str, Any]:
         return {
             "result": error.progress,
             "error_class": error.error_class,
+            "code": error.code,
             "error": words_of(error),
             "path": path,
         }

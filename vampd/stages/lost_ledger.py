@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.io.beneath import Beneath, exists, is_file, night_folder, read_start, status
 from vampd.io.publish import digest_file
@@ -23,7 +24,7 @@ from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.frame_id_papers import Told
 from vampd.stages.story import LEDGER_DUMP
-from vampd.states import Kind, NightStatus, Stage
+from vampd.states import HoldCode, Kind, NightStatus, Stage
 
 _WHY = "made again from the night's papers"
 
@@ -144,7 +145,8 @@ def _hold_unknown(ledger: Ledger, night: Row, told: Told, strange: int) -> None:
         )
     else:
         return
-    ledger.update("night", night["id"], hold=why, status=NightStatus.HELD, **ledger.stamp(why))
+    nights.hold_instead(ledger, night["id"], Cause(HoldCode.RECORDS_LOST, {"why": why}))
+    ledger.update("night", night["id"], status=NightStatus.HELD)
 
 
 def _void_strange(ledger: Ledger, night: Row) -> int:
@@ -263,8 +265,8 @@ def _again(ledger: Ledger, night: Row, stage: Stage, unit: str, batch: int) -> N
     """Let a task of a batch be done again."""
     ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, error = null,"
-        " error_class = null, failing_since_us = null, due_us = 0, changed_us = :changed_us,"
-        " changed_by = :changed_by, why = :why"
+        " error_class = null, error_code = null, failing_since_us = null, due_us = 0,"
+        " changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where night = :night and stage = :stage and unit = :unit and batch = :batch"
         " and state != 'pending'",
         {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.io.beneath import (
     Beneath,
     create_folder,
@@ -32,7 +33,7 @@ from vampd.ledger import given_up, nights, outputs, remote_copies, replans, task
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
-from vampd.states import NightStatus, Stage
+from vampd.states import NightStatus, Stage, WaitCode
 
 #: Why a night is planned again: raw files were given up, or it was planned while it went on.
 GIVEN_UP = "planned anew, for a raw file was given up"
@@ -114,7 +115,7 @@ def end_empty(ledger: Ledger, night: Row, why: str) -> None:
     )
     row = nights.get_night(ledger, night["id"])
     if night["batch"] == 1:
-        nights.set_status(ledger, row, NightStatus.EMPTY, why)
+        nights.set_status(ledger, row, NightStatus.EMPTY, Cause(WaitCode.EMPTY, {"why": why}))
         return
     ledger.update("night", night["id"], batch=night["batch"] - 1)
     nights.set_status(ledger, row, NightStatus.SAFE, None, why)

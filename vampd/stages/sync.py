@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.causes import Cause
 from vampd.errors import InputError
 from vampd.ledger import files, logger_faults, nights, outputs, tasks
 from vampd.ledger.blobs import unpack_times
@@ -21,10 +22,7 @@ from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.doubles import NO_DOUBLES, Doubles
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
 from vampd.stages import doubles, replan, sidecar_jobs
-from vampd.states import LoggerFault, Stage
-
-#: How the reason begins for which such a night is held.
-QUALITY = "quality outside its limits"
+from vampd.states import HoldCode, LoggerFault, Stage
 
 #: How the reason begins for which a cube is quarantined that only the logger timed.
 UNPROVED = "no acquisition times, and nothing proves by how much the logger's clock was ahead"
@@ -156,7 +154,7 @@ def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
 
 def _hold_for(ledger: Ledger, night: int, holds: Sequence[str]) -> None:
     if holds:
-        nights.hold(ledger, night, f"{QUALITY}: {'; '.join(holds)}")
+        nights.hold(ledger, night, Cause(HoldCode.QUALITY, {"findings": "; ".join(holds)}))
 
 
 def _timed(

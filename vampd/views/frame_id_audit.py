@@ -9,7 +9,7 @@ from itertools import pairwise
 from vampd.ledger.connection import Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.states import NightStatus, RequestState
+from vampd.states import NightStatus, RequestState, WaitCode
 
 _NEEDED_NONE = frozenset(
     {NightStatus.EMPTY, NightStatus.ABANDONED, NightStatus.SAFE, NightStatus.RECLAIMED}
@@ -66,6 +66,7 @@ class Numbering:
     folder: str
     status: NightStatus
     cause: str | None
+    waits_for_older: bool  #: *cause* names an older night that may need frame IDs first
     seen_us: int
     skip_why: str | None
     is_late: bool  #: while it went on later outputs got numbers before some that came late
@@ -120,6 +121,7 @@ def _numbering(ledger: Reader, row: Row) -> Numbering:
         folder=row["folder"],
         status=NightStatus(row["status"]),
         cause=row["cause"],
+        waits_for_older=row["cause_code"] == WaitCode.OLDER_NIGHT,
         seen_us=row["seen_us"],
         skip_why=row["ids_skip_why"],
         is_late=bool(row["is_late"]),

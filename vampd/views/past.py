@@ -153,6 +153,7 @@ def _trouble(stage: Stage, unit: str, error: str, *, failed: bool) -> Trouble:
         stage=stage,
         unit=unit,
         error_class=None,
+        code=None,
         error=error,
         attempts=1,
         due_us=0,

@@ -6,19 +6,24 @@ Fast on purpose: sqlite3 alone, one query a question for all nights together, an
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from vampd.causes import CauseCode, cause_code
 from vampd.ledger import awaited, logger_faults
 from vampd.ledger.connection import Row
 from vampd.ledger.logger_faults import Toll
 from vampd.ledger.reading import Reader
 from vampd.states import (
     FINAL,
+    RESTING_HOLDS,
     STAGES_OF,
     ErrorClass,
+    ErrorCode,
     FileState,
+    HoldCode,
     Kind,
     LoggerFault,
     NightStatus,
@@ -30,9 +35,6 @@ from vampd.views.oddities import Oddity, oddities
 
 #: Of the nights that need nothing more, this many are told unless all are asked for.
 RECENT = 20
-
-#: Causes for which a night is held, and stays so: the earlier pipeline's, or a shadow's.
-_RESTING = ("processed by the earlier pipeline; adopted", "as far as a shadow goes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,9 @@ class Night:
     safe_us: int | None
     changed_us: int
     changed_by: str
+    cause_code: CauseCode | None = None  #: of *cause*
+    cause_words: Mapping[str, str] = field(default_factory=dict, hash=False)  #: what *cause* names
+    hold_code: HoldCode | None = None  #: of *hold*
     batch: int = 1  #: the one that is worked on: 1, then one for each supplement
 
     def __str__(self) -> str:
@@ -77,6 +82,7 @@ class Trouble:
     stage: Stage
     unit: str
     error_class: ErrorClass | None
+    code: ErrorCode | None
     error: str
     attempts: int
     due_us: int
@@ -157,6 +163,9 @@ def nights(ledger: Reader) -> list[Night]:
             safe_us=row["safe_us"],
             changed_us=row["changed_us"],
             changed_by=row["changed_by"],
+            cause_code=cause_code(row["cause_code"]),
+            cause_words=json.loads(row["hold_words"] or row["cause_words"] or "{}"),
+            hold_code=None if row["hold"] is None else HoldCode(row["hold_code"] or HoldCode.ORDER),
             batch=row["batch"],
         )
         for row in ledger.execute("select * from night order by date, kind")
@@ -165,10 +174,13 @@ def nights(ledger: Reader) -> list[Night]:
 
 def is_at_rest(night: Night) -> bool:
     """Whether nothing more is done of a night, and nobody is waited for."""
-    rests = night.status is NightStatus.HELD and (night.hold or night.cause or "").startswith(
-        _RESTING
-    )
+    rests = night.status is NightStatus.HELD and why_held(night) in RESTING_HOLDS
     return rests or night.status in FINAL
+
+
+def why_held(night: Night) -> CauseCode | None:
+    """The hold of a night, or what else it is held for; None: work of it went wrong."""
+    return night.hold_code or night.cause_code
 
 
 def recent(every: list[Night]) -> list[Night]:
@@ -189,7 +201,7 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
         replace(
             _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
             tolls=tolls.get(night.id, {}),
-            left=awaited.left(ledger, night.id, night.cause),
+            left=awaited.left(ledger, night.id, night.cause_code),
             oddities=odd.get(night.id, ()),
         )
         for night in chosen
@@ -361,6 +373,7 @@ def _first_trouble(rows: list[Row]) -> Trouble | None:
         stage=Stage(row["stage"]),
         unit=row["unit"],
         error_class=ErrorClass(row["error_class"]) if row["error_class"] else None,
+        code=ErrorCode(row["error_code"]) if row["error_code"] else None,
         error=row["error"],
         attempts=row["attempts"],
         due_us=row["due_us"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from vampd.causes import Cause
 from vampd.ledger import files, live, nights, tasks, unseen
 from vampd.ledger.connection import Ledger, Row
-from vampd.states import NightStatus, Stage
+from vampd.states import NightStatus, Stage, WaitCode
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ def _close_empty(ledger: Ledger, night: Row) -> None:
     """Nothing of the batch can be used: then there is none, and earlier ones stay safe."""
     if night["batch"] == 1:
         left = [row["text"] for row in unseen.unseen_of(ledger, night["id"])]
-        cause = "; ".join(["no cube that could be used", *left])
-        nights.set_status(ledger, night, NightStatus.EMPTY, cause)
+        why = "; ".join(["no cube that could be used", *left])
+        nights.set_status(ledger, night, NightStatus.EMPTY, Cause(WaitCode.EMPTY, {"why": why}))
         return
     ledger.update("night", night["id"], batch=night["batch"] - 1)
     why = "of the late files, no cube could be used"

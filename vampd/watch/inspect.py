@@ -136,8 +136,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
 def sha256_files(job: Mapping[str, Any]) -> dict[str, Any]:
     """Compute digests: ``{"night": path, "files": [relative path, ...]}``.
 
-    Returns ``{"results": [{"file", "sha256", "identity", "problem"}, ...]}`` in the same
-    order. *sha256* is None and *problem* says why where a file could not be read, or
+    Returns ``{"results": [{"file", "sha256", "identity", "problem", "unreadable"}, ...]}`` in the
+    same order. *sha256* is None and *problem* says why where a file could not be read, or
     changed meanwhile; *identity* is that of the file whose bytes were read, or None.
     """
     night = night_folder(job["night"])
@@ -264,18 +264,28 @@ def _timing_facts(timing: Timing) -> dict[str, Any]:
 
 
 def _sha256_file(night: Beneath, file: str) -> dict[str, Any]:
-    result: dict[str, Any] = {"file": file, "sha256": None, "identity": None, "problem": None}
+    result: dict[str, Any] = {
+        "file": file,
+        "sha256": None,
+        "identity": None,
+        "problem": None,
+        "unreadable": False,
+    }
     path = raw_file(night, file)
     try:
         descriptor = open_quietly(path)
     except OSError as error:
-        return result | {"problem": f"cannot be read: {error.strerror}"}
+        return result | _unreadable(error)
     try:
         return result | _sha256_descriptor(descriptor, path)
     except OSError as error:
-        return result | {"problem": f"cannot be read: {error.strerror}"}
+        return result | _unreadable(error)
     finally:
         os.close(descriptor)
+
+
+def _unreadable(error: OSError) -> dict[str, Any]:
+    return {"problem": f"cannot be read: {error.strerror}", "unreadable": True}
 
 
 def _sha256_descriptor(descriptor: int, path: Beneath) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vampd.causes import Cause
 from vampd.watch.inspect import Inspection
 from vampd.watch.settle import TrackedFile
 
@@ -26,6 +27,6 @@ class NightTracker:
     changed_ns: int | None = None  #: when a look last found a change, by a clock that nobody sets
     is_known: bool = False  #: all its files were judged, so that only what changed need be
     is_news: bool = False  #: files came, went or were judged since losses were looked for
-    waits_for: str = ""  #: why it is not over
+    waits_for: Cause | None = None  #: why it is not over
     due_us: int = 0  #: when it can be over at the earliest
     stamps: tuple[int, ...] = ()  #: when its folders changed, as last seen

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from vampd.causes import Cause
 from vampd.io.beneath import Beneath, entries, is_link, link_target
 from vampd.ledger import nights, unseen
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Unseen
 from vampd.settings.sections import Root
-from vampd.states import FINAL, NightStatus, UnseenSort
+from vampd.states import FINAL, NightStatus, UnseenSort, WaitCode
 from vampd.watch.known import known_of
 from vampd.watch.naming import night_date, printable
 from vampd.watch.scan import FolderSnapshot, Nights
@@ -134,7 +135,8 @@ class Oversight:
     def _end(self, night: Row, why: str | None) -> None:
         """Nothing was ever seen of a night, and nobody waits for it: it is empty."""
         if night["status"] not in FINAL:
-            cause = "nothing of it was ever seen" + (f"; {why}" if why else "")
+            seen = "nothing of it was ever seen" + (f"; {why}" if why else "")
+            cause = Cause(WaitCode.EMPTY, {"why": seen})
             now_us = self._ledger.now_us()
             self._ledger.update("night", night["id"], closed_us=now_us, closed_by="vampd")
             nights.set_status(self._ledger, night, NightStatus.EMPTY, cause)

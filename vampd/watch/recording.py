@@ -189,7 +189,9 @@ class Recorder:
             )
         for row in strays.strays_of(self._ledger, night["id"]):
             if row["state"] != StrayState.UNREAD:
-                self._tell(f"{label}: {strays.hold_text([row])}")
+                self._tell(
+                    f"{label}: {strays.hold_cause([row], is_closed=night['closed_us'] is not None)}"
+                )
         why = strays.review(self._ledger, night["id"])
         if why is not None:
             log.error("%s held: %s", label, why, extra={"NIGHT": night["date"]})

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 
+from vampd.causes import Cause
 from vampd.io.clock import Clock
-from vampd.ledger import awaited, files, legacy, nights
+from vampd.ledger import files, legacy, nights
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row
 from vampd.settings.sections import Config, Root
-from vampd.states import FINAL, FileState, Kind, NightStatus
+from vampd.states import FINAL, FileState, HoldCode, Kind, NightStatus, WaitCode
 from vampd.watch.closing import close
 from vampd.watch.hints import Hints
 from vampd.watch.incumbent import signs_of
@@ -37,6 +38,7 @@ from vampd.watch.supplements import begin_supplements
 
 log = logging.getLogger(__name__)
 
+
 #: More stems than this are found quicker among all rows of their night than one by one.
 _MANY_STEMS = 1000
 
@@ -50,7 +52,7 @@ class ScanCycle:
         self.config = config
         self.run_mode = run_mode
         self.nights: dict[int, NightTracker] = {}
-        self.absent: dict[Path, str] = {}  #: roots that are not what they were, and why
+        self.absent: dict[Path, Cause] = {}  #: roots that are not what they were, and why
         self._ledger = ledger
         self._clock = clock
         self.looks = 0  #: at a night, or at what is known of one; so far
@@ -84,14 +86,16 @@ class ScanCycle:
     def _within(self, root: Root, look_there: Callable[[], None]) -> None:
         work = f"the root {root.path}"
         if not self.barrier.regularly(work, look_there):
-            self.absent[root.path] = f"{nights.TROUBLE}: {self.barrier.words_of(work)}"
+            words = f"{root.path}: {self.barrier.words_of(work)}"
+            self.absent[root.path] = Cause(HoldCode.TROUBLE, {"error": words})
 
     def _is_left_alone(self, root: Root) -> bool:
         """Whether it is not the disk that it was; why, stands in *absent*."""
         why = self.run_mode.renew(root) if self.run_mode.renew is not None else None
         why = why or why_absent(self._ledger, root.path)
         if why is not None:
-            self.absent[root.path] = why
+            words = {"root": str(root.path), "why": why}
+            self.absent[root.path] = Cause(WaitCode.ROOT_ABSENT, words)
             self._tell(f"{root.path}: {why}; its nights are paused")
         return why is not None
 
@@ -122,13 +126,12 @@ class ScanCycle:
         night = self._ledger.value(query, [kind, folder.name])
         return night is not None and nights.hold_for_trouble(self._ledger, night, words)
 
-    def pause_of_row(self, night: Row) -> str | None:
+    def pause_of_row(self, night: Row) -> Cause | None:
         """Why a night must not be touched now."""
         root = Path(night["folder"]).parent
-        why = self.absent.get(root)
         if all(root != known.path for known in self.config.roots):
-            why = "not among the roots of the settings, so nobody looks whether its disk is there"
-        return None if why is None else f"{root}: {why}"
+            return Cause(WaitCode.ROOT_UNKNOWN, {"root": str(root)})
+        return self.absent.get(root)
 
     def accept(self, night: int, stems: Iterable[str], results: Iterable[Inspection]) -> None:
         """Take what a worker read of the cubes *stems*; the next round judges."""
@@ -263,7 +266,7 @@ class ScanCycle:
         """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""
         signs = signs_of(folder, [path for path in seen.files if "/" not in path])
         if signs and legacy.notice(self._ledger, night, signs):
-            log.error("%s: %s: %s", nights.label(night), legacy.NOTICED, ", ".join(signs))
+            log.error("%s: the earlier pipeline's: %s", nights.label(night), ", ".join(signs))
         return bool(signs)
 
     def _note_look(self, watch: NightTracker, recorded: Recorded, *, is_whole: bool) -> None:
@@ -335,7 +338,7 @@ class ScanCycle:
             if toll is not None:
                 self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night['date']}")
 
-    def _close_if_read(self, night: Row, watch: NightTracker) -> str:
+    def _close_if_read(self, night: Row, watch: NightTracker) -> Cause | None:
         """Close the night, unless something must settle or be read first; return what."""
         rows = self._files_of_batch(night)
         present = [row for row in rows if row["state"] != FileState.GONE]
@@ -346,14 +349,14 @@ class ScanCycle:
                 and file is not None
                 and not self._judging.is_settled(file)
             ):
-                return "raw files to settle"
+                return Cause(WaitCode.SETTLE)
         undecided = [pair for pair in pairs_of(rows) if not pair.is_judged]
         verdicts = [(pair, self._judging.verdict(watch, pair, at_close=True)) for pair in undecided]
         if any(
             verdict.state is FileState.ARRIVING or (pair.cube is None and pair.stem in watch.wanted)
             for pair, verdict in verdicts
         ):
-            return awaited.CUBES
+            return Cause(WaitCode.CUBES)
         for pair, verdict in verdicts:
             self._judging.apply(night, watch, pair, verdict)
         for row in present:
@@ -363,9 +366,9 @@ class ScanCycle:
                 self._tell(f"{nights.label(night)}: {row['path']}: {left_over.reason}")
         self._find_losses(night, watch, is_closing=True)
         if not self.run_mode.is_shadow and self._oversight.holds(night["id"], is_over=True):
-            return "somebody who says what is to become of it"
+            return nights.cause_of_hold(nights.get_night(self._ledger, night["id"]))
         close(self._ledger, night, self.run_mode.stages[Kind(night["kind"])])
-        return ""
+        return None
 
     def _files_of_batch(self, night: Row) -> list[Row]:
         rows = files.files_of(self._ledger, night["id"])

@@ -22,8 +22,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from vampd.causes import Cause
 from vampd.records import FileIdentity
-from vampd.states import FileState
+from vampd.states import FileState, WaitCode
 from vampd.time_units import DAY_US, MINUTE_US, SECOND_NS
 from vampd.watch.naming import Role
 from vampd.watch.scan import TOP, FolderSnapshot
@@ -71,7 +72,7 @@ class NightEnd:
     """Whether a night is over, and if not, what for and until when it waits."""
 
     over: bool
-    waits_for: str  #: empty when over
+    waits_for: Cause | None  #: None when over
     due_us: int  #: earliest time at which it can be over, if nothing more changes
 
 
@@ -265,15 +266,16 @@ def night_is_over(
     if unchanged_us is not None:
         quiet_us = max(quiet_us, now_us + round(quiet_minutes * MINUTE_US) - unchanged_us)
     due_us = max(ends_us, quiet_us)
+    waits_for: Cause | None
     if now_us < ends_us:
-        waits_for = f"the end of its UTC date and {grace_minutes:g} min of grace"
+        waits_for = Cause(WaitCode.DATE, {"minutes": f"{grace_minutes:g}"})
     elif now_us < quiet_us:
-        waits_for = f"{quiet_minutes:g} min without a change"
+        waits_for = Cause(WaitCode.QUIET, {"minutes": f"{quiet_minutes:g}"})
     elif unchanged_looks < SETTLING_LOOKS - 1:
-        waits_for = "one more look that finds nothing changed"
+        waits_for = Cause(WaitCode.LOOK)
     else:
-        waits_for = ""
-    return NightEnd(over=not waits_for, waits_for=waits_for, due_us=due_us)
+        waits_for = None
+    return NightEnd(over=waits_for is None, waits_for=waits_for, due_us=due_us)
 
 
 def _follow_file(before: TrackedFile | None, identity: FileIdentity, now_ns: int) -> TrackedFile:

@@ -1,0 +1,105 @@
+"""Why a night does not go on is a code: every code has its sentence, and nothing reads one back."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from vampd.causes import SENTENCES, Cause, cause_code
+from vampd.shipped import migrations_folder
+from vampd.states import ErrorCode, HoldCode, WaitCode
+
+_PACKAGE = Path(__file__).resolve().parent.parent / "vampd"
+
+#: What holds a sentence: in an object, and in a row of the ledger.
+_SENTENCES = frozenset({"cause", "hold", "reason", "pause", "waits_for", "error", "why"})
+#: What a program does that reads one.
+_READS = frozenset(
+    {"startswith", "endswith", "find", "index", "split", "partition", "rpartition", "removeprefix"}
+)
+_PATTERNS = frozenset({"search", "match", "fullmatch", "findall", "finditer"})
+#: Rows that a version without codes wrote have nothing else.
+_OF_OLD_ROWS = frozenset({"frame_ids.py"})
+_IN_SQL = re.compile(rf"\b(?:{'|'.join(sorted(_SENTENCES))}) (?:like|glob|regexp)\b")
+
+
+def _is_sentence(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in _SENTENCES
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return node.slice.value in _SENTENCES
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "str":
+        return any(_is_sentence(argument) for argument in node.args)
+    return isinstance(node, ast.BoolOp) and any(_is_sentence(value) for value in node.values)
+
+
+def _reads_a_sentence(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _IN_SQL.search(node.value) is not None
+    if isinstance(node, ast.Compare):
+        holds = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
+        texts = isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)
+        return holds and texts and any(_is_sentence(each) for each in node.comparators)
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    if node.func.attr in _READS:
+        return _is_sentence(node.func.value)
+    return node.func.attr in _PATTERNS and any(_is_sentence(each) for each in node.args)
+
+
+def test_nothing_reads_a_sentence_back() -> None:
+    found = [
+        f"vampd/{path.relative_to(_PACKAGE)}: {ast.unparse(node)}"
+        for path in sorted(_PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if _reads_a_sentence(node) and path.name not in _OF_OLD_ROWS
+    ]
+
+    assert not found, "ask the code beside the sentence, not the sentence"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'night["hold"].startswith("restored")',
+        '(night.hold or night.cause or "").startswith("x")',
+        're.search("x", night.cause)',
+        '"frame IDs" in night.cause',
+        '"select 1 from night where cause like ?"',
+        'str(end.waits_for).partition(":")',
+    ],
+)
+def test_what_reads_a_sentence_is_found(line: str) -> None:
+    assert any(_reads_a_sentence(node) for node in ast.walk(ast.parse(line)))
+
+
+def test_every_code_has_a_sentence_and_is_one_code() -> None:
+    assert set(SENTENCES) == {*HoldCode, *WaitCode}
+    assert not {str(code) for code in HoldCode} & {str(code) for code in WaitCode}
+    assert all(cause_code(str(code)) is code for code in SENTENCES)
+
+
+def test_a_sentence_of_an_earlier_version_stays_as_it_was() -> None:
+    assert str(Cause(HoldCode.QUALITY, {"text": "quality outside its limits: 12 %"})) == (
+        "quality outside its limits: 12 %"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "codes"),
+    [
+        ("hold_code", {*HoldCode}),
+        ("cause_code", {*HoldCode, *WaitCode}),
+        ("error_code", {*ErrorCode}),
+    ],
+)
+def test_the_ledger_takes_these_codes_and_no_others(column: str, codes: set[str]) -> None:
+    (path,) = migrations_folder().glob("*_causes.sql")
+    pattern = rf"{column} text check \({column} in \((.*?)\)\)"
+    listed = re.search(pattern, path.read_text(), re.DOTALL)
+
+    assert listed is not None
+    assert set(re.findall(r"'([^']+)'", listed[1])) == {str(code) for code in codes}
