@@ -3,14 +3,14 @@
 
 drop trigger night_hold_anew;
 alter table night rename column hold_code to hold_was;
-alter table night add column hold_code text check (hold_code in (
-    'order', 'restored', 'being restored', 'raw changed', 'raw gone', 'raw unreadable', 'not taken',
-    'folder away', 'another date', 'no cube', 'earlier pipeline', 'adopted', 'shadow', 'not rebuildable', 'quality', 'copies wrong',
+alter table night add column hold_code text check (hold_code in ('order', 'restored', 'being restored',
+    'raw changed', 'raw gone', 'raw unreadable', 'not taken', 'folder away', 'another date', 'no cube',
+    'earlier pipeline', 'adopted', 'shadow', 'not rebuildable', 'quality', 'copies wrong',
     'records lost', 'trouble'));
 alter table night add column hold_words text;       -- what the sentence names, as JSON
-alter table night add column cause_code text check (cause_code in (
-    'order', 'restored', 'being restored', 'raw changed', 'raw gone', 'raw unreadable', 'not taken',
-    'folder away', 'another date', 'no cube', 'earlier pipeline', 'adopted', 'shadow', 'not rebuildable', 'quality', 'copies wrong',
+alter table night add column cause_code text check (cause_code in ('order', 'restored', 'being restored',
+    'raw changed', 'raw gone', 'raw unreadable', 'not taken', 'folder away', 'another date', 'no cube',
+    'earlier pipeline', 'adopted', 'shadow', 'not rebuildable', 'quality', 'copies wrong',
     'records lost', 'trouble',
     'date', 'quiet', 'look', 'settle', 'unread', 'root absent', 'root unknown', 'disk low',
     'raw unread', 'raw again', 'begun', 'older night', 'failure', 'sent again', 'empty', 'given up'));
