@@ -11,6 +11,8 @@ from astropy.io import fits
 
 from tests.support import column_us, read_file_stamps, read_rows, who
 from vampd.errors import UsageError
+from vampd.science.losses import LoggedCube, find_losses
+from vampd.simulation.logger_scenes import LOGGER_SCENES
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.random_scenes import random_night, random_scenes
 from vampd.simulation.reference_scenes import scene_named
@@ -110,13 +112,13 @@ def test_lost_cubes_leave_a_jump_of_the_counter_and_nothing_else(tmp_path: Path)
     truth, night = written("lost-cubes", tmp_path)
 
     assert truth.losses == (
-        LossTruth(camera=1, cubes=3, frames=120),
-        LossTruth(camera=2, cubes=3, frames=120),
+        LossTruth(camera=1, cubes=3, frames=129),
+        LossTruth(camera=2, cubes=3, frames=129),
     )
     counts = [
         int(row[5]) for path in sorted((night / "vcam1").glob("*.txt")) for row in read_rows(path)
     ]
-    assert sorted(set(np.diff(counts).tolist())) == [1, 121]
+    assert sorted(set(np.diff(counts).tolist())) == [1, 130]
     assert len(list((night / "vcam1").iterdir())) == 8
 
 
@@ -222,3 +224,27 @@ def test_frames_after_the_clock_was_set_back_within_a_cube_overlap_those_before(
         assert min(file.overlapped) == 39
         assert max(file.overlapped) == 60
         assert len(file.overlapped) == 22
+
+
+def test_what_the_stream_counts_between_the_scenes_is_no_lost_cube() -> None:
+    cubes = [
+        cube
+        for cube in SimulatedNight(tuple(LOGGER_SCENES.values())).cubes
+        if cube.camera == 1 and cube.copy_of is None and not any(cube.scene.cube_spans)
+    ]
+
+    logged = [
+        LoggedCube(
+            path=cube.path,
+            camera=1,
+            frames=len(cube.frames),
+            first_count=int(cube.frames.counts[0]),
+            last_count=int(cube.frames.counts[-1]),
+            first_us=int(cube.frames.logged_ns[0]) // 1_000,
+            last_us=int(cube.frames.logged_ns[-1]) // 1_000,
+            settings=cube.scene.flc,
+        )
+        for cube in cubes
+    ]
+
+    assert find_losses(logged) == []

@@ -14,8 +14,11 @@ _STEP_BACK_US = 50_000
 
 
 def _cubes(name: str, *, cubes: int = 4, faults: tuple[CubeFault, ...] = ()) -> Scene:
-    """Cubes of 40 frames in each camera, at 200 frames a second."""
-    return Scene(name=name, triggers=40 * cubes, cube_frames=both(40), faults=faults)
+    """Cubes of 43 frames in each camera, at 200 frames a second.
+
+    Such that what the stream counts between scenes is never whole cubes.
+    """
+    return Scene(name=name, triggers=43 * cubes, cube_frames=both(43), faults=faults)
 
 
 def _lost(*ordinals: int, fault: Fault) -> tuple[CubeFault, ...]:
@@ -35,11 +38,11 @@ _SCENES = (
     replace(_cubes("doubled-cube", cubes=2), doubled=((1, 0),)),
     replace(
         _cubes("overlap-partly", cubes=3),
-        cube_spans=(((0, 60), (45, 100), (100, 120)), ()),
+        cube_spans=(((0, 60), (45, 100), (100, 129)), ()),
     ),
     replace(
         _cubes("overlap-within", cubes=3),
-        cube_spans=(((0, 80), (20, 50), (80, 120)), ()),
+        cube_spans=(((0, 80), (20, 50), (80, 129)), ()),
     ),
     _cubes("lost-cubes", cubes=7, faults=_lost(2, 3, 4, fault=Fault.VANISHED)),
     replace(
