@@ -11,6 +11,8 @@ import pytest
 
 from tests.live_night import LiveScene
 from tests.support import digests_of_tree
+from vampd.background.mail.alerts import limits
+from vampd.commands.live_words import lag_text
 from vampd.ledger import files, live, outputs, tasks
 from vampd.ledger.connection import Row
 from vampd.orders.night import Orders
@@ -18,6 +20,9 @@ from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.states import FileState, Kind, NightStatus, OutputState, Stage
 from vampd.views import frame_id_audit
+from vampd.views.conditions import conditions
+from vampd.views.live import lags
+from vampd.views.summaries import nights, summarise
 
 _SCENES = ("one-frame", "pdi-drops-late", "short-txt", "hst-filename", "pdi-gap", "one-frame")
 
@@ -301,3 +306,39 @@ def test_where_a_measure_may_hold_the_night_nothing_is_numbered_before_it_is_tak
 def order(scene: LiveScene, name: str, **more: object) -> None:
     arguments = {"kind": scene.kind, "date": scene.night["date"], "dry_run": False, **more}
     Orders(scene.ledger, scene.config, scene.engine.cancel).carry_out(name, arguments, "somebody")
+
+
+def test_how_far_it_is_is_told_and_what_holds_it(scene: LiveScene) -> None:
+    scene.play()
+    number = scene.night["id"]
+
+    lag = lags(scene.ledger.connection, [number])[number]
+
+    assert lag.newest_us is not None
+    assert lag.through_us is not None
+    assert lag.verified_us is not None
+    assert lag.built_us is not None
+    assert lag.planned_us == lag.built_us
+    assert lag.newest_us > lag.through_us > lag.built_us >= lag.verified_us
+    assert lag_text(lag).startswith("newest 05:")
+    assert lag_text(lag).endswith(" is no further")
+    night = next(night for night in nights(scene.ledger.connection) if night.id == number)
+    (summary,) = summarise(scene.ledger.connection, [night])
+    assert summary.lag == lag
+
+
+def test_outputs_that_stay_far_behind_the_cameras_are_told_to_the_operators(
+    scene: LiveScene,
+) -> None:
+    scene.play()
+    number = scene.night["id"]
+    within = limits(scene.config)
+    reader, now_us = scene.ledger.connection, scene.clock.now_us()
+    names = {found.name for found in conditions(reader, within, now_us)}
+    assert f"lag:{number}" not in names
+
+    scene.ledger.execute("update output set state = 'built'")
+    behind = replace(within, lag_us=1_000_000)
+    found = {one.name: one.text for one in conditions(reader, behind, now_us)}
+
+    assert "none is verified" in found[f"lag:{number}"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, copies, dates, logger_words, mail_words
+from vampd.commands import advice, copies, dates, live_words, logger_words, mail_words
 from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
@@ -120,6 +120,11 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
         if us is not None:
             by = f", by {night.closed_by}" if label == "closed" and night.closed_by else ""
             click.echo(f"{label:<12} {time_text(us)}{by}")
+    if summary.lag is not None:
+        is_open = night.closed_us is None
+        words = live_words.lag_text if is_open else live_words.confirmed_text
+        if is_open or not summary.lag.is_open:
+            click.echo(paragraph("live         ", words(summary.lag), screen.width))
     if found.space.kept is not None:
         click.echo(paragraph("kept because ", found.space.kept))
     if found.space.trash_files:

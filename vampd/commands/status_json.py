@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vampd import __version__
-from vampd.commands import advice, causes, logger_words
+from vampd.commands import advice, causes, live_words, logger_words
 from vampd.commands.screen import time_json
 from vampd.commands.status_picture import DiskView, Picture, RootView
 from vampd.states import NightStatus
@@ -146,6 +146,7 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         ],
         "oddities": [oddity_json(each) for each in summary.oddities],
         "batches": summary.batches,
+        "live": live_words.lag_json(summary.lag),
         "last_change": time_json(night.last_change_us),
         "closed_at": time_json(night.closed_us),
         "closed_by": night.closed_by,

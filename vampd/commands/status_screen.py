@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from vampd import __version__
 from vampd.commands import advice
 from vampd.commands.causes import name_of
+from vampd.commands.live_words import lag_text
 from vampd.commands.screen import (
     Screen,
     clock_text,
@@ -49,6 +50,7 @@ def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
     yield from _section(
         "running", [_bar(each, picture, screen) for each in picture.running], screen
     )
+    yield from _section("live", list(_live(picture)), screen)
     yield from _section("odd", list(odd(picture, screen)), screen)
 
 
@@ -59,6 +61,14 @@ def _is_quiet(picture: Picture) -> bool:
         or (summary.night.status is NightStatus.COLLECTING and summary.night.hold is None)
         for summary in picture.summaries
     )
+
+
+def _live(picture: Picture) -> Iterator[str]:
+    """How far each night is that is worked on while its cameras write."""
+    for summary in picture.summaries:
+        is_open = summary.night.closed_us is None and not is_at_rest(summary.night)
+        if is_open and summary.lag is not None:
+            yield f"{summary.night}: {lag_text(summary.lag)}"
 
 
 def _section(title: str, found: Sequence[str], screen: Screen) -> Iterator[str]:

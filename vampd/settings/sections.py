@@ -284,6 +284,7 @@ class Alerts:
     stalled_hours: float = field(default=12.0, metadata=number(above=0))
     disk_free_gb: float = field(default=200.0, metadata=number(at_least=0))
     silent_minutes: float = field(default=10.0, metadata=number(above=0))
+    lag_minutes: float = field(default=30.0, metadata=number(at_least=0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.states import Kind, NightStatus, Severity, UnseenSort
 from vampd.time_units import SECOND_US
+from vampd.views.live import lags
 from vampd.views.summaries import last_daemon
 
 Labels = Mapping[str, str]
@@ -38,6 +39,7 @@ def metrics_text(reader: Reader, now_us: int, *, version: str, configured: bool 
         *_daemon(reader),
         *_nights(reader),
         *_tallies(reader),
+        *_live(reader),
         *_troubles(reader, now_us),
         *_not_taken(reader),
         *_disks(reader),
@@ -112,6 +114,31 @@ def _tallies(reader: Reader) -> Iterator[Metric]:
             for row in rows
             if row["subject"] == "task"
         ),
+    )
+
+
+def _live(reader: Reader) -> Iterator[Metric]:
+    rows = reader.execute(
+        "select id, kind, date from night where closed_us is null"
+        " and status in ('collecting', 'held') and exists (select 1 from live where night = id)"
+    ).fetchall()
+    found = lags(reader, [row["id"] for row in rows])
+    samples = [
+        ({"kind": row["kind"], "night": row["date"], "what": what}, us / SECOND_US)
+        for row in rows
+        for what, us in (
+            ("newest", found[row["id"]].newest_us),
+            ("watermark", found[row["id"]].through_us),
+            ("planned", found[row["id"]].planned_us),
+            ("built", found[row["id"]].built_us),
+            ("verified", found[row["id"]].verified_us),
+        )
+        if us is not None
+    ]
+    yield Metric(
+        name="vampd_live_through_timestamp_seconds",
+        help="Up to which time of acquisition a night that goes on is known, planned, built, safe.",
+        samples=tuple(samples),
     )
 
 

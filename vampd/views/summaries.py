@@ -31,6 +31,7 @@ from vampd.states import (
     Stage,
     TaskState,
 )
+from vampd.views.live import Lag, lags
 from vampd.views.oddities import Oddity, oddities
 
 #: Of the nights that need nothing more, this many are told unless all are asked for.
@@ -132,6 +133,7 @@ class Summary:
     amounts: Amounts = field(default_factory=Amounts)
     tolls: Mapping[LoggerFault, Toll] = field(default_factory=dict)
     oddities: Sequence[Oddity] = ()
+    lag: Lag | None = None  #: of a night that is or was worked on while its cameras write
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,12 +199,14 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
     elsewhere = _elsewhere(ledger, [number for number, rows in troubles.items() if rows])
     tolls = logger_faults.tolls(ledger, numbers)
     odd = oddities(ledger, list(chosen))
+    found = lags(ledger, numbers)
     return [
         replace(
             _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
             tolls=tolls.get(night.id, {}),
             left=awaited.left(ledger, night.id, night.cause_code),
             oddities=odd.get(night.id, ()),
+            lag=found.get(night.id),
         )
         for night in chosen
     ]

@@ -105,6 +105,14 @@ def limits(config: Config) -> Limits:
         state_dir=str(config.state_dir),
         mail_is_configured=config.mail.is_configured,
         first_frame_id=config.frame_ids.first,
+        lag_us=round(config.alerts.lag_minutes * 60 * SECOND_US),
+        streamed=frozenset(
+            kind
+            for kind in Kind
+            if (delivery := config.delivery.of(kind)) is not None
+            and delivery.when == "live"
+            and delivery.verify_at is None
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from vampd.commands import log, logger_words, stage_times
 from vampd.commands.explain import explained, text_of
+from vampd.commands.live_words import lag_json
 from vampd.commands.screen import time_json
 from vampd.commands.status_json import summary_json
 from vampd.io.lock import holder
@@ -48,6 +49,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
         "night": night,
         "now_us": now_us,
         "summary": summary,
+        "live": lag_json(summary.lag),
         "explanation": text_of(why, now_us=now_us),
         "command": why.cause.command,
         "stages": [(each, stage_times.facts(each, now_us=now_us)) for each in times],
