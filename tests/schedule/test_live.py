@@ -338,7 +338,8 @@ def test_outputs_that_stay_far_behind_the_cameras_are_told_to_the_operators(
     assert f"lag:{number}" not in names
 
     scene.ledger.execute("update output set state = 'built'")
-    behind = replace(within, lag_us=1_000_000)
+    assert within.lag is not None
+    behind = replace(within, lag=replace(within.lag, most_us=1_000_000))
     found = {one.name: one.text for one in conditions(reader, behind, now_us)}
 
     assert "none is verified" in found[f"lag:{number}"]

@@ -17,8 +17,8 @@ from vampd.ledger.counter import strange_places
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
-from vampd.time_units import DAY_US, MINUTE_US, SECOND_US
-from vampd.views.live import lags
+from vampd.time_units import DAY_US, MINUTE_US
+from vampd.views.lag_conditions import LagLimits, lag_conditions
 from vampd.views.odd_conditions import TOLD_US, odd_conditions
 from vampd.views.summaries import Night, is_at_rest, last_daemon, nights
 
@@ -37,26 +37,24 @@ class Limits:
     state_bytes: int  #: free on the disk of the ledger
     state_dir: str
     mail_is_configured: bool
-    lag_us: int = 0  #: of a night that goes on; 0: never
-    streamed: frozenset[str] = frozenset()  #: kinds of nights of which outputs are sent at once
+    lag: LagLimits | None = None  #: of a night that goes on; None: it is never told
     first_frame_id: int | None = None  #: as the settings say it
 
 
 def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
     """All that is so now, the critical ones first; then as old as they are."""
     every = {night.id: night for night in nights(reader)}
+    names = {night.id: _name(night, every) for night in every.values()}
     found = [
         *_stopped(every),
         *_troubles(reader),
         *_stalled(reader, every, limits, now_us),
         *_hooks(reader, every),
         *_unclosed(every, limits, now_us),
-        *_lagging(reader, every, limits, now_us),
+        *lag_conditions(reader, names, every, limits.lag, now_us),
         *_far_side(reader, every, limits, now_us),
         *_odd_cubes(reader, every, now_us),
-        *odd_conditions(
-            reader, {night.id: _name(night, every) for night in every.values()}, every, now_us
-        ),
+        *odd_conditions(reader, names, every, now_us),
         *_mails(reader, every, limits, now_us),
         *_frame_ids(reader, limits),
         *_alerts(reader),
@@ -171,41 +169,6 @@ def _unclosed(every: Mapping[int, Night], limits: Limits, now_us: int) -> Iterat
                 night=night.id,
                 since_us=since_us,
             )
-
-
-def _lagging(
-    reader: Reader, every: Mapping[int, Night], limits: Limits, now_us: int
-) -> Iterator[Condition]:
-    """Nights that go on, and are not worked on as fast as their cameras write."""
-    if not limits.lag_us:
-        return
-    going_on = [
-        night.id
-        for night in every.values()
-        if night.status is NightStatus.COLLECTING and night.closed_us is None
-    ]
-    for number, lag in lags(reader, going_on).items():
-        night = every[number]
-        done_us, what = lag.built_us, "built"
-        if night.kind in limits.streamed:
-            done_us, what = lag.verified_us, "verified"
-        behind_us = lag.behind_us(done_us)
-        if behind_us > limits.lag_us:
-            through = f"{what} through {_clock(done_us)} UT" if done_us else f"none is {what}"
-            yield Condition(
-                name=f"lag:{number}",
-                severity=Severity.WARNING,
-                text=(
-                    f"{night}: its outputs are {behind_us // MINUTE_US} min behind its cameras:"
-                    f" {through}: vampd show {_name(night, every)}"
-                ),
-                night=number,
-                since_us=now_us - behind_us,
-            )
-
-
-def _clock(us: int) -> str:
-    return f"{datetime.fromtimestamp(us // SECOND_US, UTC):%H:%M:%S}"
 
 
 def _far_side(

@@ -28,6 +28,7 @@ from vampd.settings.sections import Config
 from vampd.states import Kind, MailState, Severity
 from vampd.time_units import SECOND_US
 from vampd.views.conditions import Limits, conditions
+from vampd.views.lag_conditions import LagLimits
 
 _ANSWER_SECONDS = 20.0  # a disk of another machine that is gone hangs for ever
 _MOST_BYTES = 1 << 60  # a file system that counts in 64 bits may say more than SQLite takes
@@ -105,15 +106,21 @@ def limits(config: Config) -> Limits:
         state_dir=str(config.state_dir),
         mail_is_configured=config.mail.is_configured,
         first_frame_id=config.frame_ids.first,
-        lag_us=round(config.alerts.lag_minutes * 60 * SECOND_US),
-        streamed=frozenset(
-            kind
-            for kind in Kind
-            if (delivery := config.delivery.of(kind)) is not None
-            and delivery.when == "live"
-            and delivery.verify_at is None
-        ),
+        lag=_lag_limits(config),
     )
+
+
+def _lag_limits(config: Config) -> LagLimits | None:
+    if not config.alerts.lag_minutes:
+        return None
+    streamed = frozenset(
+        kind
+        for kind in Kind
+        if (delivery := config.delivery.of(kind)) is not None
+        and delivery.when == "live"
+        and delivery.verify_at is None
+    )
+    return LagLimits(most_us=round(config.alerts.lag_minutes * 60 * SECOND_US), streamed=streamed)
 
 
 def letter(config: Config, subject: str, text: str, identity: str, now_us: int) -> Composed:
