@@ -6,6 +6,7 @@ for each, here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ class Limits:
 def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
     """All that is so now, the critical ones first; then as old as they are."""
     every = {night.id: night for night in nights(reader)}
-    names = {night.id: _name(night, every) for night in every.values()}
+    names = _names(every)
     found = [
         *_stopped(every),
         *_troubles(reader),
@@ -113,6 +114,15 @@ def _name(night: Night, every: Mapping[int, Night]) -> str:
     """By which commands know a night: its date, and its kind where the date has a night of each."""
     has_twin = any(other.date == night.date and other.id != night.id for other in every.values())
     return f"{night.date} --kind {night.kind}" if has_twin else night.date
+
+
+def _names(every: Mapping[int, Night]) -> dict[int, str]:
+    """`_name` of all, by number."""
+    times = Counter(night.date for night in every.values())
+    return {
+        number: night.date if times[night.date] == 1 else f"{night.date} --kind {night.kind}"
+        for number, night in every.items()
+    }
 
 
 def _stalled(
