@@ -33,7 +33,7 @@ def _events(scene: Scene) -> list[tuple[str, str | None]]:
 def test_the_events_of_a_night_are_no_more_where_its_files_are_read_one_by_one(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readings, "_BATCH_FILES", 1)
+    monkeypatch.setattr(readings, "BATCH_FILES", 1)
     monkeypatch.setattr(readings, "_BATCH_CUBES", 1)
 
     monkeypatch.setattr(

@@ -292,12 +292,12 @@ def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
-def without_digest(ledger: Ledger, night: int) -> list[Row]:
-    """Whole files of a night whose digest is not known yet, oldest first."""
+def without_digest(ledger: Ledger, night: int, most: int = -1) -> list[Row]:
+    """The first *most* whole files of a night whose digest is not known yet, oldest first."""
     return ledger.rows(
         "select id, path, size_bytes from raw_file where night = ? and state = 'whole'"
-        " and sha256 is null order by modified_ns, path",
-        [night],
+        " and sha256 is null order by modified_ns, path limit ?",
+        [night, most],
     )
 
 

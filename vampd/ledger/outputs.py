@@ -124,14 +124,22 @@ def batch_of(ledger: Ledger, night: int) -> int:
 
 def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Report]) -> None:
     """Keep what operators should know and what stops nothing; the same is said once."""
+    batch, said = batch_of(ledger, night), _said(ledger, night, stage)
     for report in reports:
-        ledger.execute(
-            "insert into report (night, batch, stage, raw_file, text)"
-            " select ?1, (select batch from night where id = ?1), ?2, ?3, ?4"
-            " where not exists (select 1 from report where night = ?1 and stage = ?2"
-            " and raw_file is ?3 and text = ?4)",
-            [night, stage, report.raw_file, report.text],
-        )
+        if (report.raw_file, report.text) not in said:
+            said.add((report.raw_file, report.text))
+            ledger.execute(
+                "insert into report (night, batch, stage, raw_file, text) values (?, ?, ?, ?, ?)",
+                [night, batch, stage, report.raw_file, report.text],
+            )
+
+
+def _said(ledger: Ledger, night: int, stage: Stage) -> set[tuple[int | None, str]]:
+    """What a stage reported of a night so far: by raw file, and its text."""
+    rows = ledger.execute(
+        "select raw_file, text from report where night = ? and stage = ?", [night, stage]
+    )
+    return {(row["raw_file"], row["text"]) for row in rows}
 
 
 def add_card_report(ledger: Ledger, night: int, what: str, where: str) -> None:

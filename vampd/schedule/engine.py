@@ -23,7 +23,7 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightSnapshot, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.live import Follower
-from vampd.schedule.readings import digest_batch, pair_batches
+from vampd.schedule.readings import BATCH_FILES, digest_batch, pair_batches
 from vampd.schedule.stage_table import STAGES
 from vampd.schedule.suspects import Suspects, is_away
 from vampd.schedule.work import (
@@ -184,7 +184,8 @@ class Engine:
 
     def _hand_out_reading(self, night: NightSnapshot) -> None:
         watch = self._scan_cycle.nights.get(night.number)
-        if watch is None or self._ledger.clock.monotonic_ns() < self._rests_until_ns:
+        rests = self._ledger.clock.monotonic_ns() < self._rests_until_ns
+        if watch is None or rests or self._seats(delivery=False) <= 0:
             return
         for pairs in pair_batches(self._unasked(watch.wanted), self._suspects.of(night.number)):
             if self._seats(delivery=False) <= 0:
@@ -226,7 +227,8 @@ class Engine:
             for path in work.paths
         }
         unread = strays.unread(self._ledger, night.number)
-        rows = (*unread, *files.without_digest(self._ledger, night.number))
+        most = BATCH_FILES + len(asked)  # of which so many may be among those that are asked
+        rows = (*unread, *files.without_digest(self._ledger, night.number, most))
         paths = digest_batch(rows, asked, self._suspects.of(night.number))
         if paths:
             work = Digesting(night=night.number, paths=paths)

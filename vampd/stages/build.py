@@ -38,7 +38,7 @@ from vampd.io.beneath import (
     remove,
 )
 from vampd.io.conformity import Readable
-from vampd.io.fits import Shape, TileWriter
+from vampd.io.fits import Shape, TileWriter, Verify
 from vampd.io.publish import (
     Published,
     digest_file,
@@ -207,7 +207,7 @@ def _build(
     _stream(drafts, cubes)
     proofs = [_prove(draft, cubes) for draft in drafts]
     for draft in drafts:
-        if draft.output.number in job.get("read_whole", {draft.output.number}):
+        if _is_read_whole(draft.output, job):
             _unpack(draft, cubes)
     for cube in cubes.values():
         cube.check_unchanged()
@@ -335,7 +335,9 @@ def _draft(
     shape = Shape(
         width=header.width, height=header.height, frames=len(output.frames), tiles=job["tiles"]
     )
-    writer = TileWriter(descriptor, cards, shape, name=output.name, verify=job["verify"])
+    # CFITSIO decodes every frame of a file that funpack reads whole: from the disk, as others do.
+    verify: Verify = "sample" if _is_read_whole(output, job) else job["verify"]
+    writer = TileWriter(descriptor, cards, shape, name=output.name, verify=verify)
     return _Draft(
         output=output,
         path=path,
@@ -345,6 +347,11 @@ def _draft(
             (report.what, f"{raw_path}: {' '.join(report.card.split())}") for report in reports
         ],
     )
+
+
+def _is_read_whole(output: _Output, job: Mapping[str, Any]) -> bool:
+    """Whether funpack must read every frame of an output."""
+    return output.number in job.get("read_whole", {output.number})
 
 
 def _cleared(folder: Beneath, name: str) -> Beneath:

@@ -62,19 +62,33 @@ def _read_whole(ledger: Ledger, night: Row, rows: Sequence[Row], compress: Compr
     if compress.verify == "all":
         return [row["id"] for row in rows]
     seen: set[tuple[int, int, bool]] = set()
-    for built in ledger.rows(
-        "select width, height, min(frames) as least, max(frames) as most from output"
-        " where night = ? and state != 'planned' group by width, height",
-        [night["id"]],
-    ):
-        seen |= {_layout(built, built[frames], compress) for frames in ("least", "most")}
     chosen = []
     for row in rows:
         layout = _layout(row, row["frames"], compress)
-        if layout not in seen:
+        if layout not in seen and layout not in _built(ledger, night, row, compress):
             chosen.append(row["id"])
             seen.add(layout)
     return chosen
+
+
+def _built(ledger: Ledger, night: Row, row: Row, compress: Compress) -> set[tuple[int, int, bool]]:
+    """The layouts of outputs with the shape of *row* that are built: one, if it is the same.
+
+    Nearly always the first that is found has it, and the others need not be looked at.
+    """
+    same = "night = ? and width = ? and height = ? and state != 'planned'"
+    shape = [night["id"], row["width"], row["height"]]
+    one = ledger.value(f"select frames from output where {same} limit 1", shape)  # noqa: S608
+    if one is None:
+        return set()
+    if (found := _layout(row, one, compress)) == _layout(row, row["frames"], compress):
+        return {found}
+    ends = ledger.row(
+        f"select min(frames) as least, max(frames) as most from output where {same}",  # noqa: S608
+        shape,
+    )
+    assert ends is not None
+    return {_layout(row, ends[frames], compress) for frames in ("least", "most")}
 
 
 def _layout(row: Row, frames: int, compress: Compress) -> tuple[int, int, bool]:
