@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.bench_live import add_live
 from tests.raw_cubes import build_job, write_raw_cube
 from vampd.layout import OUTPUT_FOLDER
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     subparsers = parser.add_subparsers(required=True)
     _add_build(subparsers.add_parser("build", help="processor time and memory of builds"))
+    add_live(subparsers.add_parser("live", help="how fast a night that goes on is delivered"))
     arguments = parser.parse_args()
     run: Callable[[argparse.Namespace], int] = arguments.run
     raise SystemExit(run(arguments))
