@@ -16,9 +16,21 @@ create table live (
     changed_us integer not null
 ) strict;
 
--- When the usable frames of a cube were taken; null: not asked yet, 0: it has none.
-alter table cube add column begins_us integer;
-alter table cube add column ends_us integer;
+-- When the usable frames of a whole cube were taken: beside its row, which is long for its times.
+-- A cube without usable frames has 0 and 0.
+create table cube_span (
+    raw_file integer primary key references raw_file (id),
+    night integer not null references night (id),
+    camera integer not null check (camera in (1, 2)),
+    begins_us integer not null,
+    ends_us integer not null,
+    exposure_us integer not null,
+    is_timed integer not null check (is_timed in (0, 1)) -- by the camera, not by the logger alone
+) strict;
+create index cube_span_of_night on cube_span (night, ends_us);
+create trigger cube_span_gone after delete on cube begin
+    delete from cube_span where raw_file = old.raw_file;
+end;
 -- A cube's outputs, and a unit's, without a walk through the night's.
 create index output_of_cube on output (night, cube, camera);
 create index deliverable_open on deliverable (night) where verified_us is null;

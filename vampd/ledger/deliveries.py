@@ -35,7 +35,8 @@ _SOME_BYTES = 8_000_000_000
 def some_unsent(ledger: Ledger, night: int, *, newest_first: bool) -> list[Row]:
     """Files of a night that are not sent, as they were built or against that; not too many."""
     rows = ledger.rows(
-        "select deliverable.* from deliverable where night = ? and sent_us is null order by id",
+        "select * from deliverable where night = ? and verified_us is null and sent_us is null"
+        " order by id",
         [night],
     )
     chosen: list[Row] = []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vampd.ledger.blobs import pack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue, FileIdentity
+from vampd.science.rules import exposure_us
 from vampd.states import FileState
 
 _WHO = (
@@ -248,6 +249,38 @@ def store_cube(ledger: Ledger, raw_file: int, timing: int, facts: CubeFacts) -> 
         written_us=facts.written_us,
         first_us=_first_us(facts.acquired_us),
     )
+    usable_us = usable_times(facts.acquired_us, facts.rejected)
+    store_span(ledger, raw_file, usable_us, facts.cards, is_timed=facts.has_acquisition)
+
+
+def store_span(
+    ledger: Ledger,
+    raw_file: int,
+    usable_us: NDArray[np.int64],
+    cards: Mapping[str, CardValue],
+    *,
+    is_timed: bool,
+) -> None:
+    """Keep from when to when a cube was exposed; *usable_us* are the times of its usable frames."""
+    ledger.execute(
+        "insert into cube_span (raw_file, night, camera, begins_us, ends_us, exposure_us, is_timed)"
+        " select id, night, camera, :begins_us, :ends_us, :exposure_us, :is_timed from raw_file"
+        " where id = :raw_file",
+        {
+            "raw_file": raw_file,
+            "begins_us": int(usable_us.min()) if len(usable_us) else 0,
+            "ends_us": int(usable_us.max()) if len(usable_us) else 0,
+            "exposure_us": exposure_us(cards),
+            "is_timed": int(is_timed),
+        },
+    )
+
+
+def usable_times(acquired_us: NDArray[np.int64], rejected: Mapping[int, str]) -> NDArray[np.int64]:
+    """The times of the frames of a cube that have one, and are not *rejected*."""
+    usable = acquired_us > 0
+    usable[list(rejected)] = False
+    return acquired_us[usable]
 
 
 def correct_times(

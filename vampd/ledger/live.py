@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vampd.ledger import outputs, tasks
+from vampd.ledger import files, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.science.live import Place, place_of
-from vampd.science.rules import exposure_us
 from vampd.science.watermark import CubeSpan, Watermark
 from vampd.states import Stage, TaskState
 
@@ -20,10 +19,9 @@ UNIT = "live"
 _CONFIRMED = "its close plans all of it"
 
 _SPANS = (
-    "select cube.raw_file, raw_file.camera, cube.begins_us, cube.ends_us, cube.cards,"
-    " cube.has_acquisition from cube join raw_file on raw_file.id = cube.raw_file"
+    "select cube_span.* from cube_span join raw_file on raw_file.id = cube_span.raw_file"
     " join night on night.id = raw_file.night and night.batch = raw_file.batch"
-    " where night.id = ? and raw_file.state = 'whole'"
+    " where cube_span.night = ? and ends_us > 0 and raw_file.state = 'whole'"
 )
 
 
@@ -32,38 +30,60 @@ def row_of(ledger: Ledger, night: int) -> Row | None:
     return ledger.row("select * from live where night = ?", [night])
 
 
-def spans(ledger: Ledger, night: int) -> list[CubeSpan]:
-    """When the frames of the whole cubes of a night were taken; of those that have usable ones."""
-    rows = ledger.rows(_SPANS, [night])
-    if any(row["ends_us"] is None for row in rows):
-        _find_spans(ledger, [row["raw_file"] for row in rows if row["ends_us"] is None])
-        rows = ledger.rows(_SPANS, [night])
+def spans(ledger: Ledger, night: int, *, after_us: int = 0) -> list[CubeSpan]:
+    """When the usable frames of whole cubes of a night were taken.
+
+    Of all cubes; or of those that ended *after_us*, the last ones of each camera, and those that
+    only the logger timed.
+    """
+    rows = ledger.rows(f"{_SPANS} and (ends_us > ? or not is_timed)", [night, after_us])
+    for camera in (1, 2):
+        rows += ledger.rows(
+            f"{_SPANS} and ends_us <= ? and is_timed and cube_span.camera = ?"
+            " order by ends_us desc limit 1",
+            [night, after_us, camera],
+        )
     return [
         CubeSpan(
             raw_file=row["raw_file"],
             camera=row["camera"],
             first_us=row["begins_us"],
             last_us=row["ends_us"],
-            exposure_us=exposure_us(json.loads(row["cards"])),
-            is_timed=bool(row["has_acquisition"]),
+            exposure_us=row["exposure_us"],
+            is_timed=bool(row["is_timed"]),
         )
         for row in rows
-        if row["ends_us"]
     ]
 
 
-def _find_spans(ledger: Ledger, cubes: list[int]) -> None:
-    with ledger.transaction():
-        for cube in cubes:
-            row = ledger.row("select acquired, rejected from cube where raw_file = ?", [cube])
-            assert row is not None
-            times_us = unpack_times(row["acquired"])
-            times_us[[int(frame) for frame in json.loads(row["rejected"])]] = 0
-            usable = times_us[times_us > 0]
-            span = (int(usable.min()), int(usable.max())) if len(usable) else (0, 0)
-            ledger.execute(
-                "update cube set begins_us = ?, ends_us = ? where raw_file = ?", [*span, cube]
-            )
+def find_spans(ledger: Ledger, night: int) -> None:
+    """Find out what an older vampd did not keep of whole cubes."""
+    rows = ledger.rows(
+        "select cube.* from cube join raw_file on raw_file.id = cube.raw_file"
+        " where raw_file.night = ? and not exists"
+        " (select 1 from cube_span where cube_span.raw_file = cube.raw_file)",
+        [night],
+    )
+    for row in rows:
+        rejected = {int(frame): why for frame, why in json.loads(row["rejected"]).items()}
+        usable_us = files.usable_times(unpack_times(row["acquired"]), rejected)
+        is_timed = bool(row["has_acquisition"])
+        cards = json.loads(row["cards"])
+        files.store_span(ledger, row["raw_file"], usable_us, cards, is_timed=is_timed)
+
+
+def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -> list[Row]:
+    """Whole cubes of a night that began in that time, with their facts, by path."""
+    return ledger.rows(
+        "select raw_file.path, raw_file.camera, raw_file.sha256, raw_file.inode,"
+        " raw_file.size_bytes, raw_file.modified_ns, cube.* from cube_span"
+        " join cube on cube.raw_file = cube_span.raw_file"
+        " join raw_file on raw_file.id = cube.raw_file"
+        " join night on night.id = raw_file.night and night.batch = raw_file.batch"
+        " where cube_span.night = ? and ends_us > 0 and begins_us between ? and ?"
+        " and raw_file.state = 'whole' order by raw_file.path",
+        [night, begins_us, through_us],
+    )
 
 
 def unsettled(ledger: Ledger, night: int) -> list[Row]:
@@ -88,9 +108,10 @@ def changed_us(ledger: Ledger, night: int) -> dict[int, int]:
 def without_digest(ledger: Ledger, night: int, through_us: int) -> int:
     """How many whole cubes that began by then were not read through yet, or their timing files."""
     count: int = ledger.value(
-        "select count(*) from cube join raw_file on raw_file.id = cube.raw_file"
+        "select count(*) from raw_file join cube on cube.raw_file = raw_file.id"
         " join raw_file as timing on timing.id = cube.timing"
-        " where raw_file.night = ? and raw_file.state = 'whole' and cube.begins_us <= ?"
+        " join cube_span on cube_span.raw_file = raw_file.id"
+        " where raw_file.night = ? and raw_file.state = 'whole' and begins_us <= ?"
         " and (raw_file.sha256 is null or timing.sha256 is null)",
         [night, through_us],
     )

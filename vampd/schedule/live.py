@@ -84,16 +84,19 @@ class Follower:
         looked_ns = self._looked_ns.get(number)
         if looked_ns is not None and 0 <= clock.monotonic_ns() - looked_ns < _LOOK_NS:
             return
-        self._looked_ns[number] = clock.monotonic_ns()
         watch = self._scan_cycle.nights[number]
         night = nights.get_night(self._ledger, number)
         with self._ledger.transaction():
             self._follow_cubes(number, watch)
             self._follow_outputs(night)
+        self._looked_ns[number] = clock.monotonic_ns()
 
     def _follow_cubes(self, number: int, watch: NightTracker) -> None:
         ledger, config = self._ledger, self._scan_cycle.config
-        spans = live.spans(ledger, number)
+        if number not in self._looked_ns:
+            live.find_spans(ledger, number)
+        row = live.row_of(ledger, number)
+        spans = live.spans(ledger, number, after_us=(row and row["planned_us"]) or 0)
         patience = Patience(
             allowance_seconds=config.live.allowance_seconds,
             silence_seconds=config.live.silence_seconds,
