@@ -11,7 +11,7 @@ import pytest
 
 from tests.schedule.made import NOW_US, opened
 from vampd.ledger import connection as module
-from vampd.ledger import elapsed, mail_tracks, proofs, trash
+from vampd.ledger import elapsed, mail_tracks, nights, proofs, trash
 from vampd.ledger.connection import Ledger, ledger_path
 from vampd.ledger.mail_tracks import Track
 from vampd.shipped import migrations_folder
@@ -171,3 +171,48 @@ def test_a_ledger_of_the_present_is_opened_again_without_another_copy(state: Pat
     opened(state).close()
 
     assert len(list(state.glob("*.before-*"))) == 1
+
+
+_HOLDS = {
+    "restored": "restored",
+    "being restored; `vampd restore` finishes it": "being restored",
+    "raw file changed after the night was closed: vcam1/a.fits\nit had 10 bytes": "raw changed",
+    "raw file gone after it was planned: vcam1/a.fits": "raw gone",
+    "raw file that cannot be read any more: vcam1/a.fits\nand 2 more raw files": "raw unreadable",
+    "the earlier pipeline was at work in its folder (vcam1_hlinkbak): decide": "earlier pipeline",
+    "processed by the earlier pipeline; adopted, not verified": "adopted",
+    "raw files cannot be rebuilt: vcam1/a.fits: byte 3": "not rebuildable",
+    "quality outside its limits: 12 % dubious": "quality",
+    "3 of 9 copies at x:/y, once verified, are not right any more: a is missing": "copies wrong",
+    "it bears 73 frame IDs, and .vampd/ledger.jsonl.gz is lost; move": "records lost",
+    "vampd cannot go on with it: KeyError: 'x' (go, line 3)": "trouble",
+    "no cube can be used: all 2 cubes are quarantined": "no cube",
+    "the observers want to look first": "order",
+}
+
+
+def test_holds_of_a_version_without_codes_get_theirs_and_keep_their_words(tmp_path: Path) -> None:
+    import sqlite_utils
+    from sqlite_utils.migrations import Migrations
+
+    (codes,) = migrations_folder().glob("*_causes.sql")
+    before = [path for path in sorted(migrations_folder().glob("*.sql")) if path.stem < codes.stem]
+    with closing(sqlite3.connect(ledger_path(tmp_path), isolation_level=None)) as connection:
+        old = Migrations(module._SET)
+        for path in before:
+            old(name=path.stem)(module._runner(path))
+        old.apply(sqlite_utils.Database(connection))
+        connection.execute("update version set text = '0.0.1'")
+        for number, hold in enumerate(_HOLDS, start=1):
+            values = (number, f"202511{number:02}", f"/data/{number}", "held", 2, None, hold)
+            connection.execute(_NIGHT, values)
+
+    with closing(opened(tmp_path)) as ledger:
+        rows = ledger.rows("select * from night order by id")
+        held = [nights.cause_of_hold(row) for row in rows]
+
+    assert [(str(hold), hold.code) for hold in held if hold is not None] == list(_HOLDS.items())
+    assert {hold.words["path"] for hold in held if hold and "path" in hold.words} == {
+        "vcam1/a.fits"
+    }
+    assert [row["cause_code"] for row in rows] == list(_HOLDS.values())
