@@ -12,11 +12,12 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from tests.new_ledger import new_ledger
 from vampd.causes import Cause
 from vampd.cli import group
 from vampd.io.clock import SystemClock
 from vampd.io.disk import claim_root
-from vampd.ledger.connection import ledger_path, open_ledger
+from vampd.ledger.connection import ledger_path
 from vampd.states import STAGES_OF, Kind, Stage
 
 #: 2025-11-06 16:00:00 UT
@@ -67,7 +68,7 @@ destination = "{self.folder}/far/engineering"
         return ledger_path(self.state)
 
     def make_ledger(self) -> None:
-        open_ledger(self.state, version="0.1.0", clock=SystemClock()).close()
+        new_ledger(self.state, SystemClock()).close()
 
     def insert(self, table: str, **values: object) -> int:
         """Insert one row; returns its number."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vampd.ledger.connection import Ledger, Row, open_ledger
+from tests.new_ledger import new_ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, sight_night
 from vampd.ledger.tasks import add_task, claim, tasks_of
 from vampd.records import FileIdentity
@@ -36,7 +37,7 @@ class FakeClock:
 
 
 def opened(folder: Path, clock: FakeClock | None = None) -> Ledger:
-    return open_ledger(folder, version="0.1.0", clock=clock or FakeClock())
+    return new_ledger(folder, clock or FakeClock())
 
 
 def settings(folder: Path, more: str = "") -> Config:

@@ -50,8 +50,9 @@ def record(ledger: Ledger, night: Row, found: Doubles) -> None:
     for one in found.contradictions:
         files.quarantine(ledger, night["id"], one.path, one.reason)
     faults = [*_faults(found)]
-    texts = [fault.text for fault in faults] + [one.reason for one in found.contradictions]
-    reports = [Report(raw_file=None, text=text) for text in texts]
+    told = [(fault.raw_file, fault.text) for fault in faults]
+    told += [(one.raw_file, one.reason) for one in found.contradictions]
+    reports = [Report(raw_file=raw_file, text=text) for raw_file, text in told]
     outputs.add_reports(ledger, night["id"], Stage.SYNC, reports)
     logger_faults.renew(ledger, night, {LoggerFault.DOUBLE, LoggerFault.OVERLAP}, faults)
 
