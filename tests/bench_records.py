@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.schedule.made import FakeClock, opened
 from vampd.background import night_records
-from vampd.ledger import nights
+from vampd.ledger import exports, nights
 from vampd.ledger.connection import Ledger
 from vampd.stages import story
 from vampd.states import Kind
@@ -50,7 +50,7 @@ def _measure(folder: Path, events: int) -> tuple[float, float, float]:
         night = nights.sight_night(ledger, Kind.ARCHIVE, night_folder.name, night_folder)
         _happen(ledger, night["id"], events)
         job = story.prepare_records(ledger, night, with_dump=False)
-        story.record_story(ledger, night["id"], story.write_story(job))
+        exports.record_written(ledger, night["id"], story.write_story(job))
 
         def one_more(with_dump: bool) -> dict[str, object]:
             _happen(ledger, night["id"], _ADDED)

@@ -30,7 +30,7 @@ from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
 from vampd.io.signals import Flag
-from vampd.ledger import tasks
+from vampd.ledger import daemons, tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.ledger.write_ahead import too_long
 from vampd.legacy.shadow import Mirror, refuse_order
@@ -195,14 +195,8 @@ class Daemon:
         if reaped:
             log.info("%d tasks of the last daemon are put back", reaped)
         self._scan_cycle.barrier.forget_all()
-        now_us = self._ledger.now_us()
-        self._life = self._ledger.insert(
-            "daemon",
-            started_us=now_us,
-            pid=os.getpid(),
-            version=__version__,
-            heard_us=now_us,
-            coder_trouble=_coder_trouble(),
+        self._life = daemons.begin(
+            self._ledger, pid=os.getpid(), version=__version__, coder_trouble=_coder_trouble()
         )
         self._alarm.listen()
         if self._config.watch.events:
@@ -289,7 +283,7 @@ class Daemon:
         self._heard_ns = now_ns
         counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
         systemd.notify(f"WATCHDOG=1\nSTATUS={counts}")
-        self._ledger.update("daemon", self._life, heard_us=self._ledger.now_us())
+        daemons.note_alive(self._ledger, self._life)
         self._fold_in()
 
     def _fold_in(self) -> None:
@@ -328,7 +322,7 @@ class Daemon:
         if self._lock.still_held():
             self._drain()
             self._engine.stop()
-            self._ledger.update("daemon", self._life, stopped_us=self._ledger.now_us())
+            daemons.end(self._ledger, self._life)
         else:
             log.error("the lock was lost: stopped without another word to the ledger")
         self._workers.stop()

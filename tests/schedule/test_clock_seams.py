@@ -12,10 +12,9 @@ from tests.schedule.reclaim_nights import NightTruth
 from tests.schedule.reclaim_world import World
 from tests.schedule.test_given_back import world
 from vampd.background import copies
-from vampd.ledger import nights
+from vampd.ledger import exports, nights
 from vampd.ledger.dates import clamp_due
 from vampd.schedule.workers import Outcome
-from vampd.stages import story
 
 __all__ = ["world"]
 
@@ -49,10 +48,10 @@ def test_papers_are_written_though_the_date_was_ahead_when_they_were_last(tmp_pa
     ledger = opened(tmp_path, clock)
     night = a_night(ledger)
     clock.pass_seconds(86_400 * 300)
-    story.record_story(ledger, night["id"], None)
+    exports.record_written(ledger, night["id"], None)
     clock.pass_seconds(-86_400 * 300)
 
-    assert story.next_to_export(ledger, 60_000_000) is not None
+    assert exports.next_to_export(ledger, 60_000_000) is not None
     ledger.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.schedule.made import FakeClock, a_task, opened
 from vampd.background import night_records as background_job
-from vampd.ledger import dumps, nights, tasks
+from vampd.ledger import dumps, exports, nights, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.workers import Outcome
 from vampd.stages import story
@@ -45,7 +45,7 @@ class Desk:
     def tell(self, *, with_dump: bool = True) -> dict[str, Any]:
         job = story.prepare_records(self.ledger, self.night, with_dump=with_dump)
         told = story.write_story(job)
-        story.record_story(self.ledger, self.number, told)
+        exports.record_written(self.ledger, self.number, told)
         return told
 
     def events(self) -> list[int]:
@@ -127,7 +127,7 @@ def test_the_rows_are_dumped_when_a_stage_has_ended_and_seldom_before(desk: Desk
     for minute in range(12):
         desk.clock.pass_seconds(61)
         desk.happens(f"minute {minute}")
-        night = story.next_to_export(desk.ledger)
+        night = exports.next_to_export(desk.ledger)
         assert night is not None
         found.append(bool(night["with_dump"]))
         desk.tell(with_dump=found[-1])
@@ -137,7 +137,7 @@ def test_the_rows_are_dumped_when_a_stage_has_ended_and_seldom_before(desk: Desk
         assert claimed is not None
         assert tasks.finish(desk.ledger, claimed)
     desk.clock.pass_seconds(61)
-    ended = story.next_to_export(desk.ledger)
+    ended = exports.next_to_export(desk.ledger)
 
     assert seldom == 1
     assert ended is not None
@@ -152,9 +152,9 @@ def test_rows_that_were_not_dumped_are_dumped_though_nothing_more_happens(desk: 
     desk.tell(with_dump=False)
 
     desk.clock.pass_seconds(61)
-    soon = story.next_to_export(desk.ledger)
+    soon = exports.next_to_export(desk.ledger)
     desk.clock.pass_seconds(600)
-    later = story.next_to_export(desk.ledger)
+    later = exports.next_to_export(desk.ledger)
 
     assert soon is None
     assert later is not None

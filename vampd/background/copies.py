@@ -16,7 +16,7 @@ from vampd.causes import Cause
 from vampd.errors import IntegrityError, VampdError
 from vampd.io.beneath import night_folder
 from vampd.io.listed_files import ListedFile, check_sizes
-from vampd.ledger import deliveries, nights, tasks
+from vampd.ledger import deliveries, nights, tasks, verifications
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.stage_table import verify_job
@@ -49,23 +49,9 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
 
 def _in_progress(ledger: Ledger, config: Config) -> Row | None:
     """A night whose copies are being read through; after a failure it rests for a while."""
-    now_us = ledger.now_us()
-    rested_us = now_us - round(config.retry.longest_seconds * SECOND_US)
-    _mend_dates(ledger, now_us)
-    return ledger.row(
-        "select * from night where verify_since_us is not null and status in ('safe', 'reclaimed')"
-        " and coalesce(verify_tried_us, 0) <= ?"
-        " order by verify_asked_by is null, verify_since_us, id limit 1",
-        [rested_us],
-    )
-
-
-def _mend_dates(ledger: Ledger, now_us: int) -> None:
-    """What was begun while the date was ahead began by now: else no copy is ever read since."""
-    for column in ("verify_since_us", "verify_tried_us"):
-        query = f"select id from night where {column} > ?"  # noqa: S608 - constants
-        for night in ledger.rows(query, [now_us]):
-            ledger.update("night", night["id"], **{column: now_us})
+    verifications.mend_dates(ledger)
+    rests_us = round(config.retry.longest_seconds * SECOND_US)
+    return verifications.in_progress(ledger, rests_us)
 
 
 def _begin_oldest(ledger: Ledger, config: Config) -> bool:
@@ -75,15 +61,7 @@ def _begin_oldest(ledger: Ledger, config: Config) -> bool:
         days = delivery.reverify_days if delivery is not None else 0
         if not days:
             continue
-        now_us = ledger.now_us()
-        night = ledger.row(
-            "select id from night where kind = ? and status in ('safe', 'reclaimed')"
-            " and verify_since_us is null and coalesce(verified_us, safe_us, 0) < ?"
-            " order by coalesce(verified_us, safe_us, 0), id limit 1",
-            [kind, now_us - round(days * DAY_US)],
-        )
-        if night is not None:
-            ledger.update("night", night["id"], verify_since_us=now_us, verify_tried_us=None)
+        if verifications.begin_oldest(ledger, kind, round(days * DAY_US)):
             return True
     return False
 
@@ -95,7 +73,7 @@ def _piece(ledger: Ledger, config: Config, night: Row) -> dict[str, Any] | None:
     except VampdError as error:
         _note_failure(ledger, night, "", str(error))
         return None
-    old = [row["path"] for row in _old_rows(ledger, night)]
+    old = verifications.unread_copies(ledger, night)
     files = {file["path"]: file for file in job["files"]}
     piece: list[ListedFile] = []
     size_bytes = 0
@@ -108,14 +86,6 @@ def _piece(ledger: Ledger, config: Config, night: Row) -> dict[str, Any] | None:
         _finish(ledger, night, job["verify_at"])
         return None
     return {**job, "files": piece, "number": night["id"]}
-
-
-def _old_rows(ledger: Ledger, night: Row) -> Sequence[Row]:
-    return ledger.rows(
-        "select path from deliverable where night = ? and coalesce(verified_us, 0) < ?"
-        " order by coalesce(verified_us, 0), path",
-        [night["id"], night["verify_since_us"]],
-    )
 
 
 def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
@@ -131,13 +101,13 @@ def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
     if wrong:
         _note(ledger, night, job["verify_at"], wrong=len(wrong))
         handle_bad_copies(ledger, night, outcome.result, wrong)
-    elif not _old_rows(ledger, night):
+    elif not verifications.unread_copies(ledger, night):
         _finish(ledger, night, job["verify_at"])
 
 
 def _finish(ledger: Ledger, night: Row, place: str) -> None:
     _note(ledger, night, place, wrong=0)
-    ledger.update("night", night["id"], verify_since_us=None, verify_asked_by=None)
+    verifications.end(ledger, night["id"])
     log.info(
         "%s: every copy at %s was read through again, and is right",
         nights.label(night),
@@ -148,7 +118,7 @@ def _finish(ledger: Ledger, night: Row, place: str) -> None:
 
 def _note_failure(ledger: Ledger, night: Row, place: str, error: str) -> None:
     _note(ledger, night, place, wrong=0, error=error)
-    ledger.update("night", night["id"], verify_tried_us=ledger.now_us())
+    verifications.note_tried(ledger, night["id"])
     log.warning(
         "%s: its copies could not be verified again: %s",
         nights.label(night),
@@ -161,9 +131,7 @@ def _note(ledger: Ledger, night: Row, place: str, *, wrong: int, error: str | No
     by = night["verify_asked_by"]
     files = len(deliveries.deliverables_of(ledger, night["id"]))
     why = f"asked for by {by}" if by else _BY_AGE
-    deliveries.record_verification(
-        ledger, night["id"], place, files=files, wrong=wrong, error=error, why=why
-    )
+    verifications.record(ledger, night["id"], place, files=files, wrong=wrong, error=error, why=why)
 
 
 def handle_bad_copies(
@@ -184,7 +152,7 @@ def handle_bad_copies(
         tasks.make_pending(ledger, night["id"], [Stage.TRANSFER, Stage.VERIFY], what)
         sent_again = Cause(WaitCode.SENT_AGAIN, {"what": what})
         nights.set_status(ledger, night, NightStatus.READY, sent_again)
-        ledger.update("night", night["id"], safe_us=None)
+        nights.unmark_safe(ledger, night["id"])
         log.error(
             "%s is no longer safe: %s; they are sent again", nights.label(night), what, extra=extra
         )

@@ -9,7 +9,7 @@ from typing import Any
 from vampd.errors import RetryableError
 from vampd.io.beneath import is_folder, night_folder
 from vampd.io.root import check_root
-from vampd.ledger import nights
+from vampd.ledger import exports, nights
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
     """The papers of one night that are behind its events."""
-    night = story.next_to_export(ledger)
+    night = exports.next_to_export(ledger)
     if night is None:
         return None
     return {
@@ -45,7 +45,7 @@ def record(ledger: Ledger, _config: Config, job: Any, outcome: Outcome) -> None:
     if outcome.error is not None:
         night = nights.get_night(ledger, job["night"])
         log.warning("%s: its papers are not written: %s", nights.label(night), outcome.error)
-    story.record_story(ledger, job["night"], outcome.result if outcome.error is None else None)
+    exports.record_written(ledger, job["night"], outcome.result if outcome.error is None else None)
 
 
 JOB = BackgroundJob(

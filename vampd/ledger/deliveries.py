@@ -118,28 +118,31 @@ def verified_since(ledger: Ledger, night: int, us: int) -> bool:
     return oldest_us is not None and oldest_us >= us
 
 
-def record_verification(
-    ledger: Ledger, night: int, place: str, *, files: int, wrong: int, error: str | None, why: str
-) -> None:
-    """Keep that a whole night was verified again: how many of its *files* were *wrong*.
-
-    With an *error*, nothing was found out.
-    """
-    ledger.insert(
-        "verification",
-        night=night,
-        place=place,
-        files=files,
-        wrong=wrong,
-        error=error,
-        **ledger.stamp(why),
-    )
-
-
 def send_again(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
     """Send these again. What lies there, and only waits to be moved on, was sent well before."""
     ledger.connection.executemany(
         "update deliverable set sent_us = null, resends = resends + (verdict is not 'elsewhere')"
         " where night = ? and path = ?",
         [(night, path) for path in paths],
+    )
+
+
+def send_batch_again(ledger: Ledger, night: Row) -> None:
+    """Send every file of the night's batch again, and verify it anew."""
+    ledger.execute(
+        "update deliverable set sent_us = null, verified_us = null, resends = 0"
+        " where night = ? and batch = ?",
+        [night["id"], night["batch"]],
+    )
+
+
+def forget_file(ledger: Ledger, night: int, path: str) -> None:
+    """No such file is to be sent."""
+    ledger.execute("delete from deliverable where night = ? and path = ?", [night, path])
+
+
+def forget_batch(ledger: Ledger, night: Row) -> None:
+    """Nothing of the night's batch is to be sent."""
+    ledger.execute(
+        "delete from deliverable where night = ? and batch = ?", [night["id"], night["batch"]]
     )

@@ -383,3 +383,8 @@ def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
 
 def _plain_file(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in ("path", "inode", "size_bytes", "modified_ns")}
+
+
+def move_to_batch(ledger: Ledger, raw_file: int, batch: int) -> None:
+    """A raw file belongs to *batch* of its night from now on."""
+    ledger.update("raw_file", raw_file, batch=batch)

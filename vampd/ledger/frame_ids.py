@@ -145,3 +145,47 @@ def _move(ledger: Ledger, number: int, state: str, content_key: str | None, why:
         " changed_us = :changed_us, changed_by = :changed_by, why = :why where number = :number",
         {**ledger.stamp(why), "state": state, "content_key": content_key, "number": number},
     )
+
+
+def take_over(
+    ledger: Ledger,
+    night: int,
+    number: int,
+    *,
+    batch: int,
+    content_key: str | None,
+    state: str,
+    why: str,
+) -> None:
+    """Have *number* as the papers of its night say, in place of what is known of it."""
+    ledger.execute(
+        "insert into frame_id (number, night, reserved_us, batch, content_key, state, is_foreign,"
+        " changed_us, changed_by, why) values (:number, :night, :reserved_us, :batch, :content_key,"
+        " :state, 0, :changed_us, :changed_by, :why)"
+        " on conflict (number) do update set batch = :batch, content_key = :content_key,"
+        " state = :state, is_foreign = 0, changed_us = :changed_us, changed_by = :changed_by,"
+        " why = :why",
+        {
+            "number": number,
+            "night": night,
+            "reserved_us": ledger.now_us(),
+            "batch": batch,
+            "content_key": content_key,
+            "state": state,
+            **ledger.stamp(why),
+        },
+    )
+
+
+def void_unknown(ledger: Ledger, night: Row, number: int, why: str, *, is_foreign: bool) -> None:
+    """A number of which no row is there is used: it is the night's, void, and never dealt again."""
+    ledger.insert(
+        "frame_id",
+        number=number,
+        night=night["id"],
+        batch=night["batch"],
+        state="void",
+        is_foreign=int(is_foreign),
+        reserved_us=ledger.now_us(),
+        **ledger.stamp(why),
+    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from vampd.causes import Cause
 from vampd.errors import OperatorError
+from vampd.ledger import roots
 from vampd.ledger.connection import Ledger, Row
 from vampd.states import FINAL, LIFTED_HOLDS, HoldCode, Kind, NightStatus, may_move
 
@@ -31,7 +33,7 @@ def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
         )
         return get_night(ledger, number)
     if row["folder"] != str(folder):
-        ledger.update("night", row["id"], folder=str(folder))
+        move_folder(ledger, row["id"], str(folder))
         return get_night(ledger, row["id"])
     return row
 
@@ -67,8 +69,7 @@ def find_night(ledger: Ledger, kind: str, date: str) -> Row:
 def root_of(ledger: Ledger, night: Row) -> dict[str, str]:
     """The root in which a night lies, and the marker by which its disk is known; "": none."""
     root = str(Path(night["folder"]).parent)
-    marker = ledger.value("select marker from root where path = ?", [root])
-    return {"root": root, "marker": marker or ""}
+    return {"root": root, "marker": roots.marker_of(ledger, root) or ""}
 
 
 def label(night: Row) -> str:
@@ -198,3 +199,48 @@ def hold_for_trouble(ledger: Ledger, night: int, words: str) -> bool:
 def note_change(ledger: Ledger, night: int) -> None:
     """One of the cameras' files appeared, changed or went."""
     ledger.update("night", night, last_change_us=ledger.now_us())
+
+
+def move_folder(ledger: Ledger, night: int, folder: str) -> None:
+    """The night's folder is *folder* from now on."""
+    ledger.update("night", night, folder=folder)
+
+
+def keep_folder_stamps(ledger: Ledger, night: int, stamps: Iterable[int]) -> None:
+    """Keep when the folders of a night at rest changed last."""
+    ledger.update("night", night, folder_stamps=json.dumps(list(stamps)))
+
+
+def ask_to_close(ledger: Ledger, night: int) -> None:
+    """Take a night as over at the next look, as the ledger's actor ordered."""
+    ledger.update("night", night, close_asked_by=ledger.actor)
+
+
+def mark_closed(ledger: Ledger, night: int, by: str) -> None:
+    """The night is over as of now; *by* says who took it as over."""
+    ledger.update("night", night, closed_us=ledger.now_us(), closed_by=by)
+
+
+def mark_open(ledger: Ledger, night: int) -> None:
+    """The night is not over, and nobody asked for it to be."""
+    ledger.update("night", night, closed_us=None, closed_by=None, close_asked_by=None)
+
+
+def begin_batch(ledger: Ledger, night: Row) -> None:
+    """What comes from now on is the next batch; with it, the night is not safe."""
+    ledger.update("night", night["id"], batch=night["batch"] + 1, safe_us=None)
+
+
+def drop_batch(ledger: Ledger, night: Row) -> None:
+    """Nothing of the batch is left: the one before is the last again."""
+    ledger.update("night", night["id"], batch=night["batch"] - 1)
+
+
+def unmark_safe(ledger: Ledger, night: int) -> None:
+    """Since when a night is safe is to be found anew."""
+    ledger.update("night", night, safe_us=None)
+
+
+def skip_frame_ids(ledger: Ledger, night: int, why: str) -> None:
+    """Younger nights do not wait for the frame IDs of this one any more."""
+    ledger.update("night", night, ids_skip_why=why, **ledger.stamp(f"ids skip: {why}"))

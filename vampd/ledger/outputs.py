@@ -323,7 +323,18 @@ def mark_verified(ledger: Ledger, night: int, why: str) -> None:
     unverified = {row["path"] for row in rows}
     for output in ledger.rows("select * from output where night = ? and state = 'built'", [night]):
         if unverified.isdisjoint(files_of_output(file_name(output))):
-            ledger.update("output", output["id"], state=OutputState.VERIFIED, **ledger.stamp(why))
+            set_state(ledger, output["id"], OutputState.VERIFIED, why)
+
+
+def mark_all_verified(ledger: Ledger, night: int, why: str) -> None:
+    """Mark every output of a night: all its files were found right at the far end."""
+    for output in outputs_of(ledger, night):
+        set_state(ledger, output["id"], OutputState.VERIFIED, why)
+
+
+def set_state(ledger: Ledger, output: int, state: OutputState, why: str) -> None:
+    """The output is in *state* now, whatever it was in before."""
+    ledger.update("output", output, state=state, **ledger.stamp(why))
 
 
 def forget_plan(ledger: Ledger, night: int, why: str) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from vampd.ledger import frame_ids, outputs
+from vampd.ledger import deliveries, frame_ids, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan
 from vampd.states import Stage
@@ -47,7 +47,7 @@ def _forget(ledger: Ledger, night: int, dropped: Iterable[Row], reason: str) -> 
         ledger.execute("delete from segment where output = ?", [row["id"]])
         name = outputs.file_name(row)
         for path in outputs.files_of_output(name):
-            ledger.execute("delete from deliverable where night = ? and path = ?", [night, path])
+            deliveries.forget_file(ledger, night, path)
         ledger.update("output", row["id"], **ledger.stamp(why))
         ledger.execute("delete from output where id = ?", [row["id"]])
     ledger.execute(

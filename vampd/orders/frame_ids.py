@@ -87,9 +87,7 @@ def _skip(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
         "its own may come after theirs: an exception, which `vampd ids audit` lists",
     ]
     if not arguments["dry_run"]:
-        why = arguments["why"]
-        stamp = context.ledger.stamp(f"ids skip: {why}")
-        context.ledger.update("night", night["id"], ids_skip_why=why, **stamp)
+        nights.skip_frame_ids(context.ledger, night["id"], arguments["why"])
     return CommandResult(lines=lines, changed=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import (
+    deliveries,
     files,
     given_up,
     legacy,
@@ -104,7 +105,7 @@ def _close(context: CommandContext, night: Row, arguments: Mapping[str, Any]) ->
     if night["closed_us"] is not None:
         return CommandResult(lines=["it is closed already"], changed=False)
     if not arguments["dry_run"]:
-        context.ledger.update("night", night["id"], close_asked_by=context.ledger.actor)
+        nights.ask_to_close(context.ledger, night["id"])
     line = "it is taken as over, without waiting for its date or for quiet"
     return CommandResult(lines=[line], changed=True)
 
@@ -159,11 +160,7 @@ def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any
         with context.ledger.transaction():
             tasks.make_pending(context.ledger, night["id"], stages, f"retry --from {stages[0]}")
             if Stage.TRANSFER in stages:
-                context.ledger.execute(
-                    "update deliverable set sent_us = null, verified_us = null, resends = 0"
-                    " where night = ? and batch = ?",
-                    [night["id"], night["batch"]],
-                )
+                deliveries.send_batch_again(context.ledger, night)
             _release_hold(context.ledger, night, "retry")
     return CommandResult(lines=[*lines, f"{', '.join(stages)} are done again"], changed=True)
 
@@ -198,7 +195,7 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
         given_up.forget(context.ledger, night["id"], str(_RESTORED))
         live.forget(context.ledger, night["id"])
         tasks.forget_tasks(context.ledger, night["id"], str(_RESTORED))
-        context.ledger.update("night", night["id"], safe_us=None)
+        nights.unmark_safe(context.ledger, night["id"])
         nights.hold_instead(context.ledger, night["id"], _RESTORED)
         _move_to_held(context.ledger, night)
     restore_orders.prove_raw(context.ledger, night, digests=prove)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vampd.background.copies import AT_REST
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import destination_markers
+from vampd.ledger import destination_markers, verifications
 from vampd.ledger.connection import Row
 from vampd.ledger.nights import label
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
@@ -30,13 +30,7 @@ def _verify(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -
             lines=["it is being verified again already: `vampd show`"], changed=False
         )
     if not arguments["dry_run"]:
-        context.ledger.update(
-            "night",
-            night["id"],
-            verify_since_us=context.ledger.now_us(),
-            verify_tried_us=None,
-            verify_asked_by=context.ledger.actor,
-        )
+        verifications.ask(context.ledger, night["id"])
     line = "every copy is read through again by the daemon; `vampd show` tells when it was done"
     return CommandResult(lines=[line], changed=True)
 

@@ -16,7 +16,7 @@ from vampd.io import number_papers
 from vampd.io.beneath import Beneath, is_folder, names_in, read_start
 from vampd.io.frame_id_asker import is_asking
 from vampd.io.frame_id_program import Ending, Reply
-from vampd.ledger import requests
+from vampd.ledger import frame_ids, requests
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import LAST, frame_id_number, frame_id_text
 from vampd.ledger.nights import label
@@ -214,27 +214,15 @@ def _take(ledger: Ledger, night: Row, told: Bound, state: str) -> bool:
     is_less = row is not None and row["state"] == "reserved" and told.content is not None
     if row is not None and not (row["is_foreign"] or is_less):
         return False
-    columns = {
-        "batch": told.batch,
-        "content_key": told.content,
-        "state": state,
-        "is_foreign": 0,
-        **ledger.stamp(_FROM_PAPER),
-    }
-    if row is None:
-        ledger.insert(
-            "frame_id",
-            number=number,
-            night=night["id"],
-            reserved_us=ledger.now_us(),
-            **columns,
-        )
-    else:
-        changes = ", ".join(f"{name} = :{name}" for name in columns)
-        ledger.execute(
-            f"update frame_id set {changes} where number = :number",  # noqa: S608
-            {**columns, "number": number},
-        )
+    frame_ids.take_over(
+        ledger,
+        night["id"],
+        number,
+        batch=told.batch,
+        content_key=told.content,
+        state=state,
+        why=_FROM_PAPER,
+    )
     return True
 
 

@@ -23,7 +23,16 @@ from typing import Any
 from vampd.errors import AmbiguousError, OperatorError, VampdError
 from vampd.io.frame_id_program import Ending, Reply
 from vampd.io.numbers_seen import NightNumbers
-from vampd.ledger import counter, frame_ids, nights, outputs, requests, tasks
+from vampd.ledger import (
+    counter,
+    frame_ids,
+    nights,
+    numbers_seen,
+    outputs,
+    requests,
+    roots,
+    tasks,
+)
 from vampd.ledger.connection import Ledger, Row
 from vampd.settings.sections import FrameIds, Root
 from vampd.stages import frame_id_papers
@@ -127,12 +136,9 @@ def _look(ledger: Ledger, around: Surroundings) -> dict[str, Any]:
         raise OperatorError(msg)
     return {
         "root": str(around.root.path),
-        "marker": ledger.value("select marker from root where path = ?", [str(around.root.path)]),
-        "roots": _roots(ledger),
-        "known": {
-            row["folder"]: json.loads(row["stamp"])
-            for row in ledger.rows("select folder, stamp from number_seen where source = 'night'")
-        },
+        "marker": roots.marker_of(ledger, str(around.root.path)),
+        "roots": roots.markers(ledger),
+        "known": numbers_seen.stamps(ledger),
         "far": [there for there in around.far if _must_look_there(ledger, there["place"])],
         "now_us": ledger.now_us(),
     }
@@ -143,59 +149,24 @@ def _must_look_there(ledger: Ledger, place: str) -> bool:
 
     One that does not answer is asked again, for as long as it takes; numbers do not wait for it.
     """
-    row = ledger.row("select * from number_look where place = ?", [place])
+    row = numbers_seen.look_at(ledger, place)
     if row is None:
         return not counter.known(ledger.connection, None).is_own
     age_us = ledger.now_us() - row["looked_us"]
     return row["error"] is not None and not 0 <= age_us < _FAR_LOOK_LASTS_US
 
 
-def _roots(ledger: Ledger) -> dict[str, str]:
-    return {row["path"]: row["marker"] for row in ledger.rows("select path, marker from root")}
-
-
 def _keep_look(ledger: Ledger, night: Row, result: Mapping[str, Any]) -> None:
     for seen in result["found"]:
-        _keep_seen(ledger, seen, "night")
+        numbers_seen.record(ledger, seen, "night")
     for root, number in result["marks"].items():
         run = (number, number, mark_place(root))
         runs = (run,) if number else ()
         mark = NightNumbers(folder=mark_place(root), stamp=[], runs=runs)
-        _keep_seen(ledger, mark, "mark")
+        numbers_seen.record(ledger, mark, "mark")
     for there in result["far"]:
-        for seen in there["nights"]:
-            _keep_seen(ledger, seen, "far")
-        ledger.execute(
-            "insert into number_look (place, looked_us, nights, error)"
-            " values (:place, :now_us, :nights, :error) on conflict do update"
-            " set looked_us = :now_us, nights = :nights, error = :error",
-            {
-                "place": there["place"],
-                "nights": len(there["nights"]),
-                "error": there["error"],
-                "now_us": ledger.now_us(),
-            },
-        )
-    ledger.update("night", night["id"], ids_looked_us=ledger.now_us())
-
-
-def _keep_seen(ledger: Ledger, seen: NightNumbers, source: str) -> None:
-    ledger.execute(
-        "insert into number_seen (folder, stamp, highest, place, looked_us, source, runs, note)"
-        " values (:folder, :stamp, :highest, :place, :now_us, :source, :runs, :note)"
-        " on conflict do update set stamp = :stamp, highest = :highest, place = :place,"
-        " looked_us = :now_us, source = :source, runs = :runs, note = :note",
-        {
-            "folder": seen.folder,
-            "stamp": json.dumps(seen.stamp),
-            "highest": seen.highest,
-            "place": seen.place,
-            "source": source,
-            "runs": json.dumps(seen.runs),
-            "note": "; ".join(seen.notes) or None,
-            "now_us": ledger.now_us(),
-        },
-    )
+        numbers_seen.record_far(ledger, there["place"], there["nights"], there["error"])
+    numbers_seen.note_looked(ledger, night["id"])
 
 
 def _refuse_delivered(ledger: Ledger, night: Row) -> None:
@@ -205,7 +176,7 @@ def _refuse_delivered(ledger: Ledger, night: Row) -> None:
     """
     if night["batch"] > 1 or frame_ids.bound_of(ledger, night):
         return
-    for row in ledger.rows("select * from number_seen where source = 'far'"):
+    for row in numbers_seen.far_nights(ledger):
         runs = json.loads(row["runs"])
         is_of_night = night["date"] in row["folder"]
         if not is_of_night or not counter.unexplained(ledger, night, runs):
@@ -261,7 +232,7 @@ def _binding(ledger: Ledger, night: Row) -> dict[str, Any]:
         "batch": night["batch"],
         "planned": frame_ids.plan_bind(ledger, night, [row["content_key"] for row in rows]),
         "names": {row["content_key"]: row["name"] for row in rows},
-        "roots": _roots(ledger),
+        "roots": roots.markers(ledger),
         "highest": counter.own_top(ledger),
     }
 

@@ -17,14 +17,14 @@ from vampd.errors import OperatorError
 from vampd.io.beneath import Beneath, exists, is_file, night_folder, read_start, status
 from vampd.io.publish import digest_file
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.ledger import dumps, nights, outputs
+from vampd.ledger import dumps, nights, outputs, recovery
 from vampd.ledger import frame_ids as numbers
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.frame_id_papers import Told
 from vampd.stages.story import LEDGER_DUMP
-from vampd.states import HoldCode, Kind, NightStatus, Stage
+from vampd.states import HoldCode, Kind, NightStatus, OutputState, Stage
 
 _WHY = "made again from the night's papers"
 
@@ -120,7 +120,7 @@ def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Row, list[str]]:
         raise OperatorError(msg)
     shift = dumps.shift_for(ledger, rows)
     dumps.load(ledger, rows, shift)
-    ledger.update("night", row["id"] + shift, folder=str(folder))
+    nights.move_folder(ledger, row["id"] + shift, str(folder))
     moved = [] if row["folder"] == str(folder) else [f"it lay at {row['folder']}"]
     return nights.get_night(ledger, row["id"] + shift), moved
 
@@ -146,7 +146,7 @@ def _hold_unknown(ledger: Ledger, night: Row, told: Told, strange: int) -> None:
     else:
         return
     nights.hold_instead(ledger, night["id"], Cause(HoldCode.RECORDS_LOST, {"why": why}))
-    ledger.update("night", night["id"], status=NightStatus.HELD)
+    recovery.set_status(ledger, night["id"], NightStatus.HELD)
 
 
 def _void_strange(ledger: Ledger, night: Row) -> int:
@@ -162,16 +162,8 @@ def _void_strange(ledger: Ledger, night: Row) -> int:
         if ledger.value("select 1 from frame_id where number = ?", [number]) is None
     }
     for number, place in strange.items():
-        ledger.insert(
-            "frame_id",
-            number=number,
-            night=night["id"],
-            batch=night["batch"],
-            state="void",
-            is_foreign=int(number not in own),
-            reserved_us=ledger.now_us(),
-            **ledger.stamp(f"stands in {place}; its row was lost with the ledger"),
-        )
+        why = f"stands in {place}; its row was lost with the ledger"
+        numbers.void_unknown(ledger, night, number, why, is_foreign=number not in own)
     return len(strange)
 
 
@@ -194,10 +186,9 @@ def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
         seen = FileIdentity(
             inode=there.st_ino, size_bytes=there.st_size, modified_ns=there.st_mtime_ns
         )
-        found = {"inode": seen.inode, "modified_ns": seen.modified_ns}
-        known = {name: row[name] for name in found}
-        if found != known and _is_there(path, row["size_bytes"], row["sha256"]):
-            ledger.update("raw_file", row["id"], **found)
+        is_other = (seen.inode, seen.modified_ns) != (row["inode"], row["modified_ns"])
+        if is_other and _is_there(path, row["size_bytes"], row["sha256"]):
+            recovery.recognise(ledger, row["id"], seen)
             notes += 1
     return [f"{notes} raw files are other files with the same bytes"] if notes else []
 
@@ -218,10 +209,12 @@ def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
         )
         if not is_there:
             notes.append(f"{path}{OUTPUT_ENDING} is not as it was: it is to be built again")
-            _again(ledger, night, Stage.BUILD, outputs.unit_of(row), row["batch"])
-        state = "built" if is_there else "planned"
+            recovery.do_again(
+                ledger, night, Stage.BUILD, outputs.unit_of(row), row["batch"], why=_WHY
+            )
+        state = OutputState.BUILT if is_there else OutputState.PLANNED
         if row["state"] != state:
-            ledger.update("output", row["id"], state=state, **ledger.stamp(_WHY))
+            outputs.set_state(ledger, row["id"], state, _WHY)
     return notes + _check_lists(ledger, night, given_back)
 
 
@@ -240,7 +233,7 @@ def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
             notes.append(f"{row['path']} is not as it was: it is to be made again")
             is_sidecar = row["path"].endswith(".tar")
             stage, unit = (Stage.BUILD, "sidecar") if is_sidecar else (Stage.MANIFEST, "")
-            _again(ledger, night, stage, unit, row["batch"])
+            recovery.do_again(ledger, night, stage, unit, row["batch"], why=_WHY)
     return notes
 
 
@@ -261,75 +254,30 @@ def _given_back(ledger: Ledger, night: Row) -> set[str]:
     return {row["path"] for row in rows}
 
 
-def _again(ledger: Ledger, night: Row, stage: Stage, unit: str, batch: int) -> None:
-    """Let a task of a batch be done again."""
-    ledger.execute(
-        "update task set state = 'pending', attempts = attempts + 1, error = null,"
-        " error_class = null, error_code = null, failing_since_us = null, due_us = 0,"
-        " changed_us = :changed_us, changed_by = :changed_by, why = :why"
-        " where night = :night and stage = :stage and unit = :unit and batch = :batch"
-        " and state != 'pending'",
-        {
-            **ledger.stamp(_WHY),
-            "night": night["id"],
-            "stage": stage,
-            "unit": unit,
-            "batch": batch,
-        },
-    )
-
-
 def _renew(ledger: Ledger, night: Row) -> None:
     """Nothing runs, nothing was verified; the night goes on with the work that is left."""
     number = night["id"]
-    ledger.execute(
-        "update task set state = 'pending' where state = 'running' and night = ?", [number]
-    )
-    ledger.execute(
-        "update deliverable set verified_us = null, verdict = null, detail = null where night = ?",
-        [number],
-    )
-    ledger.update("night", number, safe_us=None, verified_us=None)
+    recovery.stop_and_unverify(ledger, number)
     # The present batch's tasks do it for the files of all.
-    _again(ledger, night, Stage.VERIFY, "", night["batch"])
+    recovery.do_again(ledger, night, Stage.VERIFY, "", night["batch"], why=_WHY)
     if not _given_back(ledger, night):
-        ledger.execute("update deliverable set sent_us = null where night = ?", [number])
-        _again(ledger, night, Stage.TRANSFER, "", night["batch"])
-    _renew_space(ledger, night)
+        recovery.unsend(ledger, number)
+        recovery.do_again(ledger, night, Stage.TRANSFER, "", night["batch"], why=_WHY)
+    recovery.renew_space(ledger, number, _WHY)
     status = NightStatus(night["status"])
     if status not in _KEPT:
         status = NightStatus.HELD if night["hold"] else NightStatus.READY
     elif night["hold"]:
         status = NightStatus.HELD
     if status != night["status"]:
-        ledger.update("night", number, status=status, cause=None, **ledger.stamp(_WHY))
-
-
-def _renew_space(ledger: Ledger, night: Row) -> None:
-    """Nothing of it goes on to give space back; what lies in the trash counts from now on.
-
-    The time that the lost ledger had seen to pass is lost with it: this one's begins at 0.
-    """
-    number = night["id"]
-    ledger.execute("delete from trash where state = 'listed' and night = ?", [number])
-    ledger.execute(
-        "update trash set due_passed_us = 0, moved_passed_us = iif(moved_us is null, null, 0),"
-        " moved_us = iif(moved_us is null, null, ?) where night = ?",
-        [ledger.now_us(), number],
-    )
-    ledger.execute(
-        "update reclaim set state = 'refused', changed_us = :changed_us, changed_by = :changed_by,"
-        " why = :why where night = :night and state in ('verifying', 'moving')",
-        {**ledger.stamp(_WHY), "night": number},
-    )
+        recovery.set_status(ledger, number, status, _WHY)
 
 
 def _tell_history(ledger: Ledger, night: Row, folder: Beneath) -> None:
     """Let the night's events be those that its journal tells, and what differs from them now."""
     number = night["id"]
-    ledger.execute("delete from event where night = ?", [number])
+    recovery.forget_events(ledger, number)
     last: dict[tuple[str, int], str] = {}
-    names = ("at_us", "subject", "subject_id", "was", "became", "actor", "why", "version")
     known = list(lost_papers.events(folder))
     shift = number - next(
         (event["subject_id"] for event in known if event["subject"] == "night"), number
@@ -337,8 +285,7 @@ def _tell_history(ledger: Ledger, night: Row, folder: Beneath) -> None:
     for event in known:
         moved = 0 if event["subject"] == "frame_id" else shift
         subject_id = int(event["subject_id"]) + moved
-        values = {name: event.get(name) for name in names} | {"subject_id": subject_id}
-        ledger.insert("event", **values, night=number)
+        recovery.add_event(ledger, number, {**event, "subject_id": subject_id})
         last[event["subject"], subject_id] = event["became"]
     _tell_difference(ledger, number, last)
 
@@ -353,8 +300,4 @@ def _tell_difference(ledger: Ledger, night: int, last: Mapping[tuple[str, int], 
     for subject in sorted(present.keys() | alive.keys()):
         was, became = alive.get(subject), present.get(subject, "forgotten")
         if was != became:
-            ledger.execute(
-                "insert into event (at_us, subject, subject_id, night, was, became, actor, why,"
-                " version) select ?, ?, ?, ?, ?, ?, ?, ?, text from version",
-                [ledger.now_us(), *subject, night, was, became, ledger.actor, _WHY],
-            )
+            recovery.add_move(ledger, night, subject, was, became, why=_WHY)

@@ -29,7 +29,7 @@ from vampd.layout import (
     name_changes_name,
     sidecar_path,
 )
-from vampd.ledger import given_up, nights, outputs, remote_copies, replans, tasks
+from vampd.ledger import deliveries, given_up, nights, outputs, remote_copies, replans, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
@@ -94,7 +94,7 @@ def record(ledger: Ledger, night: Row, plan: Plan, why: str = GIVEN_UP) -> None:
     number = night["id"]
     dropped = replans.replan(ledger, number, plan, why)
     for path in _lists(night):
-        ledger.execute("delete from deliverable where night = ? and path = ?", [number, path])
+        deliveries.forget_file(ledger, number, path)
     outputs.add_reports(ledger, number, Stage.SYNC, _reports(ledger, night, dropped))
     left = outputs.outputs_of_batch(ledger, number)
     if not left:
@@ -110,14 +110,12 @@ def record(ledger: Ledger, night: Row, plan: Plan, why: str = GIVEN_UP) -> None:
 def end_empty(ledger: Ledger, night: Row, why: str) -> None:
     """Nothing of the batch is left: then there is none, and earlier ones stay safe."""
     tasks.forget_batch(ledger, night["id"], why)
-    ledger.execute(
-        "delete from deliverable where night = ? and batch = ?", [night["id"], night["batch"]]
-    )
+    deliveries.forget_batch(ledger, night)
     row = nights.get_night(ledger, night["id"])
     if night["batch"] == 1:
         nights.set_status(ledger, row, NightStatus.EMPTY, Cause(WaitCode.EMPTY, {"why": why}))
         return
-    ledger.update("night", night["id"], batch=night["batch"] - 1)
+    nights.drop_batch(ledger, night)
     nights.set_status(ledger, row, NightStatus.SAFE, None, why)
 
 

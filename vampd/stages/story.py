@@ -17,7 +17,7 @@ from typing import Any
 
 from vampd.io.beneath import Beneath, create_folder, night_folder, open_file, opened_folder
 from vampd.layout import OWN_FOLDER
-from vampd.ledger import dumps
+from vampd.ledger import dumps, exports
 from vampd.ledger.connection import Ledger, Row, looked_into
 from vampd.ledger.nights import get_night
 from vampd.stages.manifest import replacing
@@ -25,43 +25,7 @@ from vampd.stages.manifest import replacing
 JOURNAL = f"{OWN_FOLDER}/journal.jsonl"
 LEDGER_DUMP = f"{OWN_FOLDER}/ledger.jsonl.gz"
 
-#: A night at work has many events a second, and of a large one the rows are some 10^5.
-_QUIET_US = 60_000_000
-_LONG_US = 10 * _QUIET_US  # for rows, as long as no stage of a night ends
 _TAIL_BYTES = 1 << 16
-
-#: Up to which event the papers go; how many stages of the night have ended.
-_LAST = "(select max(id) from event where night = night.id)"
-_ENDED = (
-    "(select count(*) from (select 1 from tally where night = night.id and subject = 'task'"
-    " and items > 0 group by part, batch having sum(state != 'done') = 0))"
-)
-_IS_DUMP_DUE = (
-    "(coalesce(dumped_us, 0) <= :now_us - :quiet_us or dumped_us > :now_us)"
-    " and (night.status in ('safe', 'reclaimed', 'empty', 'abandoned') or dumped_us > :now_us"
-    f" or coalesce(dumped_us, 0) <= :now_us - :long_us or {_ENDED} != coalesce(paper.ended, 0))"
-)
-
-
-def next_to_export(ledger: Ledger, quiet_us: int = _QUIET_US) -> Row | None:
-    """A night of which the papers are behind its events, and were not written for *quiet_us*.
-
-    Its column `with_dump` says whether its rows are to be written as well: when a stage has ended,
-    and now and then. Only of nights that something was made of, or that a number was dealt to: of
-    all others a daemon finds out everything again by looking.
-    """
-    return ledger.row(
-        f"select night.*, {_IS_DUMP_DUE} as with_dump from night"  # noqa: S608 - constants
-        " left join paper on paper.night = night.id"
-        f" where {_LAST} > coalesce(paper.dump_event, 0)"
-        " and (coalesce(paper.written_us, 0) <= :now_us - :quiet_us or paper.written_us > :now_us)"
-        " and (paper.night is not null"
-        " or exists (select 1 from output where night = night.id)"
-        " or exists (select 1 from frame_id where night = night.id))"
-        f" and ({_LAST} > coalesce(paper.event, 0) or {_IS_DUMP_DUE})"
-        " limit 1",
-        {"now_us": ledger.now_us(), "quiet_us": quiet_us, "long_us": _LONG_US},
-    )
 
 
 def prepare_records(ledger: Ledger, night: Row, *, with_dump: bool = True) -> dict[str, Any]:
@@ -95,26 +59,8 @@ def write_records(
     if with_dump:
         with replacing(folder, LEDGER_DUMP) as file:
             dumps.write_dump(ledger, night, file)
-    ended = ledger.value(f"select {_ENDED} from night where id = ?", [night["id"]])  # noqa: S608
+    ended = exports.stages_ended(ledger, night["id"])
     return {"event": event, "with_dump": with_dump, "ended": ended}
-
-
-def record_story(ledger: Ledger, night: int, told: Mapping[str, Any] | None) -> None:
-    """The papers of a night were written, as far as *told*; None: they were tried in vain."""
-    now_us = ledger.now_us()
-    ledger.execute(
-        "insert into paper (night, event, written_us) values (?1, 0, ?2)"
-        " on conflict do update set written_us = ?2",
-        [night, now_us],
-    )
-    if told is None:
-        return
-    ledger.execute("update paper set event = ? where night = ?", [told["event"], night])
-    if told["with_dump"]:
-        ledger.execute(
-            "update paper set dump_event = ?, dumped_us = ?, ended = ? where night = ?",
-            [told["event"], now_us, told["ended"], night],
-        )
 
 
 @contextmanager
@@ -133,9 +79,7 @@ def _write_journal(folder: Beneath, ledger: Ledger, night: Row) -> int:
     A journal that ends otherwise than with an event of this ledger is written anew.
     """
     known = _known(folder, ledger, night["id"])
-    last: int = ledger.value(
-        "select coalesce(max(id), 0) from event where night = ?", [night["id"]]
-    )
+    last = exports.last_event(ledger, night["id"])
     if known is None:
         with replacing(folder, JOURNAL) as file:
             for line in _lines(ledger, night["id"], 0):
@@ -157,7 +101,7 @@ def _known(folder: Beneath, ledger: Ledger, night: int) -> int | None:
         number = int(json.loads(line)["id"])
     except (ValueError, TypeError, KeyError):
         return None
-    row = ledger.row("select * from event where id = ? and night = ?", [number, night])
+    row = exports.event_of(ledger, night, number)
     return number if row is not None and _line(row) == line else None
 
 
@@ -175,10 +119,7 @@ def _last_line(journal: Beneath) -> bytes:
 
 
 def _lines(ledger: Ledger, night: int, after: int) -> Iterator[bytes]:
-    rows = ledger.execute(
-        "select * from event where night = ? and id > ? order by id", [night, after]
-    )
-    return map(_line, rows)
+    return map(_line, exports.events_after(ledger, night, after))
 
 
 def _line(event: Row) -> bytes:

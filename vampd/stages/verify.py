@@ -18,7 +18,7 @@ from vampd.remote.destination_marker import Marked
 from vampd.remote.digests import FileDigest
 from vampd.remote.location import Location
 from vampd.remote.store import ABSENT, FarJob
-from vampd.states import OutputState, Stage
+from vampd.states import Stage
 from vampd.time_units import HOUR_US
 
 # A file that was sent so often and still differs will differ the next time as well.
@@ -191,13 +191,7 @@ def sent_too_often(ledger: Ledger, night: int) -> str | None:
 
 
 def _mark_verified(ledger: Ledger, night: int) -> None:
-    for output in outputs.outputs_of(ledger, night):
-        ledger.update(
-            "output",
-            output["id"],
-            state=OutputState.VERIFIED,
-            **ledger.stamp("same digest at the far end"),
-        )
+    outputs.mark_all_verified(ledger, night, "same digest at the far end")
 
 
 def work(job: VerifyJob) -> VerifyResult:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def close(ledger: Ledger, night: Row, stages: Iterable[Stage]) -> None:
     """Close a night all of whose files are judged: its *stages* are due, or it is empty."""
     by = night["close_asked_by"] or "vampd"
-    ledger.update("night", night["id"], closed_us=ledger.now_us(), closed_by=by)
+    nights.mark_closed(ledger, night["id"], by)
     live.close(ledger, night["id"])
     night = nights.get_night(ledger, night["id"])
     is_planned = live.is_unconfirmed(ledger, night)
@@ -37,6 +37,6 @@ def _close_empty(ledger: Ledger, night: Row) -> None:
         why = "; ".join(["no cube that could be used", *left])
         nights.set_status(ledger, night, NightStatus.EMPTY, Cause(WaitCode.EMPTY, {"why": why}))
         return
-    ledger.update("night", night["id"], batch=night["batch"] - 1)
+    nights.drop_batch(ledger, night)
     why = "of the late files, no cube could be used"
     nights.set_status(ledger, night, NightStatus.SAFE, None, why)

@@ -137,8 +137,7 @@ class Oversight:
         if night["status"] not in FINAL:
             seen = "nothing of it was ever seen" + (f"; {why}" if why else "")
             cause = Cause(WaitCode.EMPTY, {"why": seen})
-            now_us = self._ledger.now_us()
-            self._ledger.update("night", night["id"], closed_us=now_us, closed_by="vampd")
+            nights.mark_closed(self._ledger, night["id"], "vampd")
             nights.set_status(self._ledger, night, NightStatus.EMPTY, cause)
 
     def _why_no_folder(self, root: Root, night: Row) -> str | None:

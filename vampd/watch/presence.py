@@ -6,12 +6,13 @@ from pathlib import Path
 
 from vampd.errors import OperatorError
 from vampd.io.disk import MarkerState, check_marker, claim_root
+from vampd.ledger import roots
 from vampd.ledger.connection import Ledger
 
 
 def why_absent(ledger: Ledger, root: Path) -> str | None:
     """Why *root* must be left alone: a missing disk is not an empty one. None: it is there."""
-    expected = ledger.value("select marker from root where path = ?", [str(root)])
+    expected = roots.marker_of(ledger, str(root))
     if expected is None:
         return _claim(ledger, root)
     state = check_marker(root, expected)
@@ -27,5 +28,5 @@ def _claim(ledger: Ledger, root: Path) -> str | None:
         return str(error)
     if marker is None:
         return "not there, or an empty folder on which nothing is mounted"
-    ledger.insert("root", path=str(root), marker=marker, claimed_us=ledger.now_us())
+    roots.record(ledger, str(root), marker)
     return None

@@ -260,7 +260,7 @@ class ScanCycle:
         """Keep when its folders changed, and forget its files: of all nights it were a million."""
         watch.watched, watch.unsettled, watch.inspections = {}, set(), {}
         if _kept(night) != stamps:
-            self._ledger.update("night", night["id"], folder_stamps=json.dumps(stamps))
+            nights.keep_folder_stamps(self._ledger, night["id"], stamps)
 
     def _notice_others(self, night: Row, folder: Path, seen: FolderSnapshot) -> bool:
         """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""

@@ -35,7 +35,7 @@ def begin_supplement(ledger: Ledger, night: Row) -> None:
             "select * from raw_file where night = ? and state = 'late'", [night["id"]]
         ):
             take_bad_twins(ledger, row, night["batch"] + 1)
-        ledger.update("night", night["id"], batch=night["batch"] + 1, safe_us=None)
+        nights.begin_batch(ledger, night)
         nights.note_change(ledger, night["id"])
         reopen(ledger, night["id"], f"late files: batch {night['batch'] + 1}")
 
@@ -43,7 +43,7 @@ def begin_supplement(ledger: Ledger, night: Row) -> None:
 def reopen(ledger: Ledger, night: int, why: str) -> None:
     """Let a night collect again: what is in its folder now is looked at afresh."""
     with ledger.transaction():
-        ledger.update("night", night, closed_us=None, closed_by=None, close_asked_by=None)
+        nights.mark_open(ledger, night)
         for row in ledger.rows(
             "select id from raw_file where night = ? and state = 'late'", [night]
         ):
@@ -57,7 +57,7 @@ def take_bad_twins(ledger: Ledger, row: Row, batch: int) -> None:
     """A file of *batch* takes its partner along, which was of no use in an earlier batch."""
     for twin in files.twins(ledger, row):
         if twin["batch"] != batch and twin["state"] != FileState.WHOLE:
-            ledger.update("raw_file", twin["id"], batch=batch)
+            files.move_to_batch(ledger, twin["id"], batch)
 
 
 def is_used(night: Row, row: Row) -> bool:

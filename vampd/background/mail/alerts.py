@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 from vampd import __version__
 from vampd.background.mail.compose import Composed, Letter, write_letter
 from vampd.io.disk import MarkerState, check_marker
-from vampd.ledger import alerts, mail
+from vampd.ledger import alerts, mail, roots
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
@@ -46,9 +46,9 @@ def due(ledger: Ledger, config: Config) -> list[DiskJob] | None:
     """The disks, when it is time to look at them again."""
     if ledger.now_us() - alerts.looked_us(ledger) < config.alerts.look_seconds * SECOND_US:
         return None
-    markers = {row["path"]: row["marker"] for row in ledger.rows("select path, marker from root")}
-    roots = [str(root.path) for root in config.roots]
-    paths = dict.fromkeys([*roots, str(config.state_dir)])
+    markers = roots.markers(ledger)
+    folders = [*(root.path for root in config.roots), config.state_dir]
+    paths = dict.fromkeys(map(str, folders))
     return [{"path": path, "marker": markers.get(path)} for path in paths]
 
 

@@ -17,7 +17,7 @@ from vampd.background.reclaim.facts import Proposal, now, proposals, propose
 from vampd.background.reclaim.outcome import end_refused, log_run, mark_reclaimed, record
 from vampd.background.reclaim.rules import Moment, fit, gigabytes, why_stale
 from vampd.errors import OperatorError
-from vampd.ledger import elapsed, nights, reclaims, trash
+from vampd.ledger import elapsed, nights, reclaims, roots, trash
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.stage_table import verify_job
@@ -169,7 +169,7 @@ def _verify_job(ledger: Ledger, config: Config, row: Row, night: Row) -> dict[st
 def _place(ledger: Ledger, night: Row) -> dict[str, Any]:
     """Where a night lies, and by what its disk is known."""
     root = Path(night["folder"]).parent
-    marker = ledger.value("select marker from root where path = ?", [str(root)])
+    marker = roots.marker_of(ledger, str(root))
     return {
         "label": nights.label(night),
         "root": str(root),

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vampd.background import copies as reverify
-from vampd.ledger import deliveries, elapsed, files, nights, reclaims, strays, trash
+from vampd.ledger import (
+    deliveries,
+    elapsed,
+    files,
+    nights,
+    reclaims,
+    strays,
+    trash,
+    verifications,
+)
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -45,7 +54,7 @@ def _take_verification(
     copies, found = outcome.result["copies"], outcome.result["found"]
     wrong = _wrong(ledger, night, copies["results"])
     unverified = verify.keep_verdicts(ledger, night["id"], copies)
-    deliveries.record_verification(
+    verifications.record(
         ledger,
         night["id"],
         job["copies"]["verify_at"],

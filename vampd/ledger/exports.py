@@ -1,0 +1,91 @@
+"""How far the records in a night's folder go: its journal of events, and its rows.
+
+The table `paper` says for each night up to which event they were written, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vampd.ledger.connection import Ledger, Row
+
+#: A night at work has many events a second, and of a large one the rows are some 10^5.
+_QUIET_US = 60_000_000
+_LONG_US = 10 * _QUIET_US  # for rows, as long as no stage of a night ends
+
+#: Up to which event the papers go; how many stages of the night have ended.
+_LAST = "(select max(id) from event where night = night.id)"
+_ENDED = (
+    "(select count(*) from (select 1 from tally where night = night.id and subject = 'task'"
+    " and items > 0 group by part, batch having sum(state != 'done') = 0))"
+)
+_IS_DUMP_DUE = (
+    "(coalesce(dumped_us, 0) <= :now_us - :quiet_us or dumped_us > :now_us)"
+    " and (night.status in ('safe', 'reclaimed', 'empty', 'abandoned') or dumped_us > :now_us"
+    f" or coalesce(dumped_us, 0) <= :now_us - :long_us or {_ENDED} != coalesce(paper.ended, 0))"
+)
+
+
+def next_to_export(ledger: Ledger, quiet_us: int = _QUIET_US) -> Row | None:
+    """A night of which the papers are behind its events, and were not written for *quiet_us*.
+
+    Its column `with_dump` says whether its rows are to be written as well: when a stage has ended,
+    and now and then. Only of nights that something was made of, or that a number was dealt to: of
+    all others a daemon finds out everything again by looking.
+    """
+    return ledger.row(
+        f"select night.*, {_IS_DUMP_DUE} as with_dump from night"  # noqa: S608 - constants
+        " left join paper on paper.night = night.id"
+        f" where {_LAST} > coalesce(paper.dump_event, 0)"
+        " and (coalesce(paper.written_us, 0) <= :now_us - :quiet_us or paper.written_us > :now_us)"
+        " and (paper.night is not null"
+        " or exists (select 1 from output where night = night.id)"
+        " or exists (select 1 from frame_id where night = night.id))"
+        f" and ({_LAST} > coalesce(paper.event, 0) or {_IS_DUMP_DUE})"
+        " limit 1",
+        {"now_us": ledger.now_us(), "quiet_us": quiet_us, "long_us": _LONG_US},
+    )
+
+
+def stages_ended(ledger: Ledger, night: int) -> int:
+    """How many stages of a night have ended, each batch counted."""
+    ended: int = ledger.value(f"select {_ENDED} from night where id = ?", [night])  # noqa: S608
+    return ended
+
+
+def last_event(ledger: Ledger, night: int) -> int:
+    """The number of the last event of a night; 0 where it has none."""
+    number: int = ledger.value("select coalesce(max(id), 0) from event where night = ?", [night])
+    return number
+
+
+def event_of(ledger: Ledger, night: int, number: int) -> Row | None:
+    """An event of a night by its number; None: it is another night's, or there is none."""
+    return ledger.row("select * from event where id = ? and night = ?", [number, night])
+
+
+def events_after(ledger: Ledger, night: int, after: int) -> Iterator[Row]:
+    """The events of a night that follow the one numbered *after*, one by one: they may be many."""
+    rows: Iterator[Row] = ledger.execute(
+        "select * from event where night = ? and id > ? order by id", [night, after]
+    )
+    return rows
+
+
+def record_written(ledger: Ledger, night: int, told: Mapping[str, Any] | None) -> None:
+    """The records of a night were written, as far as *told*; None: they were tried in vain."""
+    now_us = ledger.now_us()
+    ledger.execute(
+        "insert into paper (night, event, written_us) values (?1, 0, ?2)"
+        " on conflict do update set written_us = ?2",
+        [night, now_us],
+    )
+    if told is None:
+        return
+    ledger.execute("update paper set event = ? where night = ?", [told["event"], night])
+    if told["with_dump"]:
+        ledger.execute(
+            "update paper set dump_event = ?, dumped_us = ?, ended = ? where night = ?",
+            [told["event"], now_us, told["ended"], night],
+        )
