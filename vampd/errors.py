@@ -15,13 +15,13 @@
         `-- NotPlainError          exit 1   a link or a pipe lies where a file or folder belongs
 
 Each class carries the error class that the scheduler acts upon, so that an error
-crosses the pipe from a worker as two words: its class and its message.
+crosses the pipe from a worker as a few words: its class, its code if it has one, and its message.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import Any, Self
 
 from vampd.states import ErrorClass, ErrorCode
 
@@ -37,6 +37,15 @@ class VampdError(Exception):
 
     #: What was done before it went wrong, as plain values, for the ledger to keep.
     progress: Any = None
+
+    def coded(self, code: ErrorCode | None) -> Self:
+        """The error itself, of which *code* tells more."""
+        self.code = code or self.code
+        return self
+
+    def about(self, what: str) -> Self:
+        """The same error with *what* it was about before its words."""
+        return type(self)(f"{what}: {self}").coded(self.code)
 
 
 class UsageError(VampdError):

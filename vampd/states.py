@@ -249,6 +249,17 @@ class ErrorCode(StrEnum):
     """Errors of which more is known than who must act."""
 
     FAR_DISK = "far disk"  #: the far folder does not lie on the disk to which nights went
+    NO_FOLDER = "no folder"  #: the folder at the far end is not there
+    NO_RIGHTS = "no rights"  #: the account, or its key, may not do that there
+    HOST_KEY = "host key"  #: the other machine's host key is unknown here, or another
+    NO_NAME = "no name"  #: the other machine's name cannot be resolved
+    UNREACHABLE = "unreachable"  #: it refuses, is silent, or the connection broke
+    LOGIN = "login"  #: it does not let us in
+    FAR_FULL = "far full"  #: its disk, or the quota there, is full
+    IN_THE_WAY = "in the way"  #: something else lies there where a file or folder belongs
+    NO_PROGRAM = "no program"  #: a program is not installed, there or here
+    FULL_HERE = "full here"  #: a disk of this machine is full
+    RIGHTS_HERE = "rights here"  #: vampd may not read or write that on this machine
     NOT_PLAIN = "not plain"  #: a link or a pipe lies where a file or folder belongs
 
 

@@ -103,7 +103,9 @@ def test_a_far_machine_that_cannot_be_reached_is_bad(site: Site) -> None:
     text = text.replace(f'"{site.folder}/far/archive"', '"127.0.0.1:/far"')
     site.config.write_text(text + '[ssh]\noptions = ["-p", "1"]\n')
 
-    assert has(findings(site)["bad"], "Connection refused")
+    bad = findings(site)["bad"]
+    assert has(bad, "127.0.0.1, port 1, cannot be reached: Connection refused")
+    assert has(bad, "try it: ssh -p 1 127.0.0.1")
 
 
 def test_a_missing_program_is_bad(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,14 @@ from vampd.cli import COMMANDS, group
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import NOBODY
+from vampd.commands.explanations_of_failures import KNOWN, OF_FAILURES
 from vampd.errors import FarDiskError, NotPlainError
 from vampd.io.beneath import Beneath, read_start
 from vampd.schedule.dispatch import SHADOWED, NightSnapshot, NightState, standing
 from vampd.states import (
     STAGES_OF,
     ErrorClass,
+    ErrorCode,
     HoldCode,
     Kind,
     NightStatus,
@@ -327,6 +329,33 @@ def test_an_error_of_a_far_disk_has_its_own_paragraph() -> None:
     assert "vampd doctor --claim" in found.next_step
 
 
+@pytest.mark.parametrize("code", KNOWN)
+def test_every_failure_that_is_known_has_one_line_and_a_next_step_of_its_own(
+    code: ErrorCode,
+) -> None:
+    error = "making it exited 1: what is wrong\nthe raw words\nand more"
+    status = NightStatus.FAILED if KNOWN[code].fails else NightStatus.WAITING
+    trouble = replace(
+        a_trouble(Stage.TRANSFER, ErrorClass.DETERMINISTIC, failed=True), code=code, error=error
+    )
+    summary = a_summary(
+        status, cause=a_cause(WaitCode.FAILURE, error=trouble.line), trouble=trouble
+    )
+
+    found = causes.cause(summary, both_kinds=False)
+
+    assert found.rule == f"{status}: {code}"
+    assert (KNOWN[code].mend or "nothing: it is tried again") in found.next_step
+    assert advice.what(summary) == (
+        f"{status}: transfer, 2 times: making it exited 1: what is wrong"
+    )
+
+
+def test_no_two_failures_are_mended_in_the_same_way() -> None:
+    assert set(KNOWN) == set(ErrorCode) - {ErrorCode.FAR_DISK, ErrorCode.NOT_PLAIN}
+    assert len({known.mend for known in KNOWN.values()}) == len(KNOWN)
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "pipe for a folder"])
 def test_an_error_of_a_link_or_a_pipe_has_its_own_paragraph(tmp_path: Path, kind: str) -> None:
     place = Beneath(tmp_path) / "vgen2"
@@ -352,6 +381,7 @@ def test_every_rule_can_be_reached() -> None:
     patterns |= {f"hold: {code}" for code in HoldCode}
     patterns |= {f"collecting: {code}" for code in causes._AWAITED}
     patterns |= {"held: frame IDs unclear", *(str(code) for _, code in causes._KNOWN_ERRORS)}
+    patterns |= set(OF_FAILURES)
     by_status = {str(status) for status in NightStatus}
     of_classes = {
         f"{status}: {of or 'no class'}"

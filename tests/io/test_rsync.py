@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vampd.errors import (
-    ConfigError,
-    IntegrityError,
-    OperatorError,
-    RetryableError,
-    VampdError,
-)
+from vampd.errors import ConfigError, OperatorError, RetryableError, VampdError
 from vampd.io.process import Finished
 from vampd.remote import rsync, ssh
 from vampd.remote.digests import parse_digests
@@ -108,93 +102,6 @@ def test_the_operators_ssh_options_come_before_our_defaults_but_not_before_batch
 def test_a_path_that_leaves_the_night_is_never_sent(path: str) -> None:
     with pytest.raises(OperatorError, match="nothing was sent"):
         rsync.file_list(["vgen2/fine", path])
-
-
-# Words of rsync 3.2.7 and 3.5.0, and of OpenSSH 9.2.
-NO_SPACE = (
-    'rsync: [receiver] write failed on "/mnt/x": No space left on device (28)\n'
-    "rsync error: error in file IO (code 11) at receiver.c(381) [receiver=3.2.7]"
-)
-MISSING = (
-    'rsync: [Receiver] mkdir "/nope/20251106" failed: No such file or directory (2)\n'
-    "rsync error: error in file IO (code 11) at main.c(808) [Receiver=3.5.0]"
-)
-IN_THE_WAY = (
-    'rsync: [Receiver] ERROR: cannot stat destination "/mnt/20251106/": Not a directory (20)\n'
-    "rsync error: errors selecting input/output files, dirs (code 3) at main.c(789)"
-)
-FORBIDDEN = (
-    'rsync: [generator] recv_generator: mkdir "/mnt/20251106/vgen2" failed: '
-    "Permission denied (13)\n"
-    "*** Skipping any contents from this failed directory ***\n"
-    "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
-)
-READ_ONLY = (
-    'rsync: [receiver] mkstemp "/mnt/.x.abc" failed: Read-only file system (30)\n'
-    "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
-)
-SOURCE_GONE = (
-    'rsync: [sender] link_stat "/data/vgen2/c" failed: No such file or directory (2)\n'
-    "rsync error: some files/attrs were not transferred (see previous errors) (code 23)"
-)
-SOURCE_UNREADABLE = 'rsync: [sender] read errors mapping "/data/x": Input/output error (5)'
-SOURCE_FORBIDDEN = 'rsync: [sender] send_files failed to open "/data/x": Permission denied (13)'
-CUT = (
-    "rsync: [sender] write error: Broken pipe (32)\n"
-    "rsync: connection unexpectedly closed (1000 bytes received so far) [sender]\n"
-    "rsync error: error in rsync protocol data stream (code 12) at io.c(231) [sender=3.2.7]"
-)
-REFUSED = "ssh: connect to host scexao6 port 22: Connection refused\n" + CUT
-NO_NAME = "ssh: Could not resolve hostname scexao9: Name or service not known\n" + CUT
-NO_RESOLVER = "ssh: Could not resolve hostname x: Temporary failure in name resolution\n" + CUT
-HOST_KEY = "Host key verification failed.\n" + CUT
-LOGIN = "vampires@scexao6: Permission denied (publickey,password).\n" + CUT
-NO_RSYNC = "bash: line 1: rsync: command not found\n" + CUT
-
-
-@pytest.mark.parametrize(
-    ("code", "stderr", "wrong"),
-    [
-        (11, NO_SPACE, RetryableError),
-        (23, NO_SPACE, RetryableError),
-        (12, NO_SPACE + "\n" + CUT, RetryableError),
-        (11, NO_SPACE.replace("No space left on device (28)", "Disk quota exceeded (122)"),
-         RetryableError),
-        (11, MISSING, OperatorError),
-        (12, MISSING + "\n" + CUT, OperatorError),
-        (3, IN_THE_WAY, OperatorError),
-        (23, FORBIDDEN, OperatorError),
-        (23, READ_ONLY, OperatorError),
-        (23, SOURCE_GONE, IntegrityError),
-        (24, 'file has vanished: "/data/vgen2/c"', IntegrityError),
-        (23, SOURCE_UNREADABLE, IntegrityError),
-        (23, SOURCE_FORBIDDEN, OperatorError),
-        (12, CUT, RetryableError),
-        (12, REFUSED, RetryableError),
-        (255, REFUSED, RetryableError),
-        (12, NO_NAME, OperatorError),
-        (255, NO_RESOLVER, RetryableError),
-        (255, HOST_KEY, OperatorError),
-        (12, HOST_KEY, OperatorError),
-        (255, LOGIN, OperatorError),
-        (255, "", RetryableError),
-        (11, "", RetryableError),
-        (10, "", RetryableError),
-        (30, "rsync error: timeout in data send/receive (code 30)", RetryableError),
-        (35, "", RetryableError),
-        (20, "", RetryableError),
-        (-9, "", RetryableError),
-        (127, NO_RSYNC, OperatorError),
-        (12, NO_RSYNC, OperatorError),
-        (12, NO_RSYNC.replace("rsync: command", "command"), OperatorError),
-        (12, "sh: 1: rsync: not found", OperatorError),
-        (1, "rsync: --fsync: unknown option", OperatorError),
-        (2, "protocol version mismatch -- is your shell clean?", OperatorError),
-        (23, "", OperatorError),
-    ],
-)  # fmt: skip
-def test_a_failure_says_who_must_act(code: int, stderr: str, wrong: type[VampdError]) -> None:
-    assert rsync.classify(code, stderr) is wrong
 
 
 def finished(stdout: bytes, stderr: str = "", code: int = 0) -> Finished:

@@ -31,6 +31,7 @@ from vampd.remote import store as remote_store
 from vampd.remote.location import Location
 from vampd.remote.rsync import PARTIAL_FOLDER
 from vampd.stages import transfer
+from vampd.states import ErrorCode
 
 
 @pytest.fixture
@@ -333,9 +334,10 @@ def test_a_missing_destination_is_for_an_operator(pair: FarSide) -> None:
     fill(side)
     side.destination.rmdir()
 
-    with pytest.raises(OperatorError, match=r"exited 1:\n.*No such file or directory"):
+    with pytest.raises(OperatorError, match=r"exited 1: there is no such folder") as caught:
         side.send()
 
+    assert caught.value.code is ErrorCode.NO_FOLDER
     assert not side.destination.exists()
 
 
@@ -343,15 +345,22 @@ def test_a_file_in_the_way_is_for_an_operator(side: FarSide) -> None:
     fill(side)
     side.arrived.write_text("in the way")
 
-    with pytest.raises(OperatorError, match=r"Not a directory|File exists"):
+    with pytest.raises(OperatorError, match=r"Not a directory|File exists") as caught:
         side.send()
+
+    assert caught.value.code is ErrorCode.IN_THE_WAY
 
 
 def test_a_read_only_far_disk_is_for_an_operator(side: FarSide) -> None:
     fill(side)
 
-    with mounted(side.destination, "ro"), pytest.raises(OperatorError, match="Read-only"):
+    with (
+        mounted(side.destination, "ro"),
+        pytest.raises(OperatorError, match="Read-only") as caught,
+    ):
         side.send()
+
+    assert caught.value.code is ErrorCode.NO_RIGHTS
 
 
 def test_a_full_far_disk_is_retried_and_leaves_nothing_under_a_final_name(pair: FarSide) -> None:
@@ -359,8 +368,9 @@ def test_a_full_far_disk_is_retried_and_leaves_nothing_under_a_final_name(pair: 
     fill(side, files=2, size_bytes=900_000)
 
     with mounted(side.destination, "size=1m"):
-        with pytest.raises(RetryableError, match=r"No space left|a full disk"):
+        with pytest.raises(RetryableError, match=r"No space left|a full disk") as caught:
             side.send()
+        assert caught.value.code is ErrorCode.FAR_FULL
         whole = here(side)
         for path, content in arrived(side).items():
             assert content == whole[path]
@@ -371,8 +381,10 @@ def test_a_forbidden_destination_is_for_an_operator(tmp_path: Path) -> None:
         fill(side)
         side.destination.chmod(0o500)
 
-        with pytest.raises(OperatorError, match=r"Permission denied \(13\)"):
+        with pytest.raises(OperatorError, match=r"Permission denied \(13\)") as caught:
             side.send()
+
+    assert caught.value.code is ErrorCode.NO_RIGHTS
 
 
 def test_a_changed_host_key_is_for_an_operator(far: FarSide) -> None:
@@ -380,8 +392,12 @@ def test_a_changed_host_key_is_for_an_operator(far: FarSide) -> None:
     assert far.sshd is not None
     far.sshd.change_host_key()
 
-    with pytest.raises(OperatorError, match="IDENTIFICATION HAS CHANGED"):
+    with pytest.raises(OperatorError, match="IDENTIFICATION HAS CHANGED") as caught:
         far.send()
+
+    assert caught.value.code is ErrorCode.HOST_KEY
+    line = str(caught.value).splitlines()[0]
+    assert "is another than the one that is known here" in line
 
 
 def test_a_refused_login_is_for_an_operator_and_asks_nobody(far: FarSide) -> None:
@@ -389,8 +405,10 @@ def test_a_refused_login_is_for_an_operator_and_asks_nobody(far: FarSide) -> Non
     assert far.sshd is not None
     far.sshd.forget_client_key()
 
-    with pytest.raises(OperatorError, match="Permission denied"):
+    with pytest.raises(OperatorError, match="Permission denied") as caught:
         far.send()
+
+    assert caught.value.code is ErrorCode.LOGIN
 
 
 def test_an_absent_machine_is_tried_again(far: FarSide) -> None:
@@ -399,8 +417,10 @@ def test_an_absent_machine_is_tried_again(far: FarSide) -> None:
     far.sshd.process.kill()
     far.sshd.process.wait()
 
-    with pytest.raises(RetryableError, match="Connection refused"):
+    with pytest.raises(RetryableError, match="Connection refused") as caught:
         far.send()
+
+    assert caught.value.code is ErrorCode.UNREACHABLE
 
 
 def test_a_connection_that_freezes_is_given_up(far: FarSide) -> None:
@@ -430,8 +450,10 @@ def test_a_machine_without_rsync_is_for_an_operator(tmp_path: Path) -> None:
     with ssh_side(tmp_path, path=str(nothing)) as side:
         fill(side)
 
-        with pytest.raises(OperatorError, match="not found"):
+        with pytest.raises(OperatorError, match="not found") as caught:
             side.send()
+
+    assert caught.value.code is ErrorCode.NO_PROGRAM
 
 
 def remove(path: Path) -> None:
@@ -553,5 +575,5 @@ def test_an_error_names_the_night_and_keeps_rsyncs_words(side: FarSide) -> None:
     fill(side)
     side.destination.rmdir()
 
-    with pytest.raises(VampdError, match=rf"for archive {DATE} exited 1:\n/.*: No such file"):
+    with pytest.raises(VampdError, match=rf"for archive {DATE} exited 1: .*\n/.*: No such file"):
         side.send()

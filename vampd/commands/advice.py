@@ -32,7 +32,7 @@ def cause_of(summary: Summary) -> str | None:
     if night.hold:
         return night.hold
     if trouble is not None and night.status in TOLD:
-        return trouble.error
+        return trouble.line
     return None
 
 
@@ -42,12 +42,12 @@ def what(summary: Summary) -> str:
     if night.status is NightStatus.HELD and night.hold is not None:
         return _shortened(f"{night.status}: {_HOLDS.get(why_held(night), night.hold)}")
     cause = cause_of(summary) or "no reason was recorded"
-    if trouble is None or not (trouble.error in cause or cause in trouble.error):
+    if trouble is None or not (trouble.line in cause or cause in trouble.line):
         # What stops any work of the night; that some of it went wrong before is not the cause.
         return _shortened(f"{night.status}: {cause}")
     unit = f" of {trouble.unit}" if trouble.unit else ""
     times = f", {trouble.attempts} times" if trouble.attempts > 1 else ""
-    return _shortened(f"{night.status}: {trouble.stage}{unit}{times}: {trouble.error}")
+    return _shortened(f"{night.status}: {trouble.stage}{unit}{times}: {trouble.line}")
 
 
 def what_is_safe(summary: Summary, *, both_kinds: bool = False) -> str:

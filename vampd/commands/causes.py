@@ -93,6 +93,8 @@ def _of_trouble(summary: Summary) -> tuple[str, Mapping[str, str]]:
         return (f"hold: {HoldCode.ORDER}" if status is NightStatus.HELD else UNKNOWN), {}
     if trouble.code is not None and (status, trouble.code) in _KNOWN_ERRORS:
         return str(trouble.code), {}
+    if f"{status}: {trouble.code}" in EXPLANATIONS:
+        return f"{status}: {trouble.code}", {}
     unclear = trouble.error_class is ErrorClass.AMBIGUOUS and status is NightStatus.HELD
     if unclear and trouble.stage is Stage.FRAME_IDS:
         return "held: frame IDs unclear", {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,13 +11,16 @@ from typing import Any
 import click
 
 from vampd.commands import acting
+from vampd.commands.explanations_of_failures import KNOWN
 from vampd.commands.findings import Finding, bad, ok
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import UsageError, VampdError
 from vampd.io.process import run
 from vampd.ledger.reading import has_ledger, reading
+from vampd.plain_text import first_line
 from vampd.remote import destination_marker
 from vampd.remote.commands import FarDisk, Reach, check_command
+from vampd.remote.failures import understood
 from vampd.remote.location import Location
 from vampd.settings.sections import Config
 from vampd.views.summaries import far_markers, was_delivered_to
@@ -63,7 +67,8 @@ def examined(config: Config) -> Iterator[Finding]:
                 yield from _can_receive(config, folder)
             yield from _is_its_disk(config, folder, markers.get(str(folder.place)))
         except VampdError as error:
-            yield bad(str(error), "mend that, then: vampd doctor")
+            text = str(error) if error.code is None else first_line(str(error))
+            yield bad(text, "mend that, then: vampd doctor")
 
 
 def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
@@ -72,8 +77,10 @@ def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
     deadline = _DEADLINE_SECONDS + config.ssh.connect_timeout_seconds
     finished = run(check_command(place, reach), deadline_seconds=deadline)
     if finished.code != 0:
-        words = finished.stderr_tail or f"exit status {finished.code}"
-        yield bad(f"{place}: {words}", f"try it: ssh {place.host}")
+        failure = understood("check", finished.code, finished.stderr_tail)
+        known = None if failure.code is None else KNOWN[failure.code].mend
+        mend = "" if known is None else f"{known.replace(' (vampd doctor)', '')}; "
+        yield bad(f"{place}: {failure.line}", f"{mend}try it: {_try(config, place)}")
         return
     complaints = finished.stdout.decode(errors="replace").splitlines()
     for line in complaints:
@@ -81,6 +88,13 @@ def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
     if not complaints:
         by = f", {folder.helper} answers" if reach.has_helper(place) else ""
         yield ok(f"{place}: reachable, writable, has its programs{by}")
+
+
+def _try(config: Config, place: Location) -> str:
+    """What an operator can type, as vampd's account, to see the same."""
+    if place.host is None:
+        return f"ls -ld {shlex.quote(place.path)}"
+    return shlex.join(["ssh", *config.ssh.options, place.host])
 
 
 def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator[Finding]:

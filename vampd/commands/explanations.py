@@ -19,6 +19,7 @@ from vampd.commands.explanations_held import (
     Explanation,
     held,
 )
+from vampd.commands.explanations_of_failures import OF_FAILURES
 from vampd.states import ErrorClass, NightStatus, Stage
 
 
@@ -340,6 +341,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **_STOPPED,
     **HOLDS,
     **_OF_TROUBLE,
+    **OF_FAILURES,
     **{f"{status}: {of or 'no class'}": found for (status, of), found in _OF_CLASS.items()},
     **{
         f"failed: {stage}": _failed(f"Twice the same: {what}.", mend)

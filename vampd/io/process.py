@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from vampd.errors import OperatorError, ResourceError, RetryableError
+from vampd.states import ErrorCode
 
 _PACKAGES = {
     "dd": "coreutils",
@@ -181,7 +182,11 @@ class _Conversation:
 
     def _on_stderr(self, pipe: IO[bytes]) -> None:
         self.stderr += self._read(pipe)
-        del self.stderr[: -self.stderr_bytes]
+        if len(self.stderr) > self.stderr_bytes:
+            del self.stderr[: -self.stderr_bytes]
+            end = self.stderr.find(b"\n") + 1
+            if 0 < end < len(self.stderr):  # no line is told without its beginning
+                del self.stderr[:end]
 
     def _read(self, pipe: IO[bytes]) -> bytes:
         chunk = os.read(pipe.fileno(), _CHUNK_BYTES)
@@ -233,7 +238,7 @@ def run(
 
 def printable(text: bytes | bytearray) -> str:
     """*text* for a terminal or a log: control characters but newlines become '?'."""
-    decoded = bytes(text).decode("utf-8", errors="replace")
+    decoded = bytes(text).decode("utf-8", errors="replace").replace("\r\n", "\n")
     return re.sub(r"[^\n\t\x20-\x7e\u00a0-\uffff]", "?", decoded).strip()
 
 
@@ -243,7 +248,7 @@ def _start(command: Sequence[str], lend: Sequence[int]) -> subprocess.Popen[byte
             package = _PACKAGES.get(program)
             advice = f" (Debian package {package})" if package else ""
             msg = f"{program} is not installed here{advice}"
-            raise OperatorError(msg)
+            raise OperatorError(msg).coded(ErrorCode.NO_PROGRAM)
     try:
         return subprocess.Popen(
             [*_DIE_WITH_US, *command],

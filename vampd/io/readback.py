@@ -21,6 +21,7 @@ from vampd.io.disk import free_bytes
 from vampd.io.process import Finished, run
 from vampd.io.raw import RawCubeFile
 from vampd.records import FileIdentity
+from vampd.states import ErrorCode
 
 # A disk busy with cameras' data was taken as 10 MB/s.
 _SLOW_DISK_BYTES_PER_SECOND = 10_000_000
@@ -111,7 +112,7 @@ def _demand_room(unpacked: Beneath, scratch: Beneath, size_bytes: int) -> None:
     free = free_bytes(unpacked.root)
     if free < size_bytes + _HEADERS_BYTES:
         msg = f"{scratch.parent}: {size_bytes} bytes are needed to unpack a cube, {free} are free"
-        raise ResourceError(msg)
+        raise ResourceError(msg).coded(ErrorCode.FULL_HERE)
 
 
 def _native(section: Any) -> NDArray[np.int16]:

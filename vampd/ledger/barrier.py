@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from vampd.errors import RetryableError, VampdError
 from vampd.ledger.connection import Ledger, is_broken
 from vampd.plain_text import plain_text
-from vampd.states import ErrorClass
+from vampd.states import ErrorClass, ErrorCode
 from vampd.time_units import SECOND_NS
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,14 @@ _MOST_TOLD = 1000
 
 #: This machine is short of something; the same work may be done once it is not.
 _SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+#: What the system's error numbers mean where a file of this machine is concerned.
+_CODES = {
+    errno.ENOSPC: ErrorCode.FULL_HERE,
+    errno.EDQUOT: ErrorCode.FULL_HERE,
+    errno.EACCES: ErrorCode.RIGHTS_HERE,
+    errno.EPERM: ErrorCode.RIGHTS_HERE,
+    errno.EROFS: ErrorCode.RIGHTS_HERE,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +194,16 @@ def words_of(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text}{where}"
+
+
+def code_of(error: BaseException) -> ErrorCode | None:
+    """What more is known of an error: its code, or what the system said of this machine."""
+    if isinstance(error, VampdError) and error.code is not None:
+        return error.code
+    if class_of(error) not in {ErrorClass.RESOURCE, ErrorClass.DETERMINISTIC}:
+        return None
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return _CODES.get(cause.errno or 0) if isinstance(cause, OSError) else None
 
 
 def class_of(error: BaseException) -> ErrorClass:

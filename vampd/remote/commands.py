@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vampd.errors import OperatorError, RetryableError, VampdError
+from vampd.errors import OperatorError
 from vampd.io.process import Finished
 from vampd.remote import ssh
+from vampd.remote.failures import check_done, understood
 from vampd.remote.location import Location
 
 #: Beside the nights' folders over there: what arrives, and what was set aside.
@@ -29,15 +30,16 @@ PUBLISHED, EXISTS, ABSENT, FAILED = "published", "exists", "absent", "failed"
 #: xargs, and vampd-remote after it: some of the files failed.
 SOME_FAILED = 123
 
-_SHOWN = 2000  # characters of a program's last words in a message
-_NO_SPACE = re.compile("No space left on device|Disk quota exceeded")
 _MARKED = re.compile(rb"vampd-destination ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\n")
 _REFUSED = 77  # vampd-remote
 _OLD_HELPER = "this key may not do"
 _ANSWER = re.compile(rf"({PUBLISHED}|{EXISTS}|{ABSENT}|{FAILED}) (.+)", re.DOTALL)
 
 # The scripts are one line without '!', for whatever shell the account has (csh).
-_IS_FOLDER = '[ -d "$1" ] || { echo "$1: No such file or directory" >&2; exit 1; }; '
+_IS_FOLDER = (
+    '[ -d "$1" ] || { if [ -e "$1" ]; then echo "$1: Not a directory"; '
+    'else echo "$1: No such file or directory"; fi >&2; exit 1; }; '
+)
 _PLAIN = (
     'plain() { for x in "$@"; do if [ -h "$x" ]; then '
     'echo "$x is a symbolic link, and vampd follows none there" >&2; exit 1; fi; done; }; '
@@ -235,22 +237,6 @@ def remote_command(place: Location, reach: Reach, remote: Sequence[str]) -> list
     )
 
 
-def classify(code: int, stderr: str) -> type[VampdError]:
-    """Who must act when one of these commands ended with *code* other than 0: see `ssh.classify`.
-
-    A full disk over there passes: RetryableError.
-    """
-    return RetryableError if _NO_SPACE.search(stderr) else ssh.classify(code, stderr)
-
-
-def check_done(finished: Finished, what: str) -> None:
-    """Raise what *finished* says went wrong, if anything; *what* begins the message."""
-    if finished.code != 0:
-        wrong = classify(finished.code, finished.stderr_tail)
-        msg = f"{what} exited {finished.code}:\n{finished.stderr_tail[-_SHOWN:]}".rstrip()
-        raise wrong(msg)
-
-
 def parse_published(finished: Finished, asked: Collection[str]) -> dict[str, str]:
     """The answer for each of the paths *asked*: published, exists or absent.
 
@@ -268,11 +254,8 @@ def parse_published(finished: Finished, asked: Collection[str]) -> dict[str, str
     check_done(finished, "publish")
     silent = [path for path in asked if answers.get(path, FAILED) == FAILED]
     if silent:
-        msg = (
-            f"publish exited 0, and did not do {len(silent)} of {len(asked)} files, "
-            f"{silent[0]} first:\n{finished.stderr_tail[-_SHOWN:]}"
-        ).rstrip()
-        raise classify(1, finished.stderr_tail)(msg)
+        what = f"publish exited 0, and did not do {len(silent)} of {len(asked)}, {silent[0]} first"
+        raise understood("publish", 1, finished.stderr_tail).told(what, finished.stderr_tail)
     return answers
 
 

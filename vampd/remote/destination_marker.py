@@ -112,8 +112,8 @@ def _asked(job: Mapping[str, Any], place: Location, command: Sequence[str]) -> F
     try:
         return remote.parse_marker(run(command, deadline_seconds=_LEAST_SECONDS), place)
     except (OperatorError, RetryableError) as error:
-        msg = f"{job['night']} at {place}: {error}"
-        raise type(error)(msg) from error
+        msg = f"{job['night']} at {place}"
+        raise error.about(msg) from error
 
 
 def why_it_is_there(disk: Disk, found: FarDisk, right: int) -> str | None:

@@ -11,10 +11,11 @@ import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from vampd.errors import OperatorError, RetryableError
+from vampd.errors import OperatorError
 from vampd.io.process import Finished
-from vampd.remote import ssh
+from vampd.plain_text import last_lines
 from vampd.remote.commands import SOME_FAILED, Reach, remote_command
+from vampd.remote.failures import check_done
 from vampd.remote.location import Location
 
 # `sync FILE` makes the bytes durable, dd's nocache lets go of their copy in memory:
@@ -44,10 +45,7 @@ _RECORD = re.compile(rb"([0-9a-f]{64}) [ *](/.*)", re.DOTALL)
 _FAILED = re.compile(r"(?:\S*/)?(?:sha256sum|vampd-remote): (?P<name>/.*|'.*'): (?P<why>[^:]+)")
 _SYNC_FAILED = re.compile(r"(?:\S*/)?sync: error syncing (?P<name>/.*|'.*'): (?P<why>[^:]+)")
 
-#: xargs: one of its programs was killed.
-_KILLED = 125
-
-_SHOWN = 2000  #: characters of the program's last words in a message
+_SHOWN = 4000  #: characters of the program's last words in a message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,13 +69,10 @@ def parse_digests(finished: Finished, asked: Collection[str]) -> dict[str, FileD
 
     OperatorError: the output holds anything else than digests of the files asked for,
     or is silent about one of them: then nothing of it is believed. (A login file that
-    prints something, or a program that only pretends.) Other failures: see `ssh.classify`.
+    prints something, or a program that only pretends.) Other failures: see `failures.understood`.
     """
     if finished.code not in {0, SOME_FAILED}:
-        killed = finished.code == _KILLED
-        wrong = RetryableError if killed else ssh.classify(finished.code, finished.stderr_tail)
-        msg = f"sha256sum exited {finished.code}:\n{finished.stderr_tail[-_SHOWN:]}".rstrip()
-        raise wrong(msg)
+        check_done(finished, "sha256sum")
     answers = _complaints(_FAILED, finished.stderr_tail, asked)
     answers |= _digests(finished.stdout, asked)
     # Not on the disk, whatever the digest of its copy in memory.
@@ -86,7 +81,7 @@ def parse_digests(finished: Finished, asked: Collection[str]) -> dict[str, FileD
     if silent:
         msg = (
             f"sha256sum exited {finished.code} and said nothing of {len(silent)} of "
-            f"{len(asked)} files, {silent[0]} first:\n{finished.stderr_tail[-_SHOWN:]}"
+            f"{len(asked)} files, {silent[0]} first:\n{last_lines(finished.stderr_tail, _SHOWN)}"
         ).rstrip()
         raise OperatorError(msg)
     return answers

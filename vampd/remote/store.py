@@ -13,7 +13,9 @@ from vampd.remote import destination_marker
 from vampd.remote.commands import FarDisk, Reach
 from vampd.remote.destination_marker import Disk, Marked
 from vampd.remote.digests import FileDigest, digest_command, parse_digests
+from vampd.remote.failures import check_done
 from vampd.remote.location import Location
+from vampd.states import ErrorCode
 
 # One batch is one connection; a lost one costs no more than this.
 _BATCH_FILES = 500
@@ -73,13 +75,13 @@ def _digests_of_batch(
         for guard in guards:
             guard.check(answers)
     except (OperatorError, RetryableError) as error:
-        msg = f"verifying {job['night']} at {place}: {error}"
-        raise type(error)(msg) from error
+        msg = f"verifying {job['night']} at {place}"
+        raise error.about(msg) from error
     refused = [name for name in names.values() if answers[name].why in _REFUSED]
     if refused:
         why = answers[refused[0]].why
         msg = f"{job['night']}: {why} for {len(refused)} files at {place}, {refused[0]} first"
-        raise OperatorError(msg)
+        raise OperatorError(msg).coded(ErrorCode.NO_RIGHTS)
     return {path: answers[name] for path, name in names.items()}
 
 
@@ -117,7 +119,7 @@ def _why_it_is_there(job: Mapping[str, Any], disk: Disk, found: FarDisk) -> str:
 def prepare(job: Mapping[str, Any], base: Location, date: str) -> None:
     """Make the folder at *base* in which the night *date* arrives. OperatorError: no *base*."""
     finished = _ask(job, base, remote.prepare_command(base, date, Reach.of(job)))
-    remote.check_done(finished, f"making {remote.incoming(base, date)} for {job['night']}")
+    check_done(finished, f"making {remote.incoming(base, date)} for {job['night']}")
 
 
 def publish(
@@ -143,8 +145,8 @@ def _naming(
     try:
         return remote.parse_published(finished, paths)
     except (OperatorError, RetryableError) as error:
-        msg = f"publishing {job['night']} at {base}: {error}"
-        raise type(error)(msg) from error
+        msg = f"publishing {job['night']} at {base}"
+        raise error.about(msg) from error
 
 
 def evidence(job: Mapping[str, Any], base: Location, date: str) -> list[str]:
@@ -162,8 +164,8 @@ def _ask(
             command, stdin=stdin, deadline_seconds=_LEAST_SECONDS, stderr_limit_bytes=_STDERR_BYTES
         )
     except (OperatorError, RetryableError) as error:
-        msg = f"{job['night']} at {base}: {error}"
-        raise type(error)(msg) from error
+        msg = f"{job['night']} at {base}"
+        raise error.about(msg) from error
 
 
 def batches(files: Sequence[ListedFile]) -> Iterator[list[ListedFile]]:

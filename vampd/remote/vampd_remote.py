@@ -140,7 +140,12 @@ class Tree:
         if not names:
             descriptor = os.open(self.root, _FOLDER & ~os.O_NOFOLLOW)
         else:
-            descriptor = self._step(self.folder(names[:-1], make=make), names[-1], make=make)
+            parent = self.folder(names[:-1], make=make)
+            try:
+                descriptor = self._step(parent, names[-1], make=make)
+            except OSError as error:
+                error.filename = "/".join([self.root.rstrip("/"), *names])  # whole, for people
+                raise
         self._open[names] = descriptor
         return descriptor
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vampd.causes import Cause
+from vampd.plain_text import first_line
 from vampd.states import (
     FINAL,
     STAGES_OF,
     ErrorClass,
+    ErrorCode,
     HoldCode,
     Kind,
     NightStatus,
@@ -40,6 +42,7 @@ class TaskFailure:
     error_class: ErrorClass
     error: str
     due_us: int
+    code: ErrorCode | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,7 +224,9 @@ def _at_work(night: NightSnapshot, all_nights: Sequence[NightSnapshot]) -> Night
 
 
 def _failure(task: TaskFailure) -> Cause:
-    return Cause(WaitCode.FAILURE, {"stage": task.stage, "error": task.error})
+    # Of an error that is known one line is enough; the program's own words stand in the task.
+    error = task.error if task.code is None else first_line(task.error)
+    return Cause(WaitCode.FAILURE, {"stage": task.stage, "error": error})
 
 
 def _untroubled(night: NightSnapshot) -> bool:

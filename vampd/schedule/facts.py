@@ -11,7 +11,17 @@ from vampd.ledger import legacy, nights, strays
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.dispatch import NightSnapshot, TaskFailure
 from vampd.schedule.live import is_live, is_streamed
-from vampd.states import FINAL, STAGES_OF, ErrorClass, HoldCode, Kind, NightStatus, Stage, TaskState
+from vampd.states import (
+    FINAL,
+    STAGES_OF,
+    ErrorClass,
+    ErrorCode,
+    HoldCode,
+    Kind,
+    NightStatus,
+    Stage,
+    TaskState,
+)
 from vampd.watch.scan_cycle import ScanCycle
 
 _MOST_TROUBLES = 200  # a night with more of them is not understood better by reading all
@@ -165,6 +175,7 @@ def _troubles(ledger: Ledger, night: int) -> list[TaskFailure]:
             error_class=ErrorClass(row["error_class"]),
             error=row["error"],
             due_us=row["due_us"],
+            code=None if row["error_code"] is None else ErrorCode(row["error_code"]),
         )
         for row in rows
     ]

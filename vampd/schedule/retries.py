@@ -54,7 +54,7 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
     elif error_class is ErrorClass.INPUT and task["stage"] == Stage.SYNC and outcome.path:
         if tasks.requeue(ledger, task, None, None, due_us=0):
             files.quarantine(ledger, task["night"], outcome.path, error)
-    elif error_class is ErrorClass.DETERMINISTIC and task["error"] != error:
+    elif error_class is ErrorClass.DETERMINISTIC and not _is_the_same(task, outcome):
         due_us = ledger.now_us() + round(config.retry.first_seconds * SECOND_US)
         tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
     else:
@@ -71,6 +71,13 @@ def after_crash(ledger: Ledger, task: Row, error: str) -> None:
         tasks.requeue(ledger, task, None, None, due_us=0, crashes=crashes)
     else:
         tasks.fail(ledger, task, ErrorClass.DETERMINISTIC, f"{error}, {crashes} times")
+
+
+def _is_the_same(task: Row, outcome: Outcome) -> bool:
+    """Whether it failed so before; by its code, if it has one, for words may name another file."""
+    if outcome.code is not None and task["error_code"] is not None:
+        return bool(task["error_code"] == outcome.code)
+    return bool(task["error"] == outcome.error)
 
 
 def _await(ledger: Ledger, task: Row, awaited: str, config: Config) -> None:

@@ -24,7 +24,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from vampd.errors import InputError, VampdError
-from vampd.ledger.barrier import class_of, words_of
+from vampd.ledger.barrier import class_of, code_of, words_of
 from vampd.plain_text import plain_text
 from vampd.states import ErrorClass, ErrorCode
 
@@ -215,7 +215,8 @@ def _answer(body: Body, job: object) -> bytes:
     try:
         return _pickled(_attempt(body, job))
     except BaseException as error:  # noqa: BLE001 - the boundary of a task: a wish to exit, too
-        return pickle.dumps({"error_class": class_of(error), "error": words_of(error)})
+        told = {"error_class": class_of(error), "code": code_of(error), "error": words_of(error)}
+        return pickle.dumps(told)
 
 
 def _attempt(body: Body, job: object) -> dict[str, Any]:
@@ -226,7 +227,7 @@ def _attempt(body: Body, job: object) -> dict[str, Any]:
         return {
             "result": error.progress,
             "error_class": error.error_class,
-            "code": error.code,
+            "code": code_of(error),
             "error": words_of(error),
             "path": path,
         }

@@ -45,6 +45,7 @@ from vampd.records import FileIdentity
 from vampd.stages.build import SHORTAGES
 from vampd.stages.sidecar_choice import Choice, choose
 from vampd.stages.sidecar_reading import Reading
+from vampd.states import ErrorCode
 
 FORMAT = "vampd raw sidecar"
 VERSION = 1
@@ -180,7 +181,7 @@ def _demand_room(job: Mapping[str, Any], scratch: Beneath, choice: Choice) -> No
             f"the sidecar needs {needed / 1e9:.1f} GB, {quarantined / 1e9:.1f} of them for"
             f" quarantined files (disk.quarantined_gb), and {max(free, 0) / 1e9:.1f} GB are free"
         )
-        raise ResourceError(msg)
+        raise ResourceError(msg).coded(ErrorCode.FULL_HERE)
 
 
 def _write(job: Mapping[str, Any], choice: Choice, stream: ScratchStream) -> None:

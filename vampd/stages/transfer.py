@@ -26,9 +26,11 @@ from vampd.remote import rsync
 from vampd.remote import store as remote_store
 from vampd.remote.commands import Reach
 from vampd.remote.destination_marker import Marked
+from vampd.remote.failures import check_done
 from vampd.remote.location import Location
 from vampd.remote.store import FarJob
 from vampd.stages import landing, night_records
+from vampd.states import ErrorCode
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +190,7 @@ def _work(job: TransferJob, done: TransferResult) -> None:
     for batch in remote_store.batches(decided.to_send):
         conflicts |= _bring(job, base, batch, tags, done)
     if conflicts:
-        raise IntegrityError(_conflict_text(job, base, conflicts))
+        raise IntegrityError(_conflict_text(job, base, conflicts)).coded(ErrorCode.IN_THE_WAY)
     _list_evidence(job, done)
 
 
@@ -330,11 +332,7 @@ def _send_folder(
         idle_seconds=_idle_seconds(files, compare_contents=compare_contents),
         lend=[folder],
     )
-    if finished.code != 0:
-        wrong = rsync.classify(finished.code, finished.stderr_tail)
-        words = finished.stderr_tail or "(it said nothing; a full disk over there is likeliest)"
-        msg = f"rsync of {job['night']} exited {finished.code}:\n{words}"
-        raise wrong(msg)
+    check_done(finished, f"rsync of {job['night']}", "rsync")
     return sent
 
 

@@ -17,6 +17,7 @@ from vampd.ledger.connection import Row
 from vampd.ledger.counter import strange_places
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
+from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US
 from vampd.views.lag_conditions import LagLimits, lag_conditions
@@ -86,7 +87,7 @@ def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
 def _stopped(every: Mapping[int, Night]) -> Iterator[Condition]:
     for night in every.values():
         if night.status in {NightStatus.FAILED, NightStatus.HELD} and not is_at_rest(night):
-            cause = _first_line(night.cause or night.hold or "no reason was recorded")
+            cause = first_line(night.cause or night.hold or "no reason was recorded")
             yield Condition(
                 name=f"{night.status}:{night.id}",
                 severity=Severity.CRITICAL,
@@ -103,7 +104,7 @@ def _troubles(reader: Reader) -> Iterator[Condition]:
             name=f"trouble:{row['work']}",
             severity=Severity.CRITICAL,
             text=(
-                f"the daemon goes on without {row['work']}: {_first_line(row['words'])}:"
+                f"the daemon goes on without {row['work']}: {first_line(row['words'])}:"
                 " journalctl -u vampd"
             ),
             since_us=row["since_us"],
@@ -134,7 +135,7 @@ def _stalled(
         moved_us = _last_progress_us(reader, night)
         if now_us - moved_us > limits.stalled_us:
             hours = (now_us - moved_us) / (60 * MINUTE_US)
-            cause = f": {_first_line(night.cause)}" if night.cause else ""
+            cause = f": {first_line(night.cause)}" if night.cause else ""
             yield Condition(
                 name=f"stalled:{night.id}",
                 severity=Severity.CRITICAL,
@@ -170,7 +171,7 @@ def _unclosed(every: Mapping[int, Night], limits: Limits, now_us: int) -> Iterat
         over_us = _date_ends_us(night.date) + limits.grace_us
         since_us = max(over_us, night.last_change_us)
         if now_us - since_us > limits.stalled_us:
-            cause = f": {_first_line(night.cause)}" if night.cause else ""
+            cause = f": {first_line(night.cause)}" if night.cause else ""
             yield Condition(
                 name=f"unclosed:{night.id}",
                 severity=Severity.WARNING,
@@ -258,7 +259,7 @@ def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:
             name=f"hook:{row['id']}",
             severity=Severity.WARNING,
             text=(
-                f"{night}: {row['command']}: {_first_line(row['error'] or 'failed')}; the night is"
+                f"{night}: {row['command']}: {first_line(row['error'] or 'failed')}; the night is"
                 f" safe all the same: vampd hooks {night.date}"
             ),
             night=night.id,
@@ -287,7 +288,7 @@ def _mail(
     track: MailTrack, name: str, date: str, limits: Limits, now_us: int
 ) -> tuple[str, Severity, str, int | None] | None:
     """What to say about the mail of a batch: its kind, how urgent, the words, since when."""
-    error = _first_line(track.error or "")
+    error = first_line(track.error or "")
     since_us = track.failing_since_us
     if track.state is Track.FAILED:
         text = f"{name}: its mail was refused: {error}: vampd manifest {date} --send"
@@ -327,7 +328,7 @@ def _alerts(reader: Reader) -> Iterator[Condition]:
         yield Condition(
             name="alerts",
             severity=Severity.CRITICAL,
-            text=f"the last mail with alerts was refused: {_first_line(row['error'] or '')}",
+            text=f"the last mail with alerts was refused: {first_line(row['error'] or '')}",
             since_us=row["failing_since_us"],
         )
 
@@ -349,7 +350,7 @@ def _coder(reader: Reader) -> Iterator[Condition]:
         yield Condition(
             name="coder",
             severity=Severity.CRITICAL,
-            text=f"{_first_line(row['coder_trouble'])}: vampd doctor",
+            text=f"{first_line(row['coder_trouble'])}: vampd doctor",
             since_us=row["started_us"],
         )
 
@@ -369,10 +370,6 @@ def _disk(row: Row, limits: Limits) -> tuple[Severity, str] | None:
     if free < limits.low_bytes:
         return Severity.WARNING, f"{path}: {free / 1e9:.1f} GB free: make room"
     return None
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def _date_ends_us(date: str) -> int:

@@ -16,6 +16,7 @@ from vampd.ledger import awaited, logger_faults
 from vampd.ledger.connection import Row
 from vampd.ledger.logger_faults import Toll
 from vampd.ledger.reading import Reader
+from vampd.plain_text import first_line
 from vampd.states import (
     FINAL,
     RESTING_HOLDS,
@@ -89,6 +90,11 @@ class Trouble:
     due_us: int
     failing_since_us: int | None
     failed: bool  #: gave up; otherwise it tries again at *due_us*
+
+    @property
+    def line(self) -> str:
+        """What went wrong: one line, where it is known; else the program's own words."""
+        return self.error if self.code is None else first_line(self.error)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
