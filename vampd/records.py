@@ -72,6 +72,7 @@ class RawCube:
     lag_us: int | None = None  #: logging time less acquisition time, where both are known
     written_us: int | None = None  #: DATE, whole seconds: when the cube was written
     disputed: NDArray[np.bool_] | None = None  #: (frames,) while another cube was being taken
+    counts: tuple[int, int] | None = None  #: the stream's own (cnt0) of the first and last frame
     stretch: int = 0  #: triggers are not counted from a cube of one stretch to one of another
 
 

@@ -21,6 +21,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.orders.night import Orders
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Config
+from vampd.stages.sync import raw_cube
 from vampd.states import STAGES_OF, FileState, HoldCode, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
 from vampd.watch.naming import Role
@@ -117,6 +118,8 @@ def test_a_cube_is_whole_after_two_looks_that_agree_and_one_reading(scene: Scene
     assert scene.states() == {f"vcam1/{STEM}.fits": "whole", f"vcam1/{STEM}.txt": "whole"}
     cube, *_ = files.cubes_of(scene.ledger, scene.night["id"])
     assert (cube["frames"], cube["width"], cube["height"]) == (5, 6, 4)
+    first, last = raw_cube(cube).counts or (0, 0)
+    assert last - first == 4
 
 
 def test_a_night_is_closed_when_its_date_is_over_and_nothing_changes(scene: Scene) -> None:

@@ -146,8 +146,6 @@ def planned(seed: int) -> tuple[list[Scene], MadeNight, Verdict]:
     set_back_before = 0
     if seed % 6 == 5 and len(scenes) > 1:
         set_back_before = int(random.integers(1, len(scenes)))
-    if scenes[set_back_before - 1].slow != scenes[set_back_before].slow:
-        set_back_before = 0  # no mode is changed in no time
     if set_back_before:
         # Where both cameras lost the ends of the scenes, nothing shows that the clock was set back.
         for number in (set_back_before - 1, set_back_before):

@@ -219,6 +219,7 @@ def _raw_cube(number: int, path: str, camera: int, inspection: Inspection) -> Ra
         is_old=inspection.is_old,
         lag_us=inspection.lag_us,
         written_us=inspection.written_us,
+        counts=inspection.counts,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ def make_night(scenes: list[Scene], seed: int = 0) -> MadeNight:
     trigger_of: dict[int, NDArray[np.int64]] = {}
     state_of: dict[int, NDArray[np.int64]] = {}
     start_us = float(START_US)
+    counted = 0
     for number, scene in enumerate(scenes):
         index = np.arange(scene.triggers)
         states = scene.first_state * np.where(index % 2 == 0, 1, -1)
@@ -72,9 +73,12 @@ def make_night(scenes: list[Scene], seed: int = 0) -> MadeNight:
             for part in _parts(len(seen), lengths):
                 raw_file = len(cubes) + 1
                 kept = seen[part]
-                cubes.append(_cube(scene, raw_file, camera, times_us[kept]))
+                cube = _cube(scene, raw_file, camera, times_us[kept])
+                counts = counted + int(kept[0]), counted + int(kept[-1])
+                cubes.append(replace(cube, counts=counts))
                 trigger_of[raw_file] = number * SCENE_STEP + kept
                 state_of[raw_file] = states[kept]
+        counted += scene.triggers
         start_us = fired_us[-1] + scene.period_us + scene.pause_s * 1e6
     return MadeNight(
         scenes=tuple(scenes), cubes=tuple(cubes), trigger_of=trigger_of, state_of=state_of

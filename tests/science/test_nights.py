@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.science.campaign import planned, random_scenes
 from tests.science.logger_night import judged
-from tests.science.made_night import fates, make_night, planned_pairs
+from tests.science.made_night import fates, judge, make_night, planned_pairs
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.states import FlcState
 
@@ -40,6 +40,33 @@ def test_a_failing_logger_makes_no_time_pair_or_label_wrong_and_loses_no_frame(s
     _, outcome, _, _ = judged(seed, count=3, most_triggers=120)
 
     assert outcome.wrong() == {}
+
+
+def test_short_cubes_that_a_clock_set_back_put_out_of_turn_get_no_wrong_label() -> None:
+    _, outcome, _, _ = judged(30_183)
+
+    assert outcome.wrong() == {}
+
+
+def test_a_short_run_just_beside_one_of_another_mode_is_paired_by_its_own_offset() -> None:
+    scenes, _, verdict = planned(5_939)
+
+    assert len({scene.slow for scene in scenes}) == 2
+    assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
+
+
+@settings(PROPERTY, max_examples=20)
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 0.5, 2.0]))
+def test_runs_of_two_modes_that_follow_each_other_at_once_are_paired_apart(
+    seed: int, pause_s: float
+) -> None:
+    random = np.random.default_rng(seed)
+    scenes = [replace(scene, pause_s=pause_s) for scene in random_scenes(random, taught=True)]
+    night = make_night(scenes, seed)
+
+    verdict = judge(night, plan_night(night.cubes, LIMITS))
+
+    assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
 
 
 @PROPERTY

@@ -247,6 +247,94 @@ def test_chosen_frames_before_a_position_are_counted(
     assert found.tolist() == [sum(chosen[:position]) for position in positions]
 
 
+def out_of_turn(
+    before: int, gap: int, ahead: int, behind: int, back_periods: float, seed: int
+) -> MadeNight:
+    """Cubes of *before*, *ahead* and *behind* frames, and one more, at 2 ms, each in its own time.
+
+    The clock is set back before the third, which lies in the *gap* before the second then.
+    """
+    first = before + gap + ahead
+    lost = {*range(before, before + gap), *range(first + behind, first + behind + ahead + gap + 2)}
+    scene = run_of_the_crystal(
+        triggers=first + behind + ahead + gap + 2 + 100,
+        lost1=frozenset(lost),
+        lost2=frozenset(lost),
+        lengths1=(before, ahead, behind, 100),
+        lengths2=(before, ahead, behind, 100),
+    )
+    night = make_night([scene], seed)
+    return set_back(night, round(2_000 * back_periods), from_cube=2, cameras=(1, 2))
+
+
+@PROPERTY
+@given(
+    before=st.integers(2, 60),
+    ahead=st.integers(1, 6),
+    behind=st.integers(1, 6),
+    room=st.integers(4, 30),
+    place=st.floats(0, 1),
+    askew=st.sampled_from([0.0, 0.01, 0.3]),
+    cameras=st.sampled_from([(1,), (1, 2)]),
+    seed=st.integers(0, 10**6),
+)
+def test_cubes_that_a_clock_set_back_put_out_of_turn_get_no_wrong_label(
+    before: int,
+    ahead: int,
+    behind: int,
+    room: int,
+    place: float,
+    askew: float,
+    cameras: tuple[int, ...],
+    seed: int,
+) -> None:
+    back = ahead + behind + 1 + round(place * (room - 2)) + askew
+    night = out_of_turn(before, behind + room, ahead, behind, back, seed)
+    if cameras == (1,):
+        night = of_camera(night, 1)
+    times_us = [cube.acquired_us for cube in night.cubes]
+    assert times_us[0][-1] < times_us[2][0] <= times_us[2][-1] < times_us[1][0]
+
+    plan = plan_night(night.cubes, LIMITS)
+
+    verdict = judge(night, plan)
+    assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
+    assert verdict.dubious <= len(cameras) * (before % 2 + 4 + ahead + behind + 4)
+    assert set(fates(plan).values()) == {1}
+
+
+def test_a_cube_has_no_room_for_the_frames_that_were_counted_before_it() -> None:
+    night = of_camera(out_of_turn(60, 30, 3, 3, 20.0, 1), 1)
+    first, _, late, last = night.cubes
+
+    # The cube ahead was lost: nothing but the count tells that the clock was set back.
+    assert list(seams(Timeline([first, late]))) == [60]
+    assert list(seams(Timeline([first, late, last]), begun_anew=False)) == [60]
+
+
+def test_a_stream_begun_anew_costs_no_more_than_the_frames_beside() -> None:
+    night = make_night([run_of_the_crystal()], 3)
+    cubes = [
+        replace(cube, counts=(cube.counts[0] - 400, cube.counts[1] - 400))
+        if cube.counts is not None and cube.counts[0] >= 400
+        else cube
+        for cube in night.cubes
+    ]
+
+    plan = plan_night(cubes, LIMITS)
+
+    assert list(seams(Timeline(of_camera(replace(night, cubes=tuple(cubes)), 1).cubes))) == [400]
+    verdict = judge(night, plan)
+    assert (verdict.wrong_pairs, verdict.missed_pairs, verdict.wrong_labels) == (0, 0, 0)
+    assert verdict.dubious <= 4
+
+
+def test_cubes_without_counts_are_taken_in_the_order_of_their_times() -> None:
+    cubes = of_camera(out_of_turn(60, 30, 3, 3, 15.0, 1), 1).cubes
+
+    assert len(seams(Timeline([replace(cube, counts=None) for cube in cubes]))) == 0
+
+
 def set_back_within(
     scene: Scene, trigger: int, back_us: int, seed: int
 ) -> tuple[MadeNight, dict[int, int]]:

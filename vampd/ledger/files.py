@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger.blobs import pack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue, FileIdentity
@@ -20,6 +21,12 @@ _WHO = (
     "raw_file.path, raw_file.camera, raw_file.sha256, raw_file.inode, raw_file.size_bytes,"
     " raw_file.modified_ns"
 )
+# What a cube's timing file says of the stream is kept with that file.
+_WITH_COUNTS = (
+    " left join raw_file as timing on timing.night = raw_file.night and timing.path ="
+    f" substr(raw_file.path, 1, length(raw_file.path) - {len(RAW_ENDING)}) || '{TIMING_ENDING}'"
+)
+_COUNTS = "timing.first_count, timing.last_count"
 _LOGGED = ("first_count", "last_count", "first_logged_us", "last_logged_us")
 
 
@@ -302,8 +309,8 @@ def _first_us(acquired_us: NDArray[np.int64]) -> int | None:
 def cubes_of(ledger: Ledger, night: int) -> list[Row]:
     """The whole cubes of a night's batch with their facts, in the order of their paths."""
     return ledger.rows(
-        f"select {_WHO}, cube.* from cube"  # noqa: S608
-        " join raw_file on raw_file.id = cube.raw_file"
+        f"select {_WHO}, {_COUNTS}, cube.* from cube"  # noqa: S608
+        f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
         " join night on night.id = raw_file.night and night.batch = raw_file.batch"
         " where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
         [night],
@@ -316,9 +323,10 @@ def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
     `is_used`: frames of it are in outputs.
     """
     return ledger.rows(
-        f"select {_WHO}, raw_file.state, cube.*, exists (select 1 from segment where"  # noqa: S608
+        f"select {_WHO}, {_COUNTS}, raw_file.state, cube.*,"  # noqa: S608
+        " exists (select 1 from segment where"
         " segment.raw_file = cube.raw_file and output is not null) as is_used from cube"
-        " join raw_file on raw_file.id = cube.raw_file"
+        f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
         " join night on night.id = raw_file.night and raw_file.batch < night.batch"
         " where night.id = ? and raw_file.state in ('whole', 'gone') order by raw_file.path",
         [night],

@@ -80,7 +80,10 @@ def pair_night(one: Timeline, two: Timeline) -> NightPairs:
 
 
 def _stretches(one: Timeline, two: Timeline) -> Iterator[_Stretch]:
-    """Parts of the night in which both cameras ran, short enough for the memory."""
+    """Parts of the night in which both cameras ran, short enough for the memory.
+
+    Each readout mode has an offset of its own, so a part ends where the mode changes.
+    """
     spans = sorted(
         (block.first_us, block.last_us, camera, block.start, block.start + block.frames)
         for camera, timeline in ((1, one), (2, two))
@@ -88,11 +91,17 @@ def _stretches(one: Timeline, two: Timeline) -> Iterator[_Stretch]:
     )
     group: list[tuple[int, int, int, int, int]] = []
     latest_us = 0
+    modes: dict[int, int] = {}  # of each camera in the group, as it was last
     for span in spans:
-        if group and span[0] > latest_us + _STRETCH_GAP_US:
+        camera = span[2]
+        mode = _largest_readout((one, two)[camera - 1], *span[3:])
+        pause_us = span[0] - latest_us
+        is_other = pause_us > 0 and modes.get(camera, mode) != mode
+        if group and (is_other or pause_us > _STRETCH_GAP_US):
             yield from _parted(one, two, group)
-            group = []
+            group, modes = [], {}
         group.append(span)
+        modes[camera] = mode
         latest_us = max(latest_us, span[1])
     yield from _parted(one, two, group)
 

@@ -1,15 +1,23 @@
-"""Where cubes of one camera overlap in time.
+"""Where cubes of one camera overlap in time, or follow each other in another order than taken.
 
 A camera takes one frame after the other, so where two of its cubes are mingled, the times of
 at least one are false: its clock was set back between them, or two loggers took the same frames.
 The intervals there are of no trigger, and their alternation means nothing; two mingled cubes can
 look like one of twice the rate. So the run of the trigger is parted wherever the next frame in
 time is of the other cube, and what lies between two such places is judged on its own.
+
+A clock that is set back by more than a cube makes cubes change their order without overlapping.
+Their times do not show it, but the stream counts its frames: where the next cube in time is not
+the next one by that count, the interval between them is of no trigger either. A stream that is
+begun anew counts from 0, which looks the same; a part there costs nothing but a few frames.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +27,43 @@ from vampd.science.rules import flc_applies
 from vampd.science.timeline import Block, Frames, Marks, Timeline
 from vampd.science.timing import SET_BACK
 
+# Cubes further apart changed places by no clock that anybody would set back; but a stream begun
+# anew comes by the same counts again.
+_NEAR_US = 60_000_000
+# With the crystal on an interval may be half of the period.
+_SHORTEST_PART = 0.5
 
-def seams(timeline: Timeline, blocks: Iterable[Block] | None = None) -> NDArray[np.intp]:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Counted:
+    """Times and counts of a cube."""
+
+    first: int
+    last: int
+    first_us: int
+    last_us: int
+
+    @property
+    def period_us(self) -> float:
+        """Mean time from one frame of the stream to the next; 0 where it does not show."""
+        return max(self.last_us - self.first_us, 0) / max(self.last - self.first, 1)
+
+
+def seams(
+    timeline: Timeline, blocks: Iterable[Block] | None = None, *, begun_anew: bool = True
+) -> NDArray[np.intp]:
     """Positions of frames before which, in time, comes one of another cube that overlaps theirs.
 
-    Also where one did before its disputed frames were taken out, and before which the clock was set
-    back within their cube. Ascending; of the *blocks* of a timeline, or of all.
+    Also where one did before its disputed frames were taken out, before which the clock was set
+    back within their cube, and before which comes one of a cube that was not taken just before
+    theirs. Ascending; of the *blocks* of a timeline, or of all. Where the count goes back and the
+    stream may have been *begun_anew*, only if that is asked for.
     """
-    found = [np.empty(0, dtype=np.intp)]
+    blocks = timeline.blocks if blocks is None else tuple(blocks)
+    turns = [place for place, is_sure in _out_of_turn(timeline, blocks) if is_sure or begun_anew]
+    found = [np.array(turns, dtype=np.intp)]
     stretch: int | None = None
-    for block in timeline.blocks if blocks is None else blocks:
+    for block in blocks:
         first, last = (timeline.cubes[block.cubes[end]].stretch for end in (0, -1))
         if stretch is not None and first != stretch:
             found.append(np.array([block.start], dtype=np.intp))
@@ -39,6 +74,52 @@ def seams(timeline: Timeline, blocks: Iterable[Block] | None = None) -> NDArray[
             found.append(np.flatnonzero(np.diff(frames.cube)) + (block.start + 1))
             found += [_after_set_back(timeline, block, frames, cube) for cube in back]
     return np.unique(np.concatenate(found))
+
+
+def _out_of_turn(timeline: Timeline, blocks: Sequence[Block]) -> Iterator[tuple[int, bool]]:
+    """First frames of blocks that were not taken just after the one before, and how sure that is.
+
+    It is not where the count goes back: perhaps the stream was begun anew, and the clock is right.
+    """
+    for before, after in pairwise(blocks):
+        one = _counted(timeline, before, before.start + before.frames - 1)
+        two = _counted(timeline, after, after.start)
+        if one is None or two is None:
+            continue
+        if _are_others_between(timeline, one, two) or _are_too_near(one, two):
+            yield after.start, True
+        elif two.first <= one.last:
+            yield after.start, False
+
+
+def _are_others_between(timeline: Timeline, one: _Counted, two: _Counted) -> bool:
+    """Whether a cube that was taken after *one* and before *two* has an earlier or later time."""
+    low = bisect_right(timeline.counted, one.last, key=_count)
+    high = bisect_left(timeline.counted, two.first, key=_count)
+    between = (timeline.counted[place][1] for place in range(low, high))
+    return any(abs(first_us - two.first_us) <= _NEAR_US for first_us in between)
+
+
+def _are_too_near(one: _Counted, two: _Counted) -> bool:
+    """Whether as many frames as the stream counted have no room between two cubes."""
+    steps = two.first - one.last
+    shortest_us = _SHORTEST_PART * steps * min(one.period_us, two.period_us)
+    return steps > 1 and two.first_us - one.last_us < shortest_us
+
+
+def _count(entry: tuple[int, int]) -> int:
+    return entry[0]
+
+
+def _counted(timeline: Timeline, block: Block, position: int) -> _Counted | None:
+    """The cube of the frame at *position*, an end of *block*; None where it has no counts."""
+    several = len(block.cubes) > 1
+    cube = int(timeline.take(position, position + 1).cube[0]) if several else block.cubes[0]
+    counts = timeline.cubes[cube].counts
+    if counts is None:
+        return None
+    first, last = counts
+    return _Counted(first=first, last=last, first_us=block.first_us, last_us=block.last_us)
 
 
 def _after_set_back(
@@ -52,12 +133,14 @@ def _after_set_back(
     return block.start + np.append(own, block.frames)[following]
 
 
-def pair_seams(sides: Sequence[tuple[Timeline, Marks]]) -> NDArray[np.intp]:
+def pair_seams(
+    sides: Sequence[tuple[Timeline, Marks]], *, begun_anew: bool = True
+) -> NDArray[np.intp]:
     """Numbers of the pairs before which either camera has a seam, ascending.
 
     *sides*: each camera's timeline, and which of its frames are paired.
     """
-    found = [marks.before(seams(timeline)) for timeline, marks in sides]
+    found = [marks.before(seams(timeline, begun_anew=begun_anew)) for timeline, marks in sides]
     return np.unique(np.concatenate(found))
 
 

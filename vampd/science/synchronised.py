@@ -125,6 +125,7 @@ def _labelled(
     reports: list[Report] = []
     sides = tuple(zip(timelines, (pairs.marks1, pairs.marks2), strict=True))
     parted_at = pair_seams(sides)
+    of_clocks = pair_seams(sides, begun_anew=False)
     for group, first, last in _changing(groups, len(pairs.times_us), _run_key):
         if not group.deinterleaved:
             continue
@@ -138,7 +139,7 @@ def _labelled(
             parted_at=inside,
         )
         labels = judge(pairs.times_us[first:last], prior=prior)
-        if len(inside):
+        if np.any((of_clocks > first) & (of_clocks < last)):
             own_prior = (
                 None if prior is None else replace(prior, variance_us2=2 * prior.variance_us2)
             )

@@ -93,6 +93,9 @@ class Timeline:
         spans.sort(key=lambda span: (span[0], span[3].raw_file))
         self.cubes: tuple[RawCube, ...] = tuple(span[3] for span in spans)
         self.blocks: tuple[Block, ...] = _blocks([span[:3] for span in spans])
+        #: (count, time) of the first frame of each cube with counts, in the order of the counts;
+        #: of cubes that overlap, the time of the first one.
+        self.counted: tuple[tuple[int, int], ...] = tuple(sorted(self._first_counts()))
         self._starts = [block.start for block in self.blocks]
         self._last = [block.last_us for block in self.blocks]
         self._latest: tuple[int, Frames] | None = None  # the block made last: most calls want it
@@ -150,6 +153,13 @@ class Timeline:
             return len(self)
         block = self.blocks[index]
         return block.start + int(np.searchsorted(self._block_frames(block).times_us, time_us))
+
+    def _first_counts(self) -> Iterator[tuple[int, int]]:
+        for block in self.blocks:
+            for cube in block.cubes:
+                counts = self.cubes[cube].counts
+                if counts is not None:
+                    yield counts[0], block.first_us
 
     def _block_frames(self, block: Block) -> Frames:
         if self._latest is None or self._latest[0] != block.start:

@@ -223,6 +223,7 @@ def raw_cube(row: Mapping[str, Any]) -> RawCube:
         is_old=bool(row["is_old"]),
         lag_us=row["lag_us"],
         written_us=row["written_us"],
+        counts=None if row["first_count"] is None else (row["first_count"], row["last_count"]),
     )
 
 
