@@ -248,20 +248,29 @@ def test_chosen_frames_before_a_position_are_counted(
 
 
 def out_of_turn(
-    before: int, gap: int, ahead: int, behind: int, back_periods: float, seed: int
+    before: int,
+    gap: int,
+    ahead: int,
+    behind: int,
+    back_periods: float,
+    seed: int,
+    *,
+    after: int = 100,
+    jitter_us: float = 100.0,
 ) -> MadeNight:
-    """Cubes of *before*, *ahead* and *behind* frames, and one more, at 2 ms, each in its own time.
+    """Cubes of *before*, *ahead*, *behind* and *after* frames at 2 ms, each in its own time.
 
     The clock is set back before the third, which lies in the *gap* before the second then.
     """
     first = before + gap + ahead
     lost = {*range(before, before + gap), *range(first + behind, first + behind + ahead + gap + 2)}
     scene = run_of_the_crystal(
-        triggers=first + behind + ahead + gap + 2 + 100,
+        jitter_us,
+        triggers=first + behind + ahead + gap + 2 + after,
         lost1=frozenset(lost),
         lost2=frozenset(lost),
-        lengths1=(before, ahead, behind, 100),
-        lengths2=(before, ahead, behind, 100),
+        lengths1=(before, ahead, behind, after),
+        lengths2=(before, ahead, behind, after),
     )
     night = make_night([scene], seed)
     return set_back(night, round(2_000 * back_periods), from_cube=2, cameras=(1, 2))
@@ -294,6 +303,8 @@ def test_cubes_that_a_clock_set_back_put_out_of_turn_get_no_wrong_label(
         night = of_camera(night, 1)
     times_us = [cube.acquired_us for cube in night.cubes]
     assert times_us[0][-1] < times_us[2][0] <= times_us[2][-1] < times_us[1][0]
+    edges = [before, before + behind, before + behind + ahead]
+    assert seams(Timeline(of_camera(night, 1).cubes)).tolist() == edges
 
     plan = plan_night(night.cubes, LIMITS)
 
@@ -301,6 +312,27 @@ def test_cubes_that_a_clock_set_back_put_out_of_turn_get_no_wrong_label(
     assert (verdict.wrong_pairs, verdict.wrong_labels) == (0, 0)
     assert verdict.dubious <= len(cameras) * (before % 2 + 4 + ahead + behind + 4)
     assert set(fates(plan).values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("cubes", "back_periods", "jitter_us", "seed"),
+    [
+        ((19, 2, 2, 5), 9.01, 30.0, 67_595),
+        ((19, 2, 2, 1), 11.01, 30.0, 512_431),
+        ((9, 2, 3, 5), 13.05, 100.0, 356_809),
+    ],
+)
+def test_a_short_cube_out_of_turn_whose_intervals_alternate_gets_no_wrong_label(
+    cubes: tuple[int, int, int, int], back_periods: float, jitter_us: float, seed: int
+) -> None:
+    before, ahead, behind, after = cubes
+    gap = 22 if behind == 3 else 11
+    night = out_of_turn(
+        before, gap, ahead, behind, back_periods, seed, after=after, jitter_us=jitter_us
+    )
+    night = of_camera(night, 1)
+
+    assert judge(night, plan_night(night.cubes, LIMITS)).wrong_labels == 0
 
 
 def test_a_cube_has_no_room_for_the_frames_that_were_counted_before_it() -> None:
