@@ -118,7 +118,7 @@ def test_a_cube_is_whole_after_two_looks_that_agree_and_one_reading(scene: Scene
     assert scene.states() == {f"vcam1/{STEM}.fits": "whole", f"vcam1/{STEM}.txt": "whole"}
     cube, *_ = files.cubes_of(scene.ledger, scene.night["id"])
     assert (cube["frames"], cube["width"], cube["height"]) == (5, 6, 4)
-    first, last = raw_cube(cube).counts or (0, 0)
+    first, last = raw_cube(dict(cube)).counts or (0, 0)
     assert last - first == 4
 
 
