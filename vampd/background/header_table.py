@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from vampd.back_off import pause_us
 from vampd.background.header_reading import work
 from vampd.errors import ResourceError
 from vampd.ledger import headers
@@ -41,7 +42,9 @@ class HeaderReader:
 
     def record(self, ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
         """Keep them; after a passing failure, ask again later."""
-        rests_until_ns = ledger.clock.monotonic_ns() + round(config.retry.first_seconds * 1e9)
+        rests_until_ns = ledger.clock.monotonic_ns() + 1000 * pause_us(
+            config.retry.first_seconds, config.retry.longest_seconds
+        )
         if outcome.error_class in _PASSING:
             self._rests_until_ns[job["night"]] = rests_until_ns
         elif outcome.result is None:

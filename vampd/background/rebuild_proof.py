@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from vampd.back_off import pause_us
 from vampd.causes import Cause
 from vampd.io.root import on_its_disk
 from vampd.ledger import nights, proofs
@@ -107,10 +108,10 @@ def _put_off(ledger: Ledger, config: Config, proof: Row, outcome: Outcome) -> No
     if proof["failures"] + 1 >= _MOST_FAILURES and outcome.error_class not in _PASSING:
         proofs.record_problem(ledger, proof, error)
         return
-    pause = min(
-        config.retry.longest_seconds, config.retry.first_seconds * 2 ** min(proof["failures"], 16)
+    rest_us = pause_us(
+        config.retry.first_seconds, config.retry.longest_seconds, failures=proof["failures"]
     )
-    proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + round(pause * 1e6))
+    proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + rest_us)
 
 
 JOB = BackgroundJob(name="proofs", uses_network=False, due=due, body=work, record=record)

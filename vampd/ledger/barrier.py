@@ -22,11 +22,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+from vampd.back_off import pause_us
 from vampd.errors import RetryableError, VampdError
 from vampd.ledger.connection import Ledger, is_broken
 from vampd.plain_text import plain_text
 from vampd.states import ErrorClass, ErrorCode
-from vampd.time_units import SECOND_NS
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +130,8 @@ class Barrier:
         """Let it rest; return how often in succession it went wrong."""
         before = self._failing.get(work)
         times = 1 if before is None else before.times + 1
-        seconds = min(_FIRST_REST_SECONDS * 2 ** min(times - 1, 20), _LONGEST_REST_SECONDS)
-        until_ns = self._now_ns() + round(seconds * SECOND_NS)
+        rest_us = pause_us(_FIRST_REST_SECONDS, _LONGEST_REST_SECONDS, failures=times - 1)
+        until_ns = self._now_ns() + rest_us * 1000
         self._failing[work] = _Failing(times=times, rests_until_ns=until_ns, words=trouble.words)
         return times
 

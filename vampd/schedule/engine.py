@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from vampd.back_off import pause_us
 from vampd.causes import Cause
 from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
@@ -383,8 +384,9 @@ class Engine:
         log.warning("reading %d files, %s first: %s", len(paths), paths[0], outcome.error)
         passes = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
         if passes or is_away(self._ledger, night):
-            pause_ns = round(self.config.retry.first_seconds * 1e9)
-            self._rests_until_ns = self._ledger.clock.monotonic_ns() + pause_ns
+            retry = self.config.retry
+            rest_ns = 1000 * pause_us(retry.first_seconds, retry.longest_seconds)
+            self._rests_until_ns = self._ledger.clock.monotonic_ns() + rest_ns
             return
         for path in paths:
             self._suspects.count(night, path, f"reading it fails: {outcome.error}")

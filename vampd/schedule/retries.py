@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from vampd.back_off import pause_us
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.schedule.stage_table import STAGES
@@ -55,7 +56,9 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
         if tasks.requeue(ledger, task, None, None, due_us=0):
             files.quarantine(ledger, task["night"], outcome.path, error)
     elif error_class is ErrorClass.DETERMINISTIC and not _is_the_same(task, outcome):
-        due_us = ledger.now_us() + round(config.retry.first_seconds * SECOND_US)
+        due_us = ledger.now_us() + pause_us(
+            config.retry.first_seconds, config.retry.longest_seconds
+        )
         tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
     else:
         tasks.fail(ledger, task, error_class, error, code=outcome.code)
@@ -96,11 +99,9 @@ def _await(ledger: Ledger, task: Row, awaited: str, config: Config) -> None:
 
 
 def _pause_us(ledger: Ledger, task: Row, config: Config) -> int:
-    """As long as it has been failing, within the limits: each pause doubles the time."""
-    since_us = task["failing_since_us"] or ledger.now_us()
-    failing_seconds = (ledger.now_us() - since_us) / SECOND_US
-    seconds = min(config.retry.longest_seconds, max(config.retry.first_seconds, failing_seconds))
-    return round(seconds * SECOND_US)
+    now_us = ledger.now_us()
+    failing_us = now_us - (task["failing_since_us"] or now_us)
+    return pause_us(config.retry.first_seconds, config.retry.longest_seconds, failing_us=failing_us)
 
 
 def _log(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> None:

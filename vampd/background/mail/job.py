@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vampd.back_off import pause_us
 from vampd.background.mail import compose as stage
 from vampd.background.mail.compose import ComposeJob, Letter, MailPart, SendJob
 from vampd.errors import VampdError
@@ -27,7 +28,7 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config, Mail
 from vampd.states import ErrorClass, MailState, NightStatus
-from vampd.time_units import DAY_US, HOUR_US, SECOND_US
+from vampd.time_units import DAY_US, HOUR_US
 
 log = logging.getLogger(__name__)
 
@@ -262,10 +263,9 @@ def _record_answers(ledger: Ledger, config: Config, mail: Row, delivery: Mapping
 
 
 def _pause_us(ledger: Ledger, mail: Row, config: Config) -> int:
-    """As long as it has been failing, within the limits: each pause doubles the time."""
-    failing_us = ledger.now_us() - (mail["failing_since_us"] or ledger.now_us())
-    seconds = max(config.retry.first_seconds, failing_us / SECOND_US)
-    return round(min(config.retry.longest_seconds, seconds) * SECOND_US)
+    now_us = ledger.now_us()
+    failing_us = now_us - (mail["failing_since_us"] or now_us)
+    return pause_us(config.retry.first_seconds, config.retry.longest_seconds, failing_us=failing_us)
 
 
 _OPEN = frozenset({MailState.WANTED, MailState.COMPOSED})

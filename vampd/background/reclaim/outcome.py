@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vampd.back_off import pause_us
 from vampd.background import copies as reverify
 from vampd.ledger import (
     deliveries,
@@ -150,8 +151,8 @@ def _take_failure(
 ) -> None:
     """Nobody knows how far it came: its files are looked for, at once after a crash."""
     seconds = config.retry.first_seconds if row is not None else config.retry.longest_seconds
-    pause_us = 0 if outcome.crashed else round(seconds * SECOND_US)
-    until_us = elapsed.passed_us(ledger) + pause_us
+    rest_us = 0 if outcome.crashed else pause_us(seconds, config.retry.longest_seconds)
+    until_us = elapsed.passed_us(ledger) + rest_us
     trash.rest(ledger, [file["id"] for file in job["files"]], until_us)
     if row is None:
         log.warning("%s: looking after its files: %s", job["label"], outcome.error)
