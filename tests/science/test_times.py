@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vampd.science.times import cube_times, name_time
+from vampd.science.times import cube_times, name_time, pair_time_us
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=200)
 DAY_US = 86_400_000_000
@@ -57,3 +58,12 @@ def test_the_modified_julian_date_is_exact(time_us: int) -> None:
 
 def test_a_name_keeps_six_decimals() -> None:
     assert name_time(1_762_405_800_000_000) == "05:10:00.000000"
+
+
+def test_a_pair_s_time_is_the_floor_of_the_mean_for_one_pair_and_for_many() -> None:
+    one, two = [-3, 10, 1_762_387_200_000_001], [0, 13, 1_762_387_200_000_002]
+
+    singly = [pair_time_us(*pair) for pair in zip(one, two, strict=True)]
+
+    assert singly == [-2, 11, 1_762_387_200_000_001]
+    assert pair_time_us(np.array(one), np.array(two)).tolist() == singly

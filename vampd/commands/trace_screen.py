@@ -14,6 +14,7 @@ from vampd.commands.screen import (
     time_text,
 )
 from vampd.commands.tracer import Frame, Trace
+from vampd.science.times import pair_time_us
 from vampd.views.history import Event
 from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
 
@@ -105,7 +106,7 @@ def _cube(label: str, cube: RawCubeRow, frame: str = "") -> Iterator[tuple[str, 
 def _pair(frame: Frame | None, partner: Frame) -> Iterator[tuple[str, str]]:
     if frame is None or frame.acquired_us is None or partner.acquired_us is None:
         return
-    mean_us = (frame.acquired_us + partner.acquired_us) // 2
+    mean_us = pair_time_us(frame.acquired_us, partner.acquired_us)
     offset = frame.acquired_us - partner.acquired_us
     yield "pair", f"{microsecond_text(mean_us)}, the mean of both; {offset:+d} us to the partner"
 

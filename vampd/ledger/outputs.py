@@ -17,6 +17,7 @@ from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.records import Plan, PlannedOutput, Report, Segment
 from vampd.science.quality import Quality
+from vampd.science.times import pair_time_us
 from vampd.states import OutputState, Stage
 
 
@@ -270,7 +271,7 @@ def acquired_us(
         own = times[row["raw_file"]][row["first"] + steps * row["step"]]
         if row["partner_file"] is not None:
             partner = times[row["partner_file"]]
-            own = (own + partner[row["partner_first"] + steps * row["partner_step"]]) // 2
+            own = pair_time_us(own, partner[row["partner_first"] + steps * row["partner_step"]])
         parts.append(own)
     return np.concatenate(parts)
 

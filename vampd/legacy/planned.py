@@ -13,6 +13,7 @@ from vampd.ledger.connection import Row
 from vampd.ledger.reading import Reader
 from vampd.legacy.comparison import LABEL_A, LABEL_B, LABEL_DUBIOUS, NO_LABEL, Frames
 from vampd.records import FileIdentity
+from vampd.science.times import pair_time_us
 from vampd.states import FlcState
 
 _CODES = {
@@ -68,7 +69,7 @@ def planned_frames(ledger: Reader, night: int) -> Planned:
         if row["partner_file"] is not None:
             partner = times[row["partner_file"]]
             place = row["partner_first"] + steps * row["partner_step"]
-            time_us = (own_us + partner[place]) // 2
+            time_us = pair_time_us(own_us, partner[place])
         codes = (row["camera"], row["synchronised"], _CODES[FlcState(row["flc_state"])])
         same = (*codes, row["output"], row["raw_file"])
         parts.append((time_us, own_us, index, *(np.full_like(index, code) for code in same)))

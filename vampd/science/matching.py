@@ -18,6 +18,7 @@ from vampd.science.intervals import Noise, difference_noise, interval_noise, typ
 from vampd.science.pairing import Hypothesis, choose, match, offset_hypotheses, shared_offset
 from vampd.science.rules import readout_us
 from vampd.science.timeline import Marks, Timeline
+from vampd.science.times import pair_time_us
 
 _STRETCH_GAP_US = 3_000_000
 _PIECE = 1 << 16  # frames of camera 1 that are paired at a time
@@ -66,7 +67,7 @@ def pair_night(one: Timeline, two: Timeline) -> NightPairs:
             continue
         taken = int(at1[new][-1]), int(at2[new][-1])
         paired1[at1[new]] = paired2[at2[new]] = True
-        mean_us = (t1_us[new] + t2_us[new]) // 2
+        mean_us = pair_time_us(t1_us[new], t2_us[new])
         times_us[pairs : pairs + len(mean_us)] = mean_us
         pairs += len(mean_us)
         noises[stretch.tolerance_us] += _noises(mean_us, t2_us[new] - t1_us[new])

@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HAWAII = timedelta(hours=-10)  # Hawaii has no daylight saving time
 _EPOCH_MJD_E8 = 40_587 * 10**8  # 1970-01-01 is MJD 40587; in units of 1e-8 day
 _US_PER_E8_DAY = 864  # 86 400 000 000 us / 1e8
+
+
+Times = TypeVar("Times", int, "NDArray[np.int64]")
+"""Microseconds since the Unix epoch: one time, or of many frames."""
+
+
+def pair_time_us(one_us: Times, two_us: Times) -> Times:
+    """The acquisition time of a pair of frames: floor((t1 + t2) / 2) of the cameras' own times."""
+    return (one_us + two_us) // 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
