@@ -5,9 +5,9 @@ from __future__ import annotations
 from vampd.schedule.dispatch import DELIVERY, NightSnapshot, current_stage
 from vampd.schedule.engine import Engine
 from vampd.states import FINAL, ErrorClass, NightStatus, TaskState
+from vampd.time_units import date_ends_us
 from vampd.watch.naming import night_date
 from vampd.watch.scan_cycle import ScanCycle
-from vampd.watch.settle import date_ends_us
 
 
 def is_idle(engine: Engine, scan_cycle: ScanCycle, now_us: int) -> bool:

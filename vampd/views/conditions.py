@@ -19,7 +19,7 @@ from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
-from vampd.time_units import DAY_US, MINUTE_US
+from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
 from vampd.views.lag_conditions import LagLimits, lag_conditions
 from vampd.views.odd_conditions import TOLD_US, odd_conditions
 from vampd.views.summaries import Night, is_at_rest, last_daemon, nights
@@ -168,7 +168,7 @@ def _unclosed(every: Mapping[int, Night], limits: Limits, now_us: int) -> Iterat
     for night in every.values():
         if night.status is not NightStatus.COLLECTING:
             continue
-        over_us = _date_ends_us(night.date) + limits.grace_us
+        over_us = _date_is_over_us(night.date) + limits.grace_us
         since_us = max(over_us, night.last_change_us)
         if now_us - since_us > limits.stalled_us:
             cause = f": {first_line(night.cause)}" if night.cause else ""
@@ -372,9 +372,8 @@ def _disk(row: Row, limits: Limits) -> tuple[Severity, str] | None:
     return None
 
 
-def _date_ends_us(date: str) -> int:
+def _date_is_over_us(date: str) -> int:
     try:
-        begins = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC)
+        return date_ends_us(datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date())
     except ValueError:  # eight digits that are no date: it is long over
         return 0
-    return round(begins.timestamp()) * 1_000_000 + DAY_US

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Unseen
 from vampd.states import FileState, UnseenSort
-from vampd.time_units import DAY_US
+from vampd.time_units import DAY_US, date_ends_us
 from vampd.watch.naming import night_date
-from vampd.watch.settle import date_ends_us
 from vampd.watch.unseen import TOP
 
 # A folder may span more than its date and the next; a logger that nobody stops, some days.

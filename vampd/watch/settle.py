@@ -19,13 +19,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from vampd.causes import Cause
 from vampd.records import FileIdentity
 from vampd.states import FileState, WaitCode
-from vampd.time_units import DAY_US, MINUTE_US, SECOND_NS
+from vampd.time_units import MINUTE_US, SECOND_NS, date_ends_us
 from vampd.watch.naming import Role
 from vampd.watch.scan import TOP, FolderSnapshot
 
@@ -345,10 +345,3 @@ def _arriving(reason: str) -> Verdict:
 
 def _quarantined(reason: str) -> Verdict:
     return Verdict(state=FileState.QUARANTINED, reason=reason)
-
-
-def date_ends_us(night: date) -> int:
-    """When the night's UTC date ends, microseconds since the Unix epoch."""
-    # Not "the next day": the last date that Python knows has none.
-    begins = datetime(night.year, night.month, night.day, tzinfo=UTC)
-    return round(begins.timestamp()) * 1_000_000 + DAY_US
