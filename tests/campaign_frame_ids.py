@@ -60,11 +60,11 @@ class Campaign:
         for _ in range(20):
             self._attempt(night)
             self.check()
-            if self.desk.task(night)["state"] == TaskState.DONE:
+            if self.desk.task(night).state == TaskState.DONE:
                 if self.dice.random() < 0.2:
                     self._lose_ledger(contents)
                 return
-        error = self.desk.task(night)["error"]
+        error = self.desk.task(night).error
         msg = f"night {night['date']} never got its numbers: {error}"
         raise AssertionError(msg)
 
@@ -103,7 +103,7 @@ class Campaign:
         """The daemon is killed after the request was written down, and before it was recorded."""
         ledger = self.desk.ledger
         ledger.update("night", night["id"], ids_looked_us=ledger.now_us())
-        tasks.claim(ledger, self.desk.task(night)["id"])
+        tasks.claim(ledger, self.desk.task(night).id)
         room = STAGES[Stage.FRAME_IDS]
         job = room.prepare(ledger, self.desk.config, reread(ledger, night), "")
         if self.dice.random() < 0.5:
@@ -127,7 +127,7 @@ class Campaign:
         tasks.add_task(ledger, last["id"], Stage.FRAME_IDS)
         self.desk.plan(last, contents)
         task = self.desk.attempt(last)
-        assert task["state"] == TaskState.DONE, task["error"]
+        assert task.state == TaskState.DONE, task.error
         for night in self.nights:
             assert self.desk.bound(night) == bound[night["date"]], "other numbers than before"
         self.seen["ledgers lost"] += 1

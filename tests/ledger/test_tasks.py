@@ -20,7 +20,7 @@ from tests.schedule.made import (
     opened,
 )
 from vampd.ledger import tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.states import ErrorClass, Stage, TaskState
 
 
@@ -44,7 +44,7 @@ def test_a_claimed_task_cannot_be_claimed_again(ledger: Ledger, task: int) -> No
     first = claimed(ledger, task)
 
     assert tasks.claim(ledger, task) is None
-    assert (first["state"], first["attempts"]) == (TaskState.RUNNING, 1)
+    assert (first.state, first.attempts) == (TaskState.RUNNING, 1)
 
 
 def test_a_task_cannot_be_claimed_before_it_is_due(
@@ -57,7 +57,7 @@ def test_a_task_cannot_be_claimed_before_it_is_due(
     clock.pass_seconds(5)
 
     assert early is None
-    assert claimed(ledger, task)["attempts"] == 2
+    assert claimed(ledger, task).attempts == 2
 
 
 def test_of_many_connections_that_claim_at_once_one_gets_each_task(
@@ -82,31 +82,31 @@ def test_of_many_connections_that_claim_at_once_one_gets_each_task(
     assert sorted(won) == numbers
 
 
-def _fail(ledger: Ledger, row: Row) -> bool:
+def _fail(ledger: Ledger, row: tasks.Task) -> bool:
     return tasks.fail(ledger, row, ErrorClass.DETERMINISTIC, "bad")
 
 
-def _put_back(ledger: Ledger, row: Row) -> bool:
+def _put_back(ledger: Ledger, row: tasks.Task) -> bool:
     return tasks.requeue(ledger, row, None, None, due_us=0)
 
 
 @pytest.mark.parametrize("end", [tasks.finish, _put_back, _fail])
 def test_who_lost_the_claim_can_end_nothing(
-    ledger: Ledger, task: int, end: Callable[[Ledger, Row], bool]
+    ledger: Ledger, task: int, end: Callable[[Ledger, tasks.Task], bool]
 ) -> None:
     lost = claimed(ledger, task)
     tasks.reap(ledger, "its worker died")
     held = claimed(ledger, task)
 
     assert not end(ledger, lost)
-    assert tasks.get_task(ledger, task)["state"] == TaskState.RUNNING
+    assert tasks.get_task(ledger, task).state == TaskState.RUNNING
     assert end(ledger, held)
 
 
 def test_a_task_made_pending_meanwhile_is_lost_to_its_worker(ledger: Ledger, task: int) -> None:
     old = claimed(ledger, task)
 
-    tasks.make_pending(ledger, old["night"], [Stage.SYNC], "retry")
+    tasks.make_pending(ledger, old.night, [Stage.SYNC], "retry")
 
     assert not tasks.finish(ledger, old)
     claimed(ledger, task)
@@ -141,11 +141,11 @@ def test_of_one_unit_only_one_task_runs(ledger: Ledger, task: int) -> None:
         ledger.execute(
             "insert into task (night, stage, unit, state, changed_us, changed_by)"
             " values (?, 'sync', '', 'running', 0, 'test')",
-            [row["night"]],
+            [row.night],
         )
-    tasks.add_task(ledger, row["night"], Stage.SYNC)
+    tasks.add_task(ledger, row.night, Stage.SYNC)
 
-    assert len(tasks.tasks_of(ledger, row["night"])) == 1
+    assert len(tasks.tasks_of(ledger, row.night)) == 1
 
 
 def test_the_first_failure_dates_the_trouble_until_it_passes(
@@ -156,7 +156,7 @@ def test_the_first_failure_dates_the_trouble_until_it_passes(
         tasks.requeue(ledger, row, ErrorClass.TRANSIENT, "no route", due_us=0)
         clock.pass_seconds(60)
 
-    assert tasks.get_task(ledger, task)["failing_since_us"] == NOW_US
+    assert tasks.get_task(ledger, task).failing_since_us == NOW_US
 
 
 def test_a_retry_makes_failed_and_waiting_tasks_due_and_clean(ledger: Ledger) -> None:
@@ -171,12 +171,12 @@ def test_a_retry_makes_failed_and_waiting_tasks_due_and_clean(ledger: Ledger) ->
     count = tasks.retry_failed(ledger, night, "retry")
 
     assert count == 2
-    assert tasks.get_task(ledger, done)["state"] == TaskState.DONE
+    assert tasks.get_task(ledger, done).state == TaskState.DONE
     for number in (failed, waiting):
         row = claimed(ledger, number)
-        assert (row["error"], row["error_class"], row["failing_since_us"]) == (None, None, None)
+        assert (row.error, row.error_class, row.failing_since_us) == (None, None, None)
 
 
 def states(ledger: Ledger, night: int) -> dict[int, str]:
-    rows: list[Row] = tasks.tasks_of(ledger, night)
-    return {row["id"]: row["state"] for row in rows}
+    rows: list[tasks.Task] = tasks.tasks_of(ledger, night)
+    return {row.id: row.state for row in rows}

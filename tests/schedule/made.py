@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.new_ledger import new_ledger
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, sight_night
-from vampd.ledger.tasks import add_task, claim, tasks_of
+from vampd.ledger.tasks import Task, add_task, claim, tasks_of
 from vampd.records import FileIdentity
 from vampd.settings.load import load
 from vampd.settings.sections import Config
@@ -76,13 +76,11 @@ def a_task(ledger: Ledger, night: int, stage: Stage = Stage.SYNC, unit: str = ""
     """Make a task; return its number."""
     add_task(ledger, night, stage, unit)
     return next(
-        int(row["id"])
-        for row in tasks_of(ledger, night)
-        if (row["stage"], row["unit"]) == (stage, unit)
+        int(row.id) for row in tasks_of(ledger, night) if (row.stage, row.unit) == (stage, unit)
     )
 
 
-def claimed(ledger: Ledger, number: int) -> Row:
+def claimed(ledger: Ledger, number: int) -> Task:
     """The task, which must be there to be claimed."""
     row = claim(ledger, number)
     assert row is not None

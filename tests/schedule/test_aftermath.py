@@ -19,7 +19,7 @@ from tests.schedule.made import (
     settings,
 )
 from vampd.ledger import files, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.records import Plan
 from vampd.schedule import retries
 from vampd.schedule.workers import Outcome
@@ -57,13 +57,13 @@ def outcome(error_class: ErrorClass, error: str = "bad", path: str | None = None
     return Outcome(key=1, error_class=error_class, error=error, path=path)
 
 
-def after(ledger: Ledger, config: Config, number: int, ended: Outcome) -> Row:
+def after(ledger: Ledger, config: Config, number: int, ended: Outcome) -> tasks.Task:
     """Claim the task, let it end so, and return what became of it."""
     retries.after_error(ledger, claimed(ledger, number), ended, config)
     return tasks.get_task(ledger, number)
 
 
-def crashed(ledger: Ledger, number: int) -> Row:
+def crashed(ledger: Ledger, number: int) -> tasks.Task:
     retries.after_crash(ledger, claimed(ledger, number), "its worker died")
     return tasks.get_task(ledger, number)
 
@@ -77,8 +77,8 @@ def test_what_passes_by_itself_is_tried_again_after_ever_longer_pauses_without_l
 
     for _ in range(40):
         row = after(ledger, config, number, outcome(error_class, "no route"))
-        assert (row["state"], row["error"]) == (TaskState.PENDING, "no route")
-        pauses.append((row["due_us"] - ledger.now_us()) // SECOND_US)
+        assert (row.state, row.error) == (TaskState.PENDING, "no route")
+        pauses.append((row.due_us - ledger.now_us()) // SECOND_US)
         clock.pass_seconds(pauses[-1])
 
     assert pauses[:8] == [30, 30, 60, 120, 240, 480, 960, 1920]
@@ -88,15 +88,15 @@ def test_what_passes_by_itself_is_tried_again_after_ever_longer_pauses_without_l
 def test_after_a_success_the_pauses_begin_anew(
     ledger: Ledger, config: Config, night: int, clock: FakeClock
 ) -> None:
-    number = a_task(ledger, night)
+    number = a_task(ledger, night, Stage.MANIFEST)
     after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
     clock.pass_seconds(3600)
-    retries.after_success(ledger, claimed(ledger, number), _PLANNED, config)
-    tasks.make_pending(ledger, night, [Stage.SYNC], "again")
+    retries.after_success(ledger, claimed(ledger, number), [], config)
+    tasks.make_pending(ledger, night, [Stage.MANIFEST], "again")
 
     row = after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
 
-    assert row["due_us"] - ledger.now_us() == 30 * SECOND_US
+    assert row.due_us - ledger.now_us() == 30 * SECOND_US
 
 
 def test_the_same_deterministic_failure_twice_is_given_up(
@@ -105,11 +105,12 @@ def test_the_same_deterministic_failure_twice_is_given_up(
     number = a_task(ledger, night)
 
     first = after(ledger, config, number, outcome(ErrorClass.DETERMINISTIC))
+    pause_us = first.due_us - ledger.now_us()
     clock.pass_seconds(30)
     second = after(ledger, config, number, outcome(ErrorClass.DETERMINISTIC))
 
-    assert (first["state"], first["due_us"] - first["changed_us"]) == ("pending", 30 * SECOND_US)
-    assert (second["state"], second["error"]) == (TaskState.FAILED, "bad")
+    assert (first.state, pause_us) == (TaskState.PENDING, 30 * SECOND_US)
+    assert (second.state, second.error) == (TaskState.FAILED, "bad")
 
 
 def test_another_deterministic_failure_is_tried_once_more(
@@ -121,7 +122,7 @@ def test_another_deterministic_failure_is_tried_once_more(
 
     row = after(ledger, config, number, outcome(ErrorClass.DETERMINISTIC, "worse"))
 
-    assert row["state"] == TaskState.PENDING
+    assert row.state == TaskState.PENDING
 
 
 @pytest.mark.parametrize("error_class", [ErrorClass.INTEGRITY, ErrorClass.AMBIGUOUS])
@@ -130,7 +131,7 @@ def test_what_a_person_must_judge_is_given_up_at_once(
 ) -> None:
     row = after(ledger, config, a_task(ledger, night), outcome(error_class))
 
-    assert (row["state"], row["error_class"]) == (TaskState.FAILED, error_class)
+    assert (row.state, row.error_class) == (TaskState.FAILED, error_class)
 
 
 def add_pair(ledger: Ledger, night: int, stem: str) -> None:
@@ -168,7 +169,7 @@ def test_a_bad_cube_found_while_planning_is_quarantined_and_the_rest_planned_ane
         "vcam1/good.fits": "whole",
         "vcam1/good.txt": "whole",
     }
-    assert (row["state"], row["error"], row["due_us"]) == (TaskState.PENDING, None, 0)
+    assert (row.state, row.error, row.due_us) == (TaskState.PENDING, None, 0)
 
 
 def test_a_bad_cube_found_after_planning_stops_for_a_person(
@@ -179,7 +180,7 @@ def test_a_bad_cube_found_after_planning_stops_for_a_person(
 
     row = after(ledger, config, number, outcome(ErrorClass.INPUT, "torn", "vcam1/bad.fits"))
 
-    assert (row["state"], row["error_class"]) == (TaskState.FAILED, ErrorClass.INPUT)
+    assert (row.state, row.error_class) == (TaskState.FAILED, ErrorClass.INPUT)
     assert files.files_of(ledger, night)["vcam1/bad.fits"]["state"] == FileState.WHOLE
 
 
@@ -190,13 +191,13 @@ def test_a_crash_costs_one_retry_and_the_third_in_succession_gives_up(
 
     rows = [crashed(ledger, number) for _ in range(3)]
 
-    assert [(row["state"], row["due_us"]) for row in rows] == [
+    assert [(row.state, row.due_us) for row in rows] == [
         ("pending", 0),
         ("pending", 0),
         ("failed", 0),
     ]
-    assert rows[-1]["error"] == "its worker died, 3 times"
-    assert rows[-1]["error_class"] == ErrorClass.DETERMINISTIC
+    assert rows[-1].error == "its worker died, 3 times"
+    assert rows[-1].error_class == ErrorClass.DETERMINISTIC
 
 
 def test_crashes_that_do_not_follow_each_other_are_not_counted_together(
@@ -208,7 +209,7 @@ def test_crashes_that_do_not_follow_each_other_are_not_counted_together(
     after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
     clock.pass_seconds(30)
 
-    assert crashed(ledger, number)["state"] == TaskState.PENDING
+    assert crashed(ledger, number).state == TaskState.PENDING
 
 
 def test_a_retry_gives_back_all_attempts(ledger: Ledger, night: int) -> None:
@@ -218,7 +219,7 @@ def test_a_retry_gives_back_all_attempts(ledger: Ledger, night: int) -> None:
 
     tasks.retry_failed(ledger, night, "retry")
 
-    assert crashed(ledger, number)["state"] == TaskState.PENDING
+    assert crashed(ledger, number).state == TaskState.PENDING
 
 
 def test_a_result_of_a_lost_claim_is_dropped(ledger: Ledger, config: Config, night: int) -> None:
@@ -228,7 +229,7 @@ def test_a_result_of_a_lost_claim_is_dropped(ledger: Ledger, config: Config, nig
 
     retries.after_success(ledger, lost, _PLANNED, config)
 
-    assert tasks.get_task(ledger, lost["id"])["state"] == TaskState.PENDING
+    assert tasks.get_task(ledger, lost.id).state == TaskState.PENDING
     assert ledger.value("select count(*) from report") == 1
 
 
@@ -237,7 +238,7 @@ def test_an_error_of_a_lost_claim_changes_nothing(
 ) -> None:
     lost = claimed(ledger, a_task(ledger, night))
     tasks.reap(ledger, "its daemon died")
-    claimed(ledger, lost["id"])
+    claimed(ledger, lost.id)
 
     add_pair(ledger, night, "good")
     bad_file = outcome(ErrorClass.INPUT, "no times", "vcam1/good.fits")
@@ -245,6 +246,6 @@ def test_an_error_of_a_lost_claim_changes_nothing(
     retries.after_error(ledger, lost, outcome(ErrorClass.INTEGRITY), config)
     retries.after_crash(ledger, lost, "its worker died")
 
-    row = tasks.get_task(ledger, lost["id"])
-    assert (row["state"], row["error"]) == (TaskState.RUNNING, None)
+    row = tasks.get_task(ledger, lost.id)
+    assert (row.state, row.error) == (TaskState.RUNNING, None)
     assert files.files_of(ledger, night)["vcam1/good.fits"]["state"] == FileState.WHOLE

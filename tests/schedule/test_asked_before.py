@@ -36,5 +36,5 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
 
         retries.after_success(ledger, task, Outcome(key=1, result=result).result, config)
 
-        assert tasks.get_task(ledger, task["id"])["state"] == TaskState.PENDING
+        assert tasks.get_task(ledger, task.id).state == TaskState.PENDING
         assert not deliveries.verified_since(ledger, night["id"], 0)

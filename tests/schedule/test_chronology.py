@@ -75,7 +75,7 @@ class Sky:
             random.Random(len(facts)).shuffle(free)
             self.desk.clock.pass_seconds(1)
             task = self.desk.attempt(self.get(free[0].date))
-            assert task["state"] == TaskState.DONE, task["error"]
+            assert task.state == TaskState.DONE, task.error
             self._status(free[0].date, NightStatus.SAFE)
 
     def row(self, day: str) -> Row | None:
@@ -89,7 +89,7 @@ class Sky:
         night_rows.set_status(self.desk.ledger, night, status, None)
 
     def _facts(self, row: Row) -> NightSnapshot:
-        state = self.desk.task(row)["state"]
+        state = self.desk.task(row).state
         return NightSnapshot(
             number=row["id"],
             kind=Kind(row["kind"]),

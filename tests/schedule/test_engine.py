@@ -95,7 +95,7 @@ def test_a_night_is_carried_from_raw_files_to_verified_copies(scene: Scene) -> N
     scene.go_until(NightStatus.SAFE)
 
     night = scene.night["id"]
-    assert {row["state"] for row in tasks.tasks_of(scene.ledger, night)} == {TaskState.DONE}
+    assert {row.state for row in tasks.tasks_of(scene.ledger, night)} == {TaskState.DONE}
     bound = [row["frame_id"] for row in outputs.outputs_of(scene.ledger, night)]
     assert bound == [425_189, 425_190, 425_191]
     far = {Path(path).name for path in digests_of_tree(scene.folder / "far")}

@@ -79,7 +79,7 @@ def test_a_file_in_trouble_is_given_up_with_its_partner_and_its_night_is_planned
         "given up by uid 0: bit rot"
     )
     assert closed.night["hold"] is None
-    assert tasks.get_task(closed.ledger, sync)["state"] == "pending"
+    assert tasks.get_task(closed.ledger, sync).state == "pending"
     assert strays.strays_of(closed.ledger, closed.night["id"]) == []
     assert answer["lines"][0].endswith("its timing file are given up: 5 frames are rejected")
 

@@ -273,7 +273,7 @@ def test_outputs_wait_for_their_nights_end_where_the_delivery_says_so(tmp_path: 
 
         assert {row["state"] for row in planned(scene)} <= {OutputState.BUILT, OutputState.PLANNED}
         assert not digests_of_tree(scene.far)
-        stages = {row["stage"] for row in tasks.tasks_of(scene.ledger, scene.night["id"])}
+        stages = {row.stage for row in tasks.tasks_of(scene.ledger, scene.night["id"])}
         assert Stage.TRANSFER not in stages
 
 

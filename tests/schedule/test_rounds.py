@@ -132,7 +132,7 @@ def test_a_night_is_closed_when_its_date_is_over_and_nothing_changes(scene: Scen
 
     assert during is None
     assert (scene.night["status"], scene.night["closed_by"]) == (NightStatus.READY, "vampd")
-    stages = [row["stage"] for row in tasks.tasks_of(scene.ledger, scene.night["id"])]
+    stages = [row.stage for row in tasks.tasks_of(scene.ledger, scene.night["id"])]
     assert stages == [stage for stage in STAGES_OF[Kind.ARCHIVE] if stage is not Stage.BUILD]
 
 

@@ -250,7 +250,7 @@ def test_what_could_not_be_built_without_the_file_is_tried_when_it_is_back(
     closed.go()
     read_through(closed)
 
-    state = tasks.get_task(closed.ledger, number)["state"]
+    state = tasks.get_task(closed.ledger, number).state
     assert state == ("pending" if tried else "failed")
 
 

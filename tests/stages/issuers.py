@@ -110,16 +110,16 @@ class Desk:
                 **self.ledger.stamp(),
             )
 
-    def attempt(self, night: Row) -> Row:
+    def attempt(self, night: Row) -> tasks.Task:
         """What the engine does with the task, until nothing is due of it; return the task."""
         for _ in range(10):
-            task = tasks.claim(self.ledger, self.task(night)["id"])
+            task = tasks.claim(self.ledger, self.task(night).id)
             if task is None:
                 return self.task(night)
             self._once(task, night)
         return self.task(night)
 
-    def _once(self, task: Row, night: Row) -> None:
+    def _once(self, task: tasks.Task, night: Row) -> None:
         room = STAGES[Stage.FRAME_IDS]
         try:
             job = room.prepare(self.ledger, self.config, reread(self.ledger, night), "")
@@ -137,7 +137,7 @@ class Desk:
         frame_ids = replace(self.config.frame_ids, deadline_seconds=seconds)
         self.config = replace(self.config, frame_ids=frame_ids)
 
-    def retry(self, night: Row) -> Row:
+    def retry(self, night: Row) -> tasks.Task:
         """An operator's `retry`, and what follows."""
         tasks.retry_failed(self.ledger, night["id"], "retry")
         return self.attempt(night)
@@ -146,7 +146,7 @@ class Desk:
         named = {"kind": "archive", "date": night["date"], "dry_run": False, "why": "seen so"}
         return Orders(self.ledger, self.config).carry_out(order, {**named, **arguments}, "me")
 
-    def task(self, night: Row) -> Row:
+    def task(self, night: Row) -> tasks.Task:
         number = self.ledger.value(
             "select id from task where night = ? and stage = 'frame_ids' order by batch desc",
             [night["id"]],

@@ -127,9 +127,9 @@ def test_where_nights_were_delivered_and_no_number_is_seen_an_operator_must_say_
     twice = local.order("ids-used", night, number=frame_id_text(FIRST + 99))
     local.retry(night)
 
-    assert (task["state"], task["error_class"]) == (TaskState.FAILED, ErrorClass.DETERMINISTIC)
-    assert "1 nights were delivered" in task["error"]
-    assert "vampd ids used NUMBER --why TEXT" in task["error"]
+    assert (task.state, task.error_class) == (TaskState.FAILED, ErrorClass.DETERMINISTIC)
+    assert "1 nights were delivered" in (task.error or "")
+    assert "vampd ids used NUMBER --why TEXT" in (task.error or "")
     assert (said["changed"], twice["changed"]) == (True, False)
     assert local.bound(night) == {"a": FIRST + 100}
 
@@ -145,9 +145,11 @@ def test_a_night_that_was_delivered_under_numbers_nobody_knows_gets_no_others(
     local.order("ids-dismiss", night, ids=f"{FIRST + 7},{FIRST + 9}")
     local.retry(night)
 
-    assert (task["state"], task["error_class"]) == (TaskState.FAILED, ErrorClass.AMBIGUOUS)
-    assert again["state"] == TaskState.FAILED
-    assert "it was delivered before" in task["error"]
-    assert f"{local.folder}/far/{DATE} back into {local.archive}/{DATE}/.vampd" in task["error"]
-    assert "vampd ids dismiss VMPA00425196,VMPA00425198 --why TEXT" in task["error"]
+    assert (task.state, task.error_class) == (TaskState.FAILED, ErrorClass.AMBIGUOUS)
+    assert again.state == TaskState.FAILED
+    assert "it was delivered before" in (task.error or "")
+    assert f"{local.folder}/far/{DATE} back into {local.archive}/{DATE}/.vampd" in (
+        task.error or ""
+    )
+    assert "vampd ids dismiss VMPA00425196,VMPA00425198 --why TEXT" in (task.error or "")
     assert local.bound(night) == {"a": FIRST}

@@ -72,8 +72,8 @@ def test_contents_get_numbers_in_their_order_and_night_after_night(any_desk: Des
     first = any_desk.night("20251106", ["b", "a", "c"])
     second = any_desk.night("20251107", ["d"])
 
-    assert any_desk.attempt(first)["state"] == TaskState.DONE
-    assert any_desk.attempt(second)["state"] == TaskState.DONE
+    assert any_desk.attempt(first).state == TaskState.DONE
+    assert any_desk.attempt(second).state == TaskState.DONE
 
     assert any_desk.bound(first) == {"b": FIRST, "a": FIRST + 1, "c": FIRST + 2}
     assert any_desk.bound(second) == {"d": FIRST + 3}
@@ -125,7 +125,7 @@ def test_a_short_answer_is_used_and_the_rest_is_asked_for(tmp_path: Path, issuer
         made.set(fault=Fault.SHORT)
 
         task = made.attempt(night)
-        waits_with = (task["state"], made.requests(), numbers_in(made))
+        waits_with = (task.state, made.requests(), numbers_in(made))
         made.set(fault=Fault.NONE)
         made.clock.pass_seconds(3600)
         made.attempt(night)
@@ -159,9 +159,9 @@ def held(made: Desk, night: Row, fault: Fault) -> str:
         made.be_impatient(3.0 if made.issuer == "command" else 0.8)
     task = made.attempt(night)
     made.be_impatient(20)
-    assert task["state"] == TaskState.FAILED
-    assert task["error_class"] == ErrorClass.AMBIGUOUS
-    return str(task["error"])
+    assert task.state == TaskState.FAILED
+    assert task.error_class == ErrorClass.AMBIGUOUS
+    return str(task.error)
 
 
 @pytest.mark.parametrize("fault", UNCLEAR)
@@ -175,7 +175,7 @@ def test_what_is_unclear_holds_the_night_is_asked_once_and_never_used(
 
     assert "vampd ids adopt 20251106" in said
     assert "vampd ids void 20251106" in said
-    assert again["state"] == TaskState.FAILED
+    assert again.state == TaskState.FAILED
     assert foreign.counter.questions == 1
     assert foreign.requests() == [RequestState.UNCLEAR]
     assert numbers_in(foreign) == []
@@ -199,7 +199,7 @@ def test_an_operator_who_knows_what_was_dealt_lets_the_night_go_on_with_it(forei
     task = foreign.attempt(night)
 
     assert twice["changed"] is False
-    assert task["state"] == TaskState.DONE
+    assert task.state == TaskState.DONE
     assert foreign.bound(night) == {"a": FIRST, "b": FIRST + 1, "c": FIRST + 2}
     assert foreign.counter.questions == 1
     assert foreign.requests() == [RequestState.ADOPTED]
@@ -234,9 +234,9 @@ def test_an_issuer_that_cannot_be_reached_is_asked_later(foreign: Desk) -> None:
 
     task = foreign.attempt(night)
 
-    assert (task["state"], task["error_class"]) == (TaskState.PENDING, ErrorClass.TRANSIENT)
-    assert "nothing was dealt" in task["error"]
-    assert task["due_us"] > foreign.ledger.now_us()
+    assert (task.state, task.error_class) == (TaskState.PENDING, ErrorClass.TRANSIENT)
+    assert "nothing was dealt" in (task.error or "")
+    assert task.due_us > foreign.ledger.now_us()
     assert foreign.requests() == [RequestState.VOID]
     assert foreign.counter.questions == 0
 
@@ -251,18 +251,18 @@ def test_a_program_that_is_not_there_needs_somebody(tmp_path: Path) -> None:
 
         task = made.attempt(night)
 
-        assert (task["state"], task["error_class"]) == (
+        assert (task.state, task.error_class) == (
             TaskState.FAILED,
             ErrorClass.DETERMINISTIC,
         )
-        assert "is not installed here" in task["error"]
+        assert "is not installed here" in (task.error or "")
 
 
 def test_a_worker_that_dies_with_a_question_on_its_way_holds_the_night(foreign: Desk) -> None:
     night = foreign.night("20251106", ["a"])
     foreign.clock.pass_seconds(1)
     foreign.ledger.update("night", night["id"], ids_looked_us=foreign.ledger.now_us())
-    tasks.claim(foreign.ledger, foreign.task(night)["id"])
+    tasks.claim(foreign.ledger, foreign.task(night).id)
 
     STAGES[Stage.FRAME_IDS].prepare(
         foreign.ledger, foreign.config, reread(foreign.ledger, night), ""
@@ -271,8 +271,8 @@ def test_a_worker_that_dies_with_a_question_on_its_way_holds_the_night(foreign: 
     task = foreign.attempt(night)
 
     assert foreign.requests() == [RequestState.ASKED]
-    assert (task["state"], task["error_class"]) == (TaskState.FAILED, ErrorClass.AMBIGUOUS)
-    assert "died before the answer was recorded" in task["error"]
+    assert (task.state, task.error_class) == (TaskState.FAILED, ErrorClass.AMBIGUOUS)
+    assert "died before the answer was recorded" in (task.error or "")
     assert foreign.counter.questions == 0
 
 
@@ -372,9 +372,9 @@ def test_while_the_disk_is_absent_nothing_is_dealt(any_desk: Desk) -> None:
     any_desk.clock.pass_seconds(3600)
     later = any_desk.attempt(night)
 
-    assert (task["state"], task["error_class"]) == (TaskState.PENDING, ErrorClass.TRANSIENT)
-    assert "not mounted" in task["error"]
-    assert later["state"] == TaskState.DONE
+    assert (task.state, task.error_class) == (TaskState.PENDING, ErrorClass.TRANSIENT)
+    assert "not mounted" in (task.error or "")
+    assert later.state == TaskState.DONE
     assert any_desk.bound(night) == {"a": FIRST}
 
 
@@ -404,8 +404,8 @@ def test_a_service_that_is_not_registered_is_asked_later(frames: Desk) -> None:
 
     task = frames.attempt(night)
 
-    assert task["error_class"] == ErrorClass.TRANSIENT
-    assert "knows no service frames" in task["error"]
+    assert task.error_class == ErrorClass.TRANSIENT
+    assert "knows no service frames" in (task.error or "")
 
 
 def test_a_service_that_speaks_another_protocol_needs_somebody(frames: Desk) -> None:
@@ -414,8 +414,8 @@ def test_a_service_that_speaks_another_protocol_needs_somebody(frames: Desk) -> 
 
     task = frames.attempt(night)
 
-    assert task["error_class"] == ErrorClass.DETERMINISTIC
-    assert "does not speak plain XML-RPC" in task["error"]
+    assert task.error_class == ErrorClass.DETERMINISTIC
+    assert "does not speak plain XML-RPC" in (task.error or "")
     assert frames.counter.questions == 0
 
 
@@ -443,8 +443,8 @@ def test_what_was_written_off_is_never_used(frames: Desk) -> None:
     frames.set(fault=Fault.NONE, following=FIRST)
     task = frames.attempt(night)
 
-    assert task["state"] == TaskState.FAILED
-    assert "which an operator wrote off before" in task["error"]
+    assert task.state == TaskState.FAILED
+    assert "which an operator wrote off before" in (task.error or "")
     with pytest.raises(OperatorError, match="was written off before"):
         frames.order("ids-adopt", night, ids=f"{FIRST}")
 

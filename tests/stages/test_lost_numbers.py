@@ -126,12 +126,12 @@ def finish(made: Desk) -> dict[str, int]:
     task = made.task(night)
     for _ in range(4):
         task = made.attempt(night)
-        if task["state"] == TaskState.DONE:
+        if task.state == TaskState.DONE:
             return made.bound(night)
         if requests.open_request(made.ledger, night["id"]) is not None:
             made.order("ids-void", night)
         made.clock.pass_seconds(7200)
-    raise AssertionError(task["error"])
+    raise AssertionError(task.error)
 
 
 @pytest.mark.parametrize("afterwards", AFTERWARDS)
@@ -230,9 +230,9 @@ def test_an_answer_that_came_while_the_daemon_was_dead_is_used(tmp_path: Path) -
         made.clock.pass_seconds(3600)
         later = made.attempt(night)
 
-        assert (at_once["state"], at_once["error_class"]) == (TaskState.PENDING, "transient")
-        assert "still being asked for" in at_once["error"]
-        assert later["state"] == TaskState.DONE
+        assert (at_once.state, at_once.error_class) == (TaskState.PENDING, "transient")
+        assert "still being asked for" in (at_once.error or "")
+        assert later.state == TaskState.DONE
         assert made.counter.questions == 1
         assert sorted(made.bound(night).values()) == made.counter.dealt
         made.ledger.close()
@@ -305,7 +305,7 @@ def test_a_paper_that_says_what_the_ledger_denies_stops_its_night_and_names_both
 
         task = made.attempt(second)
 
-        assert (task["state"], task["error_class"]) == (TaskState.FAILED, "integrity")
-        assert f"is archive {NEXT_DATE}'s by {made.archive}/{NEXT_DATE}" in task["error"]
-        assert f"archive {DATE}'s by the ledger" in task["error"]
+        assert (task.state, task.error_class) == (TaskState.FAILED, "integrity")
+        assert f"is archive {NEXT_DATE}'s by {made.archive}/{NEXT_DATE}" in (task.error or "")
+        assert f"archive {DATE}'s by the ledger" in (task.error or "")
         assert made.bound(reread(made.ledger, second)) == {}

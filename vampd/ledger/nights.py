@@ -11,6 +11,7 @@ from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import roots
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.tasks import Task
 from vampd.states import FINAL, LIFTED_HOLDS, HoldCode, Kind, NightStatus, may_move
 
 log = logging.getLogger(__name__)
@@ -45,15 +46,15 @@ def get_night(ledger: Ledger, number: int) -> Row:
     return row
 
 
-def night_of_task(ledger: Ledger, task: Row) -> Row:
+def night_of_task(ledger: Ledger, task: Task) -> Row:
     """The night of a task, as of the task's batch: work of an earlier one may be done again."""
     names = [row["name"] for row in ledger.rows("pragma table_info(night)")]
     columns = ", ".join(name for name in names if name != "batch")
     row = ledger.row(
         f"select {columns}, ? as batch from night where id = ?",  # noqa: S608 - the schema's words
-        [task["batch"], task["night"]],
+        [task.batch, task.night],
     )
-    assert row is not None, task["night"]
+    assert row is not None, task.night
     return row
 
 

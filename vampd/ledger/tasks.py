@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.rows import record_of
 from vampd.states import ErrorClass, ErrorCode, Stage, TaskState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """A unit of a stage's work, as it was when it was read."""
+
+    id: int
+    night: int
+    batch: int
+    stage: Stage
+    unit: str  #: "": the whole night; of building, `CUBE.CAMERA` or the sidecar's
+    state: TaskState
+    attempts: int  #: the fence: a worker that was lost has an older number
+    crashes: int  #: in succession
+    error_class: ErrorClass | None
+    error_code: ErrorCode | None
+    error: str | None
+    failing_since_us: int | None
+    due_us: int  #: not before this time
+    started_us: int | None
 
 
 def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
@@ -19,19 +41,20 @@ def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
     )
 
 
-def tasks_of(ledger: Ledger, night: int) -> list[Row]:
+def tasks_of(ledger: Ledger, night: int) -> list[Task]:
     """All tasks of a night."""
-    return ledger.rows("select * from task where night = ? order by id", [night])
+    rows = ledger.rows("select * from task where night = ? order by id", [night])
+    return [record_of(Task, row) for row in rows]
 
 
-def get_task(ledger: Ledger, number: int) -> Row:
-    """The row of a task that exists."""
+def get_task(ledger: Ledger, number: int) -> Task:
+    """A task that exists."""
     row = ledger.row("select * from task where id = ?", [number])
     assert row is not None, number
-    return row
+    return record_of(Task, row)
 
 
-def claim(ledger: Ledger, number: int) -> Row | None:
+def claim(ledger: Ledger, number: int) -> Task | None:
     """Claim a pending task that is due; None when it is not there to be claimed."""
     row: Row | None = ledger.execute(
         "update task set state = 'running', attempts = attempts + 1, started_us = :now,"
@@ -39,17 +62,17 @@ def claim(ledger: Ledger, number: int) -> Row | None:
         " where id = :id and state = 'pending' and due_us <= :now returning *",
         {"now": ledger.now_us(), "actor": ledger.actor, "id": number},
     ).fetchone()
-    return row
+    return None if row is None else record_of(Task, row)
 
 
-def finish(ledger: Ledger, task: Row) -> bool:
+def finish(ledger: Ledger, task: Task) -> bool:
     """Mark a claimed task done; False when the claim was lost meanwhile."""
     return _leave(ledger, task, TaskState.DONE, why=None, crashes=0)
 
 
 def requeue(
     ledger: Ledger,
-    task: Row,
+    task: Task,
     error_class: ErrorClass | None,
     error: str | None,
     *,
@@ -73,7 +96,7 @@ def requeue(
 
 def fail(
     ledger: Ledger,
-    task: Row,
+    task: Task,
     error_class: ErrorClass,
     error: str,
     *,
@@ -94,7 +117,7 @@ def fail(
 
 def _leave(
     ledger: Ledger,
-    task: Row,
+    task: Task,
     state: TaskState,
     *,
     why: str | None,
@@ -106,7 +129,7 @@ def _leave(
 ) -> bool:
     failing_since_us = None
     if error is not None or state is TaskState.DONE:
-        failing_since_us = task["failing_since_us"] or (ledger.now_us() if error else None)
+        failing_since_us = task.failing_since_us or (ledger.now_us() if error else None)
     cursor = ledger.execute(
         "update task set state = :state, error_class = :error_class, error_code = :code,"
         " error = :error, due_us = :due_us, crashes = :crashes,"
@@ -122,8 +145,8 @@ def _leave(
             "due_us": due_us,
             "crashes": crashes,
             "failing_since_us": failing_since_us,
-            "id": task["id"],
-            "attempts": task["attempts"],
+            "id": task.id,
+            "attempts": task.attempts,
         },
     )
     return cursor.rowcount == 1
@@ -227,17 +250,17 @@ def forget_units(ledger: Ledger, night: int, keep: Collection[str], why: str) ->
 
 
 def reopen(
-    ledger: Ledger, task: Row, error_class: ErrorClass, error: str, *, due_us: int | None
+    ledger: Ledger, task: Task, error_class: ErrorClass, error: str, *, due_us: int | None
 ) -> None:
     """Make a task that was done pending again, from *due_us* on; failed without one."""
     ledger.update(
         "task",
-        task["id"],
+        task.id,
         state=TaskState.FAILED if due_us is None else TaskState.PENDING,
         error_class=error_class,
         error_code=None,
         error=error,
         due_us=due_us or 0,
-        failing_since_us=task["failing_since_us"] or ledger.now_us(),
+        failing_since_us=task.failing_since_us or ledger.now_us(),
         **ledger.stamp(error),
     )

@@ -19,6 +19,7 @@ from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.dates import Dates
+from vampd.ledger.tasks import Task
 from vampd.schedule import retries
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightSnapshot, stages_due, standing
@@ -160,7 +161,7 @@ class Engine:
         for key in keys:
             work = self._work.pop(key)
             if isinstance(work, TaskWork):
-                tasks.requeue(self._ledger, work.row, None, None, due_us=0)
+                tasks.requeue(self._ledger, work.task, None, None, due_us=0)
 
     def stop(self) -> None:
         """Kill what is still going on; its tasks are put back."""
@@ -271,16 +272,16 @@ class Engine:
         if trouble is not None:
             self._collect_background_job(running, of_trouble(trouble))
 
-    def _start_task(self, task: Row) -> None:
-        work = TaskWork(row=task)
+    def _start_task(self, task: Task) -> None:
+        work = TaskWork(task=task)
         trouble = self._barrier.attempt(f"{work}: beginning it", lambda: self._begin(work))
         if trouble is not None:
             self._take_task(work, of_trouble(trouble))
 
     def _begin(self, work: TaskWork) -> None:
-        room = STAGES[Stage(work.row["stage"])]
-        night = nights.night_of_task(self._ledger, work.row)
-        job = room.prepare(self._ledger, self.config, night, work.row["unit"])
+        room = STAGES[work.task.stage]
+        night = nights.night_of_task(self._ledger, work.task)
+        job = room.prepare(self._ledger, self.config, night, work.task.unit)
         self._start(work, room.body, job)
 
     def _start(self, work: Work, body: Any, job: object) -> None:
@@ -300,13 +301,13 @@ class Engine:
 
     def _take_task(self, work: TaskWork, outcome: Outcome) -> None:
         """Record how a task ended; what cannot be recorded is the task's failure."""
-        trouble = self._barrier.attempt(str(work), lambda: self._record_task(work.row, outcome))
+        trouble = self._barrier.attempt(str(work), lambda: self._record_task(work.task, outcome))
         if trouble is not None:
             failed = unrecorded(outcome, trouble)
-            self._barrier.attempt(str(work), lambda: self._record_task(work.row, failed))
+            self._barrier.attempt(str(work), lambda: self._record_task(work.task, failed))
 
-    def _record_task(self, task: Row, outcome: Outcome) -> None:
-        outcome = self._blamed(task["night"], outcome)
+    def _record_task(self, task: Task, outcome: Outcome) -> None:
+        outcome = self._blamed(task.night, outcome)
         with self._ledger.transaction():
             if outcome.crashed:
                 retries.after_crash(self._ledger, task, outcome.error or "")

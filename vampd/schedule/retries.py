@@ -7,7 +7,8 @@ from typing import Any
 
 from vampd.back_off import pause_us
 from vampd.ledger import files, nights, strays, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.tasks import Task
 from vampd.schedule.stage_table import STAGES
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -20,41 +21,42 @@ log = logging.getLogger(__name__)
 _MOST_CRASHES = 3  # of one task in succession
 
 
-def after_success(ledger: Ledger, task: Row, result: Any, config: Config) -> None:
+def after_success(ledger: Ledger, task: Task, result: Any, config: Config) -> None:
     """Record the result, unless the claim was lost meanwhile."""
-    night = nights.get_night(ledger, task["night"])
+    night = nights.get_night(ledger, task.night)
     if not tasks.finish(ledger, task):
-        log.warning("%s: %s came too late, and is dropped", nights.label(night), task["stage"])
+        log.warning("%s: %s came too late, and is dropped", nights.label(night), task.stage)
         return
-    awaited = STAGES[Stage(task["stage"])].record(ledger, task, result)
+    awaited = STAGES[task.stage].record(ledger, task, result)
     if awaited is not None:
         _await(ledger, task, awaited, config)
         return
-    seconds = (ledger.now_us() - task["started_us"]) / SECOND_US
+    assert task.started_us is not None, task.id
+    seconds = (ledger.now_us() - task.started_us) / SECOND_US
     log.info(
         "%s: %s %s done in %.1f s",
         nights.label(night),
-        task["stage"],
-        task["unit"] or "of the night",
+        task.stage,
+        task.unit or "of the night",
         seconds,
-        extra={"NIGHT": night["date"], "STAGE": task["stage"]},
+        extra={"NIGHT": night["date"], "STAGE": task.stage},
     )
 
 
-def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> None:
+def after_error(ledger: Ledger, task: Task, outcome: Outcome, config: Config) -> None:
     """Decide what becomes of a task that raised an error."""
     error, error_class = outcome.error or "", outcome.error_class
     assert error_class is not None
     _log(ledger, task, error_class, error)
-    record_progress = STAGES[Stage(task["stage"])].record_progress
+    record_progress = STAGES[task.stage].record_progress
     if record_progress is not None and outcome.result is not None:
         record_progress(ledger, task, outcome.result)
     if error_class in {ErrorClass.TRANSIENT, ErrorClass.RESOURCE}:
         due_us = ledger.now_us() + _pause_us(ledger, task, config)
         tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
-    elif error_class is ErrorClass.INPUT and task["stage"] == Stage.SYNC and outcome.path:
+    elif error_class is ErrorClass.INPUT and task.stage == Stage.SYNC and outcome.path:
         if tasks.requeue(ledger, task, None, None, due_us=0):
-            files.quarantine(ledger, task["night"], outcome.path, error)
+            files.quarantine(ledger, task.night, outcome.path, error)
     elif error_class is ErrorClass.DETERMINISTIC and not _is_the_same(task, outcome):
         due_us = ledger.now_us() + pause_us(
             config.retry.first_seconds, config.retry.longest_seconds
@@ -63,55 +65,55 @@ def after_error(ledger: Ledger, task: Row, outcome: Outcome, config: Config) -> 
     else:
         tasks.fail(ledger, task, error_class, error, code=outcome.code)
         if error_class is ErrorClass.INPUT and outcome.path:
-            strays.note_unreadable(ledger, task["night"], outcome.path, error)
+            strays.note_unreadable(ledger, task.night, outcome.path, error)
 
 
-def after_crash(ledger: Ledger, task: Row, error: str) -> None:
+def after_crash(ledger: Ledger, task: Task, error: str) -> None:
     """A worker that dies costs one retry; a task that kills its workers is given up."""
     _log(ledger, task, ErrorClass.DETERMINISTIC, error)
-    crashes = task["crashes"] + 1
+    crashes = task.crashes + 1
     if crashes < _MOST_CRASHES:
         tasks.requeue(ledger, task, None, None, due_us=0, crashes=crashes)
     else:
         tasks.fail(ledger, task, ErrorClass.DETERMINISTIC, f"{error}, {crashes} times")
 
 
-def _is_the_same(task: Row, outcome: Outcome) -> bool:
+def _is_the_same(task: Task, outcome: Outcome) -> bool:
     """Whether it failed so before; by its code, if it has one, for words may name another file."""
-    if outcome.code is not None and task["error_code"] is not None:
-        return bool(task["error_code"] == outcome.code)
-    return bool(task["error"] == outcome.error)
+    if outcome.code is not None and task.error_code is not None:
+        return task.error_code == outcome.code
+    return task.error == outcome.error
 
 
-def _await(ledger: Ledger, task: Row, awaited: str, config: Config) -> None:
+def _await(ledger: Ledger, task: Task, awaited: str, config: Config) -> None:
     """The work was done, and it is not enough yet: it is to be done again later."""
-    task = tasks.get_task(ledger, task["id"])
-    why = sent_too_often(ledger, task["night"])
+    task = tasks.get_task(ledger, task.id)
+    why = sent_too_often(ledger, task.night)
     if why is not None:
         tasks.reopen(ledger, task, ErrorClass.DETERMINISTIC, why, due_us=None)
         return
     being_sent_again = ledger.value(
         "select count(*) from task where night = ? and stage = 'transfer' and state = 'pending'",
-        [task["night"]],
+        [task.night],
     )
     due_us = 0 if being_sent_again else ledger.now_us() + _pause_us(ledger, task, config)
     tasks.reopen(ledger, task, ErrorClass.TRANSIENT, awaited, due_us=due_us)
 
 
-def _pause_us(ledger: Ledger, task: Row, config: Config) -> int:
+def _pause_us(ledger: Ledger, task: Task, config: Config) -> int:
     now_us = ledger.now_us()
-    failing_us = now_us - (task["failing_since_us"] or now_us)
+    failing_us = now_us - (task.failing_since_us or now_us)
     return pause_us(config.retry.first_seconds, config.retry.longest_seconds, failing_us=failing_us)
 
 
-def _log(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> None:
-    night = nights.get_night(ledger, task["night"])
+def _log(ledger: Ledger, task: Task, error_class: ErrorClass, error: str) -> None:
+    night = nights.get_night(ledger, task.night)
     log.warning(
         "%s: %s %s went wrong (%s): %s",
         nights.label(night),
-        task["stage"],
-        task["unit"] or "of the night",
+        task.stage,
+        task.unit or "of the night",
         error_class,
         error,
-        extra={"NIGHT": night["date"], "STAGE": task["stage"]},
+        extra={"NIGHT": night["date"], "STAGE": task.stage},
     )

@@ -9,6 +9,7 @@ from typing import Any
 from vampd.errors import OperatorError
 from vampd.ledger import destination_markers
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.tasks import Task
 from vampd.remote.destination_marker import Disk
 from vampd.schedule.workers import Body
 from vampd.science.cubes import CubeLimits
@@ -28,8 +29,8 @@ class StageHandler:
 
     prepare: Callable[[Ledger, Config, Row, str], Any]
     body: Body
-    record: Callable[[Ledger, Row, Any], str | None]  #: what is still awaited, if anything
-    record_progress: Callable[[Ledger, Row, Any], None] | None = None  #: of work that went wrong
+    record: Callable[[Ledger, Task, Any], str | None]  #: what is still awaited, if anything
+    record_progress: Callable[[Ledger, Task, Any], None] | None = None  #: of work that went wrong
 
 
 def _delivery(config: Config, night: Row) -> Delivery:
@@ -146,7 +147,7 @@ def verify_job(ledger: Ledger, config: Config, night: Row, *, afresh: bool) -> d
     return verify.prepare(ledger, night, safe, sent, words, afresh=afresh)
 
 
-def _record_verify(ledger: Ledger, task: Row, result: Any) -> str | None:
+def _record_verify(ledger: Ledger, task: Task, result: Any) -> str | None:
     return verify.record(ledger, task, result)
 
 

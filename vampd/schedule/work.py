@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from vampd.ledger.barrier import Trouble
-from vampd.ledger.connection import Row
+from vampd.ledger.tasks import Task
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.dispatch import DELIVERY
 from vampd.schedule.workers import Outcome
@@ -16,11 +16,11 @@ from vampd.schedule.workers import Outcome
 class TaskWork:
     """A claimed task."""
 
-    row: Row
+    task: Task
 
     def __str__(self) -> str:
         """As the log names it."""
-        return f"task {self.row['id']}: {self.row['stage']} {self.row['unit']}".rstrip()
+        return f"task {self.task.id}: {self.task.stage} {self.task.unit}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +66,7 @@ def night_of(work: Work) -> int | None:
     """The night that work belongs to; a background job's belongs to none."""
     if isinstance(work, RunningJob):
         return None
-    number: int = work.row["night"] if isinstance(work, TaskWork) else work.night
-    return number
+    return work.task.night if isinstance(work, TaskWork) else work.night
 
 
 def is_light(work: Work) -> bool:
@@ -79,7 +78,7 @@ def uses_network(work: Work) -> bool:
     """Whether it takes the seat of deliveries."""
     if isinstance(work, RunningJob):
         return work.background_job.uses_network
-    return isinstance(work, TaskWork) and work.row["stage"] in DELIVERY
+    return isinstance(work, TaskWork) and work.task.stage in DELIVERY
 
 
 def of_trouble(trouble: Trouble) -> Outcome:

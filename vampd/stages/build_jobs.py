@@ -11,6 +11,7 @@ from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night
+from vampd.ledger.tasks import Task
 from vampd.settings.sections import Compress, Config
 from vampd.stages import build, live, sidecar, sidecar_jobs
 
@@ -103,15 +104,15 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     return sidecar.work(job) if job.get("unit") == sidecar_jobs.UNIT else build.work(job)
 
 
-def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
+def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> None:
     """Keep sizes and digests, and list the files for the other machine."""
-    night = get_night(ledger, task["night"])
-    if task["unit"] == sidecar_jobs.UNIT:
+    night = get_night(ledger, task.night)
+    if task.unit == sidecar_jobs.UNIT:
         sidecar_jobs.record(ledger, night, result)
         return
     names = {
         row["id"]: outputs.file_name(row)
-        for row in outputs.outputs_of_unit(ledger, night["id"], task["unit"])
+        for row in outputs.outputs_of_unit(ledger, night["id"], task.unit)
     }
     for built in result["outputs"]:
         outputs.record_built(ledger, built)

@@ -34,6 +34,7 @@ from vampd.ledger import (
     tasks,
 )
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.tasks import Task
 from vampd.settings.sections import FrameIds, Root
 from vampd.stages import frame_id_papers
 from vampd.stages.frame_id_work import mark_place, work
@@ -84,12 +85,12 @@ def prepare(ledger: Ledger, night: Row, settings: FrameIds, around: Surroundings
     return {**job, "do": "ask", **_question(ledger, night, settings, lacking)}
 
 
-def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
+def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> str | None:
     """Keep what was found or dealt; bind the numbers when they are on paper.
 
     Returns why it is to be tried again later, where nothing was dealt.
     """
-    night = nights.get_night(ledger, task["night"])
+    night = nights.get_night(ledger, task.night)
     if result["do"] in {"ask", "collect"}:
         return _take_reply(ledger, task, night, result)
     if result["do"] == "bind":
@@ -246,7 +247,7 @@ def _bind(ledger: Ledger, night: Row, written: Mapping[str, int]) -> None:
     outputs.bind_frame_ids(ledger, frame_ids.bind(ledger, night, keys), night["id"])
 
 
-def _take_reply(ledger: Ledger, task: Row, night: Row, result: Mapping[str, Any]) -> str | None:
+def _take_reply(ledger: Ledger, task: Task, night: Row, result: Mapping[str, Any]) -> str | None:
     reply: Reply = result["reply"]
     if reply.ending is Ending.ANSWERED:
         try:
@@ -291,20 +292,20 @@ def _take_dealt(
     return None
 
 
-def _hold(ledger: Ledger, task: Row, result: Mapping[str, Any], error: str) -> None:
+def _hold(ledger: Ledger, task: Task, result: Mapping[str, Any], error: str) -> None:
     lines = result["reply"].lines
     if lines or error != frame_id_papers.DIED:  # else there is nothing to keep: no answer came
         requests.decide(
             ledger, result["request"], RequestState.UNCLEAR, error, reply=lines, error=error
         )
-    unclear = requests.open_request(ledger, task["night"])
+    unclear = requests.open_request(ledger, task.night)
     assert unclear is not None, result["request"]
-    night = nights.get_night(ledger, task["night"])
+    night = nights.get_night(ledger, task.night)
     _give_up(ledger, task, ErrorClass.AMBIGUOUS, requests.choices(night, unclear))
 
 
-def _give_up(ledger: Ledger, task: Row, error_class: ErrorClass, error: str) -> None:
-    done = tasks.get_task(ledger, task["id"])
+def _give_up(ledger: Ledger, task: Task, error_class: ErrorClass, error: str) -> None:
+    done = tasks.get_task(ledger, task.id)
     tasks.reopen(ledger, done, error_class, error, due_us=None)
 
 

@@ -14,6 +14,7 @@ from vampd.errors import RetryableError
 from vampd.ledger import live, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, root_of
+from vampd.ledger.tasks import Task
 from vampd.science.cubes import CubeLimits
 from vampd.science.live import Advance, advance, first_to_know
 from vampd.science.quality import QualityLimits
@@ -78,12 +79,12 @@ def work(job: Mapping[str, Any]) -> Planned | Advance:
     )
 
 
-def record(ledger: Ledger, task: Row, result: Planned | Advance) -> None:
+def record(ledger: Ledger, task: Task, result: Planned | Advance) -> None:
     """Write the plan, and the tasks that follow from it."""
     if isinstance(result, Advance):
         _record_advance(ledger, task, result)
         return
-    night = get_night(ledger, task["night"])
+    night = get_night(ledger, task.night)
     confirms = live.is_unconfirmed(ledger, night)
     before = outputs.outputs_of_batch(ledger, night["id"]) if confirms else []
     with ledger.transaction():
@@ -92,9 +93,9 @@ def record(ledger: Ledger, task: Row, result: Planned | Advance) -> None:
             _confirm(ledger, night, before)
 
 
-def _record_advance(ledger: Ledger, task: Row, found: Advance) -> None:
+def _record_advance(ledger: Ledger, task: Task, found: Advance) -> None:
     """Add outputs to the plan of a night that still goes on."""
-    night = get_night(ledger, task["night"])
+    night = get_night(ledger, task.night)
     number, made = night["id"], found.outputs
     raw = {segment.raw_file: None for output in made for segment in output.segments}
     raw |= {

@@ -35,6 +35,7 @@ from vampd.layout import (
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.tasks import Task
 
 _FRAME_ID = re.compile(r"VMP[A-Z]\d{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -103,11 +104,11 @@ def prepare(ledger: Ledger, night: Row, *, digests: bool = False) -> ManifestJob
     }
 
 
-def record(ledger: Ledger, task: Row, written: Sequence[ListedFile]) -> None:
+def record(ledger: Ledger, task: Task, written: Sequence[ListedFile]) -> None:
     """List both for the other machine."""
     for listed in written:
         deliveries.list_file(
-            ledger, task["night"], listed["path"], listed["size_bytes"], listed["sha256"]
+            ledger, task.night, listed["path"], listed["size_bytes"], listed["sha256"]
         )
 
 

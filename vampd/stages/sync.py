@@ -16,6 +16,7 @@ from vampd.ledger import files, logger_faults, nights, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.logger_faults import Fault
+from vampd.ledger.tasks import Task
 from vampd.records import Plan, RawCube, Report
 from vampd.science.clocks import Clock, on_utc
 from vampd.science.cubes import CubeLimits, plan_night
@@ -115,13 +116,13 @@ def work(job: Mapping[str, Any]) -> Planned:
     )
 
 
-def record(ledger: Ledger, task: Row, planned: Planned, *, confirms: bool = False) -> None:
+def record(ledger: Ledger, task: Task, planned: Planned, *, confirms: bool = False) -> None:
     """Write the plan and the build tasks that follow from it; hold a night that is too bad.
 
     What an older plan made of the same stays: one that lost raw files that were given up, or, where
     this one *confirms*, one that was made while the night went on.
     """
-    night = task["night"]
+    night = task.night
     with ledger.transaction():
         row = nights.get_night(ledger, night)
         if outputs.outputs_of_batch(ledger, night):

@@ -21,6 +21,7 @@ from vampd.io.publish import digest_file
 from vampd.ledger import deliveries, destination_markers, live, remote_copies
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
+from vampd.ledger.tasks import Task
 from vampd.remote import commands as remote
 from vampd.remote import rsync
 from vampd.remote import store as remote_store
@@ -111,9 +112,9 @@ def send(job: Mapping[str, Any]) -> dict[str, Any]:
         raise
 
 
-def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> None:
+def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> None:
     """Note what lies under its final name. It counts for nothing until it is verified."""
-    night = get_night(ledger, task["night"])
+    night = get_night(ledger, task.night)
     published, place = result.get("published", []), result["place"]
     destination_markers.record(ledger, result.get("marked", []))
     _record_evidence(ledger, night, place, result.get("evidence", []))

@@ -13,6 +13,7 @@ from vampd.io.listed_files import ListedFile
 from vampd.ledger import deliveries, destination_markers, live, outputs, remote_copies, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
+from vampd.ledger.tasks import Task
 from vampd.remote import store as remote_store
 from vampd.remote.destination_marker import Marked
 from vampd.remote.digests import FileDigest
@@ -88,12 +89,12 @@ def prepare(
     }
 
 
-def record(ledger: Ledger, task: Row, result: Mapping[str, Any]) -> str | None:
+def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> str | None:
     """Keep the verdicts; return what is still awaited, None when all files are verified.
 
     What must be sent again is: the transfer becomes pending once more.
     """
-    night = task["night"]
+    night = task.night
     unverified = keep_verdicts(ledger, night, result)
     if live.goes_on(ledger, get_night(ledger, night)):
         return _record_open(ledger, night, unverified, result)

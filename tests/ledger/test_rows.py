@@ -1,0 +1,34 @@
+"""Records made of the ledger's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.schedule.made import a_night, a_task, claimed, opened
+from vampd.ledger import tasks
+from vampd.ledger.rows import record_of
+from vampd.states import ErrorClass, Stage, TaskState
+
+
+def test_a_record_has_the_columns_of_its_row_and_members_of_enums_for_words(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    number = a_task(ledger, a_night(ledger)["id"], Stage.BUILD, "1.2")
+    fresh = tasks.get_task(ledger, number)
+    tasks.fail(ledger, claimed(ledger, number), ErrorClass.INTEGRITY, "another digest")
+
+    failed = tasks.get_task(ledger, number)
+
+    assert (fresh.stage, fresh.state, fresh.error_class) == (Stage.BUILD, TaskState.PENDING, None)
+    assert (failed.unit, failed.attempts, failed.error) == ("1.2", 1, "another digest")
+    assert failed.state is TaskState.FAILED
+    assert failed.error_class is ErrorClass.INTEGRITY
+
+
+def test_a_row_that_lacks_a_column_makes_no_record(tmp_path: Path) -> None:
+    row = opened(tmp_path).row("select 1 as id")
+    assert row is not None
+
+    with pytest.raises(IndexError):
+        record_of(tasks.Task, row)
