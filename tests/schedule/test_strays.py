@@ -27,6 +27,8 @@ from vampd.states import (
     StrayState,
     WaitCode,
 )
+from vampd.views.oddities import oddities
+from vampd.views.summaries import nights as nights_in_short
 from vampd.watch import inspect
 
 __all__ = ["scene"]
@@ -358,6 +360,54 @@ def test_a_processed_file_that_went_from_a_safe_night_is_known_again_by_its_byte
     assert gone == FileState.GONE
     assert raw_row(closed)["state"] == FileState.WHOLE
     assert strays.strays_of(closed.ledger, closed.night["id"]) == []
+
+
+def odd(scene: Scene) -> list[str]:
+    [night] = nights_in_short(scene.ledger.connection)
+    found = oddities(scene.ledger.connection, [night]).get(night.id, [])
+    return [each.text for each in found]
+
+
+def test_raw_files_that_go_one_by_one_from_a_safe_night_are_told_in_one_line(scene: Scene) -> None:
+    scene.cube()
+    scene.cube(LATER_STEM)
+    scene.close_night()
+    read_through(scene)
+    scene.ledger.update("night", scene.night["id"], status=NightStatus.SAFE)
+    aside = (scene.night_folder / PATH).rename(scene.folder / "aside")
+    scene.go()
+    one = odd(scene)
+    (scene.night_folder / f"vcam1/{LATER_STEM}.fits").unlink()
+    scene.go(2)
+    two = odd(scene)
+    aside.rename(scene.night_folder / PATH)
+    scene.go(2)
+
+    deleted = "is gone, and vampd did not delete it"
+    assert one == [f"{PATH} {deleted}; what was made of it is as it was"]
+    assert two == [f"{PATH} {deleted}, and so is 1 more raw file; what was made of it is as it was"]
+    assert odd(scene) == [one[0].replace(STEM, LATER_STEM)]
+    assert (scene.night["status"], scene.night["batch"]) == (NightStatus.SAFE, 1)
+
+
+def test_a_file_whose_space_was_given_back_is_not_missed(closed: Scene) -> None:
+    plan(closed)
+    closed.ledger.update("night", closed.night["id"], status=NightStatus.SAFE)
+    closed.ledger.execute(
+        "insert into reclaim (id, run, night, space, final, state, begun_us, begun_passed_us,"
+        " changed_us, changed_by) select 1, 1, id, 'raw', 1, 'done', 1, 1, 1, 'x' from night"
+    )
+    closed.ledger.execute(
+        "insert into trash (reclaim, night, space, path, place, raw_file, inode, size_bytes,"
+        " modified_ns, state, changed_us, changed_by) select 1, night, 'raw', path, 'x', id, inode,"
+        " size_bytes, modified_ns, 'unlinked', 1, 'x' from raw_file where path = ?",
+        [PATH],
+    )
+    (closed.night_folder / PATH).unlink()
+    closed.go(2)
+
+    assert raw_row(closed)["state"] == FileState.GONE
+    assert odd(closed) == []
 
 
 def test_a_restore_waits_until_a_moved_file_is_read_again(closed: Scene) -> None:

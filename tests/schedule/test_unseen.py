@@ -493,7 +493,25 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         "insert into report (night, batch, stage, text) values (?, 1, 'sync', '9 %% are rejected')",
         night,
     )
+    made.cube(night, "vcam1_05:10:00.000000000", state="gone")
+    made.execute(
+        "insert into stray (raw_file, night, state, changed_us, changed_by)"
+        " select id, night, 'missing', ?, 'vampd' from raw_file where role = 'cube'",
+        NOW_US,
+    )
     return made
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("explain", "last"), ("show", "last"), ("summary", "last")],
+)
+def test_every_view_tells_of_a_raw_file_that_was_deleted(
+    site: Site, words: tuple[str, ...]
+) -> None:
+    told = " ".join(site.run(*words).output.split())
+
+    assert "is gone, and vampd did not delete it" in told
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STRAY_WORDS = {
     StrayState.OTHER: "is another file now",
-    StrayState.MISSING: "is gone",
+    StrayState.MISSING: "is gone, and vampd did not delete it",
     StrayState.UNREADABLE: "cannot be read any more",
 }
 
@@ -59,7 +59,9 @@ def oddities(reader: Reader, chosen: Sequence[Night]) -> Mapping[int, list[Oddit
         found[row["night"]].append(_not_taken(nights[row["night"]], row))
     final = {number: night for number, night in nights.items() if night.status in FINAL}
     for number, rows in _by_night(_rows(reader, _STRAYS, final)).items():
-        found[number].append(_strays(rows))
+        missing = [row for row in rows if row["state"] == StrayState.MISSING]
+        others = [row for row in rows if row["state"] != StrayState.MISSING]
+        found[number] += [_strays(some) for some in (others, missing) if some]
     for row in _rows(reader, _FINDINGS, nights):
         night = nights[row["night"]]
         found[night.id].append(_finding(night, row["text"]))
@@ -118,14 +120,17 @@ def _not_taken(night: Night, row: Row) -> Oddity:
 def _strays(rows: Sequence[Row]) -> Oddity:
     first = rows[0]
     words = _STRAY_WORDS[StrayState(first["state"])]
-    more = f", and so are {len(rows) - 1} more raw files" if len(rows) > 1 else ""
+    more = ""
+    if len(rows) > 1:
+        more = f", and so {'is' if len(rows) == 2 else 'are'} {len(rows) - 1} more raw file"
+        more += "s" if len(rows) > 2 else ""
     return Oddity(
         sort=STRAY,
         place=first["path"],
         text=f"{first['path']} {words}{more}; what was made of it is as it was",
         found_us=first["changed_us"],
         is_told=True,
-        is_lasting=True,
+        is_lasting=StrayState(first["state"]) is not StrayState.MISSING,  # it may be for good
     )
 
 

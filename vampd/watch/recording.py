@@ -51,7 +51,7 @@ class Recorder:
             {path: files.identity(row) for path, row in there.items()}, seen
         )
         for stray in astray:
-            self._record_stray(rows[stray["path"]], seen)
+            self._record_stray(night, rows[stray["path"]], seen)
         if not differences:
             self._review(night) if astray else None
             return _NOTHING
@@ -132,13 +132,16 @@ class Recorder:
             files.renew_file(self._ledger, row["id"], found, FileState.ARRIVING, "seen")
             reopen(self._ledger, night["id"], f"{row['path']} was moved before it was read")
 
-    def _record_stray(self, row: Row, seen: FolderSnapshot) -> None:
+    def _record_stray(self, night: Row, row: Row, seen: FolderSnapshot) -> None:
         """What one look says of a file that was a stray: the row of one that is there differs."""
         file = seen.files.get(row["path"])
         if file is not None and file.identity == files.identity(row):
             strays.note(self._ledger, row, file.identity)
         elif file is None and row["state"] == FileState.GONE and not is_hidden(row["path"], seen):
-            strays.drop(self._ledger, row, "gone again")
+            if _is_missed(night, row):
+                strays.note(self._ledger, row, None)
+            else:
+                strays.drop(self._ledger, row, "gone again")
 
     def _record_back(self, night: Row, row: Row, found: FileIdentity) -> None:
         """A file lies where one of an earlier plan lay: it is that one, or is left alone."""
@@ -176,7 +179,10 @@ class Recorder:
             return
         if not needed:
             files.forget_cube(self._ledger, row["id"])
-        strays.drop(self._ledger, row, "no longer in its folder")
+        if _is_missed(night, row):
+            strays.note(self._ledger, row, None)
+        else:
+            strays.drop(self._ledger, row, "no longer in its folder")
         files.set_state(self._ledger, row["id"], FileState.GONE, "no longer in its folder")
 
     def _review(self, night: Row) -> None:
@@ -195,6 +201,20 @@ class Recorder:
         why = strays.review(self._ledger, night["id"])
         if why is not None:
             log.error("%s held: %s", label, why, extra={"NIGHT": night["date"]})
+
+
+def _is_missed(night: Row, row: Row) -> bool:
+    """Whether somebody is told that a file went, though nothing waits for it: its night is safe.
+
+    Where its space was given back, or it was given up, nobody comes here.
+    """
+    is_safe = night["status"] == NightStatus.SAFE or row["batch"] < night["batch"]
+    is_raw = Role(row["role"]) in {Role.CUBE, Role.TIMING}
+    return (
+        is_safe
+        and is_raw
+        and row["state"] in {FileState.WHOLE, FileState.QUARANTINED, FileState.GONE}
+    )
 
 
 def _is_known(night: Row, row: Row, found: FileIdentity) -> bool:

@@ -103,7 +103,13 @@ def _facts(
         is_acknowledged=_is_acknowledged(ledger, night),
         late=_count(ledger, "raw_file where night = ? and state in ('late', 'arriving')", number),
         undecided=len(trash.undecided(ledger, number)),
-        strays=_count(ledger, "stray where night = ?", number),
+        strays=_count(
+            ledger,
+            # One that is gone is in nobody's way.
+            "stray join raw_file on raw_file.id = stray.raw_file where stray.night = ?"
+            " and (stray.state != 'missing' or raw_file.state != 'gone')",
+            number,
+        ),
         unfinished=_count(ledger, "task where night = ? and state != 'done'", number),
         on_their_way=trash.on_their_way(ledger, number),
         safe_since=None if since is None else _moment(since["since_us"], since["passed_us"]),
