@@ -27,6 +27,7 @@ from vampd.states import (
     StrayState,
     WaitCode,
 )
+from vampd.views.odd_conditions import odd_conditions
 from vampd.views.oddities import oddities
 from vampd.views.summaries import nights as nights_in_short
 from vampd.watch import inspect
@@ -377,6 +378,9 @@ def test_raw_files_that_go_one_by_one_from_a_safe_night_are_told_in_one_line(sce
     aside = (scene.night_folder / PATH).rename(scene.folder / "aside")
     scene.go()
     one = odd(scene)
+    every = {night.id: night for night in nights_in_short(scene.ledger.connection)}
+    names = dict.fromkeys(every, DATE)
+    [checked] = odd_conditions(scene.ledger.connection, names, every, scene.ledger.now_us())
     (scene.night_folder / f"vcam1/{LATER_STEM}.fits").unlink()
     scene.go(2)
     two = odd(scene)
@@ -385,6 +389,7 @@ def test_raw_files_that_go_one_by_one_from_a_safe_night_are_told_in_one_line(sce
 
     deleted = "is gone, and vampd did not delete it"
     assert one == [f"{PATH} {deleted}; what was made of it is as it was"]
+    assert checked.text == f"archive {DATE}: {one[0]}: vampd show {DATE}"
     assert two == [f"{PATH} {deleted}, and so is 1 more raw file; what was made of it is as it was"]
     assert odd(scene) == [one[0].replace(STEM, LATER_STEM)]
     assert (scene.night["status"], scene.night["batch"]) == (NightStatus.SAFE, 1)

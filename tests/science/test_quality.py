@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.science.made_night import MadeNight, Scene, make_night
@@ -49,6 +51,24 @@ def test_frames_that_one_camera_lost_are_missed_by_the_other() -> None:
 
     assert quality.synchronised == 2 * (400 - len(lost))
     assert outside(quality) == ["synchronised"]
+
+
+@pytest.mark.parametrize(("bad", "expected"), [(40, []), (41, ["rejected"])])
+def test_frames_that_are_in_no_output_are_counted_against_all(
+    bad: int, expected: list[str]
+) -> None:
+    cubes = make_night([Scene(triggers=400)]).cubes
+    first = next(cube for cube in cubes if cube.camera == 1)
+    times_us = first.acquired_us.copy()
+    times_us[:bad] = 0
+    some = [replace(cube, acquired_us=times_us) if cube is first else cube for cube in cubes]
+    plan = plan_night(some, _CUBES)
+    elsewhere = replace(plan.rejected[0], raw_file=999, count=10_000)
+
+    quality = measure(some, replace(plan, rejected=(*plan.rejected, elsewhere)))
+
+    assert (quality.rejected, quality.frames) == (bad, sum(len(c.acquired_us) for c in cubes))
+    assert [found for found in outside(quality) if found == "rejected"] == expected
 
 
 def test_a_jitter_that_drowns_in_noise_makes_a_dubious_night() -> None:

@@ -374,5 +374,5 @@ def store_quality(ledger: Ledger, night: int, quality: Quality) -> None:
         "insert or replace into quality (night, batch, expected, synchronised, with_flc, a, b,"
         " dubious, drift_us) values (:night, (select batch from night where id = :night),"
         " :expected, :synchronised, :with_flc, :a, :b, :dubious, :drift_us)",
-        {"night": night, **asdict(quality)},
+        {"night": night, **asdict(quality)},  # what is rejected stands in the segments
     )

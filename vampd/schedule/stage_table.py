@@ -85,6 +85,7 @@ def quality_limits(config: Config) -> QualityLimits:
         most_dubious_percent=quality.most_dubious_percent,
         most_drift_us=quality.most_drift_us,
         most_state_difference_percent=quality.most_state_difference_percent,
+        most_rejected_percent=quality.most_rejected_percent,
         hold=quality.hold,
     )
 

@@ -22,6 +22,7 @@ MEASURES: Mapping[str, str] = {
     "dubious": "frames whose FLC state cannot be told, of those taken with the FLC",
     "drift": "how far the cameras' offset moves within one readout mode",
     "states": "by how much the numbers of A and B frames differ",
+    "rejected": "frames that are in no output because of their times or rows",
 }
 
 
@@ -36,6 +37,8 @@ class Quality:
     b: int
     dubious: int
     drift_us: int  #: of the cameras' offset, within the readout mode where it moves most
+    frames: int = 0  #: of all cubes that are used
+    rejected: int = 0  #: of *frames*: in no output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +49,7 @@ class QualityLimits:
     most_dubious_percent: float
     most_drift_us: float
     most_state_difference_percent: float
+    most_rejected_percent: float = 5.0
     hold: tuple[str, ...] = ()  #: names of MEASURES
 
 
@@ -58,13 +62,19 @@ class OutOfLimits:
 
 
 def measure(cubes: Sequence[RawCube], plan: Plan) -> Quality:
-    """Count what the *plan* makes of the *cubes*."""
+    """Count what the *plan* makes of the *cubes*.
+
+    Frames of cubes that are not among them (doubles, those that were given up) count nowhere.
+    """
     frames = dict.fromkeys(FlcState, 0)
     synchronised = 0
     for output in plan.outputs:
         frames[output.flc_state] += output.frames
         synchronised += output.frames if output.synchronised else 0
+    used = {cube.raw_file for cube in cubes}
     return Quality(
+        frames=sum(len(cube.acquired_us) for cube in cubes),
+        rejected=sum(fate.count for fate in plan.rejected if fate.raw_file in used),
         expected=_expected(cubes),
         synchronised=synchronised,
         with_flc=sum(frames.values()) - frames[FlcState.NONE],
@@ -103,6 +113,13 @@ def out_of_limits(quality: Quality, limits: QualityLimits) -> Iterator[OutOfLimi
             measure="states",
             text=f"{quality.a} A and {quality.b} B frames differ by {percent:.1f} %,"
             f" more than {limits.most_state_difference_percent:g} %",
+        )
+    percent = _percent(quality.rejected, quality.frames)
+    if percent > limits.most_rejected_percent:
+        yield OutOfLimits(
+            measure="rejected",
+            text=f"{quality.rejected} of {quality.frames} frames are rejected: {percent:.1f} %,"
+            f" more than {limits.most_rejected_percent:g} %",
         )
 
 

@@ -114,8 +114,9 @@ class Quality:
     most_dubious_percent: float = field(default=5.0, metadata=number(at_least=0))
     most_drift_us: float = field(default=200.0, metadata=number(at_least=0))
     most_state_difference_percent: float = field(default=1.0, metadata=number(at_least=0))
+    most_rejected_percent: float = field(default=5.0, metadata=number(at_least=0))
     hold: tuple[str, ...] = field(
-        default=(), metadata=words_of("synchronised", "dubious", "drift", "states")
+        default=(), metadata=words_of("synchronised", "dubious", "drift", "states", "rejected")
     )
 
 
