@@ -56,6 +56,14 @@ class FileIdentity:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StatedClock:
+    """An operator's word on the clock that timed a cube."""
+
+    ahead_s: int  #: of UTC
+    words: str  #: who said so, and why
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RawCube:
     """One whole raw cube as the plan sees it: its timing and deciding cards, no pixels."""
 
@@ -71,6 +79,7 @@ class RawCube:
     is_old: bool = False  #: its timing file has no column for acquisition times
     lag_us: int | None = None  #: logging time less acquisition time, where both are known
     written_us: int | None = None  #: DATE, whole seconds: when the cube was written
+    stated_clock: StatedClock | None = None  #: counts where nothing proves the logger's clock
     disputed: NDArray[np.bool_] | None = None  #: (frames,) while another cube was being taken
     counts: tuple[int, int] | None = None  #: the stream's own (cnt0) of the first and last frame
     stretch: int = 0  #: triggers are not counted from a cube of one stretch to one of another

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vampd.records import RawCube
+from vampd.records import RawCube, StatedClock
 from vampd.science.clocks import PLAUSIBLE_S, judge_clocks, on_utc, written_us
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=400)
@@ -164,6 +164,49 @@ def test_six_columns_are_utc_unless_something_says_otherwise() -> None:
     assert taken_off(plain) == taken_off(undated) == {1: 0}
     assert taken_off(early) == {1: None}
     assert taken_off(early, witness) == {1: 37}
+
+
+def said(one: RawCube, ahead_s: int) -> RawCube:
+    return replace(one, stated_clock=StatedClock(ahead_s=ahead_s, words="uid 5 (log)"))
+
+
+@pytest.mark.parametrize("ahead_s", [0, 37])
+def test_an_operators_word_counts_where_nothing_proves_the_clock(ahead_s: int) -> None:
+    alone = cube(1, utc_us=START_US, ahead_s=ahead_s, has_both=False, delay_us=None)
+
+    [on_time], clocks = on_utc([said(alone, ahead_s)])
+
+    assert judge_clocks([alone])[1].ahead_s is None
+    assert (clocks[1].ahead_s, clocks[1].is_stated) == (ahead_s, True)
+    assert "uid 5 (log) said" in clocks[1].text
+    assert int(on_time.acquired_us[0]) == START_US + 61
+
+
+def test_a_word_against_what_is_proved_counts_for_nothing_and_both_are_told() -> None:
+    proved = cube(1, utc_us=START_US, ahead_s=37, has_both=False)
+    witness = cube(2, utc_us=START_US + 50_000, ahead_s=37, has_both=True, camera=2)
+
+    clock = judge_clocks([said(proved, 0), witness])[1]
+
+    assert (clock.ahead_s, clock.is_stated) == (37, False)
+    assert "said that the clock was on UTC" in clock.text
+    assert "proved to have been 37 s ahead of UTC" in clock.text
+
+
+def test_a_word_that_date_refutes_counts_for_nothing() -> None:
+    tai = cube(1, utc_us=START_US, ahead_s=37, has_both=False)
+
+    clock = judge_clocks([said(tai, 0)])[1]
+
+    assert clock.ahead_s is None
+    assert "which DATE refutes" in clock.text
+
+
+def test_a_word_on_one_cube_proves_nothing_of_another() -> None:
+    alone = cube(1, utc_us=START_US, ahead_s=37, has_both=False, delay_us=None)
+    other = cube(2, utc_us=START_US + 1_000_000, ahead_s=37, has_both=False, delay_us=None)
+
+    assert judge_clocks([said(alone, 37), other])[2].ahead_s is None
 
 
 def test_a_lag_that_is_no_clock_is_no_witness() -> None:

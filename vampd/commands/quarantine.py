@@ -28,6 +28,11 @@ from vampd.views.summaries import Night, nights
     is_flag=True,
     help="Let a planned night go on without FILE, which is changed, gone or cannot be read.",
 )
+@click.option(
+    "--clock",
+    type=click.Choice(["utc", "tai"]),
+    help="With --accept: the clock of FILE's logger, where nothing proves it; needs --why.",
+)
 @click.option("--why", metavar="TEXT", help="The reason, for the ledger.")
 @acting.yes_option
 @acting.dry_run_option
@@ -42,6 +47,7 @@ def command(
     add: bool,
     accept: bool,
     give_up: bool,
+    clock: str | None,
     why: str | None,
     yes: bool,
     dry_run: bool,
@@ -51,6 +57,9 @@ def command(
 
     FILE is a path relative to the night, as the list gives it. Quarantined files are never
     processed and never deleted.
+
+    --clock is for a cube that has no acquisition times, and of whose logger nothing tells whether
+    its clock was UTC or TAI (37 s ahead). Where something proves the clock, another is refused.
 
     --give-up is for a night that is held because of FILE. Its frames count as rejected; what was
     built of them is set aside in the night's .vampd/given_up; frames of other cubes in the same
@@ -71,6 +80,9 @@ def command(
     if path is None:
         msg = "which FILE? vampd quarantine DATE lists those that are quarantined"
         raise UsageError(msg)
+    if clock is not None and not (accept and why):
+        msg = "--clock goes with --accept, and needs --why TEXT: the ledger keeps the reason"
+        raise UsageError(msg)
     if not (accept or why):
         msg = f"{'--add' if add else '--give-up'} needs --why TEXT: the ledger keeps the reason"
         raise UsageError(msg)
@@ -79,7 +91,7 @@ def command(
         "quarantine",
         date,
         kind,
-        {"path": path, "action": actions[0], "why": why},
+        {"path": path, "action": actions[0], "why": why, "clock": clock},
         dry_run=dry_run,
         as_json=as_json,
         # Nothing is deleted: where nobody can be asked, the order and its reason are enough.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.layout import RAW_ENDING, TIMING_ENDING
+from vampd.ledger import clock_words
 from vampd.ledger.blobs import pack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import CardValue, FileIdentity
@@ -170,6 +171,7 @@ def renew_file(
         {**ledger.stamp("another file bears its name"), "number": number},
     )
     ledger.execute("delete from let_go where raw_file = ?", [number])
+    clock_words.forget(ledger, number, "another file bears its name")
     batch = ledger.value(
         "select night.batch from night join raw_file on raw_file.night = night.id"
         " where raw_file.id = ?",
@@ -309,11 +311,22 @@ def _first_us(acquired_us: NDArray[np.int64]) -> int | None:
 def cubes_of(ledger: Ledger, night: int) -> list[Row]:
     """The whole cubes of a night's batch with their facts, in the order of their paths."""
     return ledger.rows(
-        f"select {_WHO}, {_COUNTS}, cube.* from cube"  # noqa: S608
+        f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
+        f" from cube {clock_words.JOIN}"
         f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
         " join night on night.id = raw_file.night and night.batch = raw_file.batch"
         " where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
         [night],
+    )
+
+
+def cube_of(ledger: Ledger, raw_file: int) -> Row | None:
+    """The facts of the cube *raw_file*, in any state, as in `cubes_of`; None: none are known."""
+    return ledger.row(
+        f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
+        f" from cube {clock_words.JOIN}"
+        f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS} where cube.raw_file = ?",
+        [raw_file],
     )
 
 
@@ -323,9 +336,10 @@ def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
     `is_used`: frames of it are in outputs.
     """
     return ledger.rows(
-        f"select {_WHO}, {_COUNTS}, raw_file.state, cube.*,"  # noqa: S608
+        f"select {_WHO}, {_COUNTS}, raw_file.state, cube.*, {clock_words.COLUMNS},"  # noqa: S608
         " exists (select 1 from segment where"
-        " segment.raw_file = cube.raw_file and output is not null) as is_used from cube"
+        " segment.raw_file = cube.raw_file and output is not null) as is_used"
+        f" from cube {clock_words.JOIN}"
         f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
         " join night on night.id = raw_file.night and raw_file.batch < night.batch"
         " where night.id = ? and raw_file.state in ('whole', 'gone') order by raw_file.path",

@@ -11,6 +11,7 @@ from typing import Any
 from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import (
+    clock_words,
     deliveries,
     files,
     given_up,
@@ -25,6 +26,7 @@ from vampd.ledger import (
     unseen,
 )
 from vampd.ledger.connection import Ledger, Row
+from vampd.orders import clocks as clock_orders
 from vampd.orders import (
     frame_ids as frame_id_orders,
 )
@@ -267,11 +269,15 @@ def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any
     if planned and not live.is_unconfirmed(context.ledger, night):
         msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
         raise OperatorError(msg)
-    if not arguments["dry_run"]:
+    lines = [f"{row['path']} and its partner: {arguments['action']}"]
+    with context.ledger.in_vain() if arguments["dry_run"] else context.ledger.transaction():
+        if arguments.get("clock"):
+            clock, why = arguments["clock"], arguments.get("why")
+            lines.append(clock_orders.state_clock(context.ledger, night, row, clock, why))
         _move_quarantine(context.ledger, row, arguments)
-    return CommandResult(
-        lines=[f"{row['path']} and its partner: {arguments['action']}"], changed=True
-    )
+        if is_in and night["status"] == NightStatus.EMPTY:
+            reopen(context.ledger, night["id"], "a file that was quarantined is judged anew")
+    return CommandResult(lines=lines, changed=True)
 
 
 def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> None:
@@ -280,6 +286,7 @@ def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> 
             if arguments["action"] == "add":
                 why = arguments.get("why") or "on an operator's word"
                 strays.drop(ledger, twin, why)
+                clock_words.forget(ledger, twin["id"], why)
                 files.set_state(ledger, twin["id"], FileState.QUARANTINED, why)
             else:
                 files.set_state(ledger, twin["id"], FileState.ARRIVING, "to be judged anew")

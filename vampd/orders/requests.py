@@ -21,6 +21,7 @@ _NOTHING = type(None)
 ARGUMENTS: Mapping[str, tuple[type, ...]] = {
     "action": (str,),
     "anew": (str, _NOTHING),
+    "clock": (str, _NOTHING),
     "date": (str, _NOTHING),
     "dry_run": (bool,),
     "files": (list,),

@@ -15,7 +15,7 @@ suffice. What is not proved is not taken for anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -28,6 +28,9 @@ from vampd.time_units import SECOND_US
 
 #: Whole seconds by which a clock can be ahead: not at all, or by what TAI is in these decades.
 PLAUSIBLE_S: tuple[int, ...] = (0, *range(32, 41))
+
+#: What an operator can say of a clock. TAI is 37 s ahead of UTC since 2017; loggers use it later.
+STATEABLE_S: Mapping[str, int] = {"utc": 0, "tai": 37}
 
 _EARLY_US = 1_050_000  # DATE is cut to whole seconds; and two clocks of one machine
 _LATEST_US = 120_000_000  # a stopped logger takes 40 s, a slow disk some more
@@ -45,6 +48,7 @@ class Clock:
 
     ahead_s: int | None  #: of UTC; None: nothing proves any value
     text: str  #: why, both values in it
+    is_stated: bool = False  #: by an operator; nothing proves it, and nothing refutes it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,9 +88,10 @@ def judge_clocks(cubes: Sequence[RawCube]) -> dict[int, Clock]:
         if cube.has_acquisition or span is None:
             continue
         if cube.path in prompt:
-            found[cube.raw_file] = Clock(ahead_s=0, text=_said(cube, span))
+            proved = Clock(ahead_s=0, text=_said(cube, span))
         else:
-            found[cube.raw_file] = _judge(cube, span, witnesses)
+            proved = _judge(cube, span, witnesses)
+        found[cube.raw_file] = _with_word(cube, span, proved)
     return found
 
 
@@ -152,7 +157,9 @@ def _judge(cube: RawCube, span: tuple[int, int], witnesses: Sequence[_Witness]) 
     near = _nearest(span, witnesses)
     said = _said(cube, span)
     shown = {witness.ahead_s for witness in near}
-    told = "; ".join(f"{witness.path} shows a clock {_ahead(witness.ahead_s)}" for witness in near)
+    told = "; ".join(
+        f"{witness.path} shows a clock {ahead_text(witness.ahead_s)}" for witness in near
+    )
     if not near:
         return _alone(cube, span, said)
     possible = {ahead_s for ahead_s in shown if _is_possible(cube, span, ahead_s)}
@@ -164,6 +171,20 @@ def _judge(cube: RawCube, span: tuple[int, int], witnesses: Sequence[_Witness]) 
     if len(near) == 1 and not _overlaps(span, near[0]) and not _is_sure(cube, span, ahead_s):
         return Clock(ahead_s=None, text=f"{said}; {told}, and nothing says since or until when")
     return Clock(ahead_s=ahead_s, text=f"{said}; {told}")
+
+
+def _with_word(cube: RawCube, span: tuple[int, int], clock: Clock) -> Clock:
+    """An operator's word counts where nothing proves the clock, and DATE allows for it."""
+    word = cube.stated_clock
+    if word is None or word.ahead_s == clock.ahead_s:
+        return clock
+    told = f"{clock.text}; {word.words} said that the clock was {ahead_text(word.ahead_s)}"
+    if clock.ahead_s is not None:
+        proved = f"it is proved to have been {ahead_text(clock.ahead_s)}"
+        return replace(clock, text=f"{told}, but {proved}")
+    if not _is_possible(cube, span, word.ahead_s):
+        return Clock(ahead_s=None, text=f"{told}, which DATE refutes")
+    return Clock(ahead_s=word.ahead_s, text=told, is_stated=True)
 
 
 def _alone(cube: RawCube, span: tuple[int, int], said: str) -> Clock:
@@ -228,5 +249,6 @@ def _whole(time_us: int) -> str:
     return moment_text(time_us)[:19]
 
 
-def _ahead(seconds: int) -> str:
+def ahead_text(seconds: int) -> str:
+    """How far a clock was ahead, in words."""
     return f"{seconds} s ahead of UTC" if seconds else "on UTC"

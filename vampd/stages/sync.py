@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vampd.causes import Cause
 from vampd.errors import InputError
-from vampd.ledger import files, logger_faults, nights, outputs, tasks
+from vampd.ledger import clock_words, files, logger_faults, nights, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.logger_faults import Fault
@@ -29,6 +29,7 @@ from vampd.states import HoldCode, LoggerFault, Stage
 UNPROVED = "no acquisition times, and nothing proves by how much the logger's clock was ahead"
 
 
+_IF_KNOWN = "if you know it: vampd quarantine DATE FILE --accept --clock utc|tai --why TEXT"
 _EMPTY = "every cube that could be used was quarantined"
 
 
@@ -179,11 +180,11 @@ def _record_clocks(ledger: Ledger, night: int, clocks: Iterable[Timed]) -> None:
     for timed in clocks:
         ahead_s = timed.clock.ahead_s
         if ahead_s is None:
-            reason = f"{UNPROVED}: {timed.clock.text}"
+            reason = f"{UNPROVED}: {timed.clock.text}; {_IF_KNOWN}"
             files.quarantine(ledger, night, timed.path, reason)
             continue
         files.correct_times(ledger, timed.raw_file, timed.acquired_us, ahead_s * 1_000_000)
-        if ahead_s:
+        if ahead_s or timed.clock.is_stated:
             text = f"{timed.path}: {ahead_s} s taken off: {timed.clock.text}"
             report = Report(raw_file=timed.raw_file, text=text)
             outputs.add_reports(ledger, night, Stage.SYNC, [report])
@@ -225,6 +226,7 @@ def raw_cube(row: Mapping[str, Any]) -> RawCube:
         lag_us=row["lag_us"],
         written_us=row["written_us"],
         counts=None if row["first_count"] is None else (row["first_count"], row["last_count"]),
+        stated_clock=clock_words.stated_clock(row),
     )
 
 
