@@ -44,7 +44,7 @@ class Toll:
             case LoggerFault.LOST:
                 return self.lost_text
             case LoggerFault.CLOCK:
-                return f"{cubes} timed by the logger alone, ahead of UTC: that is taken off"
+                return f"{cubes} timed by the logger alone: what its clock was ahead is taken off"
             case LoggerFault.DOUBLE:
                 are, they = ("is", "it") if self.cubes == 1 else ("are", "each")
                 return f"{cubes} {are} there twice, under two names: {they} is used once"
