@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vampd.cli import group
@@ -383,6 +383,7 @@ _toml_values = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault of it
 @given(
     st.dictionaries(
         st.sampled_from(["roots", "night", "delivery", "ssh", "x"]) | st.text(), _toml_values
