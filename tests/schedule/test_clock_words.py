@@ -42,9 +42,7 @@ def plan(scene: Scene) -> None:
     """What the daemon does in the stage sync."""
     night = scene.night
     job = sync.prepare(scene.ledger, night, LIMITS, QUALITY)
-    [task] = [
-        row for row in tasks.tasks_of(scene.ledger, night["id"]) if row["stage"] == Stage.SYNC
-    ]
+    [task] = [row for row in tasks.tasks_of(scene.ledger, night["id"]) if row.stage is Stage.SYNC]
     sync.record(scene.ledger, task, sync.work(job))
 
 
