@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from tests.raw_cubes import COMMON_CARDS, card_text, image_cards, write_raw_cube
+from tests.raw_cubes import COMMON_CARDS, FIRST_US, card_text, image_cards, write_raw_cube
 from tests.support import below
 from vampd.errors import IntegrityError
 from vampd.io import rice_cfitsio
@@ -132,7 +132,7 @@ def test_in_rows_the_table_and_heap_are_those_of_fpack(
 ) -> None:
     cube = noise(*shape) if pixels is noise else extremes(*shape)
     ours = write(tmp_path / "ours.fz", cube, tiles="row")
-    raw = write_raw_cube(tmp_path, cube, stem="raw")
+    raw = write_raw_cube(tmp_path, cube, stem="raw", first_us=FIRST_US)
     subprocess.run(["fpack", "-r", str(raw)], check=True)
 
     theirs = raw.with_name("raw.fits.fz")

@@ -18,7 +18,7 @@ from vampd.io.held_by import locks_on
 from vampd.io.lock import LOCK_NAME, StateLock, holder
 from vampd.io.private import make_private_file, make_private_folder, tighten, too_open
 from vampd.ledger.backups import copy_before
-from vampd.ledger.connection import ledger_path
+from vampd.ledger.connection import ledger_path, open_ledger
 from vampd.ledger.headers import _open
 
 _HOLD = """
@@ -142,7 +142,7 @@ def test_what_root_makes_in_the_services_folder_is_the_services(folder: Path) ->
     os.chown(state, SERVICE.uid, SERVICE.gid)
 
     StateLock.acquire(state).release()
-    opened(state, FakeClock()).close()
+    open_ledger(state, version="0", clock=FakeClock()).close()
     make_private_file(state / "watchdog.json.scratch")
     make_private_folder(state / "ledger-made-again")
 
