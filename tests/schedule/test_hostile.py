@@ -139,7 +139,7 @@ def of_bad(job: Any) -> bool:
     return f"/{BAD}" in repr(job)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_whatever_workers_say_of_one_night_the_other_becomes_safe(seed: int) -> None:
     mischief = Mischief(seed)
@@ -184,7 +184,7 @@ _WORDS_IN_CARDS = (
 )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(DECIDING_CARDS), st.sampled_from(_WORDS_IN_CARDS), min_size=1)
 )
@@ -248,7 +248,7 @@ def answered(orders: Orders, line: bytes) -> dict[str, Any]:
     return answer
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_whatever_a_caller_asks_is_answered_and_both_nights_are_still_there(seed: int) -> None:
     mischief = Mischief(seed)
