@@ -1,6 +1,7 @@
 """Compile the Rice coder while a wheel or an editable install is made.
 
-Without a compiler the install goes on: vampd then codes with imagecodecs, as `vampd doctor` tells.
+Without a compiler the install goes on: vampd then codes with imagecodecs, and `vampd admin doctor`
+says so.
 """
 
 from __future__ import annotations

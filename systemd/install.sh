@@ -170,7 +170,7 @@ put_page() {
 
 put_completion() {
     if is_release "$1"; then
-        "$root$prefix/$1/bin/vampd" completion "$2" >"$scratch/$2"
+        "$root$prefix/$1/bin/vampd" admin completion "$2" >"$scratch/$2"
         put "$scratch/$2" 644 "$3"
     else
         echo "would do: write $root$3"
@@ -229,7 +229,7 @@ in_use() {
 
 # Whether release $1 can use the settings and the ledger that are here; says what it would migrate.
 suits() {
-    vampd_of "$1" config check && { [ ! -e "$root/var/lib/vampd/ledger.sqlite3" ] || vampd_of "$1" migrate --dry-run; }
+    vampd_of "$1" admin config check && { [ ! -e "$root/var/lib/vampd/ledger.sqlite3" ] || vampd_of "$1" admin migrate --dry-run; }
 }
 
 # Let release $1 be the one in use, and a running service go on with it.
@@ -290,10 +290,11 @@ undo() {
 }
 
 # The old version refuses a ledger that the newer one has migrated: then that is undone too.
+# It may be one that knows `migrate` by that name alone.
 go_back_to() {
     ! has_systemd || run systemctl stop vampd
     if [ -z "$dry" ] && [ -e "$root/var/lib/vampd/ledger.sqlite3" ] && ! vampd_of "$1" migrate --dry-run; then
-        vampd_of "$(in_use)" migrate --back || {
+        vampd_of "$(in_use)" admin migrate --back || {
             [ -z "$was_active" ] || systemctl start vampd
             give_up "vampd $1 cannot use the ledger; $(in_use) stays in use"
         }
@@ -321,8 +322,8 @@ tell_next() {
     ! is_active || return 0
     cat <<END
 Next: the settings, $settings; then, as the service's user, whether all is there; then start it:
-  vampd config check
-  setpriv --reuid vampd --regid vampd --clear-groups vampd doctor
+  vampd admin config check
+  setpriv --reuid vampd --regid vampd --clear-groups vampd admin doctor
   systemctl enable --now vampd
 Who else may read and order: sudo usermod -aG vampd NAME; they log in again.
 With alerts.recipients set, also: systemctl enable --now vampd-watchdog.timer

@@ -90,7 +90,7 @@ def _make_files(ledger: sqlite3.Connection, folder: Path, night: int) -> None:
 def _measure(name: str, site: Site, seconds: float) -> bool:
     before = _lives(site)
     began = time.monotonic()
-    command = [sys.executable, "-m", "vampd", "--config", str(site.config), "run"]
+    command = [sys.executable, "-m", "vampd", "--config", str(site.config), "admin", "run"]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
     ) as daemon:

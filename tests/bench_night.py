@@ -119,7 +119,7 @@ def _settled(folder: Path) -> list[str]:
         (folder / name).mkdir(parents=True)
     config = folder / "vampd.toml"
     config.write_text(_SETTINGS.format(folder=folder), encoding="utf-8")
-    return [sys.executable, "-m", "vampd", "--config", str(config), "run", "--until-idle"]
+    return [sys.executable, "-m", "vampd", "--config", str(config), "admin", "run", "--until-idle"]
 
 
 def _start_seconds(folder: Path) -> float:

@@ -136,7 +136,7 @@ def flipped_when_safe(chain: Chain) -> str:
     rotten = _flip(chain.safe_at(chain.nights[0]))
     chain.orders.append("verify --record")
     date = chain.nights[0].date
-    assert chain.site.call("verify", date, "--record").returncode == 0
+    assert chain.site.call("data", "verify", date, "--record").returncode == 0
     chain.wait("it was set aside", lambda: rotten in chain.evidence())
     return "found by verify --record; evidence kept"
 

@@ -75,7 +75,9 @@ def _carry_under_fire(site: DaemonSite, moments: random.Random) -> int:
     kills = 0
     while True:
         with (site.folder / "daemon.log").open("ab") as log:
-            daemon = subprocess.Popen(site.words("run", "--until-idle"), stdout=log, stderr=log)
+            daemon = subprocess.Popen(
+                site.words("admin", "run", "--until-idle"), stdout=log, stderr=log
+            )
         try:
             if kills < _KILLS_A_NIGHT:
                 with suppress(subprocess.TimeoutExpired):

@@ -164,7 +164,7 @@ def _lived(
 
 def _daemon(site: DaemonSite, *words: str) -> subprocess.Popen[bytes]:
     with (site.folder / "daemon.log").open("ab") as log:
-        return subprocess.Popen(site.words("run", *words), stdout=log, stderr=log)
+        return subprocess.Popen(site.words("admin", "run", *words), stdout=log, stderr=log)
 
 
 def _feed(steps: Sequence[Step]) -> None:

@@ -87,7 +87,7 @@ class DaemonSite:
 
     def run(self, *, status: int = 0) -> None:
         """Let the daemon work until it is idle, and end with exit *status*."""
-        done = self.call("run", "--until-idle")
+        done = self.call("admin", "run", "--until-idle")
         assert done.returncode == status, done.stderr[-3000:] + done.stdout[-3000:]
 
     @contextmanager
@@ -95,7 +95,7 @@ class DaemonSite:
         """A daemon at work, which is stopped at the end."""
         with (self.folder / "daemon.log").open("ab") as log:
             daemon = subprocess.Popen(
-                self.words("run", *words), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.words("admin", "run", *words), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
             yield daemon

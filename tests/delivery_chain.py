@@ -87,7 +87,7 @@ class Chain:
     def start(self) -> None:
         with (self.site.folder / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
-                self.site.words("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.site.words("admin", "run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def end(self, number: signal.Signals) -> None:
@@ -221,7 +221,7 @@ class Chain:
         folder = self.site.root(night.kind) / night.date
         assert _raw(folder) == night.raw, f"raw files of {night.kind} {night.date} changed"
         assert _raw_identities(folder) == night.identities, f"{folder} was touched"
-        done = self.site.call("audit", night.date, "--kind", night.kind)
+        done = self.site.call("data", "audit", night.date, "--kind", night.kind)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def check_copies(self, night: Night) -> int:
@@ -247,7 +247,7 @@ class Chain:
         return {row["path"]: row["sha256"] for row in rows}
 
     def audit_ids(self) -> None:
-        done = self.site.call("ids", "audit")
+        done = self.site.call("archive", "ids", "audit")
         assert done.returncode == 0, done.stdout + done.stderr
 
     def evidence(self) -> list[str]:

@@ -224,10 +224,12 @@ def _outputs(made: Chain) -> dict[str, dict[str, str]]:
 
 def _give_space_back(made: Chain, quarantined: list[Night]) -> None:
     """The archive answers, an operator decides, and everything goes that may."""
-    made.order("ack", f"{made.nights[0].date}..{made.nights[-1].date}", "--kind", "archive")
+    made.order(
+        "archive", "ack", f"{made.nights[0].date}..{made.nights[-1].date}", "--kind", "archive"
+    )
     for night in quarantined:
         let_go = ("--let-go-quarantined", "--why", "they were looked at")
-        made.order("reclaim", night.date, "--kind", night.kind, *let_go)
+        made.order("space", "reclaim", night.date, "--kind", night.kind, *let_go)
     made.end(signal.SIGTERM)
     made.site.config.write_text(made.site.config.read_text() + _RECLAIM)
     made.start()
@@ -255,7 +257,7 @@ def _rebuild(made: Chain, night: Night, where: Path) -> int:
     where.mkdir(exist_ok=True)
     again = where / f"{night.kind}-{night.date}"
     source = str(made.safe_at(night))
-    done = made.site.call("rebuild-raw", night.date, "--from", source, "--to", str(again))
+    done = made.site.call("data", "rebuild-raw", night.date, "--from", source, "--to", str(again))
     assert done.returncode == 0, done.stdout + done.stderr
     found = digests_of_tree(again)
     assert found == night.raw, f"{again} differs: {sorted(found.items() ^ night.raw.items())[:3]}"

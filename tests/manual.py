@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 
 from vampd import __version__
-from vampd.cli import COMMANDS, group
+from vampd.cli import group
+from vampd.commands.names import COMMANDS
 from vampd.shipped import default_config
 
 CHECKOUT = Path(__file__).parent.parent
@@ -59,11 +60,19 @@ def _commands_page() -> str:
         ".SH COMMANDS",
     ]
     for name in COMMANDS:
-        command = group.get_command(context, name)
-        assert command is not None, name
-        lines += _command(command, click.Context(command, info_name=name, parent=context))
+        lines += _command(*_found(name, context))
     lines += [*_section_of_codes(), *_ENVIRONMENT, *_see_also(("vampd.toml", 5), ("vampd", 8))]
     return _joined(lines)
+
+
+def _found(name: str, context: click.Context) -> tuple[click.Command, click.Context]:
+    command: click.Command = group
+    for word in name.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, word)
+        assert found is not None, name
+        command, context = found, click.Context(found, info_name=word, parent=context)
+    return command, context
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -134,7 +143,7 @@ def _daemon_page(readme: str, manual: str) -> str:
         ".SH SYNOPSIS",
         f"{_bold('systemctl')} start | stop | reload {_bold('vampd')}",
         ".PP",
-        f"{_bold('vampd run')} [{_bold('--until-idle')}]",
+        f"{_bold('vampd admin run')} [{_bold('--until-idle')}]",
         ".SH DESCRIPTION",
         *_markdown(readme.split("\n\n", 1)[1].split("\n## ", 1)[0]),
         *_SIGNALS,

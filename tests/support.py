@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vampd.cli import group
 from vampd.io.beneath import Beneath
 from vampd.records import FileIdentity
 from vampd.simulation.pixels import Stamps, read_stamps
@@ -156,3 +159,16 @@ def identities_of_tree(folder: Path) -> dict[str, FileIdentity]:
                 modified_ns=status.st_mtime_ns,
             )
     return found
+
+
+def command_of(words: Sequence[str]) -> tuple[click.Command, list[str]]:
+    """The command that *words* (without `vampd`) name, and the words after its name."""
+    command: click.Command = group
+    context = click.Context(group, info_name="vampd", **group.context_settings)
+    rest = list(words)
+    while isinstance(command, click.Group) and rest:
+        found = command.get_command(context, rest[0])
+        assert found is not None, f"no command {' '.join(words)}"
+        context = click.Context(found, info_name=rest.pop(0), parent=context)
+        command = found
+    return command, rest

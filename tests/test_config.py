@@ -360,7 +360,10 @@ def test_one_table_of_roots_is_refused_with_the_right_spelling(tmp_path: Path) -
     [
         (b"night = = 3", "is not TOML: Invalid value (at line 1, column 9)"),
         (b"# \xff", "is not TOML: 'utf-8' codec can't decode byte 0xff"),
-        (None, "is not there: systemd/install.sh writes one; by hand it is `vampd config show"),
+        (
+            None,
+            "is not there: systemd/install.sh writes one; by hand it is `vampd admin config show",
+        ),
     ],
 )
 def test_a_file_that_is_no_toml_is_refused(

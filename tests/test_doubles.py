@@ -89,7 +89,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Doubled:
 
 
 def test_the_night_is_safe_and_all_its_frames_are_accounted_for(done: Doubled) -> None:
-    [night] = done.site.json("audit", "last")["nights"]
+    [night] = done.site.json("data", "audit", "last")["nights"]
 
     assert done.site.status() == "safe"
     assert night["problems"] == []
@@ -136,7 +136,7 @@ def test_every_raw_file_can_be_rebuilt_bit_for_bit(done: Doubled) -> None:
     before = raw_digests(done.site)
     target = done.site.folder / "rebuilt"
 
-    rebuilt = done.site.call("rebuild-raw", DATE, "--to", str(target))
+    rebuilt = done.site.call("data", "rebuild-raw", DATE, "--to", str(target))
 
     assert rebuilt.returncode == 0, rebuilt.stderr + rebuilt.stdout
     made = digests_of_tree(target)
@@ -145,7 +145,8 @@ def test_every_raw_file_can_be_rebuilt_bit_for_bit(done: Doubled) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("show", "last"), ("summary", "last"), ("explain", "last"), ("check",)]
+    "words",
+    [("status",), ("show", "last"), ("data", "summary", "last"), ("explain", "last"), ("check",)],
 )
 def test_every_view_tells_of_the_copies(done: Doubled, words: tuple[str, ...]) -> None:
     told = " ".join(done.site.call(*words).stdout.split())

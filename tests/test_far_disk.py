@@ -27,7 +27,7 @@ def test_a_night_waits_for_its_far_disk_and_writes_nothing_where_that_is_missing
     site: DaemonSite,
 ) -> None:
     far = site.far("archive").parent
-    claimed = site.call("doctor", "--claim", str(far), "-y")
+    claimed = site.call("admin", "doctor", "--claim", str(far), "-y")
     assert claimed.returncode == 0, claimed.stderr
     far.rename(far.with_name("disk"))
     far.mkdir()
@@ -51,7 +51,7 @@ def test_what_counted_as_safe_does_not_on_another_disk(site: DaemonSite) -> None
     assert marker.is_file()
     marker.write_text(marker.read_text().replace(marker.read_text().split()[1][:8], "00000000"))
 
-    checked = site.call("verify", DATE, "--kind", "archive")
+    checked = site.call("data", "verify", DATE, "--kind", "archive")
 
     assert checked.returncode == 1
     assert "is another" in " ".join(checked.stdout.split())

@@ -25,7 +25,7 @@ def test_a_night_goes_through_the_restricted_key_and_a_rotten_copy_is_mended(
         site = make_site(tmp_path / "site", settings)
         through_the_helper(site)
         sshd.force(f"{HELPER} {tmp_path}/site/far")
-        assert "has its programs, vampd-remote answers" in site.call("doctor").stdout
+        assert "has its programs, vampd-remote answers" in site.call("admin", "doctor").stdout
         add_night(site)
 
         site.run()
@@ -38,9 +38,9 @@ def test_a_night_goes_through_the_restricted_key_and_a_rotten_copy_is_mended(
         }
         rotten = next(site.far().glob("vgen2/*.fits.fz"))
         flip_one_byte(rotten)
-        assert site.call("verify", DATE, "--kind", "archive").returncode == 1
+        assert site.call("data", "verify", DATE, "--kind", "archive").returncode == 1
         assert site.status() == "safe"
-        assert site.call("verify", DATE, "--kind", "archive", "--record").returncode == 0
+        assert site.call("data", "verify", DATE, "--kind", "archive", "--record").returncode == 0
 
         site.run()
 

@@ -73,10 +73,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             os.kill(asker(site), signal.SIGKILL)  # as systemd does: all that it started
         site.run(status=1)  # a night is held
         questions = counter.questions
-        shown = site.json("ids", "show", DATE)["nights"][0]
-        words = site.call("ids", "show", DATE).stdout
+        shown = site.json("archive", "ids", "show", DATE)["nights"][0]
+        words = site.call("archive", "ids", "show", DATE).stdout
         dealt = f"{FIRST_NUMBER}..{FIRST_NUMBER + len(counter.dealt) - 1}"
-        adopted = site.call("ids", "adopt", DATE, dealt, "--why", "the Gen2 log says so")
+        adopted = site.call("archive", "ids", "adopt", DATE, dealt, "--why", "the Gen2 log says so")
         assert adopted.returncode == 0, adopted.stderr
         site.run()
         yield Told(
@@ -110,7 +110,7 @@ def test_an_answer_that_comes_while_the_daemon_is_dead_is_used_by_the_next_one(
 
 
 def audit(site: DaemonSite) -> tuple[int, dict[str, Any]]:
-    done = site.call("ids", "audit", "--json")
+    done = site.call("archive", "ids", "audit", "--json")
     return done.returncode, json.loads(done.stdout)
 
 
@@ -121,8 +121,8 @@ def test_a_killed_daemon_does_not_ask_again_and_says_what_can_be_done(told: Told
     assert told.shown["status"] == "held"
     assert request["state"] == "asked"
     assert request["count"] == len(told.counter.dealt)
-    assert f"vampd ids adopt {DATE} FIRST..LAST --why TEXT" in told.words
-    assert f"vampd ids void {DATE} --why TEXT" in told.words
+    assert f"vampd archive ids adopt {DATE} FIRST..LAST --why TEXT" in told.words
+    assert f"vampd archive ids void {DATE} --why TEXT" in told.words
 
 
 def test_the_night_is_safe_with_the_numbers_that_were_adopted(told: Told) -> None:
@@ -141,7 +141,7 @@ def test_the_audit_proves_it(told: Told) -> None:
 
     assert (code, report["problems"], report["exceptions"]) == (0, [], [])
     assert report["bound"] == len(told.counter.dealt)
-    assert "ok" in told.site.call("ids", "audit").stdout
+    assert "ok" in told.site.call("archive", "ids", "audit").stdout
 
 
 @contextmanager

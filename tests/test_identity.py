@@ -87,7 +87,7 @@ def test_a_cube_that_is_put_back_from_a_copy_lets_its_night_go_on(site: DaemonSi
     assert held == "hold: raw gone"
     assert done.returncode == 0, done.stderr
     assert site.status() == "safe"
-    assert site.call("audit", DATE).returncode == 0
+    assert site.call("data", "audit", DATE).returncode == 0
 
 
 def spoil(path: Path) -> None:
@@ -142,9 +142,9 @@ def test_a_night_goes_on_without_a_file_that_was_given_up(site: DaemonSite) -> N
     for number in gone:
         assert f"{number}.fz" not in made
         assert aside[f"{number}.fz"] == built[f"{number}.fz"]
-    assert site.call("audit", DATE, "--digests").returncode == 0
-    assert site.call("ids", "audit", DATE).returncode == 0
-    account = site.json("audit", DATE)["nights"][0]
+    assert site.call("data", "audit", DATE, "--digests").returncode == 0
+    assert site.call("archive", "ids", "audit", DATE).returncode == 0
+    account = site.json("data", "audit", DATE)["nights"][0]
     assert account["frames"] == account["in_outputs"] + account["rejected"]
     assert any("given up by" in reason and "bit rot" in reason for reason in account["reasons"])
     manifest = (site.far() / f"manifest_VMP_{DATE}.csv").read_text()
@@ -189,4 +189,4 @@ def test_a_night_of_which_every_cube_was_given_up_is_empty(tmp_path: Path) -> No
 
     assert site.status() == "empty"
     assert sorted(digests_of_tree(site.night() / "vgen2")) == []
-    assert site.call("audit", DATE).returncode == 0
+    assert site.call("data", "audit", DATE).returncode == 0

@@ -87,7 +87,7 @@ def test_a_retry_does_not_get_round_the_restore(met: Met) -> None:
 def test_what_the_daemon_noticed_can_be_imported_and_its_own_night_cannot(met: Met) -> None:
     site, _ = met
 
-    (imported,) = site.json("import-legacy")["nights"]
+    (imported,) = site.json("admin", "import-legacy")["nights"]
 
     assert (imported["date"], imported["adopted"]) == (DATE, True)
     assert _nights(site)[_YOUNGER]["status"] == "safe"
@@ -95,7 +95,7 @@ def test_what_the_daemon_noticed_can_be_imported_and_its_own_night_cannot(met: M
 
 def test_an_imported_night_is_made_anew_only_after_a_restore(tmp_path: Path) -> None:
     site = _two_nights(tmp_path)
-    (imported,) = site.json("import-legacy")["nights"]
+    (imported,) = site.json("admin", "import-legacy")["nights"]
     raw = digests_of_tree(site.night() / "vcam1_hlinkbak")
     made = digests_of_tree(site.night() / "vgen2")
 

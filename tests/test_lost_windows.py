@@ -77,17 +77,17 @@ def test_every_frame_keeps_its_number_and_no_number_is_given_twice(
     if not has_dump:
         (site.night() / LEDGER_DUMP).unlink(missing_ok=True)
 
-    refused = site.call("run", "--until-idle")
-    rebuilt = site.call("rebuild-db")
+    refused = site.call("admin", "run", "--until-idle")
+    rebuilt = site.call("admin", "rebuild-db")
     site.run()
 
     assert refused.returncode == 78
-    assert "vampd rebuild-db" in refused.stderr
+    assert "vampd admin rebuild-db" in refused.stderr
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert site.status() == "safe"
     assert products(site) == products(calm)
     assert copies(site) == copies(calm)
-    audited = site.call("ids", "audit")
+    audited = site.call("archive", "ids", "audit")
     assert audited.returncode == 0, audited.stdout
 
 
@@ -123,7 +123,7 @@ def test_a_restored_night_keeps_the_paper_of_its_numbers(calm: DaemonSite, tmp_p
     for path in site.state.glob("*.sqlite3*"):
         path.unlink()
 
-    rebuilt = site.call("rebuild-db")
+    rebuilt = site.call("admin", "rebuild-db")
     released = site.call("release", DATE)
     site.run()
 
@@ -140,13 +140,13 @@ def test_a_number_far_above_in_a_night_uses_none_up_when_a_ledger_is_made_again(
     (site.night() / "vgen2/VMPA99999999.fits.fz").touch()
     for path in site.state.glob("*.sqlite3*"):
         path.unlink()
-    rebuilt = site.call("rebuild-db")
+    rebuilt = site.call("admin", "rebuild-db")
     following = site.root() / "20251107"
     SimulatedNight(_SCENES[:1], date="20251107").write(site.root())
 
     site.run()
     numbers = sorted(path.name for path in (following / "vgen2").glob("VMPA*.fits.fz"))
-    audited = site.call("ids", "audit")
+    audited = site.call("archive", "ids", "audit")
 
     assert rebuilt.returncode == 0, rebuilt.stderr
     own = len(list((site.night() / "vgen2").glob("VMPA*.fits.fz"))) - 1
@@ -163,7 +163,7 @@ def test_where_any_paper_of_a_night_is_left_a_daemon_does_not_begin_anew(
     path.parent.mkdir(parents=True)
     path.touch()
 
-    done = site.call("run", "--until-idle")
+    done = site.call("admin", "run", "--until-idle")
 
     assert done.returncode == 78
     assert str(path) in done.stderr
@@ -174,7 +174,7 @@ def test_where_the_table_of_headers_is_left_a_daemon_does_not_begin_anew(tmp_pat
     site = make_site(tmp_path)
     (site.state / "headers.sqlite3").touch()
 
-    done = site.call("run", "--until-idle")
+    done = site.call("admin", "run", "--until-idle")
 
     assert done.returncode == 78
     assert "headers.sqlite3 tells of one" in done.stderr
@@ -184,4 +184,4 @@ def test_a_first_start_needs_no_ceremony(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     (site.root() / "lost+found").mkdir()
 
-    assert site.call("run", "--until-idle").returncode == 0
+    assert site.call("admin", "run", "--until-idle").returncode == 0

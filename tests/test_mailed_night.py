@@ -49,11 +49,11 @@ def test_a_daemon_killed_after_the_server_took_the_mail_sends_the_same_bytes_aga
             daemon.kill()
             daemon.wait(timeout=_SECONDS)
         office.may_speak.set()
-        (before,) = site.json("manifest", DATE)["nights"]
+        (before,) = site.json("archive", "manifest", DATE)["nights"]
 
         site.run()
 
-        (after,) = site.json("manifest", DATE)["nights"]
+        (after,) = site.json("archive", "manifest", DATE)["nights"]
         first, second = office.received
     assert first == second
     assert first.attachment == (site.night() / f"manifest_VMP_{DATE}.csv").read_bytes()
@@ -71,9 +71,9 @@ def test_a_running_daemon_sends_on_an_operators_word_and_keeps_the_archives(
         asked = len(office.received)
         with site.running():
             _wait_for(site.state / "vampd.sock")
-            sent = site.call("manifest", DATE, "--send")
-            acked = site.call("ack", DATE)
-        (after,) = site.json("manifest", DATE)["nights"]
+            sent = site.call("archive", "manifest", DATE, "--send")
+            acked = site.call("archive", "ack", DATE)
+        (after,) = site.json("archive", "manifest", DATE)["nights"]
 
     assert asked == 0
     assert sent.returncode == 0, sent.stderr

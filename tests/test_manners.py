@@ -15,8 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.commands.ledgers import Site
-from vampd.cli import COMMANDS, group
+from tests.support import command_of
+from vampd.cli import group
 from vampd.commands import dates
+from vampd.commands.names import COMMANDS
 from vampd.errors import UsageError
 from vampd.states import Kind, Stage
 
@@ -35,10 +37,11 @@ def site(tmp_path: Path) -> Site:
 
 def with_subcommands(name: str) -> Iterator[tuple[str, ...]]:
     """The words of a command, and of each command below it."""
-    yield (name,)
-    command = group.get_command(click.Context(group, **group.context_settings), name)
+    words = tuple(name.split())
+    yield words
+    command, _ = command_of(words)
     if isinstance(command, click.Group):
-        yield from ((name, each) for each in command.commands)
+        yield from ((*words, each) for each in command.commands)
 
 
 def at_a_terminal(site: Site, answer: str, *words: str, **environment: str) -> tuple[int, str]:
@@ -131,7 +134,7 @@ def test_colours_are_for_terminals_whose_user_wants_them(
 
 
 @pytest.mark.parametrize(
-    "words", ["status", "show last", "files last", "audit last", "verify last"]
+    "words", ["status", "show last", "data files last", "data audit last", "data verify last"]
 )
 def test_a_pipe_gets_lines_of_text_and_nothing_else(words: str, site: Site) -> None:
     command = [sys.executable, "-m", "vampd", "--config", str(site.config), *words.split()]
@@ -149,7 +152,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the script for each shell."""
     folder = tmp_path_factory.mktemp("completion")
     for shell in ("bash", "zsh", "fish"):
-        script = CliRunner().invoke(group, ["completion", shell]).output
+        script = CliRunner().invoke(group, ["admin", "completion", shell]).output
         (folder / shell).write_text(script)
     return folder
 

@@ -10,7 +10,8 @@ import click
 import pytest
 
 from tests.manual import FOLDER, pages
-from vampd.cli import COMMANDS, group
+from tests.support import command_of
+from vampd.commands.names import COMMANDS
 from vampd.settings.fields import keys_of
 from vampd.settings.sections import Config
 
@@ -38,8 +39,7 @@ def test_vampd_1_tells_every_command_and_option(made: dict[str, str]) -> None:
     page = plain(made["vampd.1"])
 
     for name in COMMANDS:
-        command = group.get_command(click.Context(group, **group.context_settings), name)
-        assert command is not None
+        command, _ = command_of(name.split())
         told = page.split(f".SS vampd {name} ", 1)[1].split("\n.SH", 1)[0]
         for parameter in command.params:
             if isinstance(parameter, click.Option):

@@ -8,11 +8,11 @@ import sqlite3
 from enum import StrEnum
 from pathlib import Path
 
-import click
 import pytest
 
+from tests.support import command_of
 from vampd import states
-from vampd.cli import COMMANDS, group
+from vampd.commands.names import COMMANDS, GROUPS
 from vampd.shipped import default_config
 from vampd.watch.naming import Role
 
@@ -157,18 +157,14 @@ def test_every_check_list_of_words_is_compared() -> None:
 
 def test_readme_explains_every_command_and_no_other() -> None:
     rows = table_rows("| command | what it does |\n| --- | --- |\n| `vampd status`")
-    named = {words[0] for row in rows for words in commands_of(row.replace("`", ""))}
+    typed = [words for row in rows for words in commands_of(row.replace("`", ""))]
+    named = {" ".join(words[: 2 if words[0] in GROUPS else 1]) for words in typed}
     assert named == set(COMMANDS)
 
 
 @pytest.mark.parametrize("words", TYPED, ids=" ".join)
 def test_commands_that_readme_types_exist_with_their_options(words: list[str]) -> None:
-    context = click.Context(group, **group.context_settings)
-    command = group.get_command(context, words[0])
-    assert command is not None, f"no command {words[0]}"
-    if isinstance(command, click.Group):
-        command = command.get_command(context, words[1])
-        assert command is not None, f"no command {' '.join(words[:2])}"
+    command, _ = command_of(words)
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
 

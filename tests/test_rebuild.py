@@ -118,7 +118,7 @@ def _flip(path: Path, offset: int) -> None:
 
 
 def _check_all_come_back(carried: Carried, elsewhere: DaemonSite, far: Path, target: Path) -> None:
-    done = elsewhere.call("rebuild-raw", DATE, "--from", str(far), "--to", str(target))
+    done = elsewhere.call("data", "rebuild-raw", DATE, "--from", str(far), "--to", str(target))
 
     assert done.returncode == 0, done.stderr
     assert _rebuilt(target) == carried.digests
@@ -191,7 +191,9 @@ def test_a_damaged_cube_is_named_and_nothing_made_of_it_is_kept(
     target = tmp_path / "rebuilt"
     _flip(cube, cube.stat().st_size - 6000)
 
-    done = elsewhere.call("rebuild-raw", DATE, "--from", str(far), "--to", str(target), "--json")
+    done = elsewhere.call(
+        "data", "rebuild-raw", DATE, "--from", str(far), "--to", str(target), "--json"
+    )
 
     answer = json.loads(done.stdout)
     assert done.returncode == 1
@@ -219,7 +221,7 @@ def test_a_damaged_sidecar_never_makes_a_wrong_file(
         target = tmp_path / f"rebuilt {number}"
         _flip(sidecar, place + size_bytes // 2)
 
-        done = elsewhere.call("rebuild-raw", DATE, "--from", str(far), "--to", str(target))
+        done = elsewhere.call("data", "rebuild-raw", DATE, "--from", str(far), "--to", str(target))
 
         assert done.returncode == 1, done.stdout
         assert _rebuilt(target).items() < carried.digests.items()
@@ -232,7 +234,7 @@ def test_an_absent_cube_costs_its_own_raw_files_only(
     cube = min(far.glob("vgen2/*.fz"))
     cube.unlink()
 
-    done = elsewhere.call("rebuild-raw", DATE, "--from", str(far), "--prove", "--json")
+    done = elsewhere.call("data", "rebuild-raw", DATE, "--from", str(far), "--prove", "--json")
 
     answer = json.loads(done.stdout)
     assert done.returncode == 1
@@ -264,7 +266,7 @@ def test_a_folder_with_other_things_in_it_is_refused(
     target = tmp_path / "home"
     (target / "letters").mkdir(parents=True)
 
-    done = elsewhere.call("rebuild-raw", DATE, "--from", str(far), "--to", str(target))
+    done = elsewhere.call("data", "rebuild-raw", DATE, "--from", str(far), "--to", str(target))
 
     assert done.returncode == 1
     assert "letters" in done.stderr
@@ -272,7 +274,7 @@ def test_a_folder_with_other_things_in_it_is_refused(
 
 
 def test_another_nights_sidecar_is_refused(elsewhere: DaemonSite, far: Path) -> None:
-    done = elsewhere.call("rebuild-raw", "20251107", "--from", str(far), "--prove")
+    done = elsewhere.call("data", "rebuild-raw", "20251107", "--from", str(far), "--prove")
 
     assert done.returncode == 1
     assert DATE in done.stderr
@@ -284,7 +286,7 @@ def test_one_file_comes_back_into_its_own_night(carried: Carried) -> None:
     kept = before.with_name("kept")
     before.rename(kept)
 
-    done = site.call("rebuild-raw", DATE, "--to", str(site.night()), "--file", before.name)
+    done = site.call("data", "rebuild-raw", DATE, "--to", str(site.night()), "--file", before.name)
 
     assert done.returncode == 0, done.stderr
     assert raw_digests(site)[name] == carried.digests[name]
@@ -356,7 +358,7 @@ def test_a_damaged_output_holds_its_night_when_it_is_proved(tmp_path: Path) -> N
     cube = max(site.night().glob("vgen2/*.fz"))
     _flip(cube, cube.stat().st_size - 4000)
 
-    asked = site.call("rebuild-raw", DATE, "--on-record")
+    asked = site.call("data", "rebuild-raw", DATE, "--on-record")
     site.run(status=1)
 
     (night,) = site.json("status")["nights"]

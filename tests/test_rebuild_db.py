@@ -144,7 +144,7 @@ def test_a_lost_ledger_comes_back_and_the_nights_become_safe_again(
 ) -> None:
     _lose_ledger(site)
 
-    done = site.call("rebuild-db")
+    done = site.call("admin", "rebuild-db")
     before = {kind: site.status(kind) for kind in _KINDS}
     site.run()
 
@@ -158,7 +158,7 @@ def test_a_lost_ledger_comes_back_and_the_nights_become_safe_again(
 def test_nothing_is_verified_before_it_was_read_again(site: DaemonSite) -> None:
     _lose_ledger(site)
 
-    site.call("rebuild-db")
+    site.call("admin", "rebuild-db")
 
     dump = (site.night() / story.LEDGER_DUMP).read_bytes()
     rows = dumps.read_dump(dump, "dump")[1]
@@ -178,7 +178,7 @@ def test_history_comes_back_and_replays_to_the_present(site: DaemonSite) -> None
     _lose_ledger(site)
     journal = (site.night() / story.JOURNAL).read_text().splitlines()
 
-    site.call("rebuild-db")
+    site.call("admin", "rebuild-db")
 
     with _opened(site.state) as ledger:
         number = ledger.value("select id from night where kind = 'archive'")
@@ -199,8 +199,10 @@ def test_damage_that_keeps_the_size_is_found_with_digests(site: DaemonSite) -> N
     content = damaged.read_bytes()
     damaged.write_bytes(content[:-3000] + bytes([content[-3000] ^ 1]) + content[-2999:])
 
-    by_size = json.loads(site.call("rebuild-db", "--dry-run", "--json").stdout)
-    by_digest = json.loads(site.call("rebuild-db", "--dry-run", "--digests", "--json").stdout)
+    by_size = json.loads(site.call("admin", "rebuild-db", "--dry-run", "--json").stdout)
+    by_digest = json.loads(
+        site.call("admin", "rebuild-db", "--dry-run", "--digests", "--json").stdout
+    )
     damaged.write_bytes(content)
 
     assert by_size["nights"][0]["notes"] == []
@@ -211,8 +213,8 @@ def test_a_ledger_that_is_there_is_not_touched(site: DaemonSite, tmp_path: Path)
     before = (site.state / "ledger.sqlite3").read_bytes()
     (tmp_path / "other").mkdir()
 
-    refused = site.call("rebuild-db")
-    beside = site.call("rebuild-db", "--into", str(tmp_path / "other"))
+    refused = site.call("admin", "rebuild-db")
+    beside = site.call("admin", "rebuild-db", "--into", str(tmp_path / "other"))
 
     assert refused.returncode == 1
     assert "ledger.sqlite3 is there" in refused.stderr
@@ -225,17 +227,17 @@ def test_a_ledger_that_is_there_is_not_touched(site: DaemonSite, tmp_path: Path)
 def test_a_daemon_does_not_begin_anew_where_a_ledger_was_lost(site: DaemonSite) -> None:
     _lose_ledger(site)
 
-    done = site.call("run", "--until-idle")
+    done = site.call("admin", "run", "--until-idle")
 
     assert done.returncode == 78
-    assert "vampd rebuild-db" in done.stderr
+    assert "vampd admin rebuild-db" in done.stderr
     assert not list(site.state.glob("ledger*"))
 
 
 def test_a_dry_run_makes_no_ledger(site: DaemonSite) -> None:
     _lose_ledger(site)
 
-    done = site.call("rebuild-db", "--dry-run")
+    done = site.call("admin", "rebuild-db", "--dry-run")
 
     assert done.returncode == 0, done.stderr
     assert not list(site.state.glob("ledger*"))
@@ -247,7 +249,7 @@ def test_of_its_frame_ids_alone_a_night_is_made_anew_with_the_same_ones(
     _lose_ledger(site)
     (site.night() / story.LEDGER_DUMP).unlink()
 
-    done = site.call("rebuild-db")
+    done = site.call("admin", "rebuild-db")
     before = site.status()
     site.run()
 
@@ -265,7 +267,7 @@ def test_a_night_of_which_only_frame_ids_and_no_raw_files_are_left_is_held(
     for camera in ("vcam1", "vcam2"):
         (site.night() / camera).rename(tmp_path / camera)
 
-    site.call("rebuild-db")
+    site.call("admin", "rebuild-db")
     status = site.status()
     for camera in ("vcam1", "vcam2"):
         (tmp_path / camera).rename(site.night() / camera)
@@ -282,7 +284,7 @@ def test_without_its_papers_a_numbered_night_is_held_and_its_numbers_are_used(
     (site.night() / ".vampd/night.log").unlink()
     numbers = len(list((site.night() / "vgen2").glob("VMPA*.fits.fz")))
 
-    site.call("rebuild-db")
+    site.call("admin", "rebuild-db")
 
     with _opened(site.state) as ledger:
         states = ledger.rows("select number, state from frame_id order by number")
@@ -299,7 +301,7 @@ def test_damaged_papers_are_named_and_no_ledger_is_made(site: DaemonSite) -> Non
     content = dump.read_bytes()
     dump.write_bytes(content[: len(content) // 2])
 
-    done = site.call("rebuild-db")
+    done = site.call("admin", "rebuild-db")
 
     assert done.returncode == 1
     assert str(dump) in done.stderr
@@ -309,7 +311,7 @@ def test_damaged_papers_are_named_and_no_ledger_is_made(site: DaemonSite) -> Non
 def test_an_absent_root_is_not_an_empty_one(tmp_path: Path) -> None:
     site = make_site(tmp_path)
 
-    done = site.call("rebuild-db")
+    done = site.call("admin", "rebuild-db")
 
     assert done.returncode == 1
     assert "disk" in done.stderr
@@ -329,7 +331,7 @@ def test_on_a_new_disk_raw_files_are_recognised_and_what_is_gone_is_built_again(
         for path in old.with_name(f"old {camera}").iterdir():
             (site.night() / camera / path.name).write_bytes(path.read_bytes())
 
-    done = site.call("rebuild-db", "--json")
+    done = site.call("admin", "rebuild-db", "--json")
     site.run()
     status = site.status()
     for camera in ("vcam1", "vcam2"):

@@ -42,12 +42,12 @@ def _said(site: DaemonSite, *words: str) -> str:
 
 
 def _refusals(site: DaemonSite) -> dict[str, list[str]]:
-    [night] = site.json("reclaim", DATE, "--dry-run")["nights"]
+    [night] = site.json("space", "reclaim", DATE, "--dry-run")["nights"]
     return {space["what"]: space["refusals"] for space in night["spaces"]}
 
 
 def _raw_states(site: DaemonSite) -> set[str]:
-    [night] = site.json("files", DATE, "--all")["nights"]
+    [night] = site.json("data", "files", DATE, "--all")["nights"]
     return {row["state"] for row in night["raw"] if row["role"] in {"cube", "timing"}}
 
 
@@ -68,8 +68,8 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
     raw, far, trash = raw_digests(site), digests_of_tree(site.far()), site.root() / ".vampd-trash"
 
     # Nothing goes by itself, nor by name, before the archive's word.
-    refused = site.call("reclaim", DATE, "-y")
-    _said(site, "ack", DATE, "--force", "--why", "they wrote")
+    refused = site.call("space", "reclaim", DATE, "-y")
+    _said(site, "archive", "ack", DATE, "--force", "--why", "they wrote")
     _set(site, trash_days=1)
     with site.running():
         _wait(site, lambda: not list((site.night() / "vgen2").glob("*.fz")))
@@ -77,17 +77,25 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
         kept = raw_digests(site)
 
         # What is quarantined needs a word of its own.
-        _said(site, "reclaim", DATE, "--let-go-quarantined", "--why", "the timing file was lost")
+        _said(
+            site,
+            "space",
+            "reclaim",
+            DATE,
+            "--let-go-quarantined",
+            "--why",
+            "the timing file was lost",
+        )
         _wait(site, lambda: raw_digests(site) == {})
         _wait(site, lambda: _raw_states(site) == {"gone"})
         lying = digests_of_tree(trash)
 
         # All comes back as it was, and stays while it is kept.
-        _said(site, "keep", DATE, "--why", "one more look")
-        _said(site, "undelete", DATE)
+        _said(site, "space", "keep", DATE, "--why", "one more look")
+        _said(site, "space", "undelete", DATE)
         back, status = raw_digests(site), site.status()
         restored = site.call("restore", DATE, "--force", "--dry-run")
-        audit = site.call("audit", DATE)
+        audit = site.call("data", "audit", DATE)
 
     assert refused.returncode == 1
     assert "the archive has not acknowledged it" in refused.stderr
@@ -101,7 +109,7 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
 
     # In the end it goes for ever: the folders too, and nothing else.
     _set(site, trash_days=0)
-    _said(site, "unkeep", DATE)
+    _said(site, "space", "keep", "--no", DATE)
     with site.running():
         _wait(site, lambda: site.status() == "reclaimed")
 
@@ -115,4 +123,4 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
     refused = site.call("restore", DATE, "--force", "-y")
     assert refused.returncode == 1
     assert "their space was given back" in refused.stderr
-    assert "gone for ever" in _said(site, "undelete", DATE)
+    assert "gone for ever" in _said(site, "space", "undelete", DATE)

@@ -110,7 +110,7 @@ def night(box: Box, date: str) -> dict[str, Any]:
 
 def simulate(box: Box, date: str) -> None:
     """Two cameras write a night, as the service's user, for whom the folders are."""
-    box.must(*_AS_VAMPD, "vampd", "simulate", NIGHTS, "--date", date)
+    box.must(*_AS_VAMPD, "vampd", "admin", "simulate", NIGHTS, "--date", date)
 
 
 def is_safe(box: Box, date: str, *, seconds: float = 120) -> bool:
@@ -152,7 +152,7 @@ after_safe = [["echo", "{{night}} is safe"]]
     )
     box.must("sh", "-c", KEYS)
 
-    said = box.must(*_AS_VAMPD, "env", "HOME=/var/lib/vampd", "vampd", "doctor", "--json")
+    said = box.must(*_AS_VAMPD, "env", "HOME=/var/lib/vampd", "vampd", "admin", "doctor", "--json")
 
     assert [each for each in json.loads(said)["findings"] if each["state"] == "bad"] == []
 
@@ -164,8 +164,10 @@ def test_a_night_becomes_safe_under_the_hardened_unit(box: Box) -> None:
 
     assert started.returncode == 0, box.journal("-u", "vampd")
     assert is_safe(box, "20251106"), box.journal("-u", "vampd")
-    box.must(*_AS_VAMPD, "vampd", "audit", "20251106", "--digests")
-    box.must(*_AS_VAMPD, "env", "HOME=/var/lib/vampd", "vampd", "verify", "20251106", "--full")
+    box.must(*_AS_VAMPD, "vampd", "data", "audit", "20251106", "--digests")
+    box.must(
+        *_AS_VAMPD, "env", "HOME=/var/lib/vampd", "vampd", "data", "verify", "20251106", "--full"
+    )
 
 
 def test_members_of_the_group_read_and_order_and_others_can_not_even_lock(box: Box) -> None:
@@ -174,8 +176,10 @@ def test_members_of_the_group_read_and_order_and_others_can_not_even_lock(box: B
     box.must("usermod", "-aG", "vampd", "observer")
 
     read = json.loads(box.must("runuser", "-u", "observer", "--", "vampd", "status", "--json"))
-    box.must("runuser", "-u", "observer", "--", "vampd", "keep", "20251106", "--why", "mine")
-    box.must("runuser", "-u", "observer", "--", "vampd", "unkeep", "20251106")
+    box.must(
+        "runuser", "-u", "observer", "--", "vampd", "space", "keep", "20251106", "--why", "mine"
+    )
+    box.must("runuser", "-u", "observer", "--", "vampd", "space", "keep", "--no", "20251106")
     refused = box.rig("run", "runuser", "-u", "stranger", "--", "vampd", "status")
 
     assert [each["status"] for each in read["nights"]] == ["safe"]
@@ -204,9 +208,9 @@ def test_an_installation_that_was_open_to_all_is_closed_and_told(box: Box) -> No
 
 def test_the_command_of_the_site_ran_then(box: Box) -> None:
     def runs() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(box.must("vampd", "hooks", "last", "--json"))[
-            "nights"
-        ][0]["hooks"]
+        found: list[dict[str, Any]] = json.loads(
+            box.must("vampd", "admin", "hooks", "last", "--json")
+        )["nights"][0]["hooks"]
         return found
 
     assert soon(lambda: [run["state"] for run in runs()] == ["done"])
@@ -249,7 +253,7 @@ def test_killed_at_work_it_starts_again_and_resumes(box: Box) -> None:
     assert at_work
     assert soon(lambda: box.shows("MainPID") not in {"0", before}, seconds=30)
     assert is_safe(box, "20251107"), box.journal("-u", "vampd")
-    box.must(*_AS_VAMPD, "vampd", "audit", "20251107", "--digests")
+    box.must(*_AS_VAMPD, "vampd", "data", "audit", "20251107", "--digests")
     assert box.shows("NRestarts") == "1"
 
 

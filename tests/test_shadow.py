@@ -72,7 +72,7 @@ def _ledger(site: DaemonSite, query: str) -> list[tuple[Any, ...]]:
 
 
 def _report(site: DaemonSite, *words: str) -> dict[str, Any]:
-    (night,) = site.json("shadow-report", *words)["nights"]
+    (night,) = site.json("admin", "shadow-report", *words)["nights"]
     found: dict[str, Any] = night
     return found
 
@@ -86,7 +86,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[DaemonSite, Incu
     """A night of many scenes that a shadow planned, and that was processed without vampd then."""
     site = make_site(tmp_path_factory.mktemp("shadow"))
     _add_scenes(site, _MORE)
-    done = site.call("run", "--shadow", "--until-idle")
+    done = site.call("admin", "run", "--shadow", "--until-idle")
     assert done.returncode == 0, done.stderr
     return site, Incumbent(night=site.night()).process()
 
@@ -98,7 +98,7 @@ def test_a_shadow_leaves_no_trace_under_the_roots_or_at_the_far_end(tmp_path: Pa
     places = [site.folder / "fuuu", site.folder / "far"]
     before = [_snapshot(place) for place in places]
 
-    done = site.call("run", "--shadow", "--build", "--until-idle")
+    done = site.call("admin", "run", "--shadow", "--build", "--until-idle")
 
     assert done.returncode == 0, done.stderr
     assert [_snapshot(place) for place in places] == before
@@ -114,7 +114,7 @@ def test_a_shadow_needs_no_right_to_write_under_the_roots(tmp_path: Path) -> Non
     script = 'for place in "$1" "$2"; do mount --bind "$place" "$place" || exit 77;'
     script += ' mount -o remount,bind,ro "$place" || exit 77; done; shift 2; exec "$@"'
     places = [str(site.folder / "fuuu"), str(site.folder / "far")]
-    words = site.words("run", "--shadow", "--until-idle")
+    words = site.words("admin", "run", "--shadow", "--until-idle")
 
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", *places, *words],
@@ -169,7 +169,7 @@ def test_what_the_other_pipeline_s_own_programs_did_is_found_with_its_causes(
     """By pixels they lost 6 frames, labelled 58 wrong, and did not make 161 pairs."""
     site = make_site(tmp_path)
     shutil.copytree(INCUMBENT_NIGHT, site.night())
-    done = site.call("run", "--shadow", "--until-idle")
+    done = site.call("admin", "run", "--shadow", "--until-idle")
     assert done.returncode == 0, done.stderr
 
     report = _report(site)
@@ -251,7 +251,7 @@ def test_a_night_that_is_processed_already_gets_the_same_plan(
     late = make_site(tmp_path)
     shutil.copytree(site.night(), late.night())
 
-    done = late.call("run", "--shadow", "--until-idle")
+    done = late.call("admin", "run", "--shadow", "--until-idle")
 
     assert done.returncode == 0, done.stderr
     query = "select name, frames, first_us, last_us from output order by ordinal"
@@ -262,7 +262,7 @@ def test_a_night_that_is_processed_already_gets_the_same_plan(
 def test_pixels_that_differ_are_found(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     _add_scenes(site, ("pdi-short",))
-    site.call("run", "--shadow", "--until-idle")
+    site.call("admin", "run", "--shadow", "--until-idle")
     Incumbent(night=site.night()).process()
     alike = _report(site, "--pixels")["pixels"]
     ones, others = sorted((site.night() / "vgen2").glob("*.fits.fz"))[:2]
@@ -296,14 +296,14 @@ def test_a_shadow_runs_beside_the_daemon_of_the_same_settings(tmp_path: Path) ->
     _add_scenes(site, ("one-frame",))
 
     with StateLock.acquire(site.state):
-        daemon = site.call("run", "--until-idle")
-        shadow = site.call("run", "--shadow", "--until-idle")
+        daemon = site.call("admin", "run", "--until-idle")
+        shadow = site.call("admin", "run", "--shadow", "--until-idle")
 
     assert (daemon.returncode, shadow.returncode) == (1, 0), shadow.stderr
 
 
 def test_to_build_without_a_shadow_is_no_option(tmp_path: Path) -> None:
-    assert make_site(tmp_path).call("run", "--build").returncode == 64
+    assert make_site(tmp_path).call("admin", "run", "--build").returncode == 64
 
 
 def _wait(is_so: Callable[[], bool], site: DaemonSite) -> None:
@@ -319,10 +319,10 @@ def _wait(is_so: Callable[[], bool], site: DaemonSite) -> None:
 def test_a_report_without_a_shadow_says_how_to_get_one(tmp_path: Path) -> None:
     site = make_site(tmp_path)
 
-    done = site.call("shadow-report")
+    done = site.call("admin", "shadow-report")
 
     assert done.returncode == 1
-    assert "vampd run --shadow" in done.stderr
+    assert "vampd admin run --shadow" in done.stderr
 
 
 def _mirrored(site: DaemonSite) -> tuple[Mirror, Root]:

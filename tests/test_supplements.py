@@ -83,7 +83,7 @@ def test_a_safe_night_becomes_safe_again_with_its_late_cubes(done: Supplemented)
     assert done.site.status() == "safe"
     [shown] = done.site.json("show", DATE)["nights"]
     assert shown["late_files"] == []
-    audit = done.site.call("audit", DATE)
+    audit = done.site.call("data", "audit", DATE)
     assert audit.returncode == 0, audit.stdout
 
 
@@ -160,7 +160,7 @@ def test_what_is_missing_of_an_earlier_batch_when_a_ledger_is_made_again_is_made
     digest = hashlib.sha256(missing.read_bytes()).hexdigest()
     missing.unlink()
 
-    rebuilt = site.json("rebuild-db")
+    rebuilt = site.json("admin", "rebuild-db")
     site.run()
 
     (night,) = rebuilt["nights"]

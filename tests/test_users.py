@@ -41,20 +41,20 @@ _READING = [
     ("show", DATE),
     ("log", DATE),
     ("explain", DATE),
-    ("files", DATE, "--json"),
-    ("summary", DATE),
-    ("audit", DATE),
+    ("data", "files", DATE, "--json"),
+    ("data", "summary", DATE),
+    ("data", "audit", DATE),
     ("quarantine", DATE),
-    ("ids", "show"),
-    ("ids", "audit"),
-    ("trace", "VMPA00425189:0"),
-    ("headers", DATE, "--json"),
-    ("headers", DATE, "--where", "U_SYNC and \"U_FLC\" = 'A'"),
-    ("hooks", DATE),
-    ("manifest", DATE),
-    ("reclaim", "--dry-run"),
+    ("archive", "ids", "show"),
+    ("archive", "ids", "audit"),
+    ("data", "trace", "VMPA00425189:0"),
+    ("data", "headers", DATE, "--json"),
+    ("data", "headers", DATE, "--where", "U_SYNC and \"U_FLC\" = 'A'"),
+    ("admin", "hooks", DATE),
+    ("archive", "manifest", DATE),
+    ("space", "reclaim", "--dry-run"),
     ("retry", DATE, "--dry-run"),
-    ("verify", DATE),
+    ("data", "verify", DATE),
 ]
 
 
@@ -71,7 +71,7 @@ class Site(DaemonSite):
     def serving(self) -> Iterator[subprocess.Popen[bytes]]:
         """A daemon at work, which listens."""
         with (self.folder / "daemon.log").open("ab") as log:
-            words = SERVICE.words(*self.words("run"))
+            words = SERVICE.words(*self.words("admin", "run"))
             daemon = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
@@ -104,7 +104,7 @@ def site() -> Iterator[Site]:
         add_night(site)
         for path in (folder, *folder.rglob("*")):
             os.chown(path, SERVICE.uid, SERVICE.gid)
-        done = site.as_user(SERVICE, "run", "--until-idle")
+        done = site.as_user(SERVICE, "admin", "run", "--until-idle")
         assert done.returncode == 0, done.stderr
         yield site
 
@@ -202,7 +202,13 @@ def test_a_member_orders_in_his_own_name(served: Site) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("status",), ("show", DATE), ("headers", DATE), ("hold", DATE, "--why", "x"), ("watch",)],
+    [
+        ("status",),
+        ("show", DATE),
+        ("data", "headers", DATE),
+        ("hold", DATE, "--why", "x"),
+        ("watch",),
+    ],
     ids=" ".join,
 )
 def test_a_stranger_is_told_that_he_lacks_the_right_and_what_gives_it(

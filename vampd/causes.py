@@ -50,9 +50,9 @@ SENTENCES: Mapping[CauseCode, str] = {
     HoldCode.ANOTHER_DATE: "cubes of another date: {what}",
     HoldCode.NO_CUBE: "no cube can be used: {what}",
     HoldCode.EARLIER_PIPELINE: "the earlier pipeline was at work in its folder ({signs}):"
-    " `vampd import-legacy` adopts it, `vampd restore` and `vampd release` do it anew",
+    " `vampd admin import-legacy` adopts it, `vampd restore` and `vampd release` do it anew",
     HoldCode.ADOPTED: "processed by the earlier pipeline; adopted, not verified",
-    HoldCode.SHADOW: "as far as a shadow goes: `vampd shadow-report` compares",
+    HoldCode.SHADOW: "as far as a shadow goes: `vampd admin shadow-report` compares",
     HoldCode.NOT_REBUILDABLE: "raw files cannot be rebuilt: {problem}",
     HoldCode.QUALITY: "quality outside its limits: {findings}",
     HoldCode.COPIES_WRONG: "{what}; {why_not}",

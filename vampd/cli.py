@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from vampd import __version__
+from vampd.commands.names import GROUPS, LISTED, MOVED, nearest
 from vampd.errors import UsageError, VampdError
 from vampd.settings.load import find, load
 from vampd.settings.sections import Config
@@ -29,60 +30,10 @@ _INTERRUPTED = 130
 #: Set while a shell asks what it may offer: an error's text would land in somebody's prompt.
 _COMPLETING = "_VAMPD_COMPLETE"
 
-#: Each command with what the list of commands says of it: nothing is imported to print it.
-COMMANDS: Mapping[str, str] = {
-    "status": "Where every night is.",
-    "show": "All that is known of a night.",
-    "log": "What happened, when, by whom, and why.",
-    "explain": "Why a night is where it is, and what to type.",
-    "trace": "Follow a frame from an output to its raw file, and back.",
-    "page": "The nights in a browser.",
-    "report": "A night as one HTML file.",
-    "watch": "Watch cubes arrive, live.",
-    "summary": "What a night came to, minute by minute.",
-    "files": "The files of a night.",
-    "headers": "Header cards of a night's files as a table.",
-    "audit": "Prove that every frame of a night is in exactly one place.",
-    "verify": "Compute every digest of a night afresh, here and at the far end.",
-    "close": "Say that a night is over.",
-    "retry": "Resume a night that failed, waits or is held.",
-    "restore": "Forget a night's derived files; keep its raw ones.",
-    "hold": "Stop a night until it is released.",
-    "release": "Let a held night go on.",
-    "quarantine": "List a night's bad files, and decide about them.",
-    "ids": "Frame IDs: see them, prove them, decide what is unclear.",
-    "abandon": "Give a night up; keep its raw files.",
-    "keep": "Keep a night's files on this machine.",
-    "unkeep": "Let a kept night's space be given back.",
-    "reclaim": "Give space back, or say what could go and why the rest may not.",
-    "undelete": "Put a night's files back from the trash.",
-    "rebuild-raw": "Make raw files again, bit for bit, from what was delivered.",
-    "rebuild-db": "Make a lost ledger again from the nights' papers.",
-    "manifest": "Print a night's manifest, or mail it to the archive team.",
-    "ack": "Record that the archive has a night's files.",
-    "run": "The daemon.",
-    "demo": "See a whole simulated night go through.",
-    "simulate": "Write a night as the cameras do.",
-    "doctor": "Check everything that vampd needs.",
-    "check": "Say in one line whether all is well; for Nagios and Icinga.",
-    "metrics": "The ledger in numbers; for Prometheus.",
-    "config": "Check or show the settings.",
-    "hooks": "How the site's own commands ended, which run once a night is safe.",
-    "completion": "Print the script for a shell's completion.",
-    "migrate": "Bring the ledger to this version's schema.",
-    "import-legacy": "Take over what the earlier pipeline left.",
-    "shadow-report": "How the earlier pipeline's result differs from the plan.",
-}
-
-#: Under what the list of commands tells them: by the first of each.
-_HEADINGS = {
-    "status": "Look",
-    "close": "Decide about a night",
-    "keep": "Space, and what was lost",
-    "manifest": "The archive team",
-    "run": "The daemon and its site",
-    "import-legacy": "The earlier pipeline",
-}
+#: Commands that give one order about a night: all of one module.
+_VERBS = frozenset(
+    {"close", "retry", "hold", "release", "restore", "abandon", "keep", "undelete", "ack"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,16 +53,30 @@ def _loaded(path: Path) -> Config:
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are `vampd.commands.NAME.command`, imported when they are run."""
+    """A group whose commands are imported when they are run, and listed without that.
+
+    *sections*: under each heading the commands, with what is said of each.
+    """
+
+    def __init__(
+        self, *arguments: Any, sections: Mapping[str, Mapping[str, str]] = LISTED, **more: Any
+    ) -> None:
+        super().__init__(*arguments, **more)
+        self._sections = sections
+        self._said = {name: said for rows in sections.values() for name, said in rows.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands, in the order in which they are told."""
-        return list(COMMANDS)
+        return list(self._said)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return the command; None when there is none of that name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._said:
             return None
+        if cmd_name in GROUPS:
+            return _group_of(cmd_name)
+        if cmd_name in _VERBS:
+            return importlib.import_module("vampd.commands.verbs").command_of(cmd_name)  # type: ignore[no-any-return]
         module = importlib.import_module(f"vampd.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
@@ -119,14 +84,16 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """`vampd help [COMMAND]` is `vampd [COMMAND] --help`; a mistyped command gets a hint."""
+        """`vampd help [COMMAND]` is `vampd [COMMAND] --help`; old names and mistyped ones."""
         if args[0] == "help":
-            args = [*args[1:2], "--help"]
+            args = [*args[1:], "--help"]
             if args == ["--help"]:
                 click.echo(ctx.get_help())
                 ctx.exit()
-        if args[0] not in COMMANDS:
-            ctx.fail(_unknown(args[0]))
+        if ctx.parent is None and args[0] in MOVED:
+            args = _moved(args)
+        if args[0] not in self._said:
+            ctx.fail(_unknown(" ".join([*ctx.command_path.split()[1:], args[0]])))
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
@@ -135,26 +102,36 @@ class LazyGroup(click.Group):
             return super().shell_complete(ctx, incomplete)
         return [
             CompletionItem(name, help=said)
-            for name, said in COMMANDS.items()
+            for name, said in self._said.items()
             if name.startswith(incomplete)
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them, under their headings."""
-        told: dict[str, list[tuple[str, str]]] = {}
-        heading = ""
-        for name, said in COMMANDS.items():
-            heading = _HEADINGS.get(name, heading)
-            told.setdefault(heading, []).append((name, said))
-        for heading, rows in told.items():
+        for heading, rows in self._sections.items():
             with formatter.section(heading):
-                formatter.write_dl([(f"{name:<13}", said) for name, said in rows])
+                formatter.write_dl([(f"{name:<13}", said) for name, said in rows.items()])
+
+
+def _group_of(name: str) -> LazyGroup:
+    found = GROUPS[name]
+    return LazyGroup(name=name, help=found.said, sections={"Commands": found.commands})
+
+
+def _moved(args: list[str]) -> list[str]:
+    """The words of today for a command's name of the last version."""
+    now = MOVED[args[0]]
+    if "--json" not in args:
+        click.echo(
+            f"vampd: `vampd {args[0]}` is now `vampd {' '.join(now)}`; the next version will not"
+            " know the old name",
+            err=True,
+        )
+    return [*now, *args[1:]]
 
 
 def _unknown(typed: str) -> str:
-    import difflib  # late: `vampd status` is to start fast
-
-    near = difflib.get_close_matches(typed, COMMANDS, n=3)
+    near = nearest(typed)
     hint = f"did you mean {' or '.join(near)}?" if near else "`vampd help` lists the commands"
     return f"there is no command {typed!r}; {hint}"
 

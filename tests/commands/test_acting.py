@@ -54,7 +54,7 @@ def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def running_daemon(site: Site) -> Iterator[None]:
-    command = [sys.executable, "-m", "vampd", "--config", str(site.config), "run"]
+    command = [sys.executable, "-m", "vampd", "--config", str(site.config), "admin", "run"]
     with (site.folder / "log").open("wb") as log:
         daemon = subprocess.Popen(command, stderr=log)
     try:

@@ -1,4 +1,4 @@
-"""`vampd audit` finds every way in which a frame can be lost, doubled or invented."""
+"""`vampd data audit` finds every way in which a frame can be lost, doubled or invented."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class Made:
 
 
 def audited(site: Site, *arguments: object) -> dict[str, Any]:
-    (night,) = site.answer("audit", "20251106", *arguments)["nights"]
-    code = site.run("audit", "20251106", *arguments).exit_code
+    (night,) = site.answer("data", "audit", "20251106", *arguments)["nights"]
+    code = site.run("data", "audit", "20251106", *arguments).exit_code
     assert code == (1 if night["problems"] else 0)
     assert night["ok"] is not bool(night["problems"])
     result: dict[str, Any] = night
@@ -94,7 +94,7 @@ def test_a_night_whose_frames_are_each_in_one_place_is_proved(site: Site) -> Non
     assert night["quarantined_uncounted"] == 1
     assert (night["late"], night["late_frames"]) == (1, 5)
     assert (night["outputs"], night["files"]) == (2, 4)
-    screen = site.said("audit", "20251106")
+    screen = site.said("data", "audit", "20251106")
     assert "20 frames  2 cubes" in screen
     assert "18 frames  2 outputs" in screen
 

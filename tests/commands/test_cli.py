@@ -12,7 +12,8 @@ import pytest
 
 from tests.commands.ledgers import Site
 from vampd import __version__
-from vampd.cli import COMMANDS, main
+from vampd.cli import main
+from vampd.commands.names import COMMANDS, GROUPS, MOVED
 
 
 def vampd(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -38,12 +39,9 @@ def test_the_version_is_told() -> None:
 def test_each_command_has_help_and_is_listed_by_its_own_words(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if importlib.util.find_spec(f"vampd.commands.{name.replace('-', '_')}") is None:
-        pytest.skip("not part of this installation")
-
-    assert exit_code(name, "-h") == 0
+    assert exit_code(*name.split(), "-h") == 0
     long = capsys.readouterr().out
-    assert exit_code(name, "--help") == 0
+    assert exit_code(*name.split(), "--help") == 0
 
     assert capsys.readouterr().out == long
     assert f"Usage: vampd {name}" in long
@@ -166,3 +164,81 @@ def test_help_is_a_command_too(words: list[str], capsys: pytest.CaptureFixture[s
     assert exit_code(*words, "--help") == 0
 
     assert asked == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["recliam"], "space reclaim"),
+        (["spaec"], "space"),
+        (["admin", "stauts"], "status"),
+        (["space", "kepe"], "space keep"),
+    ],
+    ids=" ".join,
+)
+def test_a_hint_names_the_group_in_which_the_command_is(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(*words) == 64
+
+    said = capsys.readouterr().err
+    assert f"there is no command '{' '.join(words)}'; did you mean {hint}" in said
+
+
+def test_the_first_list_is_short() -> None:
+    alone = [name for name in COMMANDS if " " not in name]
+
+    assert len(alone) <= 13
+    assert {"status", "retry", "restore"} <= set(alone)
+    assert not set(alone) & set(GROUPS)
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_an_old_name_is_accepted_and_says_the_new_one(
+    old: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(old, "--help") == 0
+
+    out, err = capsys.readouterr()
+    assert f"Usage: vampd {' '.join(MOVED[old][:2])} " in out
+    assert err == (
+        f"vampd: `vampd {old}` is now `vampd {' '.join(MOVED[old])}`; the next version will not"
+        " know the old name\n"
+    )
+
+
+def test_an_old_name_does_its_old_work_and_leaves_json_alone(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+    site.night("20251106", "safe")
+    site.said("keep", "20251106", "--why", "a supernova")
+
+    done = site.run("unkeep", "20251106", "--json")
+
+    assert not done.stderr
+    assert "it was kept: a supernova" in done.stdout
+
+
+def test_no_old_name_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code("--help")
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "  "}
+
+    assert not listed & set(MOVED)
+    assert {"status", "space"} <= listed
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("vampd space ", {"reclaim", "keep", "undelete"}), ("vampd spa", {"space"})],
+)
+def test_a_shell_completes_groups_and_what_is_in_them(typed: str, offered: set[str]) -> None:
+    place = str(typed.count(" "))
+    done = subprocess.run(
+        [sys.executable, "-m", "vampd"],
+        env={"_VAMPD_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": place},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert set(done.stdout.split()) == {f"plain,{name}" for name in offered}

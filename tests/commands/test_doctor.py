@@ -41,7 +41,7 @@ def site(tmp_path: Path) -> Site:
 
 def findings(site: Site) -> dict[str, list[str]]:
     """What was found, by state; the exit code must fit."""
-    result = CliRunner().invoke(group, ["--config", str(site.config), "doctor", "--json"])
+    result = CliRunner().invoke(group, ["--config", str(site.config), "admin", "doctor", "--json"])
     answer = json.loads(result.stdout)
     found: dict[str, list[str]] = {"ok": [], "warn": [], "bad": []}
     for each in answer["findings"]:
@@ -176,7 +176,7 @@ def test_a_test_mail_goes_to_the_operators_and_its_answer_is_told(site: Site) ->
                 '[alerts]\nrecipients = ["a@example.org", "b@example.org"]\n'
             )
 
-        result = site.run("doctor", "--mail")
+        result = site.run("admin", "doctor", "--mail")
 
     (received,) = office.accepted
     assert received.recipients == ("a@example.org",)
@@ -246,13 +246,13 @@ def test_a_doctor_who_may_not_enter_is_told_whose_rights_count() -> None:
         for path in (site.state, *site.state.iterdir()):
             os.chown(path, SERVICE.uid, SERVICE.gid)
         site.state.chmod(0o700)
-        words = ("-m", "vampd", "--config", str(site.config), "doctor", "--json")
+        words = ("-m", "vampd", "--config", str(site.config), "admin", "doctor", "--json")
         answer = json.loads(STRANGER.run(python(), *words).stdout)
 
     bad = [f"{each['what']} -> {each['advice']}" for each in answer["findings"]]
     owner = pwd.getpwuid(SERVICE.uid).pw_name
     assert has(bad, f"site/state is {owner}'s alone")
-    assert has(bad, f"sudo -u {owner} vampd doctor")
+    assert has(bad, f"sudo -u {owner} vampd admin doctor")
 
 
 def test_the_coder_that_does_the_work_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +273,9 @@ UUID = "11111111-2222-4333-8444-55555555abcd"
 
 
 def claim(site: Site, *words: str) -> Result:
-    return CliRunner().invoke(group, ["--config", str(site.config), "doctor", "--claim", *words])
+    return CliRunner().invoke(
+        group, ["--config", str(site.config), "admin", "doctor", "--claim", *words]
+    )
 
 
 def known(site: Site) -> list[tuple[str, str]]:
@@ -314,7 +316,7 @@ def test_a_disk_that_was_changed_on_purpose_is_claimed_on_record(site: Site) -> 
     again = claim(site, "-y")
 
     assert (dry.exit_code, done.exit_code, again.exit_code) == (0, 0, 0)
-    assert known(site) == [first, (UUID, "vampd doctor --claim")]
+    assert known(site) == [first, (UUID, "vampd admin doctor --claim")]
     assert "nothing to do" in again.stdout
     assert not findings(site)["bad"]
 

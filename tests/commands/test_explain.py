@@ -8,13 +8,12 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-import click
 import pytest
 
 from tests.commands.ledgers import NOW_US, Site
 from tests.commands.status_scenes import running_picture
+from tests.support import command_of
 from vampd.causes import SENTENCES, Cause, CauseCode
-from vampd.cli import COMMANDS, group
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import NOBODY
@@ -326,7 +325,7 @@ def test_an_error_of_a_far_disk_has_its_own_paragraph() -> None:
     found = causes.cause(a_summary(NightStatus.WAITING, trouble=far), both_kinds=False)
 
     assert found.rule == "far disk"
-    assert "vampd doctor --claim" in found.next_step
+    assert "vampd admin doctor --claim" in found.next_step
 
 
 @pytest.mark.parametrize("code", KNOWN)
@@ -405,12 +404,7 @@ def test_the_commands_that_are_advised_exist_with_their_options(rule_name: str) 
     text = "; ".join([*prose, found.next_step, found.command or ""])
 
     for words in re.findall(r"vampd ([a-z-]+(?: [^;,.()`]*)?)", text.replace("{name}", "DATE")):
-        name, *rest = words.split()
-        assert name in COMMANDS, words
-        command = group.get_command(click.Context(group, **group.context_settings), name)
-        if isinstance(command, click.Group):
-            command = command.get_command(click.Context(command), rest[0])
-        assert command is not None
+        command, rest = command_of(words.split())
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= known
 

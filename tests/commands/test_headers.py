@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
 
 
 def _files(site: DaemonSite, *words: str) -> list[dict[str, Any]]:
-    files: list[dict[str, Any]] = site.json("headers", DATE, *words)["files"]
+    files: list[dict[str, Any]] = site.json("data", "headers", DATE, *words)["files"]
     return files
 
 
@@ -96,7 +96,7 @@ def test_files_are_sorted_out_by_sql(site: DaemonSite) -> None:
 
 
 def test_a_wrong_expression_is_told_with_what_a_right_one_looks_like(site: DaemonSite) -> None:
-    refused = site.call("headers", DATE, "--where", "RET-ANG1 >")
+    refused = site.call("data", "headers", DATE, "--where", "RET-ANG1 >")
 
     assert refused.returncode == 64
     assert "RET-ANG1 >" in refused.stderr
@@ -104,7 +104,7 @@ def test_a_wrong_expression_is_told_with_what_a_right_one_looks_like(site: Daemo
 
 
 def test_an_unknown_card_is_told_with_the_nearest_known(site: DaemonSite) -> None:
-    refused = site.call("headers", DATE, "--columns", "OBJEKT")
+    refused = site.call("data", "headers", DATE, "--columns", "OBJEKT")
 
     assert refused.returncode == 64
     assert "OBJECT" in refused.stderr
@@ -117,7 +117,7 @@ def test_each_form_holds_the_same_table(site: DaemonSite, tmp_path: Path, form: 
     target = tmp_path / f"table.{form}"
 
     done = site.call(
-        "headers", DATE, "--columns", ",".join(columns), "-o", form, "--to", str(target)
+        "data", "headers", DATE, "--columns", ",".join(columns), "-o", form, "--to", str(target)
     )
 
     assert done.returncode == 0, done.stderr
@@ -137,7 +137,7 @@ def test_a_file_that_is_there_is_not_written_over(site: DaemonSite, tmp_path: Pa
     target = tmp_path / "table.csv"
     target.write_text("precious")
 
-    refused = site.call("headers", DATE, "-o", "csv", "--to", str(target))
+    refused = site.call("data", "headers", DATE, "-o", "csv", "--to", str(target))
 
     assert refused.returncode == 1
     assert target.read_text() == "precious"
@@ -147,7 +147,7 @@ def test_a_lost_table_is_filled_again(site: DaemonSite) -> None:
     before = json.dumps(_files(site))
     for path in site.state.glob("headers.sqlite3*"):
         path.unlink()
-    truncated = site.call("headers", DATE)
+    truncated = site.call("data", "headers", DATE)
 
     site.run()
 

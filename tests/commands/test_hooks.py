@@ -37,7 +37,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_a_failure_is_told_with_what_the_command_said(site: Site) -> None:
-    said = " ".join(site.said("hooks", "last").split())
+    said = " ".join(site.said("admin", "hooks", "last").split())
 
     assert "failed after 2.0 s" in said
     assert _COMMAND in said
@@ -46,7 +46,7 @@ def test_a_failure_is_told_with_what_the_command_said(site: Site) -> None:
 
 
 def test_programs_get_the_same(site: Site) -> None:
-    (night,) = site.answer("hooks", "last")["nights"]
+    (night,) = site.answer("admin", "hooks", "last")["nights"]
     (shown,) = site.answer("show", "last")["nights"]
 
     (run,) = night["hooks"]
@@ -63,12 +63,12 @@ def test_show_tells_how_it_ended(site: Site) -> None:
 def test_a_night_without_any_says_so(site: Site) -> None:
     site.night("20251107", "collecting")
 
-    assert "no command ran for it" in site.said("hooks", "20251107")
+    assert "no command ran for it" in site.said("admin", "hooks", "20251107")
 
 
 def test_again_makes_it_due_once_more(site: Site) -> None:
-    dry = site.said("hooks", "last", "--again", "--dry-run")
-    said = site.said("hooks", "last", "--again")
+    dry = site.said("admin", "hooks", "last", "--again", "--dry-run")
+    said = site.said("admin", "hooks", "last", "--again")
 
     assert "runs again: sbatch" in dry
     assert said.splitlines()[1:] == dry.splitlines()[1:]
@@ -80,7 +80,7 @@ def test_a_command_that_cannot_be_run_is_bad_beforehand(site: Site) -> None:
     with site.config.open("a") as settings:
         settings.write('[hooks]\nafter_safe = [["/nowhere/reduce"], ["true"]]\n')
 
-    found = site.answer("doctor")["findings"]
+    found = site.answer("admin", "doctor")["findings"]
 
     told = {each["what"]: each["state"] for each in found if "hooks" in each["what"]}
     assert told == {

@@ -1,4 +1,4 @@
-"""`vampd ids show` and `vampd ids audit`, on ledgers in any state."""
+"""`vampd archive ids show` and `vampd archive ids audit`, on ledgers in any state."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ask(site: Site, night: int, state: str, **more: Any) -> None:
 
 
 def report(site: Site, *words: str) -> tuple[int, dict[str, Any]]:
-    result = site.run("ids", *words, "--json")
+    result = site.run("archive", "ids", *words, "--json")
     return result.exit_code, json.loads(result.output)
 
 
@@ -56,13 +56,13 @@ def test_an_unclear_request_is_shown_with_what_came_and_with_the_choices(site: S
     reply = f"VMPA{FIRST:08d}\nVMPX00000001"
     ask(site, night, "unclear", reply=reply, error="'VMPX00000001' came")
 
-    shown = site.run("ids", "show").output
+    shown = site.run("archive", "ids", "show").output
 
     assert "3 of gen2 frames" in shown
     assert "because: 'VMPX00000001' came" in shown
     assert f"came: VMPA{FIRST:08d}\n" in shown
-    assert "vampd ids adopt 20251106 FIRST..LAST --why TEXT" in shown
-    assert "vampd ids void 20251106 --why TEXT" in shown
+    assert "vampd archive ids adopt 20251106 FIRST..LAST --why TEXT" in shown
+    assert "vampd archive ids void 20251106 --why TEXT" in shown
 
 
 def test_numbers_skips_and_waits_are_shown(site: Site) -> None:
@@ -73,7 +73,7 @@ def test_numbers_skips_and_waits_are_shown(site: Site) -> None:
     deal(site, second, [FIRST, FIRST + 1])
     deal(site, second, [FIRST + 2], state="void", why="its output is no longer part of the night")
 
-    lines = site.run("ids", "show").output.splitlines()
+    lines = site.run("archive", "ids", "show").output.splitlines()
 
     assert lines[:2] == ["archive 20251105  held  no frame IDs", "  skipped: no time"]
     assert lines[2] == (
@@ -140,7 +140,7 @@ def test_what_is_unclear_is_no_proof(site: Site) -> None:
 
 
 def test_only_archive_nights_have_frame_ids(site: Site) -> None:
-    result = site.run("ids", "show", "20251106")
+    result = site.run("archive", "ids", "show", "20251106")
 
     assert result.exit_code == 1
 
@@ -160,7 +160,7 @@ def strange(site: Site, number: int = 99_999_999) -> str:
     return place
 
 
-@pytest.mark.parametrize("command", ["status", "check", "doctor", "ids audit"])
+@pytest.mark.parametrize("command", ["status", "check", "admin doctor", "archive ids audit"])
 def test_a_number_that_is_not_believed_is_told_everywhere(site: Site, command: str) -> None:
     site.insert("daemon", started_us=NOW_US, pid=1, version="0", heard_us=NOW_US)
     place = strange(site)
@@ -168,17 +168,20 @@ def test_a_number_that_is_not_believed_is_told_everywhere(site: Site, command: s
     shown = " ".join(site.run(*command.split()).output.split())
 
     assert f"VMPA99999999 stands in {place}" in shown or f"VMPA99999999 in {place}" in shown
-    assert "vampd ids audit" in shown or "vampd ids dismiss VMPA99999999 --why TEXT" in shown
+    assert (
+        "vampd archive ids audit" in shown
+        or "vampd archive ids dismiss VMPA99999999 --why TEXT" in shown
+    )
 
 
 def test_what_an_operator_says_of_it_is_kept_and_it_is_told_no_more(site: Site) -> None:
     strange(site)
     words = ("VMPA99999999", "--why", "a test of mine")
 
-    dry = site.run("ids", "dismiss", *words, "--dry-run")
+    dry = site.run("archive", "ids", "dismiss", *words, "--dry-run")
     still = report(site, "audit")
-    done = site.run("ids", "dismiss", *words)
-    twice = site.run("ids", "dismiss", *words)
+    done = site.run("archive", "ids", "dismiss", *words)
+    twice = site.run("archive", "ids", "dismiss", *words)
 
     assert "(dry run)" in dry.output
     assert still[0] == 1
@@ -205,13 +208,15 @@ def test_a_word_that_gives_frame_ids_up_names_how_many_and_asks(site: Site) -> N
 
 @pytest.mark.parametrize("number", ["VMPB00425189", "0", "VMPA999999999", "x"])
 def test_what_is_no_frame_id_is_a_usage_error(site: Site, number: str) -> None:
-    assert isinstance(site.run("ids", "used", number, "--why", "x").exception, UsageError)
+    assert isinstance(
+        site.run("archive", "ids", "used", number, "--why", "x").exception, UsageError
+    )
 
 
 def test_what_was_dealt_above_cannot_be_called_unused(site: Site) -> None:
     deal(site, site.night("20251105", "safe"), [FIRST + 10])
 
-    refused = site.run("ids", "used", str(FIRST), "--why", "x")
+    refused = site.run("archive", "ids", "used", str(FIRST), "--why", "x")
 
     assert refused.exit_code == 1
     assert f"VMPA{FIRST + 10:08d} was dealt by vampd" in str(refused.exception)

@@ -1,4 +1,4 @@
-"""`vampd import-legacy`: every word of the earlier pipeline is recorded, none of it is obeyed."""
+"""`vampd admin import-legacy`: every word of the earlier pipeline is recorded, none obeyed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _dump(site: Site) -> list[str]:
 
 
 def _imported(site: Site, *arguments: object) -> dict[str, Any]:
-    answer = site.answer("import-legacy", *arguments)
+    answer = site.answer("admin", "import-legacy", *arguments)
     (night,) = answer["nights"]
     found: dict[str, Any] = {**answer, **night}
     return found
@@ -194,7 +194,7 @@ def test_what_is_marked_for_deletion_is_told_and_stays(site: Site) -> None:
         f"scexao5_path,delete_after\n{vgen2},2025-11-15T20:15:09+00:00\n"
     )
 
-    text = site.said("import-legacy")
+    text = site.said("admin", "import-legacy")
 
     assert "marked for deletion" in text
     assert "vampd leaves it alone" in " ".join(text.split())
@@ -375,8 +375,8 @@ def test_one_night_or_one_table_can_be_named(site: Site) -> None:
     table = site.folder / "elsewhere.csv"
     table.write_text(status_table([(other, "True,,False,,False,")]))
 
-    by_folder = site.answer("import-legacy", _night(site))
-    by_table = site.answer("import-legacy", table)
+    by_folder = site.answer("admin", "import-legacy", _night(site))
+    by_table = site.answer("admin", "import-legacy", table)
 
     assert [night["date"] for night in by_folder["nights"]] == [_DATE]
     assert [night["date"] for night in by_table["nights"]] == ["20251107"]
@@ -392,4 +392,4 @@ def test_an_engineering_night_is_of_its_roots_kind(site: Site) -> None:
 
 def test_a_path_that_is_not_there_is_refused(site: Site) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        site.said("import-legacy", site.folder / "nowhere")
+        site.said("admin", "import-legacy", site.folder / "nowhere")

@@ -56,14 +56,14 @@ def test_the_manifest_is_printed_as_it_was_delivered(site: Site) -> None:
     first = delivered(site, "20251105", "VMPA00000001")
     second = delivered(site, "20251106", "VMPA00000002")
 
-    assert site.said("manifest", "20251106").encode() == second
-    assert site.said("manifest", "20251105..20251106").encode() == first + second
+    assert site.said("archive", "manifest", "20251106").encode() == second
+    assert site.said("archive", "manifest", "20251105..20251106").encode() == first + second
 
 
 def test_a_night_without_a_manifest_says_so(site: Site) -> None:
     site.night("20251106", "running")
 
-    result = site.run("manifest", "20251106")
+    result = site.run("archive", "manifest", "20251106")
 
     assert isinstance(result.exception, OperatorError)
     assert "has no manifest (yet): see vampd show 20251106" in str(result.exception)
@@ -73,7 +73,7 @@ def test_where_a_date_has_both_kinds_the_archive_night_is_meant(site: Site) -> N
     content = delivered(site, "20251106", "VMPA00000001")
     site.night("20251106", "safe", kind=Kind.ENGINEERING)
 
-    assert site.said("manifest", "20251106").encode() == content
+    assert site.said("archive", "manifest", "20251106").encode() == content
 
 
 def test_status_says_which_nights_wait_for_the_word_to_be_mailed(
@@ -83,9 +83,9 @@ def test_status_says_which_nights_wait_for_the_word_to_be_mailed(
         delivered(site, date, frame_id)
 
     both = site.said("status")
-    site.said("manifest", "20251105..20251106", "--send")
+    site.said("archive", "manifest", "20251105..20251106", "--send")
 
-    assert "archive is not told yet:\n  vampd manifest 20251105..20251106 --send" in both
+    assert "archive is not told yet:\n  vampd archive manifest 20251105..20251106 --send" in both
     assert "is not told yet" not in site.said("status")
     assert len(office.accepted) == 1
 
@@ -93,7 +93,7 @@ def test_status_says_which_nights_wait_for_the_word_to_be_mailed(
 def test_the_mail_is_shown_and_not_sent(site: Site, office: PostOffice) -> None:
     delivered(site, "20251106", "VMPA00000001")
 
-    said = site.said("manifest", "20251106", "--print")
+    said = site.said("archive", "manifest", "20251106", "--print")
 
     assert "To: archive@example.org\n" in said
     assert "Subject: VAMPIRES 20251106: 1 file for the archive\n" in said
@@ -103,12 +103,12 @@ def test_the_mail_is_shown_and_not_sent(site: Site, office: PostOffice) -> None:
 def test_without_a_daemon_the_command_sends_it_itself(site: Site, office: PostOffice) -> None:
     content = delivered(site, "20251106", "VMPA00000001")
 
-    said = site.said("manifest", "20251106", "--send")
+    said = site.said("archive", "manifest", "20251106", "--send")
 
     assert said.startswith("archive 20251106: its manifest is mailed\narchive 20251106: sent ")
     (received,) = office.accepted
     assert received.attachment == content
-    (night,) = json.loads(site.said("manifest", "20251106", "--json"))["nights"]
+    (night,) = json.loads(site.said("archive", "manifest", "20251106", "--json"))["nights"]
     assert (night["state"], night["accepted"]) == ("sent", ["archive@example.org"])
     assert night["message_id"] == received.mail["Message-ID"]
 
@@ -122,7 +122,7 @@ def test_what_the_server_refuses_is_the_exit_status(
     delivered(site, "20251106", "VMPA00000001")
     office.addresses["archive@example.org"] = answer
 
-    result = site.run("manifest", "20251106", "--send")
+    result = site.run("archive", "manifest", "20251106", "--send")
 
     assert isinstance(result.exception, error)
     assert answer in result.output
@@ -131,19 +131,19 @@ def test_what_the_server_refuses_is_the_exit_status(
 def test_a_dry_run_sends_nothing(site: Site, office: PostOffice) -> None:
     delivered(site, "20251106", "VMPA00000001")
 
-    site.said("manifest", "20251106", "--send", "--dry-run")
+    site.said("archive", "manifest", "20251106", "--send", "--dry-run")
 
     assert not office.received
 
 
 def test_the_archives_word_is_recorded_and_taken_back(site: Site) -> None:
     delivered(site, "20251106", "VMPA00000001")
-    site.said("manifest", "20251106", "--send")
+    site.said("archive", "manifest", "20251106", "--send")
 
-    said = site.said("ack", "20251106", "--note", "RE: VAMPIRES")
-    (night,) = json.loads(site.said("manifest", "20251106", "--json"))["nights"]
-    site.said("ack", "20251106", "--revoke", "--why", "the wrong night")
-    (revoked,) = json.loads(site.said("manifest", "20251106", "--json"))["nights"]
+    said = site.said("archive", "ack", "20251106", "--note", "RE: VAMPIRES")
+    (night,) = json.loads(site.said("archive", "manifest", "20251106", "--json"))["nights"]
+    site.said("archive", "ack", "20251106", "--revoke", "--why", "the wrong night")
+    (revoked,) = json.loads(site.said("archive", "manifest", "20251106", "--json"))["nights"]
 
     assert "archive 20251106: acknowledged by the archive" in said
     assert (night["state"], night["note"]) == ("acknowledged", "RE: VAMPIRES")
@@ -154,12 +154,12 @@ def test_the_archives_word_is_recorded_and_taken_back(site: Site) -> None:
 def test_show_and_explain_tell_where_the_mail_is(site: Site, command: str) -> None:
     delivered(site, "20251106", "VMPA00000001")
     before = " ".join(site.said(command, "20251106").split())
-    site.said("manifest", "20251106", "--send")
+    site.said("archive", "manifest", "20251106", "--send")
     after = " ".join(site.said(command, "20251106").split())
     (night,) = json.loads(site.said("show", "20251106", "--json"))["nights"]
 
-    assert "ready to be sent: vampd manifest 20251106 --send" in before
-    assert "when the archive answers: vampd ack 20251106" in after
+    assert "ready to be sent: vampd archive manifest 20251106 --send" in before
+    assert "when the archive answers: vampd archive ack 20251106" in after
     assert [track["state"] for track in night["mail"]] == ["sent"]
 
 
@@ -167,7 +167,8 @@ def test_to_force_needs_a_reason(site: Site) -> None:
     delivered(site, "20251106", "VMPA00000001")
 
     without, forced = (
-        site.run("ack", "20251106", "--force", *more) for more in ([], ["--why", "by telephone"])
+        site.run("archive", "ack", "20251106", "--force", *more)
+        for more in ([], ["--why", "by telephone"])
     )
 
     assert isinstance(without.exception, UsageError)

@@ -42,7 +42,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_an_empty_ledger_has_numbers_too(site: Site) -> None:
-    found = samples(site.said("metrics"))
+    found = samples(site.said("admin", "metrics"))
 
     assert found['vampd_nights{kind="archive",status="failed"}'] == 0
     assert found['vampd_info{version="0.1.0"}'] == 1
@@ -63,7 +63,7 @@ def test_nights_work_disks_and_the_daemon_are_counted(site: Site) -> None:
         looked_us=1,
     )
 
-    found = samples(site.said("metrics"))
+    found = samples(site.said("admin", "metrics"))
 
     assert found['vampd_nights{kind="archive",status="failed"}'] == 1
     assert found['vampd_nights{kind="engineering",status="safe"}'] == 1
@@ -81,7 +81,7 @@ def test_the_file_is_replaced_as_a_whole(site: Site, tmp_path: Path) -> None:
     target.parent.mkdir()
     target.write_text("old")
 
-    site.said("metrics", "--textfile", target)
+    site.said("admin", "metrics", "--textfile", target)
 
     assert samples(target.read_text())
     assert [path.name for path in target.parent.iterdir()] == ["vampd.prom"]

@@ -18,20 +18,20 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_a_dry_run_names_the_migrations_and_makes_nothing(site: Site) -> None:
-    assert site.answer("migrate", "--dry-run")["migrations"] == [
+    assert site.answer("admin", "migrate", "--dry-run")["migrations"] == [
         path.stem for path in sorted(migrations_folder().glob("*.sql"))
     ]
     assert not site.ledger.exists()
 
 
 def test_twice_is_once(site: Site) -> None:
-    assert "applied 0001_ledger" in site.said("migrate")
-    assert "nothing to apply" in site.said("migrate")
+    assert "applied 0001_ledger" in site.said("admin", "migrate")
+    assert "nothing to apply" in site.said("admin", "migrate")
     assert site.answer("status")["nights"] == []
 
 
 def test_not_while_a_daemon_runs(site: Site) -> None:
     with StateLock.acquire(site.state), pytest.raises(OperatorError, match="held by pid"):
-        site.said("migrate")
+        site.said("admin", "migrate")
 
     assert not site.ledger.exists()

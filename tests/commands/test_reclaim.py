@@ -25,34 +25,36 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_a_kept_night_is_kept_once_and_says_why(site: Site) -> None:
-    first = site.said("keep", DATE, "--why", "a supernova")
-    second = site.said("keep", DATE, "--why", "again")
+    first = site.said("space", "keep", DATE, "--why", "a supernova")
+    second = site.said("space", "keep", DATE, "--why", "again")
 
-    assert "nothing of it is given back until `vampd unkeep`" in first
+    assert "nothing of it is given back until `vampd space keep --no`" in first
     assert "it is kept already: a supernova" in second
-    refusals = site.answer("reclaim", DATE, "--dry-run")["nights"][0]["spaces"][0]["refusals"]
+    refusals = site.answer("space", "reclaim", DATE, "--dry-run")["nights"][0]["spaces"][0][
+        "refusals"
+    ]
     assert "it is kept: a supernova" in refusals
 
 
 def test_unkeep_takes_it_back_once(site: Site) -> None:
-    site.said("keep", DATE, "--why", "a supernova")
+    site.said("space", "keep", DATE, "--why", "a supernova")
 
-    assert "it was kept: a supernova" in site.said("unkeep", DATE)
-    assert "it is not kept" in site.said("unkeep", DATE)
+    assert "it was kept: a supernova" in site.said("space", "keep", "--no", DATE)
+    assert "it is not kept" in site.said("space", "keep", "--no", DATE)
 
 
-@pytest.mark.parametrize("verb", ["keep", "unkeep"])
-def test_a_dry_run_changes_nothing(site: Site, verb: str) -> None:
-    if verb == "unkeep":
-        site.said("keep", DATE, "--why", "x")
+@pytest.mark.parametrize("verb", [("keep",), ("keep", "--no")])
+def test_a_dry_run_changes_nothing(site: Site, verb: tuple[str, ...]) -> None:
+    if "--no" in verb:
+        site.said("space", "keep", DATE, "--why", "x")
     why = ["--why", "x"]
 
-    assert site.answer(verb, DATE, *why, "--dry-run")["nights"][0]["changed"]
-    assert site.answer(verb, DATE, *why)["nights"][0]["changed"]
+    assert site.answer("space", *verb, DATE, *why, "--dry-run")["nights"][0]["changed"]
+    assert site.answer("space", *verb, DATE, *why)["nights"][0]["changed"]
 
 
 def test_a_dry_run_lists_what_speaks_against_each_night(site: Site) -> None:
-    said = site.said("reclaim", "--dry-run")
+    said = site.said("space", "reclaim", "--dry-run")
 
     assert f"engineering {DATE}: raw into the trash: 2 files" in said
     assert "not yet: it was not seen to be safe yet, of 30.0 days" in said
@@ -60,7 +62,7 @@ def test_a_dry_run_lists_what_speaks_against_each_night(site: Site) -> None:
 
 
 def test_nothing_goes_that_may_not_whoever_asks(site: Site) -> None:
-    result = site.run("reclaim", DATE, "-y")
+    result = site.run("space", "reclaim", DATE, "-y")
 
     assert isinstance(result.exception, OperatorError)
     assert "nothing of it may go" in str(result.exception)
@@ -68,21 +70,23 @@ def test_nothing_goes_that_may_not_whoever_asks(site: Site) -> None:
 
 
 def test_all_nights_are_meant_only_where_it_is_enabled(site: Site) -> None:
-    result = site.run("reclaim", "-y")
+    result = site.run("space", "reclaim", "-y")
 
     assert isinstance(result.exception, OperatorError)
     assert "reclaim.enabled is false" in str(result.exception)
 
 
 def test_the_word_on_quarantined_files_needs_a_reason(site: Site) -> None:
-    assert isinstance(site.run("reclaim", DATE, "--let-go-quarantined").exception, UsageError)
+    assert isinstance(
+        site.run("space", "reclaim", DATE, "--let-go-quarantined").exception, UsageError
+    )
 
 
 def test_the_word_on_quarantined_files_is_given_once(site: Site) -> None:
     site.execute("update raw_file set state = 'quarantined', reason = 'no timing file'")
 
-    first = site.said("reclaim", DATE, "--let-go-quarantined", "--why", "it is lost")
-    second = site.said("reclaim", DATE, "--let-go-quarantined", "--why", "again")
+    first = site.said("space", "reclaim", DATE, "--let-go-quarantined", "--why", "it is lost")
+    second = site.said("space", "reclaim", DATE, "--let-go-quarantined", "--why", "again")
 
     assert f"vcam1/{CUBE}.fits may go" in first
     assert "no quarantined file of it is undecided" in second
@@ -91,24 +95,24 @@ def test_the_word_on_quarantined_files_is_given_once(site: Site) -> None:
 def test_a_night_of_which_all_holds_is_begun_for_the_daemon(site: Site) -> None:
     _ready(site)
 
-    listed = site.said("reclaim", "--dry-run")
-    begun = site.said("reclaim", DATE, "-y")
-    again = site.said("reclaim", DATE, "-y")
-    undone = site.said("undelete", DATE)
+    listed = site.said("space", "reclaim", "--dry-run")
+    begun = site.said("space", "reclaim", DATE, "-y")
+    again = site.said("space", "reclaim", DATE, "-y")
+    undone = site.said("space", "undelete", DATE)
 
     assert "may go, once every far copy is verified afresh" in listed
     assert "raw into the trash: 2 files" in begun
     assert "it is under way already" in again
     assert "0 files, 0.0 GB, are put back" in undone
-    assert "nothing of it lies in the trash" in site.said("undelete", DATE)
+    assert "nothing of it lies in the trash" in site.said("space", "undelete", DATE)
 
 
 def test_nothing_lies_in_the_trash_of_a_night_that_was_never_touched(site: Site) -> None:
-    assert "nothing of it lies in the trash" in site.said("undelete", DATE)
+    assert "nothing of it lies in the trash" in site.said("space", "undelete", DATE)
 
 
 def test_show_tells_who_keeps_a_night_and_what_lies_in_the_trash(site: Site) -> None:
-    site.said("keep", DATE, "--why", "a supernova")
+    site.said("space", "keep", DATE, "--why", "a supernova")
     _put(site, "trashed")
 
     said, answer = site.said("show", DATE), site.answer("show", DATE)["nights"][0]
@@ -128,7 +132,7 @@ def test_verify_misses_no_local_copy_that_gave_its_space_back(
     )
     _put(site, state)
 
-    answer = site.answer("verify", DATE)
+    answer = site.answer("data", "verify", DATE)
 
     assert len(answer["nights"][0]["here"]) == missed
 
@@ -170,11 +174,11 @@ def test_where_it_is_enabled_all_nights_that_may_are_begun(site: Site) -> None:
     with site.config.open("a") as config:
         config.write("[reclaim]\nenabled = true\n")
 
-    nothing = site.said("reclaim", "-y")
+    nothing = site.said("space", "reclaim", "-y")
     _ready(site)
-    asked = site.run("reclaim")
-    begun = site.said("reclaim", "-y")
-    again = site.said("reclaim", "-y")
+    asked = site.run("space", "reclaim")
+    begun = site.said("space", "reclaim", "-y")
+    again = site.said("space", "reclaim", "-y")
 
     assert "nothing may go now" in nothing
     assert isinstance(asked.exception, UsageError)
@@ -187,6 +191,6 @@ def test_a_night_that_is_too_much_for_a_run_is_refused(site: Site) -> None:
         config.write("[reclaim]\nmax_gb_per_run = 0.000001\n")
     _ready(site)
 
-    result = site.run("reclaim", DATE, "-y")
+    result = site.run("space", "reclaim", DATE, "-y")
 
     assert "a run takes 0.0 at most (reclaim.max_gb_per_run)" in str(result.exception)

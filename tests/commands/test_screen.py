@@ -123,10 +123,10 @@ def test_a_paragraph_keeps_its_lines_and_the_width() -> None:
     [
         "vampd release 20251106 --kind engineering",
         "vampd abandon 20251106 --why TEXT",
-        "vampd ids adopt 20251106 FIRST..LAST --why TEXT",
+        "vampd archive ids adopt 20251106 FIRST..LAST --why TEXT",
         "vampd retry 20251106 --from sync -y",
-        "vampd manifest 20251101..20251106 --send",
-        "vampd doctor",
+        "vampd archive manifest 20251101..20251106 --send",
+        "vampd admin doctor",
     ],
 )
 def test_a_command_is_never_broken_and_prose_is(command: str) -> None:

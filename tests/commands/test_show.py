@@ -113,25 +113,25 @@ def test_show_tells_programs_all_of_it(site: Site) -> None:
 
 
 def test_files_lists_raw_ones_and_outputs(site: Site) -> None:
-    screen = site.said("files", "20251106")
+    screen = site.said("data", "files", "20251106")
 
     words = re.sub(r"\s+", " ", screen)
     assert "whole 1 kB abababababab vcam1/vcam1_05:10:00.000000000.fits 10 frames" in words
     assert "verified 1.23 MB cdcdcdcdcdcd vgen2/VMPA00425189.fits.fz" in words
     assert "vsync_05:10:00.000000.cam1.A 5 frames A" in words
     assert "vcam2_05:10:02" not in screen, "what is gone is told when all is asked for"
-    assert "gone" in site.said("files", "20251106", "--all")
+    assert "gone" in site.said("data", "files", "20251106", "--all")
 
 
 @pytest.mark.parametrize(("flag", "raw", "outputs"), [("--raw", 6, 0), ("--outputs", 0, 2)])
 def test_files_can_be_asked_for_one_sort(site: Site, flag: str, raw: int, outputs: int) -> None:
-    (night,) = site.answer("files", "20251106", flag)["nights"]
+    (night,) = site.answer("data", "files", "20251106", flag)["nights"]
 
     assert (len(night["raw"]), len(night["outputs"])) == (raw, outputs)
 
 
 def test_an_output_has_its_whole_digest_for_programs(site: Site) -> None:
-    (night,) = site.answer("files", "20251106")["nights"]
+    (night,) = site.answer("data", "files", "20251106")["nights"]
 
     output = night["outputs"][0]
     assert output["path"] == "vgen2/VMPA00425189.fits.fz"

@@ -1,4 +1,4 @@
-"""`vampd simulate` writes what it says, and never into a real night."""
+"""`vampd admin simulate` writes what it says, and never into a real night."""
 
 from __future__ import annotations
 

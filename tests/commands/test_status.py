@@ -406,5 +406,5 @@ def test_a_ledger_of_another_version_is_told_from_a_broken_one(site: Site) -> No
         Path(f"{site.ledger}{rest}").unlink(missing_ok=True)
     broken = site.run("status").exception
 
-    assert "vampd migrate" in str(other)
+    assert "vampd admin migrate" in str(other)
     assert "not a database" in str(broken)

@@ -30,7 +30,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[DaemonSite, Truth]:
 
 
 def _totals(site: DaemonSite) -> Counter[str]:
-    [summed] = site.json("summary", DATE)["nights"]
+    [summed] = site.json("data", "summary", DATE)["nights"]
     totals: Counter[str] = Counter()
     for minute in summed["minutes"]:
         for fates in minute["cameras"].values():
@@ -39,7 +39,7 @@ def _totals(site: DaemonSite) -> Counter[str]:
 
 
 def _outputs(site: DaemonSite, **wanted: Any) -> int:
-    [listed] = site.json("files", DATE)["nights"]
+    [listed] = site.json("data", "files", DATE)["nights"]
     return sum(
         row["frames"]
         for row in listed["outputs"]
@@ -76,8 +76,8 @@ def test_frames_that_a_camera_lost_are_counted(night: tuple[DaemonSite, Truth]) 
 def test_what_is_outside_its_limits_is_told(night: tuple[DaemonSite, Truth]) -> None:
     site, _ = night
 
-    [summed] = site.json("summary", DATE)["nights"]
-    said = site.call("summary", DATE).stdout
+    [summed] = site.json("data", "summary", DATE)["nights"]
+    said = site.call("data", "summary", DATE).stdout
 
     [kept] = summed["quality"]
     assert kept["synchronised"] <= kept["expected"]
@@ -89,7 +89,7 @@ def test_what_is_outside_its_limits_is_told(night: tuple[DaemonSite, Truth]) -> 
 def test_every_plot_shows_something(night: tuple[DaemonSite, Truth], tmp_path: Path) -> None:
     site, _ = night
 
-    done = site.call("summary", DATE, "--plots", str(tmp_path / "plots"))
+    done = site.call("data", "summary", DATE, "--plots", str(tmp_path / "plots"))
 
     assert done.returncode == 0, done.stderr
     plots = sorted((tmp_path / "plots").glob("*.png"))

@@ -1,4 +1,4 @@
-"""`vampd trace` follows every frame from its output to the raw file and back, by names alone."""
+"""`vampd data trace` follows every frame from its output to the raw file and back by names."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_trace_tells_digests_moves_and_where_copies_were_verified(carried: Car
     output = carried.outputs[0]
 
     name = f"{output.path.name}:0"
-    done = carried.site.call("trace", name, "last", "--kind", carried.kind, "--json")
+    done = carried.site.call("data", "trace", name, "last", "--kind", carried.kind, "--json")
     said = json.loads(done.stdout)
 
     raw = said["frame"]["raw"]
@@ -124,7 +124,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def frame(site: Site, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = site.answer("trace", name)["frame"]
+    found: dict[str, Any] = site.answer("data", "trace", name)["frame"]
     return found
 
 
@@ -147,14 +147,14 @@ def test_names_are_taken_with_and_without_folder_and_ending(site: Site) -> None:
 
 def test_a_frame_that_is_in_no_output_says_why(site: Site) -> None:
     assert frame(site, f"{_RAW}:7")["rejected"] == "the time cannot be read"
-    assert "rejected: the time cannot be read" in site.said("trace", f"{_RAW}:7")
-    bad = site.said("trace", "vcam2_05:10:00.000000000:0")
+    assert "rejected: the time cannot be read" in site.said("data", "trace", f"{_RAW}:7")
+    bad = site.said("data", "trace", "vcam2_05:10:00.000000000:0")
     assert "in no output: its cube is quarantined" in bad
     assert "no timing file" in bad
 
 
 def test_without_a_frame_every_range_is_told(site: Site) -> None:
-    out, raw = site.said("trace", "VMPA00000008"), site.said("trace", _RAW)
+    out, raw = site.said("data", "trace", "VMPA00000008"), site.said("data", "trace", _RAW)
 
     assert f"0 to 2 are frames 1 to 5, every 2. of vcam1/{_RAW}.fits" in " ".join(out.split())
     words = " ".join(raw.split())
@@ -163,7 +163,7 @@ def test_without_a_frame_every_range_is_told(site: Site) -> None:
 
 
 def test_a_void_frame_id_says_why_no_output_bears_it(site: Site) -> None:
-    said = " ".join(site.said("trace", "VMPA00000009").split())
+    said = " ".join(site.said("data", "trace", "VMPA00000009").split())
 
     assert "VMPA00000009, void" in said
     assert "its output is no longer part of the night; no output bears it now" in said
@@ -182,7 +182,7 @@ def test_a_void_frame_id_says_why_no_output_bears_it(site: Site) -> None:
 def test_what_cannot_be_traced_is_refused_in_words(
     site: Site, name: str, error: type[Exception], said: str
 ) -> None:
-    result = site.run("trace", name)
+    result = site.run("data", "trace", name)
 
     assert isinstance(result.exception, error)
     assert said in str(result.exception)
@@ -192,8 +192,8 @@ def test_a_name_in_two_nights_needs_its_date_or_kind(site: Site) -> None:
     other = site.night("20251106", "safe", kind=Kind.ENGINEERING)
     site.cube(other, _RAW, frames=3)
 
-    result = site.run("trace", _RAW)
-    chosen = site.answer("trace", _RAW, "20251106", "--kind", "engineering")
+    result = site.run("data", "trace", _RAW)
+    chosen = site.answer("data", "trace", _RAW, "20251106", "--kind", "engineering")
 
     assert "archive 20251106, engineering 20251106: add its DATE" in str(result.exception)
     assert chosen["raw"]["frames"] == 3

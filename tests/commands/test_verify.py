@@ -37,8 +37,8 @@ def site(tmp_path: Path) -> Site:
 
 
 def verified(site: Site) -> dict[str, Any]:
-    (night,) = site.answer("verify", "20251106")["nights"]
-    code = site.run("verify", "20251106").exit_code
+    (night,) = site.answer("data", "verify", "20251106")["nights"]
+    code = site.run("data", "verify", "20251106").exit_code
     assert code == (0 if night["ok"] else 1)
     result: dict[str, Any] = night
     return result
@@ -90,4 +90,4 @@ def test_a_night_without_files_is_not_verified(site: Site) -> None:
     site.execute("delete from deliverable")
 
     assert not verified(site)["ok"]
-    assert "nothing to verify yet" in site.run("verify", "20251106").output
+    assert "nothing to verify yet" in site.run("data", "verify", "20251106").output

@@ -37,7 +37,7 @@ def tables(path: Path) -> set[str]:
 
 
 def test_a_migration_leaves_a_copy_of_what_was(site: Site) -> None:
-    site.said("migrate")
+    site.said("admin", "migrate")
 
     copy = site.state / f"ledger.before-{_NEW}.sqlite3"
     assert "later" in tables(site.ledger)
@@ -49,18 +49,18 @@ def test_a_migration_leaves_a_copy_of_what_was(site: Site) -> None:
 def test_a_new_ledger_needs_no_copy(tmp_path: Path) -> None:
     site = Site(folder=tmp_path / "site")
 
-    site.said("migrate")
+    site.said("admin", "migrate")
 
     assert list(site.state.glob("*.before-*")) == []
 
 
 def test_going_back_keeps_both(site: Site) -> None:
-    site.said("migrate")
+    site.said("admin", "migrate")
     site.night("20251107", "collecting")
 
-    dry = site.said("migrate", "--back", "--dry-run")
+    dry = site.said("admin", "migrate", "--back", "--dry-run")
     before = tables(site.ledger)
-    said = site.said("migrate", "--back")
+    said = site.said("admin", "migrate", "--back")
 
     assert dry == said
     assert "later" in before
@@ -71,7 +71,7 @@ def test_going_back_keeps_both(site: Site) -> None:
 
 
 def test_nothing_that_was_done_is_forgotten(site: Site) -> None:
-    site.said("migrate")
+    site.said("admin", "migrate")
     site.insert(
         "frame_id",
         number=425189,
@@ -84,11 +84,11 @@ def test_nothing_that_was_done_is_forgotten(site: Site) -> None:
     )
 
     with pytest.raises(OperatorError, match="1 times frame_id bound"):
-        site.said("migrate", "--back")
+        site.said("admin", "migrate", "--back")
 
     assert "later" in tables(site.ledger)
 
 
 def test_without_a_copy_there_is_no_way_back(site: Site) -> None:
     with pytest.raises(OperatorError, match="no migration of it left a copy"):
-        site.said("migrate", "--back")
+        site.said("admin", "migrate", "--back")

@@ -172,7 +172,7 @@ def test_settings_that_most_files_contradict_deal_nothing(ledger: Ledger) -> Non
     counter.say(ledger, "dismissed", 422_000, 422_099, "copies of a test")
     after = dealt(ledger, 1, first=1)
 
-    assert "vampd ids dismiss VMPA00422000..VMPA00422099 --why TEXT" in str(raised.value)
+    assert "vampd archive ids dismiss VMPA00422000..VMPA00422099 --why TEXT" in str(raised.value)
     assert after == [1]
 
 
@@ -192,7 +192,7 @@ def test_once_numbers_were_dealt_a_crowd_of_strange_ones_is_told_and_stops_nothi
 def test_where_nights_were_delivered_and_no_number_is_seen_nothing_is_dealt(ledger: Ledger) -> None:
     ledger.insert("number_look", place="far:/data/YYYYMMDD", looked_us=1, nights=3)
 
-    with pytest.raises(OperatorError, match="vampd ids used NUMBER --why TEXT"):
+    with pytest.raises(OperatorError, match="vampd archive ids used NUMBER --why TEXT"):
         dealt(ledger, 1)
     counter.say(ledger, "used", 500_000, 500_000, "the archive's list")
 

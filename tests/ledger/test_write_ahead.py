@@ -148,7 +148,7 @@ def test_the_check_and_the_doctor_tell_who_keeps_the_log(
         writer.execute("create table ballast as select randomblob(9000) as piece")
         writer.commit()
         check = site.run("check")
-        doctor = site.run("doctor")
+        doctor = site.run("admin", "doctor")
 
     for said in (check.output, " ".join(doctor.output.split())):
         assert "ledger.sqlite3-wal has grown to" in said

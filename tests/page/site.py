@@ -62,7 +62,7 @@ def serving(site: DaemonSite) -> Iterator[Page]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        site.words("page", "--listen", f"127.0.0.1:{port}"), stderr=subprocess.PIPE
+        site.words("admin", "page", "--listen", f"127.0.0.1:{port}"), stderr=subprocess.PIPE
     )
     try:
         deadline = time.monotonic() + _START_SECONDS

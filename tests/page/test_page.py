@@ -50,7 +50,7 @@ def test_metrics_are_those_of_the_command(page: Page) -> None:
     answer = page.get("/metrics")
 
     families = {line for line in answer.text.splitlines() if line.startswith("# HELP")}
-    said = page.site.call("metrics").stdout.splitlines()
+    said = page.site.call("admin", "metrics").stdout.splitlines()
     assert answer.headers["content-type"].startswith("text/plain")
     assert families == {line for line in said if line.startswith("# HELP")}
 
@@ -149,7 +149,7 @@ def test_a_browser_is_told_when_the_daemon_was_heard(page: Page) -> None:
 
 def test_the_page_does_not_start_where_somebody_else_listens(page: Page) -> None:
     refused = subprocess.run(
-        page.site.words("page", "--listen", f"127.0.0.1:{page.port}"),
+        page.site.words("admin", "page", "--listen", f"127.0.0.1:{page.port}"),
         check=False,
         capture_output=True,
         text=True,
@@ -163,7 +163,7 @@ def test_the_page_does_not_start_where_somebody_else_listens(page: Page) -> None
 def test_a_report_needs_no_other_file(page: Page) -> None:
     target = page.site.folder / "night.html"
 
-    done = page.site.call("report", DATE, "--to", str(target))
+    done = page.site.call("data", "report", DATE, "--to", str(target))
 
     assert done.returncode == 0, done.stderr
     text = target.read_text()

@@ -242,7 +242,7 @@ def test_a_command_that_failed_after_safe_is_told_and_its_night_is_not_in_troubl
 
     assert told.severity is Severity.WARNING
     assert "reduce {night}: exited 3" in told.text
-    assert "vampd hooks 20251101" in told.text
+    assert "vampd admin hooks 20251101" in told.text
 
 
 def test_a_night_that_gets_nowhere_is_stalled_and_one_that_goes_on_is_not(scene: Scene) -> None:
@@ -336,6 +336,6 @@ def test_a_coder_that_errs_is_told_until_a_daemon_starts_with_a_right_one(scene:
         return [each.text for each in scene.conditions()]
 
     assert started("Rice coder: not our own, which errs") == [
-        "Rice coder: not our own, which errs: vampd doctor"
+        "Rice coder: not our own, which errs: vampd admin doctor"
     ]
     assert started(None) == []

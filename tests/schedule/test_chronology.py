@@ -106,7 +106,7 @@ class Sky:
         )
 
     def judged(self) -> tuple[list[str], list[str]]:
-        """What `vampd ids audit` makes of the ledger: problems, and exceptions on record."""
+        """What `vampd archive ids audit` finds: problems, and exceptions on record."""
         with reading(ledger_path(self.desk.folder / "state").parent) as ledger:
             every = numberings(ledger)
             problems, exceptions = chronology(ledger, every)

@@ -65,7 +65,10 @@ def test_a_file_in_the_trash_is_gone_without_an_alarm_and_its_facts_stay(
     world.scan_cycle.go()
 
     row = _row(world, trashed)
-    assert (row["state"], row["reason"]) == ("gone", "in the trash; `vampd undelete` puts it back")
+    assert (row["state"], row["reason"]) == (
+        "gone",
+        "in the trash; `vampd space undelete` puts it back",
+    )
     assert _facts(world, row) == 1
     assert caplog.messages == []
 

@@ -56,7 +56,7 @@ def planned(scene: LiveScene, *states: OutputState) -> list[Row]:
 
 
 def complaints(scene: LiveScene) -> list[str]:
-    """What `vampd ids audit` would say."""
+    """What `vampd archive ids audit` would say."""
     nights = frame_id_audit.numberings(scene.ledger.connection)
     return [line for night in nights for line in frame_id_audit.incomplete(night)]
 

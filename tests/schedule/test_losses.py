@@ -146,7 +146,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("explain", "last"), ("show", "last"), ("summary", "last")]
+    "words", [("status",), ("explain", "last"), ("show", "last"), ("data", "summary", "last")]
 )
 def test_every_view_tells_of_lost_cubes(site: Site, words: tuple[str, ...]) -> None:
     told = " ".join(site.said(*words).split())
@@ -157,7 +157,7 @@ def test_every_view_tells_of_lost_cubes(site: Site, words: tuple[str, ...]) -> N
 def test_programs_are_told_of_lost_cubes(site: Site) -> None:
     [night] = site.answer("status")["nights"]
     [shown] = site.answer("show", "last")["nights"]
-    [summed] = site.answer("summary", "last")["nights"]
+    [summed] = site.answer("data", "summary", "last")["nights"]
 
     assert night["logger"]["lost"] == {"cubes": 5, "frames": 200}
     assert shown["logger_faults"] == summed["logger_faults"]

@@ -504,7 +504,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.mark.parametrize(
     "words",
-    [("status",), ("explain", "last"), ("show", "last"), ("summary", "last")],
+    [("status",), ("explain", "last"), ("show", "last"), ("data", "summary", "last")],
 )
 def test_every_view_tells_of_a_raw_file_that_was_deleted(
     site: Site, words: tuple[str, ...]
@@ -516,7 +516,7 @@ def test_every_view_tells_of_a_raw_file_that_was_deleted(
 
 @pytest.mark.parametrize(
     "words",
-    [("status",), ("explain", "last"), ("show", "last"), ("summary", "last"), ("check",)],
+    [("status",), ("explain", "last"), ("show", "last"), ("data", "summary", "last"), ("check",)],
 )
 def test_every_view_tells_what_nobody_takes(site: Site, words: tuple[str, ...]) -> None:
     told = " ".join(site.run(*words).output.split())
@@ -525,7 +525,7 @@ def test_every_view_tells_what_nobody_takes(site: Site, words: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("explain", "last"), ("show", "last"), ("summary", "last")]
+    "words", [("status",), ("explain", "last"), ("show", "last"), ("data", "summary", "last")]
 )
 def test_every_view_tells_of_frames_outside_the_limits(site: Site, words: tuple[str, ...]) -> None:
     assert "% are rejected" in " ".join(site.said(*words).split())
@@ -537,4 +537,4 @@ def test_programs_and_metrics_are_told_what_nobody_takes(site: Site) -> None:
 
     assert "3 files in VCAM1/" in night["odd"]
     assert shown["oddities"][0]["place"] == "VCAM1"
-    assert 'vampd_not_taken_entries{sort="name"} 3' in site.said("metrics")
+    assert 'vampd_not_taken_entries{sort="name"} 3' in site.said("admin", "metrics")

@@ -129,7 +129,7 @@ def test_where_nights_were_delivered_and_no_number_is_seen_an_operator_must_say_
 
     assert (task.state, task.error_class) == (TaskState.FAILED, ErrorClass.DETERMINISTIC)
     assert "1 nights were delivered" in (task.error or "")
-    assert "vampd ids used NUMBER --why TEXT" in (task.error or "")
+    assert "vampd archive ids used NUMBER --why TEXT" in (task.error or "")
     assert (said["changed"], twice["changed"]) == (True, False)
     assert local.bound(night) == {"a": FIRST + 100}
 
@@ -151,5 +151,5 @@ def test_a_night_that_was_delivered_under_numbers_nobody_knows_gets_no_others(
     assert f"{local.folder}/far/{DATE} back into {local.archive}/{DATE}/.vampd" in (
         task.error or ""
     )
-    assert "vampd ids dismiss VMPA00425196,VMPA00425198 --why TEXT" in (task.error or "")
+    assert "vampd archive ids dismiss VMPA00425196,VMPA00425198 --why TEXT" in (task.error or "")
     assert local.bound(night) == {"a": FIRST}

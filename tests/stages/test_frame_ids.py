@@ -173,8 +173,8 @@ def test_what_is_unclear_holds_the_night_is_asked_once_and_never_used(
     said = held(foreign, night, fault)
     again = foreign.retry(night)
 
-    assert "vampd ids adopt 20251106" in said
-    assert "vampd ids void 20251106" in said
+    assert "vampd archive ids adopt 20251106" in said
+    assert "vampd archive ids void 20251106" in said
     assert again.state == TaskState.FAILED
     assert foreign.counter.questions == 1
     assert foreign.requests() == [RequestState.UNCLEAR]

@@ -1,4 +1,4 @@
-"""What `vampd doctor` says of rights: who may open the state directory, and who its sockets."""
+"""What `vampd admin doctor` says of rights: who may open the state directory and sockets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def closed_to_me(folder: Path) -> Trouble | None:
     owner, me = user_name(folder.stat().st_uid), user_name(os.geteuid())
     return (
         f"{folder} is {owner}'s alone, and this is {me}",
-        f"it is {owner}'s rights that count: sudo -u {owner} vampd doctor",
+        f"it is {owner}'s rights that count: sudo -u {owner} vampd admin doctor",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from vampd.commands import dates
+from vampd.commands.names import MOVED
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading
@@ -91,7 +92,8 @@ def _losses(order: str, planned: Mapping[Night, Mapping[str, Any]]) -> list[str]
         if answer["changed"]
         for line in (f"{_title(night)}:", *(f"  {each}" for each in answer["lines"]))
     ]
-    return [f"vampd {order} would do this to", *lines] if lines else []
+    name = " ".join(MOVED.get(order, (order,)))
+    return [f"vampd {name} would do this to", *lines] if lines else []
 
 
 def confirm(lines: Sequence[str], *, yes: bool) -> None:

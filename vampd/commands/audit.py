@@ -1,4 +1,4 @@
-"""`vampd audit DATE`: every raw frame is in exactly one output, or rejected, or quarantined."""
+"""`vampd data audit DATE`: every raw frame is in one output, or rejected, or quarantined."""
 
 from __future__ import annotations
 

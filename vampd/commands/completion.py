@@ -1,4 +1,4 @@
-"""`vampd completion SHELL`: the script by which a shell completes commands, options and dates."""
+"""`vampd admin completion SHELL`: how a shell completes commands, options and dates."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ VARIABLE = "_VAMPD_COMPLETE"
 
 
 _WHERE = """\b
-bash  vampd completion bash >~/.local/share/bash-completion/completions/vampd
-zsh   vampd completion zsh >DIR/_vampd, where DIR is one of $fpath
-fish  vampd completion fish >~/.config/fish/completions/vampd.fish"""
+bash  vampd admin completion bash >~/.local/share/bash-completion/completions/vampd
+zsh   vampd admin completion zsh >DIR/_vampd, where DIR is one of $fpath
+fish  vampd admin completion fish >~/.config/fish/completions/vampd.fish"""
 
 
 @click.command("completion", epilog=_WHERE)

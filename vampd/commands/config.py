@@ -1,4 +1,4 @@
-"""`vampd config`: what is set, and whether it can be."""
+"""`vampd admin config`: what is set, and whether it can be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vampd demo`: a whole night goes through, from simulated cameras to verified copies."""
+"""`vampd admin demo`: a whole night goes through, from simulated cameras to verified copies."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ _LOOK_SECONDS = 0.3
 
 _LOOK_ROUND = (
     "show last",
-    "summary last",
-    "page                            # in a browser; Ctrl-C ends it",
-    "audit last --digests",
-    "verify last --full",
+    "data summary last",
+    "admin page                      # in a browser; Ctrl-C ends it",
+    "data audit last --digests",
+    "data verify last --full",
     "restore last --force --dry-run",
-    "run                             # the daemon again; Ctrl-C ends it",
+    "admin run                       # the daemon again; Ctrl-C ends it",
 )
 
 # Faster than a real night, on a disk of this machine; everything else as it is shipped.
 _SETTINGS = """\
-# The settings of `vampd demo`: a night is over {quiet_seconds:g} s after its last file.
+# The settings of `vampd admin demo`: a night is over {quiet_seconds:g} s after its last file.
 state_dir = "{folder}/state"
 
 [[roots]]
@@ -179,7 +179,7 @@ def _through(site: _Site) -> int:
         step()
     with site.log.open("wb") as log:
         daemon = subprocess.Popen(
-            site.vampd("run", "--until-idle"),
+            site.vampd("admin", "run", "--until-idle"),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -191,7 +191,7 @@ def _through(site: _Site) -> int:
     finally:
         _end(daemon)
     if daemon.returncode:
-        click.echo(f"vampd run exited {daemon.returncode}; the end of {site.log}:", err=True)
+        click.echo(f"vampd admin run exited {daemon.returncode}; the end of {site.log}:", err=True)
         click.echo("\n".join(site.log.read_text(errors="replace").splitlines()[-15:]), err=True)
     return daemon.returncode
 
@@ -276,5 +276,5 @@ def _explain(site: _Site, *, kept: bool) -> None:
     if shutil.which("vampd") is None:
         click.echo(f"  export PATH={Path(sys.executable).parent}:$PATH")
     for words in _LOOK_ROUND:
-        if not words.startswith("page") or find_spec("uvicorn") is not None:
+        if not words.startswith("admin page") or find_spec("uvicorn") is not None:
             click.echo(f"  vampd {words}")

@@ -1,4 +1,4 @@
-"""`vampd doctor`: everything that vampd needs, checked from here and now."""
+"""`vampd admin doctor`: everything that vampd needs, checked from here and now."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def examined(config_path: Path) -> Iterator[Finding]:
     """Look at everything, one thing after the other. A check that fails stops no other."""
     config, problems = examine(config_path)
     if problems or config is None:
-        yield _bad(f"{config_path}: " + "; ".join(problems), "vampd config check")
+        yield _bad(f"{config_path}: " + "; ".join(problems), "vampd admin config check")
         yield from _here(_HERE)
         return
     yield _ok(f"{config_path}: no mistakes")
@@ -120,7 +120,7 @@ def _caught(check: Callable[[Config], Iterator[Finding]], config: Config) -> Ite
     try:
         yield from check(config)
     except (VampdError, OSError, sqlite3.Error) as error:
-        yield _bad(str(error), "mend that, then: vampd doctor")
+        yield _bad(str(error), "mend that, then: vampd admin doctor")
 
 
 def _programs() -> Iterator[Finding]:
@@ -235,7 +235,9 @@ def _ledger(config: Config) -> Iterator[Finding]:
         return
     pending = pending_migrations(path)
     if pending:
-        yield _warn(f"{path}: lacks {', '.join(pending)}", "vampd migrate, or start the daemon")
+        yield _warn(
+            f"{path}: lacks {', '.join(pending)}", "vampd admin migrate, or start the daemon"
+        )
         return
     with reading(config.state_dir, config.reading_socket) as ledger:
         (verdict,) = ledger.execute("pragma quick_check(1)").fetchone()
@@ -245,7 +247,7 @@ def _ledger(config: Config) -> Iterator[Finding]:
     else:
         yield _bad(f"{path}: {verdict}", "stop the daemon, keep a copy of it, restore a backup")
     for text in numbers:
-        yield _warn(text, "decide, then: vampd ids audit")
+        yield _warn(text, "decide, then: vampd archive ids audit")
 
 
 def _roots(config: Config) -> Iterator[Finding]:
@@ -349,7 +351,7 @@ def _test_mail(config: Config) -> Iterator[Finding]:
         yield _bad("no test mail: alerts.recipients is empty", "set it, and mail.host")
         return
     now_us = SystemClock().now_us()
-    text = "This is the test mail that `vampd doctor --mail` sends; nothing is wrong.\n"
+    text = "This is the test mail that `vampd admin doctor --mail` sends; nothing is wrong.\n"
     composed = letter(config, "test mail", text, f"test {now_us}", now_us)
     server = replace(smtp_server(config.mail), deadline_seconds=_MAIL_SECONDS)
     delivery = deliver(composed["content"], config.mail.sender, people, server)

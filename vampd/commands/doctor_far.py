@@ -1,4 +1,4 @@
-"""`vampd doctor`: the far folders: reachable, writable, and on the disk on which they were."""
+"""`vampd admin doctor`: the far folders: reachable, writable, and on their disk."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def examined(config: Config) -> Iterator[Finding]:
             yield from _is_its_disk(config, folder, markers.get(str(folder.place)))
         except VampdError as error:
             text = str(error) if error.code is None else first_line(str(error))
-            yield bad(text, "mend that, then: vampd doctor")
+            yield bad(text, "mend that, then: vampd admin doctor")
 
 
 def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
@@ -79,7 +79,7 @@ def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
     if finished.code != 0:
         failure = understood("check", finished.code, finished.stderr_tail)
         known = None if failure.code is None else KNOWN[failure.code].mend
-        mend = "" if known is None else f"{known.replace(' (vampd doctor)', '')}; "
+        mend = "" if known is None else f"{known.replace(' (vampd admin doctor)', '')}; "
         yield bad(f"{place}: {failure.line}", f"{mend}try it: {_try(config, place)}")
         return
     complaints = finished.stdout.decode(errors="replace").splitlines()
@@ -110,7 +110,7 @@ def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator
     else:
         yield bad(
             destination_marker.absent_text(str(folder.place), has_another=found.marker is not None),
-            f"mount its disk; was it changed on purpose: vampd doctor --claim {folder.place}",
+            f"mount its disk; was it changed on purpose: vampd admin doctor --claim {folder.place}",
         )
 
 

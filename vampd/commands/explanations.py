@@ -72,11 +72,11 @@ MENDING: Mapping[Stage, tuple[str, str]] = {
     ),
     Stage.TRANSFER: (
         "the other machine refused its files",
-        "make the folder, or mend rights, key, host or settings there (vampd doctor)",
+        "make the folder, or mend rights, key, host or settings there (vampd admin doctor)",
     ),
     Stage.VERIFY: (
         "the other machine refused to be asked, or what lies there stays wrong",
-        "look at the files there that the words name (vampd verify {name})",
+        "look at the files there that the words name (vampd data verify {name})",
     ),
 }
 
@@ -220,9 +220,9 @@ _OF_TROUBLE: dict[str, Explanation] = {
         " that lies there counts as verified.",
         awaits="It waits for that disk, and is tried again{due}.",
         who=SITE,
-        next_step="mount the far disk; was it changed on purpose: vampd doctor --claim; what waits"
-        f" for it goes on by itself; at once: {RETRY}",
-        command="vampd doctor",
+        next_step="mount the far disk; was it changed on purpose: vampd admin doctor --claim; what"
+        f" waits for it goes on by itself; at once: {RETRY}",
+        command="vampd admin doctor",
         safe="nothing was written to what is there instead of that disk",
     ),
     "not plain": held(
@@ -263,11 +263,11 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.WAITING, None): _tried_again("Its {stage} was interrupted."),
     (NightStatus.FAILED, ErrorClass.TRANSIENT): _failed(
         "Its {stage} was given up after a fault of the network or of the other machine.",
-        "see that the other machine answers (vampd doctor)",
+        "see that the other machine answers (vampd admin doctor)",
     ),
     (NightStatus.FAILED, ErrorClass.RESOURCE): _failed(
         "Its {stage} was given up because this machine is short of something.",
-        "make room on this machine (vampd doctor)",
+        "make room on this machine (vampd admin doctor)",
     ),
     (NightStatus.FAILED, ErrorClass.INPUT): _failed(
         "Its {stage} was given up because of a raw file that is bad.",
@@ -279,7 +279,7 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     ),
     (NightStatus.FAILED, ErrorClass.INTEGRITY): _failed(
         "Its {stage} was given up: bytes are not what they were recorded to be.",
-        "find out who changed them, see `vampd audit {name} --digests`",
+        "find out who changed them, see `vampd data audit {name} --digests`",
     ),
     (NightStatus.FAILED, None): _failed(
         "Its {stage} was given up.", "see `vampd show {name}` and the journal"
@@ -307,9 +307,9 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
         " cannot be given back, so vampd does not ask again without a person's word.",
         awaits="It waits for a person, who says which were dealt, or writes them off.",
         who=OPERATOR,
-        next_step="look: vampd ids show {name}; then either: vampd ids adopt {name} FIRST..LAST"
-        " --why TEXT; or: vampd ids void {name} --why TEXT",
-        command="vampd ids show {name}",
+        next_step="look: vampd archive ids show {name}; then either: vampd archive ids adopt {name}"
+        " FIRST..LAST --why TEXT; or: vampd archive ids void {name} --why TEXT",
+        command="vampd archive ids show {name}",
     ),
     (NightStatus.HELD, ErrorClass.INTEGRITY): held(
         "Bytes are not what they were recorded to be in its {stage}. What is wrong is kept as it"
@@ -325,11 +325,12 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
 _IDS_UNCLEAR = Explanation(
     because="Frame IDs were asked for, and it is unclear which were dealt. vampd does not ask again"
     " without a person's word, for numbers cannot be given back.",
-    awaits="It waits for a person: find out which were dealt (`vampd ids show {name}`), then adopt"
-    " them, or write them off.",
+    awaits="It waits for a person: find out which were dealt (`vampd archive ids show {name}`),"
+    " then adopt them, or write them off.",
     who=OPERATOR,
-    next_step="vampd ids show {name}; then vampd ids adopt or vampd ids void",
-    command="vampd ids show {name}",
+    next_step="vampd archive ids show {name}; then `vampd archive ids adopt` or `vampd archive ids"
+    " void`",
+    command="vampd archive ids show {name}",
 )
 
 #: Where neither the status nor the cause is one that this version knows: nothing is guessed.

@@ -101,9 +101,9 @@ HOLDS: Mapping[str, Explanation] = {
         awaits="It waits for a person: adopt it as that pipeline's work, or have it done anew from"
         " its raw files (`vampd restore {name}`, then `vampd release {name}`).",
         who=OPERATOR,
-        next_step="adopt it: vampd import-legacy; or do it anew: vampd restore {name}, then vampd"
-        " release {name}",
-        command="vampd import-legacy --dry-run",
+        next_step="adopt it: vampd admin import-legacy; or do it anew: vampd restore {name}, then"
+        " vampd release {name}",
+        command="vampd admin import-legacy --dry-run",
     ),
     "hold: adopted": Explanation(
         because="The earlier pipeline processed it, and vampd took that over as it is: nothing of"
@@ -117,7 +117,7 @@ HOLDS: Mapping[str, Explanation] = {
     "hold: not rebuildable": held(
         "The proof that its raw files can be made again from what was delivered did not succeed."
         " Its raw files are here, and are not given back.",
-        "find out what differs (vampd rebuild-raw {name} --prove)",
+        "find out what differs (vampd data rebuild-raw {name} --prove)",
         RELEASE,
     ),
     "hold: shadow": Explanation(
@@ -125,13 +125,13 @@ HOLDS: Mapping[str, Explanation] = {
         " shadow does.",
         awaits="Nothing: it rests here.",
         who=NOBODY,
-        next_step="nothing; to compare: vampd shadow-report {name}",
-        command="vampd shadow-report {name}",
+        next_step="nothing; to compare: vampd admin shadow-report {name}",
+        command="vampd admin shadow-report {name}",
     ),
     "hold: quality": held(
         "More of its frames than the limits allow are lost, unmatched or dubious. What was decided"
         " of each is in the plan; nothing was built.",
-        "look at it (vampd summary {name}), and decide whether it shall go on as it is",
+        "look at it (vampd data summary {name}), and decide whether it shall go on as it is",
         RELEASE,
     ),
     "hold: trouble": held(
@@ -146,7 +146,7 @@ HOLDS: Mapping[str, Explanation] = {
         awaits="It waits for a person: see that the far disk is mounted, and that nobody moved the"
         " files; bring them back.",
         who=OPERATOR,
-        next_step="mount the far disk, or bring the copies back (vampd verify {name}); then:"
+        next_step="mount the far disk, or bring the copies back (vampd data verify {name}); then:"
         " vampd retry {name}",
         command=RETRY,
         safe="vampd deletes nothing of it, here or there",

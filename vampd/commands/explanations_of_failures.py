@@ -31,7 +31,8 @@ class Known:
 KNOWN: Mapping[ErrorCode, Known] = {
     ErrorCode.NO_FOLDER: Known(
         because="A folder that its files go to, or lie in, is not there at the far end.",
-        mend="make that folder there, or correct the destination in the settings (vampd doctor)",
+        mend="make that folder there, or correct the destination in the settings (vampd admin"
+        " doctor)",
     ),
     ErrorCode.NO_RIGHTS: Known(
         because="The account at the far end, or its key, may not do there what is needed.",
@@ -42,7 +43,7 @@ KNOWN: Mapping[ErrorCode, Known] = {
         because="The other machine shows a host key that is not the one known here, or none is"
         " known. It may be another machine; nothing was sent to it.",
         mend="ask whoever runs that machine whether its key is new; if so, put it into known_hosts"
-        " of vampd's account (vampd doctor)",
+        " of vampd's account (vampd admin doctor)",
     ),
     ErrorCode.NO_NAME: Known(
         because="The name of the other machine cannot be resolved to an address.",
@@ -59,7 +60,7 @@ KNOWN: Mapping[ErrorCode, Known] = {
     ErrorCode.LOGIN: Known(
         because="The other machine does not let vampd in.",
         mend="put the public key of vampd's account into authorized_keys there, or correct user and"
-        " key in the settings: ssh.options (vampd doctor)",
+        " key in the settings: ssh.options (vampd admin doctor)",
     ),
     ErrorCode.FAR_FULL: Known(
         because="The disk at the far end is full, or a quota there.",
@@ -75,7 +76,7 @@ KNOWN: Mapping[ErrorCode, Known] = {
     ),
     ErrorCode.NO_PROGRAM: Known(
         because="A program that is needed is not installed where the words say.",
-        mend="install it there (vampd doctor names what is missing)",
+        mend="install it there (vampd admin doctor names what is missing)",
     ),
     ErrorCode.FULL_HERE: Known(
         because="A disk of this machine has no room for what is to be written, or would have less"
@@ -87,7 +88,7 @@ KNOWN: Mapping[ErrorCode, Known] = {
     ),
     ErrorCode.RIGHTS_HERE: Known(
         because="The account of vampd may not read or write on this machine what the words name.",
-        mend="mend its owner or mode (vampd doctor)",
+        mend="mend its owner or mode (vampd admin doctor)",
     ),
 }
 
@@ -98,7 +99,7 @@ def _waiting(known: Known) -> Explanation:
             because=known.because,
             awaits="It is tried again{due}, for ever, ever more rarely up to an hour apart.",
             who=NOBODY,
-            next_step="nothing: it is tried again{due}; if it lasts: vampd doctor; at once:"
+            next_step="nothing: it is tried again{due}; if it lasts: vampd admin doctor; at once:"
             f" {RETRY}",
             command=RETRY,
         )

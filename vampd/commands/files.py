@@ -1,4 +1,4 @@
-"""`vampd files DATE`: every file of a night, with what the ledger knows of it."""
+"""`vampd data files DATE`: every file of a night, with what the ledger knows of it."""
 
 from __future__ import annotations
 

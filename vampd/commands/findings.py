@@ -1,4 +1,4 @@
-"""What `vampd doctor` finds."""
+"""What `vampd admin doctor` finds."""
 
 from __future__ import annotations
 

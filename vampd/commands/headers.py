@@ -1,4 +1,4 @@
-"""`vampd headers DATE`: header cards of a night's files as a table, sorted out by SQL."""
+"""`vampd data headers DATE`: header cards of a night's files as a table, sorted out by SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vampd hooks DATE`: how the site's own commands ended."""
+"""`vampd admin hooks DATE`: how the site's own commands ended."""
 
 from __future__ import annotations
 

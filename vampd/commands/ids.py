@@ -1,4 +1,4 @@
-"""`vampd ids`: the frame IDs of archive nights; what is unclear, and what is proved."""
+"""`vampd archive ids`: the frame IDs of archive nights; what is unclear, and what is proved."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def skip(
 ) -> None:
     """Let younger nights get their frame IDs before this one.
 
-    On record, and listed by `vampd ids audit`, for as long as the order of the numbers shows it.
+    On record, and listed by `vampd archive ids audit`, for as long as the order of the
+    numbers shows it.
     """
     arguments = {"why": why}
     acting.act(
@@ -299,8 +300,9 @@ def _request_lines(night: Numbering, request: Request) -> Iterable[str]:
         yield f"    came: {line}"
     if len(lines) > _REPLY_LINES:
         yield f"    came: and {len(lines) - _REPLY_LINES} more (--json has all)"
-    yield f"    next: vampd ids adopt {night.date} FIRST..LAST --why TEXT (these were dealt)"
-    yield f"    or:   vampd ids void {night.date} --why TEXT (they are written off)"
+    adopt = f"vampd archive ids adopt {night.date} FIRST..LAST --why TEXT"
+    yield f"    next: {adopt} (these were dealt)"
+    yield f"    or:   vampd archive ids void {night.date} --why TEXT (they are written off)"
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -1,4 +1,4 @@
-"""`vampd import-legacy`: take over what the earlier pipeline left. Reads it; changes none of it."""
+"""`vampd admin import-legacy`: take over what the earlier pipeline left; reads it only."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def track_json(night: Night, track: MailTrack) -> dict[str, Any]:
 
 def track_text(track: MailTrack, name: str) -> str:
     """The mail of one batch of a night, which commands take as *name*, in a sentence."""
-    send = f"vampd manifest {name} --send"
+    send = f"vampd archive manifest {name} --send"
+    ack = f"vampd archive ack {name}"
     sent = time_text(track.sent_us) if track.sent_us is not None else ""
     acked = time_text(track.acked_us) if track.acked_us is not None else ""
     again = f"; tried again {time_text(track.due_us)}" if track.due_us else ""
@@ -46,7 +47,7 @@ def track_text(track: MailTrack, name: str) -> str:
         Track.READY: f"ready to be sent: {send}",
         Track.SENDING: f"being sent{trouble}",
         Track.FAILED: f"failed: {track.error}; mend that, then: {send}",
-        Track.SENT: f"sent {sent}, {track.message_id}; when the archive answers: vampd ack {name}",
+        Track.SENT: f"sent {sent}, {track.message_id}; when the archive answers: {ack}",
         Track.CHANGED: f"of another manifest than the present one; what to do: {send}",
         Track.ACKNOWLEDGED: f"acknowledged {acked} by {track.acked_by}",
     }

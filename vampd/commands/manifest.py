@@ -1,4 +1,4 @@
-"""`vampd manifest DATE`: the list of a night's files for the archive; mailed to them by --send."""
+"""`vampd archive manifest DATE`: the list of its files for the archive; mailed by --send."""
 
 from __future__ import annotations
 

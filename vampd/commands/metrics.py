@@ -1,4 +1,4 @@
-"""`vampd metrics`: the ledger in numbers, for Prometheus."""
+"""`vampd admin metrics`: the ledger in numbers, for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vampd migrate`: bring the ledger to this version's schema."""
+"""`vampd admin migrate`: bring the ledger to this version's schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vampd rebuild-db`: a lost ledger, made again from the papers in the nights' folders."""
+"""`vampd admin rebuild-db`: a lost ledger, made again from the papers in the nights' folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vampd rebuild-raw DATE`: raw files again, bit for bit, from the delivered cubes and sidecar."""
+"""`vampd data rebuild-raw DATE`: raw files again, bit for bit, from delivered cubes and sidecar."""
 
 from __future__ import annotations
 

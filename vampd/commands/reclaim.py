@@ -1,4 +1,4 @@
-"""`vampd reclaim`: what could give its space back, and why the rest may not; begin it."""
+"""`vampd space reclaim`: what could give its space back, and why the rest may not; begin it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _begin_all(context: click.Context, *, yes: bool, as_json: bool) -> None:
     config = context.obj.config()
     planned = ordered(dry_run=True)
     if planned["changed"]:
-        acting.confirm(["vampd reclaim would begin this:", *planned["lines"]], yes=yes)
+        acting.confirm(["vampd space reclaim would begin this:", *planned["lines"]], yes=yes)
         planned = ordered(dry_run=False)
     if as_json:
         echo_json(planned)

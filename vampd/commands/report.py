@@ -1,4 +1,4 @@
-"""`vampd report DATE`: a night as one HTML file that opens without a server."""
+"""`vampd data report DATE`: a night as one HTML file that opens without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vampd run`: the daemon itself, under systemd or in a terminal."""
+"""`vampd admin run`: the daemon itself, under systemd or in a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command(context: click.Context, *, until_idle: bool, shadow: bool, build: bo
 
     With --shadow it works beside the earlier pipeline, on the same folders, and writes below
     state_dir/shadow alone: it watches, closes and plans every night, sends nothing and deals no
-    frame ID. `vampd shadow-report` says what it would have done, and what differs.
+    frame ID. `vampd admin shadow-report` says what it would have done, and what differs.
     """
     from vampd.daemon import run
     from vampd.io.systemd import set_up_logging

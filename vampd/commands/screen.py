@@ -26,10 +26,10 @@ _WIDEST = 160
 
 #: A command of ours with a date, an option or what stands for a value; prose has none of these.
 _COMMAND = re.compile(
-    r"\bvampd [a-z][a-z-]*(?: [a-z]+)?"
+    r"\bvampd [a-z][a-z-]*(?: [a-z][a-z-]*){0,2}"
     r"(?: (?:\d{8}(?:\.\.\d{8})?|--[a-z-]+(?: (?:archive|engineering|sync))?|-y"
     r"|[A-Z]+(?:\.\.[A-Z]+)?\b))+"
-    r"|\bvampd doctor\b|\bsystemctl [a-z]+ vampd\b"
+    r"|\bvampd admin doctor\b|\bsystemctl [a-z]+ vampd\b"
 )
 _GLUE = "\0"
 

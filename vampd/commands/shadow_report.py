@@ -1,4 +1,4 @@
-"""`vampd shadow-report`: what a shadow would have done, and how the other result differs."""
+"""`vampd admin shadow-report`: what a shadow would have done, and how the other result differs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(
     cubes: bool,
     as_json: bool,
 ) -> None:
-    """Compare the plan of `vampd run --shadow` with what lies in the night's vgen2, frame by frame.
+    """Compare the plan of `vampd admin run --shadow` with what lies in vgen2, frame by frame.
 
     A frame of the other pipeline's cubes is found by its camera and its time in the cube's timing
     file. Told are the frames that it lost, labelled otherwise, or gave another time, by cause.
@@ -63,7 +63,7 @@ def command(
     config = context.obj.config()
     state = shadow_state(config)
     if not state.is_dir() or not has_ledger(state):
-        msg = f"{state}: no shadow ran here; `vampd run --shadow` makes one"
+        msg = f"{state}: no shadow ran here; `vampd admin run --shadow` makes one"
         raise OperatorError(msg)
     roots = {root.kind: root.path for root in config.roots}
     with reading(state) as ledger:

@@ -146,7 +146,7 @@ def _show(found: _Details, screen: Screen, *, both_kinds: bool) -> None:
         "set aside", [f"{row.name} at {row.place}: {row.why}" for row in found.evidence], screen
     )
     _show_list(
-        "commands of the site (vampd hooks DATE)",
+        "commands of the site (vampd admin hooks DATE)",
         [
             f"{run.command}: {run.state}{f', {run.error}' if run.error else ''}"
             for run in found.hooks

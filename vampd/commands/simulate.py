@@ -1,4 +1,4 @@
-"""`vampd simulate`: write a night as the cameras do."""
+"""`vampd admin simulate`: write a night as the cameras do."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ def odd(picture: Picture, screen: Screen) -> Iterator[str]:
         yield note(*_to_be_mailed(picture.to_be_mailed), screen)
     for ids, place in picture.strange_ids[:_ODD_LINES]:
         yield note(
-            f"{ids} stands in {place}, too far up to be believed:", "vampd ids audit", screen
+            f"{ids} stands in {place}, too far up to be believed:",
+            "vampd archive ids audit",
+            screen,
         )
     both = advice.both_kinds(picture.summaries)
     for count, noun, what, command in sorts:
@@ -95,7 +97,7 @@ def _to_be_mailed(dates: Sequence[str]) -> tuple[str, str]:
     first, last = dates[0], dates[-1]
     span = last if first == last else f"{first}..{last}"
     who = f"archive {last}" if first == last else count_text(len(dates), "archive night")
-    return f"{who}: the archive is not told yet:", f"vampd manifest {span} --send"
+    return f"{who}: the archive is not told yet:", f"vampd archive manifest {span} --send"
 
 
 def note(text: str, next_command: str, screen: Screen) -> str:

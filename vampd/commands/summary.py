@@ -1,4 +1,4 @@
-"""`vampd summary DATE`: what a night came to, minute by minute and target by target."""
+"""`vampd data summary DATE`: what a night came to, minute by minute and target by target."""
 
 from __future__ import annotations
 

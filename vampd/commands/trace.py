@@ -1,4 +1,4 @@
-"""`vampd trace NAME[:FRAME]`: from an output's frame to the raw one that it is, and back."""
+"""`vampd data trace NAME[:FRAME]`: from an output's frame to the raw one that it is, and back."""
 
 from __future__ import annotations
 

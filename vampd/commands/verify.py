@@ -1,4 +1,4 @@
-"""`vampd verify DATE`: compute every digest afresh, here and at the far end."""
+"""`vampd data verify DATE`: compute every digest afresh, here and at the far end."""
 
 from __future__ import annotations
 

@@ -150,8 +150,8 @@ def strange_texts(ledger: Reader, first: int | None) -> list[str]:
     top = known(ledger, first).top
     found = [
         f"{ids} in {place}: too far above {frame_id_text(top.number)} ({top.place}) to be"
-        f" believed, so numbers go on from there; if they were used: vampd ids used"
-        f" {ids.rpartition('..')[2]} --why TEXT; if not: vampd ids dismiss {ids} --why TEXT"
+        f" believed, so numbers go on from there; if they were used: vampd archive ids used"
+        f" {ids.rpartition('..')[2]} --why TEXT; if not: vampd archive ids dismiss {ids} --why TEXT"
         for place, ids in strange_places(ledger, first).items()
     ]
     query = "select note from number_seen where note is not null order by folder"
@@ -238,7 +238,7 @@ def _refuse_crowd(found: Known) -> None:
             f"{_size(together)} frame IDs, {together[0]} first, are far above"
             f" {frame_id_text(found.top.number)} in {found.top.place}, and vampd dealt none yet:"
             f" if they were used, set frame_ids.first above {frame_id_text(last)}; if not:"
-            f" vampd ids dismiss {range_text(together[0].first, last)} --why TEXT"
+            f" vampd archive ids dismiss {range_text(together[0].first, last)} --why TEXT"
         )
         raise OperatorError(msg)
 
@@ -254,7 +254,7 @@ def _refuse_blind(ledger: Ledger, found: Known) -> None:
         msg = (
             f"{row['nights']} nights were delivered to {row['place']}, and none of their frame IDs"
             " is to be seen, neither there nor here: nobody knows which were dealt. Find out the"
-            f" highest, then: vampd ids used NUMBER --why TEXT; if none is above"
+            f" highest, then: vampd archive ids used NUMBER --why TEXT; if none is above"
             f" {frame_id_text(found.top.number)}, say so of that one"
         )
         raise OperatorError(msg)

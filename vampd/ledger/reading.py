@@ -34,7 +34,7 @@ Reader: TypeAlias = sqlite3.Connection
 DATABASES = {"ledger": LEDGER_NAME, "headers": HEADERS_NAME}
 
 _NOT_YET = {
-    LEDGER_NAME: "no ledger yet; `vampd run` makes it at its first start",
+    LEDGER_NAME: "no ledger yet; `vampd admin run` makes it at its first start",
     HEADERS_NAME: "no header was read yet; the daemon reads them as files become whole",
 }
 
@@ -204,6 +204,6 @@ def _explained(path: Path, error: sqlite3.Error) -> OperatorError | RetryableErr
     if str(error).startswith("no such "):
         return OperatorError(
             f"{path}: {error}. The ledger was made by another version of vampd: see "
-            "`vampd migrate --dry-run`"
+            "`vampd admin migrate --dry-run`"
         )
     return OperatorError(f"{path}: {error}")

@@ -112,6 +112,7 @@ def choices(night: Row, request: Row) -> str:
     return (
         f"{request['count']} frame IDs were asked for ({request['issuer']}), and it is unclear"
         f" which were dealt: {became}\n"
-        f"look: vampd ids show {date}; then either: vampd ids adopt {date} FIRST..LAST --why TEXT"
-        f" (these were dealt), or: vampd ids void {date} --why TEXT (they are written off)"
+        f"look: vampd archive ids show {date}; then either: vampd archive ids adopt {date}"
+        f" FIRST..LAST --why TEXT (these were dealt), or: vampd archive ids void {date}"
+        " --why TEXT (they are written off)"
     )

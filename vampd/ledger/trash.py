@@ -100,7 +100,7 @@ def in_trash(ledger: Ledger, night: int, space: Space | None = None) -> list[Row
 
 
 def to_put_back(ledger: Ledger, night: int) -> list[Row]:
-    """What `vampd undelete` moves back: what lies in the trash, or was lost and may be found."""
+    """What `vampd space undelete` moves back: what lies in the trash, or was lost."""
     return ledger.rows(
         "select * from trash where night = ? and state in ('trashed', 'lost') order by id", [night]
     )
@@ -184,7 +184,7 @@ def settle(ledger: Ledger, row: Row, state: TrashState, why: str | None) -> None
 def gone_reason(state: TrashState) -> str:
     """Why a raw file is not in its place."""
     return {
-        TrashState.TRASHED: "in the trash; `vampd undelete` puts it back",
+        TrashState.TRASHED: "in the trash; `vampd space undelete` puts it back",
         TrashState.UNLINKED: "its space was given back",
         TrashState.LOST: "neither in its place nor in the trash, and not by vampd's doing",
     }.get(state, "on its way into or out of the trash")
@@ -213,7 +213,9 @@ def why_incomplete(ledger: Ledger, night: int) -> str | None:
         )
     }
     if counts.keys() - {TrashState.UNLINKED, TrashState.LOST}:
-        return f"{sum(counts.values())} raw files are not in their place: `vampd undelete` first"
+        return (
+            f"{sum(counts.values())} raw files are not in their place: `vampd space undelete` first"
+        )
     if counts:
         return f"{sum(counts.values())} raw files are gone: their space was given back"
     return None

@@ -77,10 +77,10 @@ def _unproved_outputs(night: Survey) -> Iterator[str]:
         yield (
             f"{_count(lacking, 'cube')} in vgen2 without a timing file under the same name,"
             f" {lacking[0]} first; {_count(timings - cubes, 'timing file')} without a cube: what it"
-            " synchronised and moved as a whole (`vampd shadow-report` puts them together)"
+            " synchronised and moved as a whole (`vampd admin shadow-report` puts them together)"
         )
     if night.files and not any(file.sha256 for file in night.files):
-        yield "no digest of what lies in vgen2 is on record (`vampd import-legacy --digests`)"
+        yield "no digest of what lies in vgen2 is on record (`vampd admin import-legacy --digests`)"
 
 
 def _unproved_raw(night: Survey) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _skip(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
         return CommandResult(lines=["it has its frame IDs: no night waits for it"], changed=False)
     lines = [
         "younger nights no longer wait for its frame IDs",
-        "its own may come after theirs: an exception, which `vampd ids audit` lists",
+        "its own may come after theirs: an exception, which `vampd archive ids audit` lists",
     ]
     if not arguments["dry_run"]:
         nights.skip_frame_ids(context.ledger, night["id"], arguments["why"])
@@ -216,7 +216,7 @@ def _has_numbers(ledger: Ledger, night: Row) -> bool:
 def _nothing_open(night: Row) -> str:
     return (
         f"{label(night)}: no request for frame IDs is unclear, so there is nothing to decide;"
-        f" see `vampd ids show {night['date']}`"
+        f" see `vampd archive ids show {night['date']}`"
     )
 
 

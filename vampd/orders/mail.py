@@ -12,7 +12,7 @@ from vampd.ledger.connection import Row
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 
-_WHY = "vampd manifest --send"
+_WHY = "vampd archive manifest --send"
 _DONE = frozenset({Track.SENT, Track.ACKNOWLEDGED, Track.NONE})
 
 
@@ -82,7 +82,7 @@ def _refusal(context: CommandContext, night: Row, track: MailTrack, *, anew: boo
         return (
             f"{name}: the archive was told, or may have been, another manifest of {changed} than"
             " the present one, and vampd never sends a second mail. Ask them: if they have it,"
-            f" vampd ack {date} (--force); if nothing ever came, --send --anew --why TEXT"
+            f" vampd archive ack {date} (--force); if nothing ever came, --send --anew --why TEXT"
         )
     if not track.is_verified:
         return f"{name} is {night['status']}: not every file of it is verified at the far end yet"

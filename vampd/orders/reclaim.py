@@ -22,13 +22,13 @@ _BATCH = 1000
 def _keep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     pinned = trash.pinned(context.ledger, night["id"])
     lying = trash.in_trash(context.ledger, night["id"])
-    hint = [f"{len(lying)} files of it lie in the trash: `vampd undelete`"] if lying else []
+    hint = [f"{len(lying)} files of it lie in the trash: `vampd space undelete`"] if lying else []
     if pinned is not None:
         return CommandResult(lines=[f"it is kept already: {pinned['why']}", *hint], changed=False)
     if not arguments["dry_run"]:
         trash.pin(context.ledger, night["id"], arguments["why"])
     return CommandResult(
-        lines=["nothing of it is given back until `vampd unkeep`", *hint], changed=True
+        lines=["nothing of it is given back until `vampd space keep --no`", *hint], changed=True
     )
 
 
@@ -66,7 +66,7 @@ def _undelete(context: CommandContext, night: Row, arguments: Mapping[str, Any])
     if wrong:
         msg = f"{nights.label(night)}: {len(wrong)} of {len(lying)} were not put back: {wrong[0]}"
         raise OperatorError(msg)
-    return CommandResult(lines=[*lines, "`vampd keep` has them stay"], changed=True)
+    return CommandResult(lines=[*lines, "`vampd space keep` has them stay"], changed=True)
 
 
 def _put_back(ledger: Ledger, rows: list[Row]) -> list[str]:

@@ -161,7 +161,7 @@ def refuse_lost(ledger: Ledger, night: Row) -> None:
         msg = (
             f"{folder / gone[0]}: gone, and {len(gone) - 1} other raw files of which outputs were"
             f" made; nothing is restored. Put them back, or make them again from the outputs:"
-            f" vampd rebuild-raw {night['date']} --to {folder}"
+            f" vampd data rebuild-raw {night['date']} --to {folder}"
         )
         raise OperatorError(msg)
 

@@ -22,7 +22,7 @@ def _verify(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -
     if night["status"] not in AT_REST:
         msg = (
             f"{label(night)} is {night['status']}: its stage verify records every digest; without "
-            "--record, `vampd verify` tells at once what lies at the far end"
+            "--record, `vampd data verify` tells at once what lies at the far end"
         )
         raise OperatorError(msg)
     if night["verify_asked_by"] is not None:
@@ -54,7 +54,7 @@ def _claim_far(context: CommandContext, arguments: Mapping[str, Any]) -> Command
             msg = f"{marker!r} is no marker of a far disk"
             raise UsageError(msg)
         with context.ledger.transaction():
-            why = "vampd doctor --claim"
+            why = "vampd admin doctor --claim"
             destination_markers.record(
                 context.ledger, [{"place": place, "marker": marker, "why": why}]
             )

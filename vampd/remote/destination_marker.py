@@ -1,8 +1,8 @@
 """Whether the far folder lies on the disk on which it lay: a mount point is not its disk.
 
 A marker in the destination's folder says so, which the first delivery writes, or
-`vampd doctor --claim`; the ledger remembers it. Where it is missing or another, nothing is sent,
-and nothing that lies there counts.
+`vampd admin doctor --claim`; the ledger remembers it. Where it is missing or another, nothing is
+sent, and nothing that lies there counts.
 """
 
 from __future__ import annotations

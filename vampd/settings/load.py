@@ -1,6 +1,6 @@
 """Reading the settings, and the rules between their sections.
 
-The shipped file (`vampd config show --default`) explains every key.
+The shipped file (`vampd admin config show --default`) explains every key.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _why_unread(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return (
             "is not there: systemd/install.sh writes one; by hand it is"
-            f" `vampd config show --default >{path}`. Name another one by --config FILE or"
-            f" ${PATH_VARIABLE}; `vampd demo` needs none"
+            f" `vampd admin config show --default >{path}`. Name another one by --config FILE or"
+            f" ${PATH_VARIABLE}; `vampd admin demo` needs none"
         )
     if isinstance(error, PermissionError):
         return "is not open to this user: chmod a+r, as its owner (it holds no secrets)"

@@ -1,7 +1,7 @@
 """The settings: one frozen dataclass per section of the TOML file.
 
-The shipped file (`vampd config show --default`) explains every key; `vampd.settings.load` reads it,
-and holds the rules between sections.
+The shipped file (`vampd admin config show --default`) explains every key; `vampd.settings.load`
+reads it, and holds the rules between sections.
 """
 
 from __future__ import annotations
@@ -298,7 +298,7 @@ class Hooks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Where `vampd page` listens, and by which other names it may be asked for."""
+    """Where `vampd admin page` listens, and by which other names it may be asked for."""
 
     listen: str = field(default="127.0.0.1:8765", metadata=by(texts.host_and_port))
     hosts: tuple[str, ...] = field(default=(), metadata=words())

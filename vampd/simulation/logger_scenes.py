@@ -53,5 +53,5 @@ _SCENES = (
     _cubes("left-over-tmp", cubes=3, faults=_lost(2, fault=Fault.LEFT_OVER_TMP)),
 )
 
-#: In the order in which `vampd simulate --logger` has them.
+#: In the order in which `vampd admin simulate --logger` has them.
 LOGGER_SCENES: dict[str, Scene] = {scene.name: scene for scene in _SCENES}

@@ -186,8 +186,8 @@ def _refuse_delivered(ledger: Ledger, night: Row) -> None:
             f"it was delivered before: {row['place']} lies there, and neither the ledger nor the"
             f" night's folder knows which frames that is. Copy .vampd/night.log from"
             f" {row['folder']} back into {night['folder']}/.vampd, then: vampd retry"
-            f" {night['date']}; or, to give it new frame IDs on top of those: vampd ids dismiss"
-            f" {counter.runs_text(runs)} --why TEXT, then retry"
+            f" {night['date']}; or, to give it new frame IDs on top of those: vampd archive ids"
+            f" dismiss {counter.runs_text(runs)} --why TEXT, then retry"
         )
         raise AmbiguousError(msg)
 

@@ -141,7 +141,7 @@ def _hold_unknown(ledger: Ledger, night: Row, told: Told, strange: int) -> None:
         why = (
             f"its raw files are gone, and {LEDGER_DUMP} is lost, which said what was made of them;"
             f" put either back: raw files and `vampd release {night['date']}`, or that file and"
-            " `vampd rebuild-db`; or give it up: vampd abandon"
+            " `vampd admin rebuild-db`; or give it up: vampd abandon"
         )
     else:
         return

@@ -118,6 +118,6 @@ def _text(path: Beneath) -> str:
 
 def _why(paper: Path) -> str:
     return (
-        f"the ledger is lost, and {paper} tells of one: `vampd rebuild-db` makes it again;"
+        f"the ledger is lost, and {paper} tells of one: `vampd admin rebuild-db` makes it again;"
         " or set state_dir to where it is"
     )

@@ -260,7 +260,7 @@ def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:
             severity=Severity.WARNING,
             text=(
                 f"{night}: {row['command']}: {first_line(row['error'] or 'failed')}; the night is"
-                f" safe all the same: vampd hooks {night.date}"
+                f" safe all the same: vampd admin hooks {night.date}"
             ),
             night=night.id,
             since_us=row["changed_us"],
@@ -291,19 +291,21 @@ def _mail(
     error = first_line(track.error or "")
     since_us = track.failing_since_us
     if track.state is Track.FAILED:
-        text = f"{name}: its mail was refused: {error}: vampd manifest {date} --send"
+        text = f"{name}: its mail was refused: {error}: vampd archive manifest {date} --send"
         return "mail", Severity.CRITICAL, text, since_us
     if track.state is Track.CHANGED:
-        text = f"{name}: its manifest is not the one that the archive was told: vampd ack -h"
+        text = (
+            f"{name}: its manifest is not the one that the archive was told: vampd archive ack -h"
+        )
         return "changed", Severity.CRITICAL, text, track.sent_us
     if track.state is Track.SENDING and since_us and now_us - since_us > limits.stalled_us:
         return "unsent", Severity.WARNING, f"{name}: its mail cannot be sent: {error}", since_us
     if track.state is Track.SENT and now_us - (track.sent_us or now_us) > limits.ack_us:
         days = (now_us - (track.sent_us or now_us)) // DAY_US
-        text = f"{name}: mailed {days} days ago, and not acknowledged: ask, then vampd ack {date}"
+        text = f"{name}: mailed {days} days ago, not acknowledged: ask; vampd archive ack {date}"
         return "unacked", Severity.WARNING, text, track.sent_us
     if track.state is Track.READY and now_us - (track.ready_us or now_us) > limits.ack_us:
-        text = f"{name}: ready, and its mail was never sent: vampd manifest {date} --send"
+        text = f"{name}: ready, and its mail was never sent: vampd archive manifest {date} --send"
         return "unmailed", Severity.WARNING, text, track.ready_us
     return None
 
@@ -314,7 +316,7 @@ def _frame_ids(reader: Reader, limits: Limits) -> Iterator[Condition]:
         yield Condition(
             name=f"frame-ids:{ids}",
             severity=Severity.WARNING,
-            text=f"{ids} stands in {place}, too far up to be believed: vampd ids audit",
+            text=f"{ids} stands in {place}, too far up to be believed: vampd archive ids audit",
         )
 
 
@@ -350,7 +352,7 @@ def _coder(reader: Reader) -> Iterator[Condition]:
         yield Condition(
             name="coder",
             severity=Severity.CRITICAL,
-            text=f"{first_line(row['coder_trouble'])}: vampd doctor",
+            text=f"{first_line(row['coder_trouble'])}: vampd admin doctor",
             since_us=row["started_us"],
         )
 

@@ -27,8 +27,8 @@ from vampd.time_units import HOUR_US
 
 log = logging.getLogger(__name__)
 
-# Files that go on one decision: a hold or a `vampd keep` stops a run after so many at the latest.
-# What is moved can be moved back; to remove one takes the disk longer, and is for ever.
+# Files that go on one decision: a hold or a `vampd space keep` stops a run after so many at the
+# latest. What is moved can be moved back; to remove one takes the disk longer, and is for ever.
 _MOVED_AT_ONCE = 1000
 _REMOVED_AT_ONCE = 200
 

@@ -1,4 +1,4 @@
-"""`vampd page`: the nights in a browser. It reads the ledger, and changes nothing.
+"""`vampd admin page`: the nights in a browser. It reads the ledger, and changes nothing.
 
 A process of its own, so that no visitor can disturb the daemon.
 """
