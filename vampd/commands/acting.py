@@ -14,8 +14,14 @@ from vampd.commands import dates
 from vampd.commands.names import MOVED
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger.reading import reading
+from vampd.ledger.reading import daemon_lock, reading
+from vampd.settings.sections import Config
 from vampd.views.summaries import Night, nights
+
+_NO_DAEMON = (
+    "vampd: the daemon is not running: this is on record, and nothing more happens until it runs"
+    " (systemctl start vampd)"
+)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -78,6 +84,14 @@ def act(
             click.echo(paragraph("  ", line))
     if as_json:
         echo_json({"nights": answers})
+    elif not dry_run and any(answer["changed"] for answer in answers):
+        tell_of_no_daemon(config)
+
+
+def tell_of_no_daemon(config: Config) -> None:
+    """On standard error: what was ordered stands in the ledger, and nobody works by it now."""
+    if daemon_lock(config.state_dir, config.reading_socket) is None:
+        click.echo(_NO_DAEMON, err=True)
 
 
 def _title(night: Night) -> str:

@@ -17,12 +17,10 @@ from vampd.ledger import (
     given_up,
     legacy,
     live,
-    mail_tracks,
     nights,
     outputs,
     strays,
     tasks,
-    trash,
     unseen,
 )
 from vampd.ledger.connection import Ledger, Row
@@ -46,6 +44,7 @@ from vampd.orders import rebuild_proof as proof_orders
 from vampd.orders import (
     reclaim as reclaim_orders,
 )
+from vampd.orders import refusals
 from vampd.orders import (
     restore as restore_orders,
 )
@@ -55,7 +54,6 @@ from vampd.orders import (
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.settings.sections import Config
 from vampd.states import (
-    FINAL,
     LIFTED_HOLDS,
     UNSEEN_HOLDS,
     FileState,
@@ -115,8 +113,8 @@ def _close(context: CommandContext, night: Row, arguments: Mapping[str, Any]) ->
 def _retry(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments.get("from"):
         return _retry_from(context, night, arguments)
-    _refuse_abandoned(night)
-    _refuse_half_restored(night)
+    refusals.refuse_abandoned(night)
+    refusals.refuse_half_restored(night)
     unseen.refuse_away(context.ledger, night)
     troubled = context.ledger.value(
         "select count(*) from task where night = ? and (state = 'failed'"
@@ -147,8 +145,10 @@ def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any
     except ValueError as error:
         msg = f"{nights.label(night)} has no stage {arguments['from']}"
         raise UsageError(msg) from error
-    _refuse_finished(night, "redo it with `vampd restore --force`, then `vampd release`")
-    if stages[0] is Stage.SYNC:
+    refusals.refuse_to_redo_finished(context.ledger, night)
+    if stages[0] is not Stage.SYNC:
+        refusals.refuse_without_work(context.ledger, night, stages)
+    else:
         answer = _restore(context, night, {**arguments, "force": False, "prove": False})
         if not arguments["dry_run"]:
             _release_hold(
@@ -156,7 +156,7 @@ def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any
             )
         return CommandResult(lines=[*answer.lines, "it is planned anew"], changed=True)
     lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
-    _refuse_half_restored(night)
+    refusals.refuse_half_restored(night)
     if not arguments["dry_run"]:
         context.stop_work(night["id"])
         with context.ledger.transaction():
@@ -178,8 +178,8 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
             lines=["it was never processed: there is nothing to restore"], changed=False
         )
     if nights.hold_of(night) is not HoldCode.BEING_RESTORED:
-        _refuse_safe(context.ledger, night, force=bool(arguments.get("force")))
-    _refuse_incomplete(context.ledger, night)
+        refusals.refuse_safe(context.ledger, night, force=bool(arguments.get("force")))
+    refusals.refuse_incomplete(context.ledger, night)
     lines = plan.lines()
     if arguments["dry_run"]:
         return CommandResult(lines=lines, changed=True)
@@ -219,7 +219,7 @@ def _release(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     legacy_orders.refuse_unrestored(context.ledger, night)
     unseen.refuse_away(context.ledger, night)
     lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
-    _refuse_half_restored(night)
+    refusals.refuse_half_restored(night)
     if not arguments["dry_run"]:
         _release_hold(context.ledger, night, "release")
     return CommandResult(lines=[*lines, f"it goes on; it was held: {night['hold']}"], changed=True)
@@ -231,7 +231,7 @@ def _leave_as_it_is(
     """A night that goes on, or is at rest, whatever of it nobody takes: no more is told of that."""
     left = unseen.holding(context.ledger, night["id"])
     if not left:
-        return CommandResult(lines=["it is not held"], changed=False)
+        return CommandResult(lines=[refusals.why_not_released(night)], changed=False)
     if not arguments["dry_run"]:
         unseen.accept(context.ledger, night["id"], "release")
     lines = ["it is not held; no more is said of:", *(row["text"] for row in left)]
@@ -239,7 +239,10 @@ def _leave_as_it_is(
 
 
 def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
-    """Let a night go on; after a restore it collects again, for its folder may have changed."""
+    """Let a night go on; after a restore it collects again, for its folder may have changed.
+
+    It is shown as held no more at once, for no daemon may run that would say so.
+    """
     legacy_orders.refuse_unrestored(ledger, night)
     with ledger.transaction():
         legacy.release(ledger, night["id"], why)
@@ -250,11 +253,15 @@ def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
         has_tasks = ledger.value("select count(*) from task where night = ?", [night["id"]])
         if night["closed_us"] is not None and not has_tasks:
             reopen(ledger, night["id"], why)
+        elif night["status"] == NightStatus.HELD:
+            is_open = night["closed_us"] is None
+            status = NightStatus.COLLECTING if is_open else NightStatus.READY
+            nights.set_status(ledger, night, status, None, why)
 
 
 def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments["action"] == "give up":
-        _refuse_half_restored(night)
+        refusals.refuse_half_restored(night)
         return give_up_orders.give_up(context, night, arguments)
     row = context.ledger.row(
         "select * from raw_file where night = ? and path = ?", [night["id"], arguments["path"]]
@@ -270,12 +277,15 @@ def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any
         msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
         raise OperatorError(msg)
     lines = [f"{row['path']} and its partner: {arguments['action']}"]
+    is_reopened = is_in and night["status"] == NightStatus.EMPTY
+    if is_reopened:
+        lines.append("the night is no longer empty: it collects again, and is closed as others are")
     with context.ledger.in_vain() if arguments["dry_run"] else context.ledger.transaction():
         if arguments.get("clock"):
             clock, why = arguments["clock"], arguments.get("why")
             lines.append(clock_orders.state_clock(context.ledger, night, row, clock, why))
         _move_quarantine(context.ledger, row, arguments)
-        if is_in and night["status"] == NightStatus.EMPTY:
+        if is_reopened:
             reopen(context.ledger, night["id"], "a file that was quarantined is judged anew")
     return CommandResult(lines=lines, changed=True)
 
@@ -296,7 +306,7 @@ def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> 
 def _abandon(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
     if night["status"] == NightStatus.ABANDONED:
         return CommandResult(lines=["it is abandoned already"], changed=False)
-    _refuse_finished(night, "there is nothing to abandon")
+    refusals.refuse_finished(night, "there is nothing to abandon")
     if not arguments["dry_run"]:
         context.stop_work(night["id"])
         nights.let_go_on(context.ledger, night["id"])
@@ -304,47 +314,6 @@ def _abandon(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
         given_up_for = Cause(WaitCode.GIVEN_UP, {"why": arguments["why"]})
         nights.set_status(context.ledger, night, NightStatus.ABANDONED, given_up_for)
     return CommandResult(lines=["nothing more is done for it; its raw files stay"], changed=True)
-
-
-def _refuse_finished(night: Row, advice: str) -> None:
-    if night["status"] in FINAL:
-        msg = f"{nights.label(night)} is {night['status']}; {advice}"
-        raise OperatorError(msg)
-
-
-def _refuse_abandoned(night: Row) -> None:
-    if night["status"] == NightStatus.ABANDONED:
-        msg = (
-            f"{nights.label(night)} is abandoned ({night['cause'] or 'no reason was given'}): to"
-            " take it up again, `vampd restore`, then `vampd release`"
-        )
-        raise OperatorError(msg)
-
-
-def _refuse_half_restored(night: Row) -> None:
-    if nights.hold_of(night) is HoldCode.BEING_RESTORED:
-        msg = f"{nights.label(night)}: its restore was cut short; `vampd restore` finishes it first"
-        raise OperatorError(msg)
-
-
-def _refuse_safe(ledger: Ledger, night: Row, *, force: bool) -> None:
-    """A hold of a safe night, or a copy that rots, does not undo what others were told."""
-    was_safe = night["safe_us"] is not None or night["batch"] > 1
-    is_safe = was_safe or night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
-    if force or not (is_safe or mail_tracks.is_told(ledger.connection, night["id"])):
-        return
-    what = "is safe at the far end" if is_safe else "was mailed to the archive"
-    msg = f"{nights.label(night)} {what}; restoring would undo that (use --force)"
-    raise OperatorError(msg)
-
-
-def _refuse_incomplete(ledger: Ledger, night: Row) -> None:
-    """What was made of raw files that are in the trash, or gone, cannot be made again."""
-    why = trash.why_incomplete(ledger, night["id"])
-    if why is not None:
-        msg = f"{nights.label(night)}: {why}; nothing is restored"
-        raise OperatorError(msg)
-    restore_orders.refuse_lost(ledger, night)
 
 
 def _move_to_held(ledger: Ledger, night: Row) -> None:
