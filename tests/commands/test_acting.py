@@ -188,4 +188,4 @@ def test_an_abandoned_night_is_not_retried_and_the_way_that_is_told_takes_it_up_
     assert "abandoned (clouds)" in str(refused)
     assert "`vampd restore`, then `vampd release`" in str(refused)
     statuses = rows(site, "select status, hold from night where kind = 'engineering'")
-    assert statuses == [("held", None)]  # and collecting, once a daemon looks at it
+    assert statuses == [("collecting", None)]
