@@ -79,14 +79,18 @@ def test_status_loads_nothing_heavy(site: Site) -> None:
 
 
 def test_status_takes_under_150_ms_of_processor_time(site: Site) -> None:
-    """Of the processor's, since others use it as well; a machine of its own needs no longer."""
+    """Of the processor's, since others use it as well; a machine of its own needs no longer.
+
+    As it is installed: with its modules compiled, which the first of the starts does here.
+    """
     site.night("20251106", "collecting")
     command = [sys.executable, "-m", "vampd", "--config", str(site.config), "status"]
 
+    compiled = {name: os.environ[name] for name in os.environ.keys() - {"PYTHONDONTWRITEBYTECODE"}}
     seconds = []
     for _ in range(15):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, env=compiled)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
