@@ -320,6 +320,20 @@ def cubes_of(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
+def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -> list[Row]:
+    """As `cubes_of`, of the cubes with usable frames that began in that time."""
+    return ledger.rows(
+        f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
+        f" from cube {clock_words.JOIN}"
+        f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
+        " join night on night.id = raw_file.night and night.batch = raw_file.batch"
+        " join cube_span on cube_span.raw_file = cube.raw_file"
+        " where night.id = ? and raw_file.state = 'whole' and cube_span.ends_us > 0"
+        " and cube_span.begins_us between ? and ? order by raw_file.path",
+        [night, begins_us, through_us],
+    )
+
+
 def cube_of(ledger: Ledger, raw_file: int) -> Row | None:
     """The facts of the cube *raw_file*, in any state, as in `cubes_of`; None: none are known."""
     return ledger.row(

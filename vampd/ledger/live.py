@@ -72,20 +72,6 @@ def find_spans(ledger: Ledger, night: int) -> None:
         files.store_span(ledger, row["raw_file"], usable_us, cards, is_timed=is_timed)
 
 
-def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -> list[Row]:
-    """Whole cubes of a night that began in that time, with their facts, by path."""
-    return ledger.rows(
-        "select raw_file.path, raw_file.camera, raw_file.sha256, raw_file.inode,"
-        " raw_file.size_bytes, raw_file.modified_ns, cube.* from cube_span"
-        " join cube on cube.raw_file = cube_span.raw_file"
-        " join raw_file on raw_file.id = cube.raw_file"
-        " join night on night.id = raw_file.night and night.batch = raw_file.batch"
-        " where cube_span.night = ? and ends_us > 0 and begins_us between ? and ?"
-        " and raw_file.state = 'whole' order by raw_file.path",
-        [night, begins_us, through_us],
-    )
-
-
 def unsettled(ledger: Ledger, night: int) -> list[Row]:
     """Files of the cameras that may become whole cubes: `path`, `camera`, `stem`, `modified_ns`."""
     return ledger.rows(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vampd.errors import RetryableError
-from vampd.ledger import live, outputs, tasks
+from vampd.ledger import files, live, outputs, tasks
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, root_of
 from vampd.ledger.tasks import Task
@@ -54,7 +54,7 @@ def prepare(
         "limits": sync.plain_limits(limits),
         "cubes": [
             dict(cube)
-            for cube in live.cubes_between(ledger, night["id"], begins_us, row["asked_us"])
+            for cube in files.cubes_between(ledger, night["id"], begins_us, row["asked_us"])
         ],
         "earlier": [],
         "before": {"folder": night["folder"], **root_of(ledger, night)},
