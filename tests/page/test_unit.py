@@ -36,7 +36,7 @@ def test_the_page_exposes_little(tmp_path: Path) -> None:
 def test_the_page_is_the_daemons_own_program_and_user() -> None:
     daemon = unit_file().read_text()
 
-    program = re.search(r"^ExecStart=(\S+) run$", daemon, re.MULTILINE)
+    program = re.search(r"^ExecStart=(\S+ admin) run$", daemon, re.MULTILINE)
     assert program is not None
     assert f"ExecStart={program[1]} page\n" in UNIT
     for key in ("User", "Group", "StateDirectory"):

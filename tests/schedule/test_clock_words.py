@@ -85,7 +85,7 @@ def test_the_plan_uses_the_clock_that_an_operator_stated(
     [output] = outputs.outputs_of_batch(unproved.ledger, unproved.night["id"])
     reports = unproved.ledger.rows("select text from report where stage = 'sync'")
     events = unproved.ledger.rows("select * from event where subject = 'clock'")
-    assert "its times are taken as those of a clock" in lines[1]
+    assert any("its times are taken as those of a clock" in line for line in lines)
     assert (cube["stated_s"], cube["ahead_us"]) == (ahead_s, ahead_s * 1_000_000)
     assert output["first_us"] == FIRST_US + 71 - ahead_s * 1_000_000
     assert any("uid 5 (the log of that night) said" in row["text"] for row in reports)
