@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -25,4 +26,6 @@ def new_ledger(folder: Path, clock: Clock) -> Ledger:
     if folder.is_dir() and not path.exists():
         path.write_bytes(_empty())
         path.chmod(0o600)
+        owner = folder.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
     return open_ledger(folder, version=VERSION, clock=clock)

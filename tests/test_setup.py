@@ -264,7 +264,7 @@ def test_dev_installs_once(machine: Path) -> None:
 
     assert [result.returncode for result in results] == [0, 0]
     assert _times_installed(machine) == 1
-    assert (machine / "python").read_text().splitlines()[-1] == "demo --keep"
+    assert (machine / "python").read_text().splitlines()[-1] == "admin demo --keep"
 
 
 def test_dev_installs_again_when_the_project_changed(machine: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_watchdog_is_the_daemons_own_programme_and_user() -> None:
         line = re.search(rf"^{key}=.*$", daemon, re.MULTILINE)
         assert line is not None
         assert line[0] in SERVICE
-    program = re.search(r"^ExecStart=(\S+) run$", daemon, re.MULTILINE)
+    program = re.search(r"^ExecStart=(\S+) admin run$", daemon, re.MULTILINE)
     assert program is not None
     assert f"ExecStart={program[1]} check --alert\n" in SERVICE
 

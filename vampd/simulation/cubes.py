@@ -24,8 +24,9 @@ _COPY_S = 7 * 3_600 + 11.25
 _PROCESS, _THREAD, _OVERTAKEN_THREAD = 221, 223, 224
 #: A cube for a fault of one row needs good rows on both sides of it.
 _FEWEST_FOR_BAD_ROW = 5
-#: cnt0 of trigger 0 is at least this times the scene's number.
-_COUNTS_A_SCENE = 1_000
+#: cnt0 of trigger 0 is at least this times the scene's number. A prime: between scenes the stream
+#: counts no whole number of cubes.
+_COUNTS_A_SCENE = 1_009
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -6,7 +6,6 @@ to less than the limits ask for. What stops a night is its cause, and stands the
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,8 +90,8 @@ _FINDINGS = (
 def _rows(reader: Reader, query: str, nights: Mapping[int, Night]) -> list[Row]:
     if not nights:
         return []
-    numbers = json.dumps(sorted(nights))
-    return reader.execute(query.format("select value from json_each(?)"), (numbers,)).fetchall()
+    numbers = sorted(nights)
+    return reader.execute(query.format(", ".join("?" * len(numbers))), numbers).fetchall()
 
 
 def _by_night(rows: Sequence[Row]) -> Mapping[int, list[Row]]:
