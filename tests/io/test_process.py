@@ -71,7 +71,7 @@ def test_the_deadline_ends_the_whole_group_and_keeps_its_last_words(tmp_path: Pa
     with pytest.raises(RetryableError, match=r"sh was ended: not done after 0.5 s\nworking"):
         run(["sh", "-c", script], deadline_seconds=0.5)
 
-    assert not lives(wait_for_number(grandchild))
+    wait_until_dead(wait_for_number(grandchild))
 
 
 def test_a_program_that_ignores_the_polite_signal_is_killed() -> None:
