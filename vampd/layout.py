@@ -14,6 +14,7 @@ OUTPUT_ENDING = ".fits.fz"
 TIMING_ENDING = ".txt"
 
 CHECKSUMS = f"{OWN_FOLDER}/SHA256SUMS"
+DELIVERY_LIST = f"{OWN_FOLDER}/delivery-"  #: and a digest; see `stages.delivery_list`
 NAME_CHANGES = "name_changes.txt"  #: in the folder of outputs
 
 # The earlier pipeline's.

@@ -130,6 +130,7 @@ def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) ->
 def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
     delivery = _delivery(config, night)
     words = remote_settings(config, delivery) | far_disks_of(ledger, delivery, is_sent_to=True)
+    words["list_digests"] = delivery.list_digests
     return transfer.prepare(
         ledger, night, str(delivery.destination), words, newest_first=delivery.order == "newest"
     )

@@ -155,6 +155,7 @@ class Delivery:
     reverify_days: float = field(default=0.0, metadata=number(at_least=0))
     far_helper: str = field(default="", metadata=by(texts.program_there))
     bandwidth_kib_per_second: int = field(default=0, metadata=whole(at_least=0, at_most=10**9))
+    list_digests: bool = field(default=False, metadata=flag())
     when: Literal["live", "night"] = field(default="live", metadata=choice("live", "night"))
     order: Literal["oldest", "newest"] = field(
         default="oldest", metadata=choice("oldest", "newest")

@@ -11,13 +11,14 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NotRequired, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
-from vampd.io.beneath import Beneath, lent, night_folder, opened_folder
+from vampd.io.beneath import Beneath, create_folders, lent, night_folder, opened_folder
 from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.process import run
-from vampd.io.publish import digest_file
+from vampd.io.publish import digest_file, write_bytes
 from vampd.ledger import deliveries, destination_markers, live, remote_copies
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.nights import get_night, label
@@ -30,7 +31,7 @@ from vampd.remote.destination_marker import Marked
 from vampd.remote.failures import check_done
 from vampd.remote.location import Location
 from vampd.remote.store import FarJob
-from vampd.stages import landing, night_records
+from vampd.stages import delivery_list, landing, night_records
 from vampd.states import ErrorCode
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class TransferJob(FarJob):
     own: NotRequired[list[str]]  #: paths under which vampd itself published a file there
     bandwidth_kib: NotRequired[int | None]  #: KiB a second; None or 0 is no limit
     deadline_seconds: NotRequired[float | None]  #: for each run of rsync; None grows with bytes
+    list_digests: NotRequired[bool]  #: a list of the digests goes ahead: see `delivery_list`
 
 
 class TransferResult(TypedDict):
@@ -155,14 +157,7 @@ def work(job: TransferJob) -> TransferResult:
     says what was done.
     """
     started = time.monotonic()
-    done: TransferResult = {
-        "sent": [],
-        "published": [],
-        "evidence": [],
-        "marked": [],
-        "bytes": 0,
-        "seconds": 0.0,
-    }
+    done = _nothing()
     try:
         _work(job, done)
     except VampdError as error:
@@ -174,6 +169,17 @@ def work(job: TransferJob) -> TransferResult:
     done["bytes"] = sum(size_of[path] for path in done["sent"])
     done["seconds"] = time.monotonic() - started
     return done
+
+
+def _nothing() -> TransferResult:
+    return {
+        "sent": [],
+        "published": [],
+        "evidence": [],
+        "marked": [],
+        "bytes": 0,
+        "seconds": 0.0,
+    }
 
 
 def _work(job: TransferJob, done: TransferResult) -> None:
@@ -188,6 +194,8 @@ def _work(job: TransferJob, done: TransferResult) -> None:
     tags = decided.tags
     if any(tags.values()):
         tags = landing.free_tags(tags, remote_store.evidence(job, base, job["date"]))
+    if job.get("list_digests"):
+        conflicts |= _bring_list(job, base, [*decided.lying, *decided.to_send])
     for batch in remote_store.batches(decided.to_send):
         conflicts |= _bring(job, base, batch, tags, done)
     if conflicts:
@@ -231,6 +239,26 @@ def _bring(
         )
         raise OperatorError(msg)
     return {path: "it appeared just now" for path, word in words.items() if word == remote.EXISTS}
+
+
+def _bring_list(job: TransferJob, base: Location, files: Sequence[ListedFile]) -> dict[str, str]:
+    """Let the list of the digests of *files* lie there before them: `_bring` of it.
+
+    It is nothing that the ledger lists: it comes out of what is sent.
+    """
+    if not files:
+        return {}
+    listed, content = delivery_list.list_of(files)
+    path = listed["path"]
+    there = remote_store.digests(job, base.child(job["date"]), [listed])
+    if there[path].sha256 == listed["sha256"]:
+        return {}
+    with TemporaryDirectory(prefix="vampd-") as folder:
+        night = night_folder(folder)
+        create_folders(night, path.rpartition("/")[0])
+        write_bytes(content, night / path)
+        own_job: TransferJob = {**job, "folder": folder}
+        return _bring(own_job, base, [listed], {path: ""}, _nothing())
 
 
 def _arrive(
