@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests.carried import KINDS, Carried, carry
-from tests.support import needs_reference_night
+from tests.support.finished_nights import KINDS, Carried, carry
+from tests.support.reference_night import needs_reference_night
 
 #: These share the carried nights: one process does all of them.
 _WITH_NIGHTS = frozenset(
-    {"tests/test_night.py", "tests/test_downstream.py", "tests/commands/test_trace.py"}
+    {
+        "tests/nights/test_night.py",
+        "tests/nights/test_downstream.py",
+        "tests/commands/test_trace.py",
+    }
 )
 
 

@@ -9,8 +9,8 @@ import subprocess
 import click
 import pytest
 
-from tests.manual import FOLDER, pages
-from tests.support import command_of
+from tests.support.command_line import command_of
+from tests.support.man_pages import FOLDER, pages
 from vampd.commands.names import COMMANDS
 from vampd.settings.fields import keys_of
 from vampd.settings.sections import Config

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import command_of
+from tests.support.command_line import command_of
 from vampd import states
 from vampd.commands.names import COMMANDS, GROUPS
 from vampd.shipped import default_config

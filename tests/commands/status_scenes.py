@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 from vampd.causes import Cause
 from vampd.cli import Invocation
 from vampd.commands.screen import Screen

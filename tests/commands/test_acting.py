@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands.ledgers import Site
-from tests.support import digests_of_tree
+from tests.support.ledger_site import Site
+from tests.support.trees import digests_of_tree
 from vampd.errors import OperatorError, UsageError
 from vampd.io.lock import StateLock, holder
 from vampd.states import Kind, Stage

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 from vampd import __version__
 from vampd.causes import SENTENCES, Cause, CauseCode
 from vampd.cli import group

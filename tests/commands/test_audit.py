@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 from vampd.states import Kind
 
 _NAME = "vcam1_05:10:0{}.000000000"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
-from tests.post_office import PostOffice, post_office
+from tests.support.ledger_site import Site
+from tests.support.mail_server import PostOffice, post_office
 from vampd.io.clock import SystemClock
 from vampd.states import Kind, NightStatus, Stage
 

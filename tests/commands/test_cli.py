@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.commands.ledgers import Site
+from tests.support.ledger_site import Site
 from vampd import __version__
 from vampd.cli import main
 from vampd.commands.names import COMMANDS, GROUPS, MOVED

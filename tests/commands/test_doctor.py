@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.commands.ledgers import NOW_US, Site
-from tests.frame_id_counter import Counter
-from tests.gen2_server import observatory
-from tests.post_office import PASSWORD, USER, post_office
-from tests.support import digests_of_tree
-from tests.users import SERVICE, STRANGER, folder_for_all, needs_users, python
+from tests.support.frame_id_counter import Counter
+from tests.support.gen2_server import observatory
+from tests.support.ledger_site import NOW_US, Site
+from tests.support.mail_server import PASSWORD, USER, post_office
+from tests.support.trees import digests_of_tree
+from tests.support.users import SERVICE, STRANGER, folder_for_all, needs_users, python
 from vampd.cli import group
 from vampd.errors import UsageError
 from vampd.io import rice

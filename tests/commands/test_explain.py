@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
 from tests.commands.status_scenes import running_picture
-from tests.support import command_of
+from tests.support.command_line import command_of
+from tests.support.ledger_site import NOW_US, Site
 from vampd.causes import SENTENCES, Cause, CauseCode
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN

@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from tests.daemon_site import DATE, DaemonSite, add_night, make_site
+from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 
 _COMMAND = "sbatch /opt/night.sh '{folder}'"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 from vampd.causes import Cause
 from vampd.errors import UsageError
 from vampd.states import Stage, WaitCode

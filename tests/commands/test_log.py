@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 from vampd.errors import UsageError
 from vampd.states import Kind, Stage
 

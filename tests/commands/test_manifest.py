@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
-from tests.post_office import PostOffice, post_office
+from tests.support.ledger_site import NOW_US, Site
+from tests.support.mail_server import PostOffice, post_office
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.states import Kind
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
+from tests.support.ledger_site import Site
 from vampd.states import Kind, Stage
 
 # Prometheus' text format: one metric, its labels, its value.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
+from tests.support.ledger_site import Site
 from vampd.errors import OperatorError
 from vampd.io.lock import StateLock
 from vampd.shipped import migrations_folder

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
+from tests.support.ledger_site import Site
 from vampd.commands.screen import duration_text, paragraph, size_text, time_json, time_text
 from vampd.states import Kind, Stage
 

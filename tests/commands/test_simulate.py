@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.support import digests_of_tree
+from tests.support.trees import digests_of_tree
 from vampd.cli import group
 from vampd.commands.simulate import command
 from vampd.errors import OperatorError, UsageError

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
-from tests.hanging import hanging_disk
+from tests.support.hung_disk import hanging_disk
+from tests.support.ledger_site import Site
 from vampd.commands.status_picture import ROOT_SECONDS
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.lock import StateLock

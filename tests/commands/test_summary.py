@@ -10,7 +10,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from tests.daemon_site import DATE, DaemonSite, add_night, make_site
+from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site
 from vampd.simulation.truth import Truth
 
 _STRICT = """

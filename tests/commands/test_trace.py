@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.carried import Carried
-from tests.commands.ledgers import Site
-from tests.support import column_us, read_file_stamps, read_rows
+from tests.support.finished_nights import Carried
+from tests.support.frames import column_us, read_file_stamps, read_rows
+from tests.support.ledger_site import Site
 from vampd.commands.tracer import Tracer
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import reading

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 
 _FILES = {"vgen2/VMPA00425189.fits.fz": b"cube", "vgen2/VMPA00425189.txt": b"rows"}
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.daemon_site import DATE, DaemonSite, make_site
-from tests.raw_cubes import write_raw_cube
+from tests.support.daemon_site import DATE, DaemonSite, make_site
+from tests.support.raw_cubes import write_raw_cube
 
 STEM = "vcam1_05:10:00.000000000"
 LATER = "vcam1_05:11:00.000000000"

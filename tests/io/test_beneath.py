@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import below
+from tests.support.trees import below
 from vampd.errors import IntegrityError, NotPlainError
 from vampd.io import beneath, openat2
 from vampd.io.beneath import Beneath

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.page_cache import cached_bytes, drops_pages
+from tests.support.page_cache import cached_bytes, drops_pages
 from vampd.io.cache import STEP_BYTES, ReadBehind, WriteBehind, forget
 
 

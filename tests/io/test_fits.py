@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from tests.raw_cubes import COMMON_CARDS, FIRST_US, card_text, image_cards, write_raw_cube
-from tests.support import below
+from tests.support.raw_cubes import COMMON_CARDS, FIRST_US, card_text, image_cards, write_raw_cube
+from tests.support.trees import below
 from vampd.errors import IntegrityError
 from vampd.io import rice_cfitsio
 from vampd.io.beneath import create

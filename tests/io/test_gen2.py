@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.frame_id_counter import Counter
-from tests.gen2_server import observatory
+from tests.support.frame_id_counter import Counter
+from tests.support.gen2_server import observatory
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.gen2 import endpoint, find_service, lies_in_private_folder
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.frame_id_counter import Counter, Fault, frame_id
-from tests.gen2_server import HOST, Observatory, observatory
+from tests.support.frame_id_counter import Counter, Fault, frame_id
+from tests.support.gen2_server import HOST, Observatory, observatory
 from vampd.io.frame_id_program import NOTHING_YET
 from vampd.io.gen2 import main
 

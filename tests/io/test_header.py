@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.raw_cubes import card_text, header_bytes, image_cards, write_raw_cube
-from tests.support import below
+from tests.support.raw_cubes import card_text, header_bytes, image_cards, write_raw_cube
+from tests.support.trees import below
 from vampd.errors import InputError
 from vampd.io.header import check_size, read_header
 

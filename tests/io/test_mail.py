@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.post_office import (
+from tests.support.mail_server import (
     DROP,
     PASSWORD,
     USER,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hanging import hanging_disk
+from tests.support.hung_disk import hanging_disk
 from vampd.io.patience import Inquiry
 
 _MS = 1_000_000

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import FakeClock, opened
-from tests.users import SERVICE, STRANGER, User, folder_for_all, needs_users, python
+from tests.support.fake_ledger import FakeClock, opened
+from tests.support.users import SERVICE, STRANGER, User, folder_for_all, needs_users, python
 from vampd.errors import OperatorError
 from vampd.io.held_by import locks_on
 from vampd.io.lock import LOCK_NAME, StateLock, holder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support import below
+from tests.support.trees import below
 from vampd.errors import IntegrityError
 from vampd.io import beneath
 from vampd.io import publish as publishing

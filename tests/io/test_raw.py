@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.page_cache import cached_bytes, drops_pages
-from tests.raw_cubes import write_raw_cube
+from tests.support.page_cache import cached_bytes, drops_pages
+from tests.support.raw_cubes import write_raw_cube
 from vampd.errors import InputError, IntegrityError, OperatorError, ResourceError
 from vampd.io.beneath import Beneath
 from vampd.io.cache import STEP_BYTES

@@ -1,4 +1,4 @@
-"""The coder against made-up frames and damaged tiles; `python -m tests.campaign_rice` has more."""
+"""The coder against made-up frames and damaged tiles; `python -m tests.campaigns.rice` has more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.campaign_rice import BUILDS, Build, disagreement, frames, trial_sum
+from tests.campaigns.rice import BUILDS, Build, disagreement, frames, trial_sum
 from vampd.io import _rice, rice
 from vampd.io.pixels import STORED
 

@@ -11,7 +11,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support import below
+from tests.support.trees import below
 from vampd.errors import InputError
 from vampd.io.units import read_units
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
+from tests.support.ledger_site import NOW_US, Site
 from vampd.commands.status_picture import Wish, take
 from vampd.ledger.reading import reading
 from vampd.settings.load import load

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import a_night, opened
+from tests.support.fake_ledger import a_night, opened
 from vampd.ledger.address import address
 from vampd.ledger.backups import copy_before
 from vampd.ledger.connection import ledger_path, pending_migrations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import FakeClock, a_night, opened, reread
+from tests.support.fake_ledger import FakeClock, a_night, opened, reread
 from vampd.causes import Cause
 from vampd.errors import IntegrityError
 from vampd.ledger.barrier import Barrier

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
+from tests.support.ledger_site import Site
 from vampd import shipped
 from vampd.errors import OperatorError
 from vampd.ledger import connection

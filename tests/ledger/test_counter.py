@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.schedule.made import a_night, opened
+from tests.support.fake_ledger import a_night, opened
 from vampd.errors import OperatorError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger import counter, frame_ids, legacy

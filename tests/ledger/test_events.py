@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.schedule.made import a_night, a_task, claimed, identity, opened, reread
+from tests.support.fake_ledger import a_night, a_task, claimed, identity, opened, reread
 from vampd.causes import Cause
 from vampd.ledger import counter, files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.schedule.made import a_night, opened, reread
+from tests.support.fake_ledger import a_night, opened, reread
 from vampd.errors import IntegrityError, OperatorError
 from vampd.ledger import counter, frame_ids
 from vampd.ledger.connection import Ledger, Row

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import a_night, a_task, claimed, opened
+from tests.support.fake_ledger import a_night, a_task, claimed, opened
 from vampd.ledger import tasks
 from vampd.ledger.rows import record_of
 from vampd.states import ErrorClass, Stage, TaskState

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.schedule.made import FakeClock, a_night, opened
+from tests.support.fake_ledger import FakeClock, a_night, opened
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.unix_socket import listen
 from vampd.ledger.asking import asking

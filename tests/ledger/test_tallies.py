@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.schedule.made import a_night, opened
+from tests.support.fake_ledger import a_night, opened
 from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import reading
 from vampd.states import FileState, OutputState, Stage, TaskState

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import (
+from tests.support.fake_ledger import (
     NOW_US,
     SECOND_US,
     FakeClock,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import NOW_US, opened
+from tests.support.fake_ledger import NOW_US, opened
 from vampd.ledger import connection as module
 from vampd.ledger import elapsed, mail_tracks, nights, proofs, trash
 from vampd.ledger.connection import Ledger, ledger_path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.reclaim_nights import DAY_US, HOUR_US, TwoClocks
+from tests.support.reclaim_nights import DAY_US, HOUR_US, TwoClocks
 from vampd.ledger import elapsed, nights
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.states import Kind, NightStatus

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.ledgers import Site
-from tests.schedule.made import FakeClock, opened
+from tests.support.fake_ledger import FakeClock, opened
+from tests.support.ledger_site import Site
 from vampd.errors import OperatorError
 from vampd.io.held_by import locks_on
 from vampd.ledger import write_ahead

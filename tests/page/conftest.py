@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.daemon_site import add_night, make_site
 from tests.page.site import Page, serving
-from tests.raw_cubes import COMMON_CARDS, write_raw_cube
+from tests.support.daemon_site import add_night, make_site
+from tests.support.raw_cubes import COMMON_CARDS, write_raw_cube
 
 HOSTILE = "<script>alert(1)</script>"
 HOSTILE_DATE = "20251105"

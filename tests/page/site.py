@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.daemon_site import DaemonSite
+from tests.support.daemon_site import DaemonSite
 
 _START_SECONDS = 30.0
 

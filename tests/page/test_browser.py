@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.daemon_site import DATE
 from tests.page.conftest import HOSTILE_DATE
 from tests.page.site import Page, serving
+from tests.support.daemon_site import DATE
 
 sync_api = pytest.importorskip("playwright.sync_api")
 

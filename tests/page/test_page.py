@@ -9,9 +9,9 @@ import urllib.request
 
 import pytest
 
-from tests.daemon_site import DATE
 from tests.page.conftest import HOSTILE, HOSTILE_DATE
 from tests.page.site import Page, serving
+from tests.support.daemon_site import DATE
 
 _PAGES = ["/", f"/night/archive/{DATE}", f"/night/archive/{HOSTILE_DATE}"]
 

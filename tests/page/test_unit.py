@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.test_watchdog_unit import analyzed, needs_systemd
+from tests.service.test_watchdog_unit import analyzed, needs_systemd
 from vampd.shipped import unit_file
 
 UNIT = (unit_file().parent / "vampd-page.service").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import (
+from tests.support.fake_ledger import (
     SECOND_US,
     FakeClock,
     a_night,

@@ -11,8 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.post_office import PostOffice, Received, post_office
-from tests.schedule.made import DAY_US, SECOND_US, FakeClock, a_night, a_task, opened, settings
+from tests.support.fake_ledger import (
+    DAY_US,
+    SECOND_US,
+    FakeClock,
+    a_night,
+    a_task,
+    opened,
+    settings,
+)
+from tests.support.mail_server import PostOffice, Received, post_office
 from vampd.background.mail import alerts
 from vampd.background.mail import job as mail
 from vampd.io.disk import claim_root

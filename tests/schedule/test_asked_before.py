@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule.made import FakeClock, a_night, a_task, claimed, opened, settings
+from tests.support.fake_ledger import FakeClock, a_night, a_task, claimed, opened, settings
 from vampd.ledger import deliveries, tasks
 from vampd.schedule import retries
 from vampd.schedule.workers import Outcome

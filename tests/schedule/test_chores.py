@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.schedule import bodies
-from tests.schedule.made import FakeClock, opened, settings
+from tests.schedule import worker_bodies as bodies
+from tests.support.fake_ledger import FakeClock, opened, settings
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.engine import Engine

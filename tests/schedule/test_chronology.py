@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stages.issuers import Desk, desk
+from tests.support.issuers import Desk, desk
 from vampd.ledger import nights as night_rows
 from vampd.ledger.connection import Row, ledger_path
 from vampd.ledger.nights import get_night

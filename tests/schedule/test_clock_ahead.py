@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.raw_cubes import write_raw_cube
-from tests.schedule.made import DAY_US, FakeClock, opened, settings
+from tests.support.fake_ledger import DAY_US, FakeClock, opened, settings
+from tests.support.raw_cubes import write_raw_cube
 from vampd.ledger import nights
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.dates import Dates

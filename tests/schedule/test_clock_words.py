@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.raw_cubes import FIRST_US
 from tests.schedule.test_rounds import DATE, STEM, Scene, scene
+from tests.support.raw_cubes import FIRST_US
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import clock_words, files, outputs, tasks
 from vampd.ledger.connection import Row

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedule.made import FakeClock, a_night, opened, reread, settings
+from tests.support.fake_ledger import FakeClock, a_night, opened, reread, settings
 from vampd.errors import DaemonUnreachableError, OperatorError, UsageError
 from vampd.io.lock import StateLock
 from vampd.ledger.connection import Ledger

@@ -12,8 +12,16 @@ from typing import Any
 
 import pytest
 
-from tests.schedule.made import DAY_US, SECOND_US, FakeClock, a_task, claimed, opened, settings
-from tests.stages.far_side import flip_one_byte
+from tests.support.fake_ledger import (
+    DAY_US,
+    SECOND_US,
+    FakeClock,
+    a_task,
+    claimed,
+    opened,
+    settings,
+)
+from tests.support.far_side import flip_one_byte
 from vampd.background import copies as reverify
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.ledger import deliveries, nights, tasks

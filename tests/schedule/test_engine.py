@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.raw_cubes import write_raw_cube
-from tests.schedule import bodies
-from tests.schedule.made import FakeClock, opened, settings
-from tests.support import digests_of_tree
+from tests.schedule import worker_bodies as bodies
+from tests.support.fake_ledger import FakeClock, opened, settings
+from tests.support.raw_cubes import write_raw_cube
+from tests.support.trees import digests_of_tree
 from vampd.background.table import BACKGROUND_JOBS
 from vampd.commands import causes
 from vampd.ledger import files, frame_ids, nights, outputs, tasks

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from tests.schedule.reclaim_nights import DAY_US, NightTruth
-from tests.schedule.reclaim_story import ack, tick_and_work
-from tests.schedule.reclaim_world import World, template_ledger
+from tests.support.reclaim_nights import DAY_US, NightTruth
+from tests.support.reclaim_story import ack, tick_and_work
+from tests.support.reclaim_world import World, template_ledger
 from vampd.errors import OperatorError
 from vampd.layout import TRASH_FOLDER
 from vampd.ledger.connection import Row

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.raw_cubes import COMMON_CARDS, card_text, write_raw_cube
-from tests.schedule.made import FakeClock, opened, settings
+from tests.support.fake_ledger import FakeClock, opened, settings
+from tests.support.raw_cubes import COMMON_CARDS, card_text, write_raw_cube
 from vampd.background.header_reading import work
 from vampd.background.header_table import HeaderReader
 from vampd.errors import RetryableError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedule.made import FakeClock, a_night, opened, reread, settings
+from tests.support.fake_ledger import FakeClock, a_night, opened, reread, settings
 from vampd.background.hooks import JOB
 from vampd.errors import ConfigError
 from vampd.ledger import hooks, nights

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.raw_cubes import COMMON_CARDS, timing_bytes, write_raw_cube
 from tests.schedule.hostile import Mischief, Pool
-from tests.schedule.made import FakeClock, opened
-from tests.schedule.made import settings as config_in
+from tests.support.fake_ledger import FakeClock, opened
+from tests.support.fake_ledger import settings as config_in
+from tests.support.raw_cubes import COMMON_CARDS, timing_bytes, write_raw_cube
 from vampd.background.mail.alerts import limits
 from vampd.background.table import BACKGROUND_JOBS
 from vampd.io.callers import Caller

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_night import LiveScene
-from tests.support import digests_of_tree
+from tests.support.live_night import LiveScene
+from tests.support.trees import digests_of_tree
 from vampd.background.mail.alerts import limits
 from vampd.commands.live_words import lag_text
 from vampd.ledger import files, live, outputs, tasks

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
-from tests.raw_cubes import FIRST_US, PERIOD_US, timing_bytes, write_raw_cube
 from tests.schedule.test_rounds import Scene, scene  # noqa: F401 - a fixture
+from tests.support.ledger_site import NOW_US, Site
+from tests.support.raw_cubes import FIRST_US, PERIOD_US, timing_bytes, write_raw_cube
 from vampd.ledger import logger_faults
 from vampd.ledger.logger_faults import Fault
 from vampd.states import LoggerFault

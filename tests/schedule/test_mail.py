@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.post_office import DROP, PostOffice, post_office
-from tests.schedule.made import FakeClock, a_night, a_task, opened, reread, settings
+from tests.support.fake_ledger import FakeClock, a_night, a_task, opened, reread, settings
+from tests.support.mail_server import DROP, PostOffice, post_office
 from vampd.background.mail import job as mail_job
 from vampd.causes import Cause
 from vampd.errors import ConfigError, OperatorError

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.post_office import post_office
-from tests.schedule.made import FakeClock, opened, settings
-from tests.schedule.mail_life import Life
 from tests.schedule.test_mail import Scene
+from tests.support.fake_ledger import FakeClock, opened, settings
+from tests.support.mail_life import Life
+from tests.support.mail_server import post_office
 
 STEPS = 60
 

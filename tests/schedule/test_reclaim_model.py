@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.schedule import reclaim_story
-from tests.schedule.reclaim_world import template_ledger
+from tests.support import reclaim_story
+from tests.support.reclaim_world import template_ledger
 
 _MEMORY = Path("/dev/shm")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.raw_cubes import COMMON_CARDS, FIRST_US, timing_bytes, write_raw_cube
-from tests.schedule.made import DAY_US, SECOND_US, FakeClock, opened, settings
-from tests.support import identities_of_tree
+from tests.support.fake_ledger import DAY_US, SECOND_US, FakeClock, opened, settings
+from tests.support.raw_cubes import COMMON_CARDS, FIRST_US, timing_bytes, write_raw_cube
+from tests.support.trees import identities_of_tree
 from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.io.disk import MARKER_NAME

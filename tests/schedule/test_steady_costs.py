@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedule.made import FakeClock, a_night, opened, settings
+from tests.support.fake_ledger import FakeClock, a_night, opened, settings
 from vampd.ledger import files, outputs
 from vampd.ledger.connection import Ledger, Row
 from vampd.records import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from tests.schedule.made import a_night, identity, opened
+from tests.support.fake_ledger import a_night, identity, opened
 from vampd.ledger import files
 from vampd.schedule.suspects import Suspects
 from vampd.states import FileState

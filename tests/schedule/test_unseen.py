@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.commands.ledgers import NOW_US, Site
-from tests.raw_cubes import COMMON_CARDS, FIRST_US, write_raw_cube
-from tests.schedule.made import DAY_US
 from tests.schedule.test_rounds import DATE, LATER_STEM, STEM, Scene, scene
+from tests.support.fake_ledger import DAY_US
+from tests.support.ledger_site import NOW_US, Site
+from tests.support.raw_cubes import COMMON_CARDS, FIRST_US, write_raw_cube
 from vampd.errors import OperatorError
 from vampd.io import beneath
 from vampd.ledger import nights, tasks, unseen

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedule import bodies
+from tests.schedule import worker_bodies as bodies
 from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.workers import Body, Outcome, Workers
 from vampd.states import ErrorClass
@@ -24,7 +24,7 @@ from vampd.states import ErrorClass
 _DAEMON = """
 import sys
 from multiprocessing.connection import wait
-from tests.schedule import bodies
+from tests.schedule import worker_bodies as bodies
 from vampd.schedule.workers import Workers
 
 workers = Workers(nice=0)
@@ -290,7 +290,7 @@ def test_workers_are_as_nice_as_they_are_told_to_be() -> None:
 _ENDING = """
 import resource
 from multiprocessing.connection import wait
-from tests.schedule import bodies
+from tests.schedule import worker_bodies as bodies
 from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.workers import Workers
 

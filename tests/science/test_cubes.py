@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.science.made_night import (
+from tests.support.made_night import (
     START_US,
     MadeNight,
     Scene,

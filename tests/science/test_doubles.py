@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.science.campaign import random_scenes
-from tests.science.made_night import (
+from tests.campaigns.science import random_scenes
+from tests.science.test_overlaps import run_of_the_crystal, set_back
+from tests.support.made_night import (
     START_US,
     MadeNight,
     Scene,
@@ -23,7 +24,6 @@ from tests.science.made_night import (
     make_night,
     planned_pairs,
 )
-from tests.science.test_overlaps import run_of_the_crystal, set_back
 from vampd.records import Plan, RawCube
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared

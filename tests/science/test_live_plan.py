@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.science.campaign import random_scenes
-from tests.science.made_night import Scene, make_night
+from tests.campaigns.science import random_scenes
+from tests.support.made_night import Scene, make_night
 from vampd.records import PlannedOutput, RawCube
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.live import Place, advance, first_to_know, place_of, span_of

@@ -1,4 +1,4 @@
-"""Whole random nights against their truth; `python -m tests.science.campaign` runs more."""
+"""Whole random nights against their truth; `python -m tests.campaigns.science` runs more."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.science.campaign import planned, random_scenes
-from tests.science.logger_night import judged
-from tests.science.made_night import fates, judge, make_night, planned_pairs
+from tests.campaigns.science import planned, random_scenes
+from tests.support.logger_night import judged
+from tests.support.made_night import fates, judge, make_night, planned_pairs
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.states import FlcState
 

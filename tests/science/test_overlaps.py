@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.science.made_night import MadeNight, Scene, fates, frames_of, judge, make_night
+from tests.support.made_night import MadeNight, Scene, fates, frames_of, judge, make_night
 from vampd.records import Plan
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.flc import DUBIOUS, label_states

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.science.made_night import MadeNight, Scene, make_night
+from tests.support.made_night import MadeNight, Scene, make_night
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.quality import Quality, QualityLimits, measure, out_of_limits
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.science.made_night import frames_of, partners_of
+from tests.support.made_night import frames_of, partners_of
 from vampd.records import CardValue, Plan, RawCube
 from vampd.science.cards import parse_card
 from vampd.science.cubes import DECIDING_CARDS, CubeLimits, plan_night

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import digests_of_tree
+from tests.support.trees import digests_of_tree
 from vampd.simulation.camera import Action
 from vampd.simulation.night import SimulatedNight, play, reference_night
 from vampd.simulation.random_scenes import random_night

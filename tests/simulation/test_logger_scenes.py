@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from tests.support import column_us, read_file_stamps, read_rows, who
+from tests.support.frames import column_us, read_file_stamps, read_rows, who
 from vampd.errors import UsageError
 from vampd.science.losses import LoggedCube, find_losses
 from vampd.simulation.logger_scenes import LOGGER_SCENES

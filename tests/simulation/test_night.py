@@ -10,18 +10,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from tests.support import (
+from tests.support.frames import (
     column_us,
-    digests_of_tree,
-    needs_reference_night,
     read_file_stamps,
     read_rows,
-    reference_night,
-    reference_truth,
     triggers_seen_by_both,
     usable_frames,
     who,
 )
+from tests.support.reference_night import needs_reference_night, reference_night, reference_truth
+from tests.support.trees import digests_of_tree
 from vampd.errors import OperatorError, UsageError
 from vampd.simulation import night as simulation
 from vampd.simulation.night import SimulatedNight

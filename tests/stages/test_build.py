@@ -19,7 +19,7 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from tests.raw_cubes import FIRST_US, PERIOD_US, build_job, write_raw_cube
+from tests.support.raw_cubes import FIRST_US, PERIOD_US, build_job, write_raw_cube
 from vampd.errors import InputError, IntegrityError, ResourceError, VampdError
 from vampd.io import beneath
 from vampd.io import publish as publishing

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.raw_cubes import build_job
-from tests.support import copy_reference_night, needs_reference_night, reference_truth
+from tests.support.raw_cubes import build_job
+from tests.support.reference_night import (
+    copy_reference_night,
+    needs_reference_night,
+    reference_truth,
+)
 from vampd.stages.build import compare_all_frames, work
 
 

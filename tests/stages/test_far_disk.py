@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.far_side import DATE, SIDES, FarSide, fill, liar, lie
+from tests.support.far_side import DATE, SIDES, FarSide, fill, liar, lie
 from vampd.errors import OperatorError, RetryableError
 from vampd.remote import destination_marker
 from vampd.remote.commands import FarDisk, marker_text

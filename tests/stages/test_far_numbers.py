@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.issuers import FIRST, Desk, desk
+from tests.support.issuers import FIRST, Desk, desk
 from vampd.ledger.counter import findings
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.remote.location import Location

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.frame_id_counter import Fault
-from tests.schedule.made import reread
-from tests.stages.issuers import FIRST, FOREIGN, ISSUERS, Desk, desk
+from tests.support.fake_ledger import reread
+from tests.support.frame_id_counter import Fault
+from tests.support.issuers import FIRST, FOREIGN, ISSUERS, Desk, desk
 from vampd.errors import OperatorError, UsageError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger import tasks

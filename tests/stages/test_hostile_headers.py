@@ -17,8 +17,8 @@ from astropy.io import fits
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.raw_cubes import STEM, build_job, image_cards, timing_bytes
-from tests.support import below
+from tests.support.raw_cubes import STEM, build_job, image_cards, timing_bytes
+from tests.support.trees import below
 from vampd.io.beneath import Beneath
 from vampd.stages import build, sidecar
 from vampd.stages.rebuild import Rebuilder, Sidecar

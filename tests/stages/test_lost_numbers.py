@@ -2,7 +2,7 @@
 
 A process of its own gives a night its frame IDs, and kills itself at the n-th change of a file or
 of the ledger. Then the ledger is kept, or lost, or made again; and what was begun is finished.
-Every change is tried by `python -m tests.campaign_frame_ids kills`, some of them here.
+Every change is tried by `python -m tests.campaigns.frame_ids kills`, some of them here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.frame_id_counter import Fault
-from tests.schedule.made import opened, reread
-from tests.stages.issuers import FIRST, Desk, desk
+from tests.support.fake_ledger import opened, reread
+from tests.support.frame_id_counter import Fault
+from tests.support.issuers import FIRST, Desk, desk
 from vampd.io.beneath import night_folder
 from vampd.io.disk import claim_root
 from vampd.io.numbers_seen import look_at_root

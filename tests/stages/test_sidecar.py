@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.raw_cubes import build_job, write_raw_cube
-from tests.support import below
+from tests.support.raw_cubes import build_job, write_raw_cube
+from tests.support.trees import below
 from vampd.errors import IntegrityError, OperatorError, ResourceError
 from vampd.io.beneath import Beneath
 from vampd.io.raw import RawFile

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.schedule.made import FakeClock, a_task, opened
+from tests.support.fake_ledger import FakeClock, a_task, opened
 from vampd.background import night_records as background_job
 from vampd.ledger import dumps, exports, nights, tasks
 from vampd.ledger.connection import Ledger, Row

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.far_side import (
+from tests.support.far_side import (
     DATE,
     SIDES,
     FarSide,

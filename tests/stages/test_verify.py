@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.far_side import (
+from tests.support.far_side import (
     SIDES,
     FarSide,
     fill,

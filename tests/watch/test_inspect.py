@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import needs_reference_night, reference_night
+from tests.support.reference_night import needs_reference_night, reference_night
 from vampd.science import timing
 from vampd.states import FileState
 from vampd.watch import inspect

@@ -1,0 +1,209 @@
+"""Nights that are worked on while they are written, against the same nights that waited.
+
+    python -m tests.campaigns.live nights N [FIRST_SEED]   generated nights, and the reference night
+    python -m tests.campaigns.live kills N                 kill -9 at N moments while files come
+
+Prints each night that differs, and a summary; exits with 1 if there was any.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tests.campaigns.kills import _strike
+from tests.support.daemon_site import DATE, DaemonSite, Settings, make_site, products
+from tests.support.live_night import LiveScene
+from vampd.ledger import live
+from vampd.ledger.connection import ledger_path
+from vampd.ledger.reading import reading
+from vampd.simulation.camera import Step
+from vampd.simulation.night import SimulatedNight, reference_night
+from vampd.simulation.random_scenes import random_night
+from vampd.simulation.reference_scenes import REFERENCE_SCENES
+from vampd.states import Kind, OutputState
+
+_SCENES = ("one-frame", "sync-no-flc", "pdi-drops-late", "short-txt", "pdi-gap", "one-frame")
+_LIVE = """
+[live]
+enabled = true
+silence_seconds = 60
+"""
+_LONGEST_LIFE_SECONDS = 10.0
+_DEADLINE_SECONDS = 240.0
+
+
+def main(words: Sequence[str]) -> int:
+    what, count = words[0], int(words[1])
+    if what == "kills":
+        return _kills(count)
+    logging.disable(logging.WARNING)
+    first = int(words[2]) if len(words) > 2 else 0
+    nights = [("reference", reference_night(), kind) for kind in Kind] if not first else []
+    for seed in range(first, first + count):
+        night = random_night(seed, count=6, most_triggers=300, with_faults=seed % 2 == 1)
+        nights.append((f"seed {seed}", night, list(Kind)[seed % 5 == 4]))
+    bad = sum(not _same(*night) for night in nights)
+    print(f"{len(nights)} nights, {bad} differ")
+    return 1 if bad else 0
+
+
+def _same(name: str, night: SimulatedNight, kind: Kind) -> bool:
+    with tempfile.TemporaryDirectory(prefix="vampd-live-") as folder:
+        found = {}
+        words = ""
+        for is_live in (False, True):
+            scene = LiveScene(Path(folder) / str(is_live), night, live=is_live, kind=kind)
+            with scene.begun():
+                scene.play()
+                early = [
+                    row["state"]
+                    for row in scene.ledger.rows("select state from output order by ordinal")
+                ]
+                scene.close()
+                found[is_live] = scene.products()
+                row = live.row_of(scene.ledger, scene.night["id"])
+            if row is not None:
+                words = (
+                    f"{len(early)} outputs planned by the close,"
+                    f" {early.count(OutputState.VERIFIED)} verified; kept {row['kept']},"
+                    f" anew {row['anew']}, late {row['late']}"
+                )
+    same = found[True] == found[False]
+    print(f"{name} {kind}: {words}: {'the same' if same else 'DIFFERS'}", flush=True)
+    if not same:
+        names = found[True].keys() | found[False].keys()
+        for one in sorted(n for n in names if found[True].get(n) != found[False].get(n))[:5]:
+            print(f"    {one}: {found[False].get(one)} waiting, {found[True].get(one)} live")
+    return same
+
+
+def some_night() -> SimulatedNight:
+    """A few scenes of the reference night."""
+    return SimulatedNight([REFERENCE_SCENES[name] for name in _SCENES])
+
+
+def carried(folder: Path, *, live: bool, moments: random.Random | None) -> tuple[DaemonSite, int]:
+    """A night that a daemon carries while it is written, under fire at *moments*; the kills."""
+    site = make_site(folder, Settings(settle_seconds=0.2, quiet_seconds=3600))
+    if live:
+        site.config.write_text(site.config.read_text() + _LIVE)
+    feeder = threading.Thread(target=_feed, args=(list(some_night().steps(site.root())),))
+    feeder.start()
+    kills = 0
+    while feeder.is_alive():
+        kills += _lived(site, moments, while_alive=feeder)
+    feeder.join()
+    while not _knows_all(site):
+        kills += _lived(site, moments, seconds=3.0)
+    closed = site.call("close", DATE)
+    assert closed.returncode == 0, closed.stderr + site.log()[-2000:]
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while True:
+        daemon = _daemon(site, "--until-idle")
+        try:
+            if moments is not None and moments.random() < 0.6:
+                with suppress(subprocess.TimeoutExpired):
+                    daemon.wait(timeout=moments.uniform(0.1, _LONGEST_LIFE_SECONDS))
+                kills += _strike(daemon, worker=moments.random() < 0.5)
+            daemon.wait(timeout=_DEADLINE_SECONDS)
+        finally:
+            daemon.kill()
+            daemon.wait()
+        if daemon.returncode != -signal.SIGKILL or time.monotonic() > deadline:
+            return site, kills
+
+
+def _knows_all(site: DaemonSite) -> bool:
+    """Whether the daemon saw all cubes, and nothing of them is still awaited."""
+    cubes = len(list(site.night().glob("vcam?/*.fits")))
+    found = site.call("status", "--json")
+    nights = json.loads(found.stdout)["nights"] if found.returncode == 0 else []
+    return bool(nights) and nights[0]["raw_files"] == cubes
+
+
+def _lived(
+    site: DaemonSite,
+    moments: random.Random | None,
+    *,
+    seconds: float = 0.0,
+    while_alive: threading.Thread | None = None,
+) -> int:
+    """Let a daemon live for a while; return the kills: it, or some of its workers before it."""
+    daemon = _daemon(site)
+    try:
+        if moments is None:
+            if while_alive is not None:
+                while_alive.join()
+            time.sleep(seconds)
+            return 0
+        while not ledger_path(site.state).exists():
+            time.sleep(0.05)
+        time.sleep(moments.uniform(1.0, _LONGEST_LIFE_SECONDS))
+        kills = 0
+        for _ in range(2):
+            kills += _strike(daemon, worker=True)
+            time.sleep(moments.uniform(0.1, 1.0))
+        return kills + _strike(daemon, worker=False)
+    finally:
+        if daemon.poll() is None:
+            daemon.send_signal(signal.SIGTERM)
+        daemon.wait()
+
+
+def _daemon(site: DaemonSite, *words: str) -> subprocess.Popen[bytes]:
+    with (site.folder / "daemon.log").open("ab") as log:
+        return subprocess.Popen(site.words("admin", "run", *words), stdout=log, stderr=log)
+
+
+def _feed(steps: Sequence[Step]) -> None:
+    """Write the night, a file each half second."""
+    names = set()
+    for step in steps:
+        step()
+        if step.path.exists():
+            os.utime(step.path, ns=(step.at_us * 1000, step.at_us * 1000))
+        if step.path not in names:
+            names.add(step.path)
+            time.sleep(0.5)
+
+
+def _kills(wanted: int) -> int:
+    seed = int.from_bytes(os.urandom(4))
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    bad = kills = nights = 0
+    with tempfile.TemporaryDirectory(prefix="vampd-live-") as folder:
+        calm, _ = carried(Path(folder) / "calm", live=False, moments=None)
+        assert calm.status() == "safe", calm.folder
+        while kills < wanted:
+            nights += 1
+            site, struck = carried(Path(folder) / str(nights), live=True, moments=moments)
+            kills += struck
+            same = products(site) == products(calm)
+            status = site.status()
+            bad += not (same and status == "safe")
+            print(f"night {nights}: {struck} kills, {status}, {_told(site)}, {same}", flush=True)
+    print(f"{nights} nights, {kills} kills, {bad} nights wrong")
+    return 1 if bad else 0
+
+
+def _told(site: DaemonSite) -> str:
+    with reading(site.state) as ledger:
+        row = ledger.execute("select kept, anew, late from live").fetchone()
+    return "not live" if row is None else f"kept {row[0]}, anew {row[1]}, late {row[2]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
