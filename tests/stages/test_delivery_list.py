@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.far_side import SIDES, FarSide, fill, local_side
+from tests.support.far_side import SIDES, FarSide, fill, local_side
 from vampd.errors import IntegrityError
 from vampd.layout import DELIVERY_LIST, OWN_FOLDER
 from vampd.stages import transfer
