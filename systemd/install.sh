@@ -2,7 +2,8 @@
 # systemd/install.sh [OPTION]...  - install vampd as a service of this machine; as root.
 #
 #   (no option)     install this checkout, or upgrade to it beside the version that is there
-#   --extras NAMES  with these extras of pyproject.toml, e.g. web
+#   --extras NAMES  with these extras of pyproject.toml: web,plots
+#   --unlocked      with whatever versions pyproject.toml allows, not those of config/lock
 #   --rollback      go back to the version before
 #   --uninstall     remove what was installed; settings, ledger, keys and nights stay
 #   --purge         with --uninstall: settings, ledger, keys and user go too; nights stay
@@ -27,7 +28,7 @@ zsh_file=$share/zsh/site-functions/_vampd
 fish_file=$share/fish/vendor_completions.d/vampd.fish
 
 usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "$0"
+    sed -n '2,12s/^# \{0,1\}//p' "$0"
 }
 
 # EX_UNAVAILABLE: something that is needed cannot be had.
@@ -129,6 +130,23 @@ choose_release() {
     done
 }
 
+pip_install() {
+    run env PIP_ROOT_USER_ACTION=ignore "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+# The versions that were tested, each file with the digest that it had then; and vampd on top of them.
+install_release() {
+    if [ -n "$unlocked" ]; then
+        pip_install "$source${extras:+[$extras]}"
+        return
+    fi
+    for lock in build requirements $(echo "$extras" | tr , ' '); do
+        [ -f "$source/config/lock/$lock.txt" ] || give_up "no extra is called $lock; there are: web, plots"
+        pip_install --require-hashes --no-deps --no-build-isolation -r "$source/config/lock/$lock.txt" || return
+    done
+    pip_install --no-deps --no-build-isolation --no-index "$source"
+}
+
 make_release() {
     is_release "$release" && return
     folder=$root$prefix/$release
@@ -136,9 +154,7 @@ make_release() {
     [ ! -e "$folder" ] || run rm -rf "$folder"
     run mkdir -p "$root$prefix"
     run "${python:-python3}" -m venv "$folder"
-    run env PIP_ROOT_USER_ACTION=ignore "$folder/bin/python" -m pip install --quiet \
-        --disable-pip-version-check "$source${extras:+[$extras]}" ||
-        give_up "pip could not install it; its own words are above. Nothing else was changed"
+    install_release || give_up "pip could not install it; its own words are above. Nothing else was changed"
     run "$folder/bin/vampd" --version
     [ -n "$dry" ] || echo "$stamp" >"$folder/stamp"
 }
@@ -368,12 +384,13 @@ do_uninstall() {
 }
 
 source=$(cd "$(dirname "$0")/.." && pwd)
-verb=install dry='' root='' purge='' yes='' extras=''
+verb=install dry='' root='' purge='' yes='' extras='' unlocked=''
 while [ $# != 0 ]; do
     case $1 in
         --rollback | --uninstall) verb=${1#--} ;;
         --purge) purge=yes ;;
         --dry-run) dry=yes ;;
+        --unlocked) unlocked=yes ;;
         -y) yes=yes ;;
         --root) [ $# != 1 ] || { usage >&2; exit 64; }; shift; root=${1%/} ;;
         --extras) [ $# != 1 ] || { usage >&2; exit 64; }; shift; extras=$1 ;;

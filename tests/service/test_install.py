@@ -27,7 +27,7 @@ class Machine:
     def install(self, *options: str) -> str:
         """What install.sh says; nothing is asked of any package index."""
         done = subprocess.run(
-            [self.checkout / "systemd" / "install.sh", "--root", self.root, *options],
+            [self.checkout / "systemd" / "install.sh", "--unlocked", "--root", self.root, *options],
             env=os.environ
             | {
                 "PYTHON": sys.executable,

@@ -72,8 +72,15 @@ def make_newer(source: Path, folder: Path, version: str) -> Path:
 
 def fetch_wheels(source: Path, folder: Path) -> None:
     """What pip will need in the box, which has no network."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
-    subprocess.run([*command, str(source), "hatchling"], check=True, timeout=300)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder)]
+    for lock in ("build", "requirements"):
+        locked = [
+            "--require-hashes",
+            "--no-deps",
+            "-r",
+            str(source / "config" / "lock" / f"{lock}.txt"),
+        ]
+        subprocess.run([*command, *locked], check=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,14 @@ def said_with(wheel: Path, code: str) -> str:
     ).stdout
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 @pytest.mark.parametrize(
     ("in_checkout", "in_wheel"),
     [
@@ -66,9 +74,9 @@ def said_with(wheel: Path, code: str) -> str:
 def test_a_wheel_holds_what_lies_beside_the_package(
     wheel: Path, in_checkout: str, in_wheel: str
 ) -> None:
-    shipped = {path.name: path.read_bytes() for path in (wheel / in_wheel).iterdir()}
+    shipped = contents(wheel / in_wheel)
 
-    lying = {path.name: path.read_bytes() for path in (CHECKOUT / in_checkout).iterdir()}
+    lying = contents(CHECKOUT / in_checkout)
     assert shipped
     assert shipped == lying
 
