@@ -26,8 +26,8 @@ from tests.support.fake_ledger import reread
 from tests.support.frame_id_counter import Fault
 from tests.support.issuers import FOREIGN, Desk, desk
 from vampd.ledger import nights, requests, tasks
-from vampd.ledger.connection import Row
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.schedule.stage_table import STAGES
 from vampd.stages import story
 from vampd.states import Kind, Stage, TaskState
@@ -45,7 +45,7 @@ class Campaign:
     def __init__(self, made: Desk, dice: random.Random) -> None:
         self.desk = made
         self.dice = dice
-        self.nights: list[Row] = []
+        self.nights: list[Night] = []
         self.seen: Tally[str] = Tally()
         self.before: set[int] = set()  #: used when the last reply was written off
 
@@ -68,7 +68,7 @@ class Campaign:
         msg = f"night {night['date']} never got its numbers: {error}"
         raise AssertionError(msg)
 
-    def _attempt(self, night: Row) -> None:
+    def _attempt(self, night: Night) -> None:
         faults = [
             fault
             for fault in set(Fault) - _NEVER
@@ -84,7 +84,7 @@ class Campaign:
         self.desk.attempt(night)
         self._decide(night, self.desk.counter.dealt[before:])
 
-    def _decide(self, night: Row, dealt: list[int]) -> None:
+    def _decide(self, night: Night, dealt: list[int]) -> None:
         request = requests.open_request(self.desk.ledger, night["id"])
         if request is None:
             return
@@ -99,7 +99,7 @@ class Campaign:
             self.desk.order("ids-void", night)
             self.seen["written off"] += 1
 
-    def _die_asking(self, night: Row) -> None:
+    def _die_asking(self, night: Night) -> None:
         """The daemon is killed after the request was written down, and before it was recorded."""
         ledger = self.desk.ledger
         ledger.update("night", night["id"], ids_looked_us=ledger.now_us())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import replace
@@ -20,6 +21,7 @@ from vampd.commands.explanations_held import NOBODY
 from vampd.commands.explanations_of_failures import KNOWN, OF_FAILURES
 from vampd.errors import FarDiskError, NotPlainError
 from vampd.io.beneath import Beneath, read_start
+from vampd.ledger.records import Night
 from vampd.schedule.dispatch import SHADOWED, NightSnapshot, NightState, standing
 from vampd.states import (
     STAGES_OF,
@@ -32,7 +34,7 @@ from vampd.states import (
     TaskState,
     WaitCode,
 )
-from vampd.views.summaries import Night, Summary, Trouble, is_at_rest
+from vampd.views.summaries import Summary, Trouble, is_at_rest
 from vampd.watch.settle import night_is_over
 
 _ROOT = "/mnt/fuuu/ARCHIVED_DATA"
@@ -72,7 +74,6 @@ def a_summary(
     hold: Cause | None = None,
     trouble: Trouble | None = None,
 ) -> Summary:
-    told = hold or cause
     night = Night(
         id=1,
         kind=Kind.ARCHIVE,
@@ -81,7 +82,8 @@ def a_summary(
         status=status,
         cause=None if cause is None else str(cause),
         cause_code=None if cause is None else cause.code,
-        cause_words={} if told is None else told.words,
+        cause_words=None if cause is None else json.dumps(cause.words),
+        hold_words=None if hold is None else json.dumps(hold.words),
         hold=None if hold is None else str(hold),
         hold_code=hold.code if hold is not None and isinstance(hold.code, HoldCode) else None,
         seen_us=NOW_US,
@@ -89,8 +91,18 @@ def a_summary(
         closed_us=None,
         closed_by=None,
         safe_us=None,
+        batch=1,
+        close_asked_by=None,
+        ids_looked_us=None,
+        ids_skip_why=None,
+        verified_us=None,
+        verify_since_us=None,
+        verify_tried_us=None,
+        verify_asked_by=None,
+        folder_stamps=None,
         changed_us=NOW_US,
         changed_by="vampd",
+        why=None,
     )
     return Summary(
         night=night,

@@ -17,6 +17,7 @@ from vampd.errors import IntegrityError
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger, Row, is_broken
 from vampd.ledger.nights import hold, hold_for_trouble
+from vampd.ledger.records import Night
 from vampd.states import ErrorClass, HoldCode
 
 
@@ -72,7 +73,7 @@ def test_what_went_wrong_is_undone_and_named(ledger: Ledger, barrier: Barrier) -
 def test_a_part_of_a_transaction_is_undone_alone(ledger: Ledger, barrier: Barrier) -> None:
     night, other = a_night(ledger), a_night(ledger, "20251107")
 
-    def change(row: Row, then: Callable[[], object]) -> None:
+    def change(row: Night, then: Callable[[], object]) -> None:
         hold(ledger, row["id"], Cause(HoldCode.ORDER, {"why": "changed"}))
         then()
 

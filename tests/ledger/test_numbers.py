@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from tests.support.fake_ledger import a_night, opened, reread
 from vampd.errors import IntegrityError, OperatorError
 from vampd.ledger import counter, frame_ids
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_number, frame_id_text
+from vampd.ledger.records import Night
 
 FIRST = 425_189
 
 
-def deal(ledger: Ledger, night: Row, contents: list[str], *, first: int = FIRST) -> dict[str, int]:
+def deal(
+    ledger: Ledger, night: Night, contents: list[str], *, first: int = FIRST
+) -> dict[str, int]:
     """What the stage does with vampd's own counter."""
     with ledger.transaction():
         wanting = frame_ids.unnumbered(ledger, night, contents)

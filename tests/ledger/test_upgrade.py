@@ -14,6 +14,8 @@ from vampd.ledger import connection as module
 from vampd.ledger import elapsed, mail_tracks, nights, proofs, trash
 from vampd.ledger.connection import Ledger, ledger_path
 from vampd.ledger.mail_tracks import Track
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.shipped import migrations_folder
 from vampd.states import NightStatus
 
@@ -208,7 +210,7 @@ def test_holds_of_a_version_without_codes_get_theirs_and_keep_their_words(tmp_pa
             connection.execute(_NIGHT, values)
 
     with closing(opened(tmp_path)) as ledger:
-        rows = ledger.rows("select * from night order by id")
+        rows = fetch_all(Night, ledger, "select * from night order by id")
         held = [nights.cause_of_hold(row) for row in rows]
 
     assert [(str(hold), hold.code) for hold in held if hold is not None] == list(_HOLDS.items())

@@ -17,7 +17,8 @@ from tests.support.raw_cubes import write_raw_cube
 from tests.support.trees import digests_of_tree, identities_of_tree
 from vampd.errors import OperatorError
 from vampd.ledger import legacy, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.records import FileIdentity
 from vampd.settings.sections import Config
@@ -128,7 +129,7 @@ class _Watched:
             write_raw_cube(self.night_folder, frames, stem=stem)
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.find_night(self.ledger, Kind.ARCHIVE, DATE)
 
     def go_until_it_would_be_over(self) -> None:

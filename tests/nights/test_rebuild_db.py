@@ -28,6 +28,8 @@ from vampd.io.clock import SystemClock
 from vampd.io.number_papers import PAPER
 from vampd.ledger import dumps, nights
 from vampd.ledger.connection import Ledger, open_ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.schedule.workers import Outcome
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import CubeFault, Fault, Scene, both, polarimetry
@@ -358,7 +360,7 @@ def test_nights_of_two_lost_ledgers_do_not_mix(carried: Carried, tmp_path: Path)
     with _opened(carried.site.state) as ledger:
         rows = [
             dumps.read_dump(dumps.dump(ledger, night), "dump")[1]
-            for night in ledger.rows("select * from night order by id")
+            for night in fetch_all(Night, ledger, "select * from night order by id")
         ]
     other = [
         [(table, row | ({"date": "20251107"} if table == "night" else {})) for table, row in one]

@@ -25,7 +25,8 @@ from vampd.background.mail import alerts
 from vampd.background.mail import job as mail
 from vampd.io.disk import claim_root
 from vampd.ledger.alerts import Condition
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.states import Severity, Stage
@@ -61,7 +62,7 @@ class Scene:
         self.config = settings(self.folder, _SETTINGS.format(**values))
         return self.config
 
-    def night(self, date: str, status: str, cause: str | None = None) -> Row:
+    def night(self, date: str, status: str, cause: str | None = None) -> Night:
         night = a_night(self.ledger, date)
         now_us = self.ledger.now_us()
         self.ledger.update("night", night["id"], status=status, cause=cause, closed_us=now_us)
@@ -308,7 +309,7 @@ def test_a_mail_that_the_archive_never_answered_is_recalled_to_mind(scene: Scene
     assert "mailed 7 days ago" in scene.conditions()[0].text
 
 
-def _deliverable(scene: Scene, night: Row, path: str, **values: Any) -> None:
+def _deliverable(scene: Scene, night: Night, path: str, **values: Any) -> None:
     scene.ledger.insert(
         "deliverable", night=night["id"], path=path, size_bytes=1, sha256="0", **values
     )

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from tests.support.issuers import Desk, desk
 from vampd.ledger import nights as night_rows
-from vampd.ledger.connection import Row, ledger_path
+from vampd.ledger.connection import ledger_path
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.schedule.dispatch import NightSnapshot, gate
 from vampd.states import Kind, NightStatus, Stage, TaskState
 from vampd.views.frame_id_audit import chronology, incomplete, numberings
@@ -65,7 +67,10 @@ class Sky:
     def deal(self) -> None:
         """Whatever the dispatcher lets through gets its numbers, as often as anything does."""
         while True:
-            facts = [self._facts(row) for row in self.desk.ledger.rows("select * from night")]
+            facts = [
+                self._facts(row)
+                for row in fetch_all(Night, self.desk.ledger, "select * from night")
+            ]
             ready = [night for night in facts if night.status is NightStatus.READY]
             stopped = {night.date: gate(night, facts) for night in ready}
             self.waited |= {day for day, why in stopped.items() if why is not None}
@@ -78,17 +83,17 @@ class Sky:
             assert task.state == TaskState.DONE, task.error
             self._status(free[0].date, NightStatus.SAFE)
 
-    def row(self, day: str) -> Row | None:
-        return self.desk.ledger.row("select * from night where date = ?", [day])
+    def row(self, day: str) -> Night | None:
+        return fetch_one(Night, self.desk.ledger, "select * from night where date = ?", [day])
 
-    def get(self, day: str) -> Row:
+    def get(self, day: str) -> Night:
         return night_rows.find_night(self.desk.ledger, Kind.ARCHIVE, day)
 
     def _status(self, day: str, status: NightStatus) -> None:
         night = self.get(day)
         night_rows.set_status(self.desk.ledger, night, status, None)
 
-    def _facts(self, row: Row) -> NightSnapshot:
+    def _facts(self, row: Night) -> NightSnapshot:
         state = self.desk.task(row).state
         return NightSnapshot(
             number=row["id"],

@@ -13,8 +13,9 @@ import pytest
 from tests.support.fake_ledger import DAY_US, FakeClock, opened, settings
 from tests.support.raw_cubes import write_raw_cube
 from vampd.ledger import nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.dates import Dates
+from vampd.ledger.records import Night
 from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Workers
 from vampd.states import Kind, NightStatus
@@ -59,7 +60,7 @@ class Scene:
         write_raw_cube(self.folder, frames, stem=stem, first_us=_FIRST_US + later_us)
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.find_night(self.ledger, Kind.ARCHIVE, DATE)
 
     def pass_minutes(self, minutes: int) -> None:

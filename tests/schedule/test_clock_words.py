@@ -10,7 +10,7 @@ from tests.schedule.test_rounds import DATE, STEM, Scene, scene
 from tests.support.raw_cubes import FIRST_US
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import clock_words, files, outputs, tasks
-from vampd.ledger.connection import Row
+from vampd.ledger.records import RawFile
 from vampd.orders.night import Orders
 from vampd.science.cubes import CubeLimits
 from vampd.science.quality import QualityLimits
@@ -57,7 +57,7 @@ def accept(scene: Scene, clock: str, why: str | None = "the log of that night") 
     return order(scene, action="accept", clock=clock, why=why)
 
 
-def row_of(scene: Scene) -> Row:
+def row_of(scene: Scene) -> RawFile:
     return files.file_of(scene.ledger, scene.night["id"], PATH)
 
 

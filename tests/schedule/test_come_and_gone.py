@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.schedule.test_batches import _make_safe
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene
 from vampd.ledger import files, trash
-from vampd.ledger.connection import Row
+from vampd.ledger.records import RawFile
 from vampd.states import FileState, NightStatus
 
 __all__ = ["scene"]
@@ -15,7 +15,7 @@ __all__ = ["scene"]
 _CUBE, _TIMING = f"vcam1/{STEM}.fits", f"vcam1/{STEM}.txt"
 
 
-def _row(scene: Scene, path: str) -> Row:
+def _row(scene: Scene, path: str) -> RawFile:
     return files.files_of(scene.ledger, scene.night["id"])[path]
 
 

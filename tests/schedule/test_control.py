@@ -116,7 +116,7 @@ def test_a_dry_run_changes_nothing(config: Config, ledger: Ledger, server: Contr
 
     assert command.answer is not None
     assert command.answer["changed"]
-    assert tuple(reread(ledger, night)) == tuple(night)
+    assert reread(ledger, night) == night
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from tests.support.far_side import flip_one_byte
 from vampd.background import copies as reverify
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.ledger import deliveries, nights, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders import verify as verify_orders
 from vampd.orders.context import CommandContext
 from vampd.schedule.stage_table import STAGES, verify_job
@@ -51,7 +52,7 @@ class FarDesk:
     tasks: dict[Stage, int] = field(default_factory=dict)
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.get_night(self.ledger, self.number)
 
     @property

@@ -18,8 +18,9 @@ from tests.support.trees import digests_of_tree
 from vampd.background.table import BACKGROUND_JOBS
 from vampd.commands import causes
 from vampd.ledger import files, frame_ids, nights, outputs, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Body, Workers
 from vampd.settings.sections import Disk
@@ -54,7 +55,7 @@ class Scene:
         self.engine = Engine(ledger, config, self._scan_cycle, self.workers, BACKGROUND_JOBS)
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.find_night(self.ledger, Kind.ARCHIVE, DATE)
 
     def go_round(self) -> None:

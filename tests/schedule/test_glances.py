@@ -9,6 +9,8 @@ import pytest
 
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene
 from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.states import FileState, NightStatus
 from vampd.watch import scan_cycle
 from vampd.watch.hints import EVERYTHING, Hint, Hints
@@ -135,7 +137,7 @@ def test_a_link_in_a_root_is_no_night_whatever_an_event_says(scene: Scene) -> No
 
     scene.scan_cycle.glance(_hints(Hint(scene.root / "20251107")))
 
-    assert scene.ledger.rows("select * from night where date = '20251107'") == []
+    assert fetch_all(Night, scene.ledger, "select * from night where date = '20251107'") == []
 
 
 def test_a_hint_of_everything_is_a_look_at_all_nights(scene: Scene) -> None:

@@ -17,9 +17,10 @@ from vampd.background.header_reading import work
 from vampd.background.header_table import HeaderReader
 from vampd.errors import RetryableError
 from vampd.ledger import files, nights
-from vampd.ledger.connection import HEADERS_NAME, Ledger, Row
+from vampd.ledger.connection import HEADERS_NAME, Ledger
 from vampd.ledger.headers import select
 from vampd.ledger.reading import reading_headers
+from vampd.ledger.records import Night
 from vampd.records import FileIdentity
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -39,7 +40,7 @@ def ledger(tmp_path: Path, clock: FakeClock) -> Iterator[Ledger]:
         yield ledger
 
 
-def _night(ledger: Ledger, root: Path, date: str, *cards: str, stem: str = STEM) -> Row:
+def _night(ledger: Ledger, root: Path, date: str, *cards: str, stem: str = STEM) -> Night:
     """A night with one whole cube; again, with another *stem*, one more."""
     folder = root / date
     pixels = [np.zeros((4, 6), np.uint16)]

@@ -17,7 +17,8 @@ from tests.support.fake_ledger import FakeClock, a_night, opened, reread, settin
 from vampd.background.hooks import JOB
 from vampd.errors import ConfigError
 from vampd.ledger import hooks, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Workers
@@ -55,7 +56,7 @@ def python(code: str, *words: str) -> list[str]:
     return [sys.executable, "-c", code, *words]
 
 
-def becomes_safe(ledger: Ledger, night: Row, batch: int = 1) -> None:
+def becomes_safe(ledger: Ledger, night: Night, batch: int = 1) -> None:
     """Close a batch of *night*, and let all its work be done."""
     ledger.update("night", night["id"], closed_us=ledger.now_us(), batch=batch)
     for stage in Stage:
@@ -76,7 +77,7 @@ def carry_out(ledger: Ledger, config: Config, workers: Workers) -> None:
         engine.hand_out()
 
 
-def told(ledger: Ledger, night: Row) -> list[tuple[int, str, int | None]]:
+def told(ledger: Ledger, night: Night) -> list[tuple[int, str, int | None]]:
     runs = hooks.runs(ledger.connection, night["id"])
     return [(run.batch, str(run.state), run.code) for run in runs]
 

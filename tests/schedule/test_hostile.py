@@ -25,7 +25,9 @@ from vampd.background.mail.alerts import limits
 from vampd.background.table import BACKGROUND_JOBS
 from vampd.io.callers import Caller
 from vampd.ledger import files, nights, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.orders.night import Orders
 from vampd.orders.socket import _answer
 from vampd.records import FileIdentity
@@ -94,7 +96,7 @@ class Site:
         tasks.reap(self.ledger, "its worker died with the daemon")
         return Site(self.folder, self.ledger, self.clock, self._spoil)
 
-    def night(self, date: str) -> Row:
+    def night(self, date: str) -> Night:
         return nights.find_night(self.ledger, Kind.ARCHIVE, date)
 
     def go_round(self) -> None:
@@ -265,7 +267,9 @@ def test_whatever_a_caller_asks_is_answered_and_both_nights_are_still_there(seed
                 answer = answered(orders, line)
                 assert answer.keys() in ({"error", "kind"}, {"lines", "changed"})
 
-            rows = ledger.rows("select * from night where kind = 'archive' order by date")
+            rows = fetch_all(
+                Night, ledger, "select * from night where kind = 'archive' order by date"
+            )
             assert {GOOD, BAD} <= {row["date"] for row in rows}
             assert not ledger.connection.in_transaction
 

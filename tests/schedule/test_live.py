@@ -15,6 +15,7 @@ from vampd.background.mail.alerts import limits
 from vampd.commands.live_words import lag_text
 from vampd.ledger import files, live, outputs, tasks
 from vampd.ledger.connection import Row
+from vampd.ledger.records import Output
 from vampd.orders.night import Orders
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
@@ -50,7 +51,7 @@ def scene(tmp_path: Path) -> Iterator[LiveScene]:
         yield scene
 
 
-def planned(scene: LiveScene, *states: OutputState) -> list[Row]:
+def planned(scene: LiveScene, *states: OutputState) -> list[Output]:
     rows = outputs.outputs_of(scene.ledger, scene.night["id"])
     return [row for row in rows if not states or row["state"] in states]
 

@@ -20,8 +20,9 @@ from vampd.causes import Cause
 from vampd.errors import ConfigError, OperatorError
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.mail_tracks import MailTrack, Track
+from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule.workers import Outcome, Workers
 from vampd.settings.sections import Config
@@ -67,7 +68,7 @@ class Scene:
 
     def night(
         self, date: str, *, verified: bool = True, files: int = 2, first: int | None = None
-    ) -> Row:
+    ) -> Night:
         """A delivered archive night, with its manifest on disk."""
         night = a_night(self.ledger, date)
         folder = self.folder / "archive" / date
@@ -77,7 +78,7 @@ class Scene:
         return reread(self.ledger, night)
 
     def add_batch(
-        self, night: Row, batch: int, files: int = 2, first: int | None = None, *, verified: bool
+        self, night: Night, batch: int, files: int = 2, first: int | None = None, *, verified: bool
     ) -> None:
         number = first if first is not None else int(night["date"][4:]) * 1000 + batch * 100
         rows = [
@@ -105,7 +106,7 @@ class Scene:
             self.ledger.update("task", task, state="done" if verified else "pending")
             self.ledger.update("task", task, finished_us=now_us)
 
-    def verify(self, night: Row) -> None:
+    def verify(self, night: Night) -> None:
         """Now the last file of it was found right at the far end."""
         now_us = self.ledger.now_us()
         self.ledger.execute(
@@ -116,12 +117,12 @@ class Scene:
             "update task set state = 'done', finished_us = ? where night = ?", [now_us, night["id"]]
         )
 
-    def send(self, *rows: Row, dry_run: bool = False, anew: str | None = None) -> list[str]:
+    def send(self, *rows: Night, dry_run: bool = False, anew: str | None = None) -> list[str]:
         """The operator's word."""
         asked = [{"kind": row["kind"], "date": row["date"]} for row in rows]
         return self.order("mail", date=None, nights=asked, anew=anew, dry_run=dry_run)
 
-    def ack(self, night: Row, **arguments: Any) -> list[str]:
+    def ack(self, night: Night, **arguments: Any) -> list[str]:
         named = {"kind": night["kind"], "date": night["date"], "dry_run": False}
         return self.order("ack", **(named | arguments))
 
@@ -133,7 +134,7 @@ class Scene:
         """All that is due now, in this process."""
         mail_job.do_all(self.ledger, self.config)
 
-    def track(self, night: Row) -> MailTrack:
+    def track(self, night: Night) -> MailTrack:
         return mail_tracks.night_track(self.ledger.connection, night["id"], configured=True)
 
     def contents(self) -> list[bytes]:

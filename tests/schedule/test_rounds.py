@@ -17,7 +17,8 @@ from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.io.disk import MARKER_NAME
 from vampd.ledger import files, nights, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Config
@@ -51,7 +52,7 @@ class Scene:
         return self.root / DATE
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.find_night(self.ledger, Kind.ARCHIVE, DATE)
 
     def cube(self, stem: str = STEM) -> Path:
@@ -118,7 +119,7 @@ def test_a_cube_is_whole_after_two_looks_that_agree_and_one_reading(scene: Scene
     assert scene.states() == {f"vcam1/{STEM}.fits": "whole", f"vcam1/{STEM}.txt": "whole"}
     cube, *_ = files.cubes_of(scene.ledger, scene.night["id"])
     assert (cube["frames"], cube["width"], cube["height"]) == (5, 6, 4)
-    first, last = raw_cube(dict(cube)).counts or (0, 0)
+    first, last = raw_cube(cube).counts or (0, 0)
     assert last - first == 4
 
 
@@ -215,7 +216,7 @@ def test_a_raw_file_that_changes_after_the_close_holds_the_night(
         "it had 5760 bytes, and has 8640"
     )
     now = files.files_of(scene.ledger, scene.night["id"])[f"vcam1/{STEM}.fits"]
-    assert tuple(now) == tuple(known)
+    assert now == known
     assert "came after its night was closed" not in caplog.text
 
 

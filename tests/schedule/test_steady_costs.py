@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.fake_ledger import FakeClock, a_night, opened, settings
 from vampd.ledger import files, outputs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Output
 from vampd.records import Report
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Compress
@@ -118,7 +119,7 @@ def test_whether_others_must_read_an_output_costs_the_same_however_many_are_buil
     night = a_night(ledger)
 
     def choose() -> list[int]:
-        rows: list[Row] = outputs.outputs_of_unit(ledger, night["id"], "1.1")
+        rows: list[Output] = outputs.outputs_of_unit(ledger, night["id"], "1.1")
         return build_jobs._read_whole(ledger, night, rows, Compress())
 
     assert _growth(ledger, choose) < _NOISE

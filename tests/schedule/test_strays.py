@@ -12,7 +12,7 @@ from tests.schedule.test_rounds import DATE, LATER_STEM, STEM, Scene, scene
 from vampd.causes import Cause
 from vampd.errors import OperatorError, RetryableError
 from vampd.ledger import files, nights, outputs, strays, tasks
-from vampd.ledger.connection import Row
+from vampd.ledger.records import RawFile
 from vampd.orders.night import Orders
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.schedule.dispatch import stages_due, standing
@@ -59,7 +59,7 @@ def standing_of(scene: Scene) -> tuple[NightStatus, str | None]:
     return found.status, None if found.cause is None else str(found.cause)
 
 
-def raw_row(scene: Scene, path: str = PATH) -> Row:
+def raw_row(scene: Scene, path: str = PATH) -> RawFile:
     return files.file_of(scene.ledger, scene.night["id"], path)
 
 

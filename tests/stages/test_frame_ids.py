@@ -14,9 +14,9 @@ from tests.support.issuers import FIRST, FOREIGN, ISSUERS, Desk, desk
 from vampd.errors import OperatorError, UsageError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger import tasks
-from vampd.ledger.connection import Row
 from vampd.ledger.counter import strange_texts
 from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.records import Night
 from vampd.schedule.stage_table import STAGES
 from vampd.settings.load import load
 from vampd.states import ErrorClass, RequestState, Stage, TaskState
@@ -152,7 +152,7 @@ def test_of_two_blocks_that_were_dealt_only_the_told_one_is_used(foreign: Desk) 
     assert foreign.bound(second) == {"c": FIRST + 4}
 
 
-def held(made: Desk, night: Row, fault: Fault) -> str:
+def held(made: Desk, night: Night, fault: Fault) -> str:
     """Bring the night to a hold by *fault*; return what is said."""
     made.set(fault=fault)
     if fault in {Fault.LATE, Fault.SHORT, Fault.TORN}:  # an answer that is waited for in vain

@@ -25,7 +25,8 @@ from vampd.io.beneath import night_folder
 from vampd.io.disk import claim_root
 from vampd.io.numbers_seen import look_at_root
 from vampd.ledger import nights, requests, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.stages import frame_id_papers, story
 from vampd.stages.frame_id_papers import Told
 from vampd.stages.lost_ledger import make_again
@@ -74,7 +75,7 @@ def _number_and_die(made: Desk, change: int) -> None:
     made.attempt(_night(made.ledger, DATE))
 
 
-def _night(ledger: Ledger, date: str) -> Row:
+def _night(ledger: Ledger, date: str) -> Night:
     return nights.find_night(ledger, Kind.ARCHIVE, date)
 
 

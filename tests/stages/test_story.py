@@ -14,7 +14,8 @@ import pytest
 from tests.support.fake_ledger import FakeClock, a_task, opened
 from vampd.background import night_records as background_job
 from vampd.ledger import dumps, exports, nights, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.schedule.workers import Outcome
 from vampd.stages import story
 from vampd.states import Kind, Stage
@@ -32,7 +33,7 @@ class Desk:
     number: int
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.get_night(self.ledger, self.number)
 
     @property

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from vampd.io.clock import Clock, SystemClock
-from vampd.ledger.connection import Ledger, Row, ledger_path, open_ledger
+from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.ledger.nights import get_night, sight_night
+from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task, add_task, claim, tasks_of
 from vampd.records import FileIdentity
 from vampd.settings.load import load
@@ -92,7 +93,7 @@ socket = "{folder}/state/control.socket"
     return load(path)
 
 
-def a_night(ledger: Ledger, date: str = "20251106", kind: Kind = Kind.ARCHIVE) -> Row:
+def a_night(ledger: Ledger, date: str = "20251106", kind: Kind = Kind.ARCHIVE) -> Night:
     return sight_night(ledger, kind, date, Path("/data") / date)
 
 
@@ -111,7 +112,7 @@ def claimed(ledger: Ledger, number: int) -> Task:
     return row
 
 
-def reread(ledger: Ledger, night: Row) -> Row:
+def reread(ledger: Ledger, night: Night) -> Night:
     return get_night(ledger, night["id"])
 
 

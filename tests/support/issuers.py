@@ -17,7 +17,8 @@ from vampd.errors import VampdError
 from vampd.io.disk import claim_root
 from vampd.ledger import frame_ids as numbers
 from vampd.ledger import outputs, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule import retries
 from vampd.schedule.stage_table import STAGES
@@ -63,7 +64,7 @@ class Desk:
         if values.get("fault") is Fault.REFUSED and self.issuer != "command":
             self.gen2.refuse()
 
-    def night(self, date: str, contents: Sequence[str]) -> Row:
+    def night(self, date: str, contents: Sequence[str]) -> Night:
         """A planned night, whose frame IDs are due."""
         night = a_night(self.ledger, date)
         (self.archive / date).mkdir()
@@ -72,7 +73,7 @@ class Desk:
         self.plan(night, contents)
         return reread(self.ledger, night)
 
-    def plan(self, night: Row, contents: Sequence[str]) -> None:
+    def plan(self, night: Night, contents: Sequence[str]) -> None:
         """Plan outputs of *contents*, in this order, for the night's batch."""
         night = reread(self.ledger, night)
         raw = self.ledger.insert(
@@ -110,7 +111,7 @@ class Desk:
                 **self.ledger.stamp(),
             )
 
-    def attempt(self, night: Row) -> tasks.Task:
+    def attempt(self, night: Night) -> tasks.Task:
         """What the engine does with the task, until nothing is due of it; return the task."""
         for _ in range(10):
             task = tasks.claim(self.ledger, self.task(night).id)
@@ -119,7 +120,7 @@ class Desk:
             self._once(task, night)
         return self.task(night)
 
-    def _once(self, task: tasks.Task, night: Row) -> None:
+    def _once(self, task: tasks.Task, night: Night) -> None:
         room = STAGES[Stage.FRAME_IDS]
         try:
             job = room.prepare(self.ledger, self.config, reread(self.ledger, night), "")
@@ -137,23 +138,23 @@ class Desk:
         frame_ids = replace(self.config.frame_ids, deadline_seconds=seconds)
         self.config = replace(self.config, frame_ids=frame_ids)
 
-    def retry(self, night: Row) -> tasks.Task:
+    def retry(self, night: Night) -> tasks.Task:
         """An operator's `retry`, and what follows."""
         tasks.retry_failed(self.ledger, night["id"], "retry")
         return self.attempt(night)
 
-    def order(self, order: str, night: Row, **arguments: Any) -> dict[str, Any]:
+    def order(self, order: str, night: Night, **arguments: Any) -> dict[str, Any]:
         named = {"kind": "archive", "date": night["date"], "dry_run": False, "why": "seen so"}
         return Orders(self.ledger, self.config).carry_out(order, {**named, **arguments}, "me")
 
-    def task(self, night: Row) -> tasks.Task:
+    def task(self, night: Night) -> tasks.Task:
         number = self.ledger.value(
             "select id from task where night = ? and stage = 'frame_ids' order by batch desc",
             [night["id"]],
         )
         return tasks.get_task(self.ledger, number)
 
-    def bound(self, night: Row) -> dict[str, int]:
+    def bound(self, night: Night) -> dict[str, int]:
         return numbers.bound_of(self.ledger, reread(self.ledger, night))
 
     def requests(self) -> list[str]:

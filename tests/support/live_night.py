@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.support.fake_ledger import FakeClock, opened, settings
 from tests.support.trees import digests_of_tree
 from vampd.ledger import nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Workers
@@ -80,7 +81,7 @@ class LiveScene:
         return self.folder / ("far" if self.kind is Kind.ARCHIVE else "far-engineering") / DATE
 
     @property
-    def night(self) -> Row:
+    def night(self) -> Night:
         return nights.find_night(self.ledger, self.kind, DATE)
 
     def turn(self, seconds: float = 0.0) -> None:

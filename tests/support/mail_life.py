@@ -16,8 +16,8 @@ from tests.support.mail_server import DROP, Received
 from vampd.background.mail import job as mail_job
 from vampd.errors import OperatorError, VampdError
 from vampd.ledger import mail_tracks
-from vampd.ledger.connection import Row
 from vampd.ledger.mail_tracks import MailTrack, Track
+from vampd.ledger.records import Night
 from vampd.schedule.workers import Outcome
 
 _DATES = ("20251101", "20251102", "20251103")
@@ -195,7 +195,7 @@ class Life:
             assert track.state in _SETTLED, (night["date"], track, self.said)
             self._judge_acknowledged(track)
 
-    def _settle(self, night: Row) -> None:
+    def _settle(self, night: Night) -> None:
         """What an operator does: send it; where that is refused, ask the archive."""
         if self.scene.track(night).state in _SETTLED:
             return

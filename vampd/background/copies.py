@@ -17,7 +17,8 @@ from vampd.errors import IntegrityError, VampdError
 from vampd.io.beneath import night_folder
 from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.ledger import deliveries, nights, tasks, verifications
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.stage_table import verify_job
 from vampd.schedule.workers import Outcome
@@ -47,7 +48,7 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     return None
 
 
-def _in_progress(ledger: Ledger, config: Config) -> Row | None:
+def _in_progress(ledger: Ledger, config: Config) -> Night | None:
     """A night whose copies are being read through; after a failure it rests for a while."""
     verifications.mend_dates(ledger)
     rests_us = round(config.retry.longest_seconds * SECOND_US)
@@ -66,7 +67,7 @@ def _begin_oldest(ledger: Ledger, config: Config) -> bool:
     return False
 
 
-def _piece(ledger: Ledger, config: Config, night: Row) -> dict[str, Any] | None:
+def _piece(ledger: Ledger, config: Config, night: Night) -> dict[str, Any] | None:
     """The job for the copies whose turn it is; None where the night lists none, or has no place."""
     try:
         job = verify_job(ledger, config, night, afresh=True)
@@ -105,7 +106,7 @@ def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
         _finish(ledger, night, job["verify_at"])
 
 
-def _finish(ledger: Ledger, night: Row, place: str) -> None:
+def _finish(ledger: Ledger, night: Night, place: str) -> None:
     _note(ledger, night, place, wrong=0)
     verifications.end(ledger, night["id"])
     log.info(
@@ -116,7 +117,7 @@ def _finish(ledger: Ledger, night: Row, place: str) -> None:
     )
 
 
-def _note_failure(ledger: Ledger, night: Row, place: str, error: str) -> None:
+def _note_failure(ledger: Ledger, night: Night, place: str, error: str) -> None:
     _note(ledger, night, place, wrong=0, error=error)
     verifications.note_tried(ledger, night["id"])
     log.warning(
@@ -127,7 +128,9 @@ def _note_failure(ledger: Ledger, night: Row, place: str, error: str) -> None:
     )
 
 
-def _note(ledger: Ledger, night: Row, place: str, *, wrong: int, error: str | None = None) -> None:
+def _note(
+    ledger: Ledger, night: Night, place: str, *, wrong: int, error: str | None = None
+) -> None:
     by = night["verify_asked_by"]
     files = len(deliveries.deliverables_of(ledger, night["id"]))
     why = f"asked for by {by}" if by else _BY_AGE
@@ -135,7 +138,7 @@ def _note(ledger: Ledger, night: Row, place: str, *, wrong: int, error: str | No
 
 
 def handle_bad_copies(
-    ledger: Ledger, night: Row, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
+    ledger: Ledger, night: Night, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
 ) -> None:
     """A night at rest of which copies are *wrong*: an alarm, and what is safest for the data.
 
@@ -172,7 +175,7 @@ def _what_is_wrong(result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
 
 
 def _why_not_sent_again(
-    ledger: Ledger, night: Row, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
+    ledger: Ledger, night: Night, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
 ) -> str | None:
     if all(row["verdict"] == "missing" for row in result["results"]):
         return "nothing of it was found there: is its disk mounted, was it moved?"

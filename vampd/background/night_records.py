@@ -27,7 +27,7 @@ def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
     return {
         "night": night["id"],
         **nights.root_of(ledger, night),
-        **story.prepare_records(ledger, night, with_dump=bool(night["with_dump"])),
+        **story.prepare_records(ledger, night, with_dump=night.with_dump),
     }
 
 

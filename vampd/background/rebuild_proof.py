@@ -14,7 +14,9 @@ from vampd.back_off import pause_us
 from vampd.causes import Cause
 from vampd.io.root import on_its_disk
 from vampd.ledger import nights, proofs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.proofs import RebuildProof
+from vampd.ledger.records import Night
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -74,7 +76,11 @@ def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
 
 
 def _record_result(
-    ledger: Ledger, night: Row, proof: Row, job: Mapping[str, Any], result: Mapping[str, Any]
+    ledger: Ledger,
+    night: Night,
+    proof: RebuildProof,
+    job: Mapping[str, Any],
+    result: Mapping[str, Any],
 ) -> None:
     if result["problems"]:
         more = len(result["problems"]) - _SHOWN
@@ -95,14 +101,14 @@ def _record_result(
             log.info(text, nights.label(night), extra={"NIGHT": night["date"]})
 
 
-def _record_problem(ledger: Ledger, night: Row, proof: Row, problem: str) -> None:
+def _record_problem(ledger: Ledger, night: Night, proof: RebuildProof, problem: str) -> None:
     proofs.record_problem(ledger, proof, problem)
     why = Cause(HoldCode.NOT_REBUILDABLE, {"problem": problem})
     nights.hold(ledger, night["id"], why)
     log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night["date"]})
 
 
-def _put_off(ledger: Ledger, config: Config, proof: Row, outcome: Outcome) -> None:
+def _put_off(ledger: Ledger, config: Config, proof: RebuildProof, outcome: Outcome) -> None:
     error = outcome.error or "it ended without a word"
     log.warning("a proof is put off: %s", error)
     if proof["failures"] + 1 >= _MOST_FAILURES and outcome.error_class not in _PASSING:

@@ -15,8 +15,9 @@ from vampd.commands.names import MOVED
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.reading import daemon_lock, reading
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 _NO_DAEMON = (
     "vampd: the daemon is not running: this is on record, and nothing more happens until it runs"

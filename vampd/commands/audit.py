@@ -15,11 +15,12 @@ from vampd.io.beneath import Beneath, names_in, night_folder, status
 from vampd.io.publish import digest_file
 from vampd.layout import OUTPUT_FOLDER
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.states import OutputState
 from vampd.views import details
 from vampd.views.details import OutputRow
 from vampd.views.frame_audit import Account, account
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 #: Of many problems, so many are shown to people; programs get all of them.
 _LINES = 20

@@ -71,7 +71,7 @@ def rule_of(summary: Summary) -> tuple[str, Mapping[str, str]]:
     night = summary.night
     if night.status in _SAID_BY_STATUS:
         return str(night.status), {}
-    code, words = why_held(night), night.cause_words
+    code, words = why_held(night), night.words
     if night.status is NightStatus.HELD and isinstance(code, HoldCode):
         return f"hold: {code}", words
     if night.status is NightStatus.COLLECTING and code in _AWAITED:

@@ -14,9 +14,10 @@ from click.shell_completion import CompletionItem
 
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.settings.load import find, load
 from vampd.states import Kind
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 _RANGE_SIGN = ".."

@@ -24,10 +24,11 @@ from vampd.commands.screen import (
 from vampd.io.clock import SystemClock
 from vampd.ledger.mail_tracks import MailTrack, Track, night_track
 from vampd.ledger.reading import Reader, daemon_lock, reading
+from vampd.ledger.records import Night
 from vampd.states import NightStatus
 from vampd.views.activity import Progress, progress
 from vampd.views.history import Move, last_move
-from vampd.views.summaries import Night, Summary, is_at_rest, nights, summarise
+from vampd.views.summaries import Summary, is_at_rest, nights, summarise
 
 _VERBS = {
     NightStatus.COLLECTING: "has been collecting",

@@ -10,10 +10,11 @@ from vampd.commands import dates
 from vampd.commands.screen import Screen, echo_json, size_text, time_json
 from vampd.errors import UsageError
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.states import FileState, FlcState
 from vampd.views import details
 from vampd.views.details import OutputRow, RawRow
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 #: Of a digest, so much is shown to people; programs get all of it.
 _DIGEST_SHOWN = 12

@@ -23,12 +23,13 @@ from vampd.commands.screen import (
 )
 from vampd.io.clock import SystemClock
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.plain_json import plain_json
 from vampd.settings.sections import Config
 from vampd.states import TaskState
 from vampd.time_units import SECOND_US
 from vampd.views.history import Event, events, last_event
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 #: Without a night and a time, so many lines are told: what fits a screen.
 _LINES = 40

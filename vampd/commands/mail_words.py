@@ -7,7 +7,7 @@ from typing import Any
 
 from vampd.commands.screen import time_json, time_text
 from vampd.ledger.mail_tracks import MailTrack, Track
-from vampd.views.summaries import Night
+from vampd.ledger.records import Night
 
 
 def track_json(night: Night, track: MailTrack) -> dict[str, Any]:

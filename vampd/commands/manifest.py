@@ -16,8 +16,9 @@ from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import daemon_lock, reading
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 _LOOK_SECONDS = 0.2
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from vampd.errors import OperatorError
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.views import quality
 from vampd.views.frame_times import flc_intervals, pair_offsets
-from vampd.views.summaries import Night
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

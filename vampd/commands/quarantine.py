@@ -11,10 +11,11 @@ from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, size_text
 from vampd.errors import UsageError
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.states import FileState
 from vampd.views import details
 from vampd.views.details import RawRow
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 
 @click.command("quarantine")

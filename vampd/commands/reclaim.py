@@ -13,7 +13,8 @@ from vampd.io.clock import SystemClock
 from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
-from vampd.views.summaries import Night, nights
+from vampd.ledger.records import Night
+from vampd.views.summaries import nights
 
 
 @click.command("reclaim")

@@ -13,7 +13,8 @@ from vampd.commands import dates
 from vampd.commands.screen import count_text, echo_json, paragraph
 from vampd.errors import OperatorError
 from vampd.ledger.reading import has_ledger, reading
-from vampd.views.summaries import Night, nights
+from vampd.ledger.records import Night
+from vampd.views.summaries import nights
 
 if TYPE_CHECKING:  # numpy takes longer to import than the help to print
     from vampd.legacy.comparison import Comparison

@@ -27,6 +27,7 @@ from vampd.ledger.hooks import HookRun
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader, reading
+from vampd.ledger.records import Night
 from vampd.states import FileState, Stage, TaskState
 from vampd.views import details
 from vampd.views.details import (
@@ -39,7 +40,7 @@ from vampd.views.details import (
     TaskRow,
     without_twins,
 )
-from vampd.views.summaries import Night, Summary, nights, summarise
+from vampd.views.summaries import Summary, nights, summarise
 
 #: Of a long list, so many lines are shown to people; programs get all of it.
 _LINES = 12

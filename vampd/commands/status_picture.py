@@ -17,6 +17,7 @@ from vampd.io.disk import read_marker
 from vampd.io.patience import Inquiry
 from vampd.ledger.counter import strange_places
 from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.states import ErrorClass, Kind, Stage
 from vampd.views.activity import Progress, Queue, bytes_of_nights, far_verified_us, progress, queue
@@ -24,7 +25,6 @@ from vampd.views.oddities import Beside, beside
 from vampd.views.past import daemon_at, nights_at, summarise_at
 from vampd.views.summaries import (
     DaemonRow,
-    Night,
     Summary,
     last_daemon,
     nights,

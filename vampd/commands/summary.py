@@ -16,11 +16,12 @@ from vampd.commands.status_json import oddity_json
 from vampd.ledger import logger_faults
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.time_units import MINUTE_US
 from vampd.views import quality
 from vampd.views.oddities import QUALITY, Oddity, oddities
 from vampd.views.quality import FrameTally, KeptQuality, Slice
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 _COUNTS = ("synchronised", "solo", "a", "b", "dubious", "rejected", "lost")
 _HEADINGS = ("sync", "solo", "A", "B", "D", "reject", "lost")

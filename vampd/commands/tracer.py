@@ -10,10 +10,10 @@ from typing import TypeVar
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.frame_ids import frame_id_number
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.views import tracing
 from vampd.views.history import Event
-from vampd.views.summaries import Night
 from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
 
 _Found = TypeVar("_Found")

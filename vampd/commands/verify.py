@@ -18,13 +18,14 @@ from vampd.io.publish import digest_file
 from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
+from vampd.ledger.records import Night
 from vampd.remote.destination_marker import Disk
 from vampd.settings.sections import Config
 from vampd.stages import build, build_jobs, verify
 from vampd.states import OutputState
 from vampd.views import details
 from vampd.views.details import DeliverableRow
-from vampd.views.summaries import Night, far_markers, nights
+from vampd.views.summaries import far_markers, nights
 
 #: Of many problems, so many are shown to people; programs get all of them.
 _LINES = 20

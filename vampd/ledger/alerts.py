@@ -7,7 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.rows import Record, fetch_all
 from vampd.states import Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert(Record):
+    """Something that operators are told."""
+
+    id: int
+    name: str
+    severity: Severity
+    night: int | None
+    text: str
+    began_us: int
+    told_us: int | None
+    over_us: int | None
+    over_told_us: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +77,11 @@ def note_conditions(ledger: Ledger, found: Sequence[Condition]) -> None:
             )
 
 
-def untold(ledger: Ledger, again_us: int | None) -> list[Row]:
+def untold(ledger: Ledger, again_us: int | None) -> list[Alert]:
     """Alerts to be told: new ones, those told before *again_us* that still are, those over."""
-    return ledger.rows(
+    return fetch_all(
+        Alert,
+        ledger,
         "select * from alert where over_told_us is null"
         " and (told_us is null or over_us is not null or told_us <= :again_us)"
         " order by severity, began_us, id",
@@ -71,9 +89,11 @@ def untold(ledger: Ledger, again_us: int | None) -> list[Row]:
     )
 
 
-def open_alerts(ledger: Ledger) -> list[Row]:
+def open_alerts(ledger: Ledger) -> list[Alert]:
     """All alerts that are not over, the critical ones first."""
-    return ledger.rows("select * from alert where over_us is null order by severity, began_us, id")
+    return fetch_all(
+        Alert, ledger, "select * from alert where over_us is null order by severity, began_us, id"
+    )
 
 
 def note_told(ledger: Ledger) -> None:

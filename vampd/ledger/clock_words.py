@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Cube, RawFile
 from vampd.records import StatedClock
 
-#: Columns for whoever selects cubes, and the join that they need; `stated_clock` reads them.
+#: Columns for whoever selects cubes, and the join that they need; `Cube` has them.
 COLUMNS = (
     "clock_word.ahead_s as stated_s, clock_word.changed_by as stated_by,"
     " clock_word.why as stated_why"
@@ -16,7 +14,7 @@ COLUMNS = (
 JOIN = "left join clock_word on clock_word.raw_file = cube.raw_file"
 
 
-def state(ledger: Ledger, row: Row, ahead_s: int, why: str) -> None:
+def state(ledger: Ledger, row: RawFile, ahead_s: int, why: str) -> None:
     """Keep that the clock of the cube *row* was so far ahead of UTC, in place of an older word."""
     with ledger.transaction():
         forget(ledger, row["id"], "stated anew")
@@ -39,9 +37,8 @@ def forget(ledger: Ledger, raw_file: int, why: str) -> None:
     ledger.execute("delete from clock_word where raw_file = ?", [raw_file])
 
 
-def stated_clock(row: Mapping[str, Any]) -> StatedClock | None:
-    """What was said of a cube, by a row with COLUMNS."""
-    if row.get("stated_s") is None:
+def stated_clock(cube: Cube) -> StatedClock | None:
+    """What was said of a cube."""
+    if cube.stated_s is None:
         return None
-    words = f"{row['stated_by']} ({row['stated_why']})"
-    return StatedClock(ahead_s=row["stated_s"], words=words)
+    return StatedClock(ahead_s=cube.stated_s, words=f"{cube.stated_by} ({cube.stated_why})")

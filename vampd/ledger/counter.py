@@ -19,6 +19,7 @@ from vampd.io.number_runs import MOST_OF_A_NIGHT, runs_of
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import LAST, frame_id_text, reserve
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 
 #: So many that stand together far from where the counter should be are no slip: either they or the
 #: settings are wrong, and nobody here can tell which.
@@ -168,7 +169,7 @@ def findings(ledger: Reader, first: int | None) -> list[str]:
     ]
 
 
-def reserve_following(ledger: Ledger, night: Row, count: int, first: int | None) -> None:
+def reserve_following(ledger: Ledger, night: Night, count: int, first: int | None) -> None:
     """Reserve *count* numbers of our own, above everything that is known.
 
     OperatorError: they are used up, and the message says what used the last; or nothing but the
@@ -210,7 +211,7 @@ def own_top(ledger: Ledger) -> int:
     return max((seen.number for seen in _own(ledger.connection)), default=0)
 
 
-def unexplained(ledger: Ledger, night: Row, runs: Iterable[Sequence[Any]]) -> bool:
+def unexplained(ledger: Ledger, night: Night, runs: Iterable[Sequence[Any]]) -> bool:
     """Whether something bears numbers which are not the night's, and that nobody dismissed."""
     own = {
         row["number"]

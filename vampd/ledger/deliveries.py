@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Deliverable, Listed, Night
+from vampd.ledger.rows import fetch_all
 
 
 def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: str) -> None:
@@ -20,10 +22,13 @@ def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: st
     )
 
 
-def deliverables_of(ledger: Ledger, night: int) -> list[Row]:
+def deliverables_of(ledger: Ledger, night: int) -> list[Deliverable]:
     """Every file listed for the other machine, the manifest last."""
-    return ledger.rows(
-        "select * from deliverable where night = ? order by path like 'manifest%', path", [night]
+    return fetch_all(
+        Deliverable,
+        ledger,
+        "select * from deliverable where night = ? order by path like 'manifest%', path",
+        [night],
     )
 
 
@@ -32,14 +37,16 @@ _SOME_FILES = 200
 _SOME_BYTES = 8_000_000_000
 
 
-def some_unsent(ledger: Ledger, night: int, *, newest_first: bool) -> list[Row]:
+def some_unsent(ledger: Ledger, night: int, *, newest_first: bool) -> list[Deliverable]:
     """Files of a night that are not sent, as they were built or against that; not too many."""
-    rows = ledger.rows(
+    rows = fetch_all(
+        Deliverable,
+        ledger,
         "select * from deliverable where night = ? and verified_us is null and sent_us is null"
         " order by id",
         [night],
     )
-    chosen: list[Row] = []
+    chosen: list[Deliverable] = []
     size_bytes = 0
     for row in reversed(rows) if newest_first else rows:
         size_bytes += row["size_bytes"]
@@ -60,9 +67,9 @@ def open_counts(ledger: Ledger, night: int) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def plain(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def plain(rows: Iterable[Listed]) -> list[dict[str, Any]]:
     """Deliverables as plain values, for a worker."""
-    return [{name: row[name] for name in ("path", "size_bytes", "sha256")} for row in rows]
+    return [{"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256} for row in rows]
 
 
 def record_sent(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
@@ -127,7 +134,7 @@ def send_again(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
     )
 
 
-def send_batch_again(ledger: Ledger, night: Row) -> None:
+def send_batch_again(ledger: Ledger, night: Night) -> None:
     """Send every file of the night's batch again, and verify it anew."""
     ledger.execute(
         "update deliverable set sent_us = null, verified_us = null, resends = 0"
@@ -141,7 +148,7 @@ def forget_file(ledger: Ledger, night: int, path: str) -> None:
     ledger.execute("delete from deliverable where night = ? and path = ?", [night, path])
 
 
-def forget_batch(ledger: Ledger, night: Row) -> None:
+def forget_batch(ledger: Ledger, night: Night) -> None:
     """Nothing of the night's batch is to be sent."""
     ledger.execute(
         "delete from deliverable where night = ? and batch = ?", [night["id"], night["batch"]]

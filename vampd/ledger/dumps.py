@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.records import Night
 
 FORMAT = "vampd ledger of a night"
 VERSION = 1
@@ -45,14 +46,14 @@ _LINKED = {
 _BLOB = "base64"
 
 
-def dump(ledger: Ledger, night: Row) -> bytes:
+def dump(ledger: Ledger, night: Night) -> bytes:
     """What `write_dump` writes."""
     packed = io.BytesIO()
     write_dump(ledger, night, packed)
     return packed.getvalue()
 
 
-def write_dump(ledger: Ledger, night: Row, into: BinaryIO) -> None:
+def write_dump(ledger: Ledger, night: Night, into: BinaryIO) -> None:
     """Write every row of a night *into* a file. The same rows give the same bytes."""
     # No name and no time in it: they would make other bytes of the same rows.
     with gzip.GzipFile(filename="", mode="wb", fileobj=into, compresslevel=4, mtime=0) as file:
@@ -141,7 +142,7 @@ def _schema(ledger: Ledger) -> Mapping[str, _Table]:
     return {row["name"]: _Table(ledger, row["name"]) for row in rows}
 
 
-def _lines(ledger: Ledger, night: Row) -> Iterator[dict[str, Any]]:
+def _lines(ledger: Ledger, night: Night) -> Iterator[dict[str, Any]]:
     schema = _schema(ledger)
     names = [
         name

@@ -6,9 +6,12 @@ The table `paper` says for each night up to which event they were written, and w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import Record, fetch_each, fetch_one
 
 #: A night at work has many events a second, and of a large one the rows are some 10^5.
 _QUIET_US = 60_000_000
@@ -27,14 +30,40 @@ _IS_DUMP_DUE = (
 )
 
 
-def next_to_export(ledger: Ledger, quiet_us: int = _QUIET_US) -> Row | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightToExport(Night):
+    """A night of which records are to be written."""
+
+    with_dump: bool  #: its rows as well
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event(Record):
+    """One change, as the ledger's own triggers wrote it."""
+
+    id: int
+    at_us: int
+    subject: str
+    subject_id: int
+    night: int | None
+    was: str | None
+    became: str
+    actor: str
+    why: str | None
+    version: str
+    about: str | None
+
+
+def next_to_export(ledger: Ledger, quiet_us: int = _QUIET_US) -> NightToExport | None:
     """A night of which the papers are behind its events, and were not written for *quiet_us*.
 
     Its column `with_dump` says whether its rows are to be written as well: when a stage has ended,
     and now and then. Only of nights that something was made of, or that a number was dealt to: of
     all others a daemon finds out everything again by looking.
     """
-    return ledger.row(
+    return fetch_one(
+        NightToExport,
+        ledger,
         f"select night.*, {_IS_DUMP_DUE} as with_dump from night"  # noqa: S608 - constants
         " left join paper on paper.night = night.id"
         f" where {_LAST} > coalesce(paper.dump_event, 0)"
@@ -60,17 +89,18 @@ def last_event(ledger: Ledger, night: int) -> int:
     return number
 
 
-def event_of(ledger: Ledger, night: int, number: int) -> Row | None:
+def event_of(ledger: Ledger, night: int, number: int) -> Event | None:
     """An event of a night by its number; None: it is another night's, or there is none."""
-    return ledger.row("select * from event where id = ? and night = ?", [number, night])
-
-
-def events_after(ledger: Ledger, night: int, after: int) -> Iterator[Row]:
-    """The events of a night that follow the one numbered *after*, one by one: they may be many."""
-    rows: Iterator[Row] = ledger.execute(
-        "select * from event where night = ? and id > ? order by id", [night, after]
+    return fetch_one(
+        Event, ledger, "select * from event where id = ? and night = ?", [number, night]
     )
-    return rows
+
+
+def events_after(ledger: Ledger, night: int, after: int) -> Iterator[Event]:
+    """The events of a night that follow the one numbered *after*, one by one: they may be many."""
+    return fetch_each(
+        Event, ledger, "select * from event where night = ? and id > ? order by id", [night, after]
+    )
 
 
 def record_written(ledger: Ledger, night: int, told: Mapping[str, Any] | None) -> None:

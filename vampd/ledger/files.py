@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import clock_words
 from vampd.ledger.blobs import pack_times
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Cube, EarlierCube, Identified, Night, RawFile, UnreadFile
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.records import CardValue, FileIdentity
 from vampd.science.rules import exposure_us
 from vampd.states import FileState
@@ -49,31 +51,33 @@ class CubeFacts:
     written_us: int | None = None
 
 
-def files_of(ledger: Ledger, night: int) -> dict[str, Row]:
+def files_of(ledger: Ledger, night: int) -> dict[str, RawFile]:
     """Every file ever seen in the night, by path."""
-    rows = ledger.rows("select * from raw_file where night = ?", [night])
+    rows = fetch_all(RawFile, ledger, "select * from raw_file where night = ?", [night])
     return {row["path"]: row for row in rows}
 
 
-def files_at(ledger: Ledger, night: int, paths: Iterable[str]) -> dict[str, Row]:
+def files_at(ledger: Ledger, night: int, paths: Iterable[str]) -> dict[str, RawFile]:
     """Those of *paths* that were ever seen in the night, by path."""
     rows = (find_file(ledger, night, path) for path in paths)
     return {row["path"]: row for row in rows if row is not None}
 
 
-def files_of_stems(ledger: Ledger, night: int, stems: Iterable[str]) -> list[Row]:
+def files_of_stems(ledger: Ledger, night: int, stems: Iterable[str]) -> list[RawFile]:
     """The files of cubes by their stems: cubes, timing files, and those being written."""
-    rows: list[Row] = []
+    rows: list[RawFile] = []
     for stem in stems:
         camera = stem.partition("_")[0]
-        rows += ledger.rows(  # "/" follows "." in ASCII: all that begin with the stem and a dot
+        rows += fetch_all(
+            RawFile,
+            ledger,  # "/" follows "." in ASCII: all that begin with the stem and a dot
             "select * from raw_file where night = ? and path >= ? and path < ?",
             [night, f"{camera}/{stem}.", f"{camera}/{stem}/"],
         )
     return rows
 
 
-def undecided_stems(ledger: Ledger, night: Row) -> set[str]:
+def undecided_stems(ledger: Ledger, night: Night) -> set[str]:
     """Stems of the night's batch of which a file still arrives, or is being written anew."""
     rows = ledger.rows(
         "select stem from raw_file where night = ?1 and batch = ?2 and role in ('cube', 'timing')"
@@ -84,7 +88,7 @@ def undecided_stems(ledger: Ledger, night: Row) -> set[str]:
     return {row["stem"] for row in rows}
 
 
-def file_of(ledger: Ledger, night: int, path: str) -> Row:
+def file_of(ledger: Ledger, night: int, path: str) -> RawFile:
     """The row of a file that was seen."""
     row = find_file(ledger, night, path)
     assert row is not None, path
@@ -98,9 +102,11 @@ def known_path(ledger: Ledger, night: int, pair: tuple[str, str]) -> str:
     return found
 
 
-def find_file(ledger: Ledger, night: int, path: str) -> Row | None:
+def find_file(ledger: Ledger, night: int, path: str) -> RawFile | None:
     """The row of a file, if it was ever seen."""
-    return ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
+    return fetch_one(
+        RawFile, ledger, "select * from raw_file where night = ? and path = ?", [night, path]
+    )
 
 
 def frames_of(ledger: Ledger, cube: int) -> int:
@@ -109,9 +115,11 @@ def frames_of(ledger: Ledger, cube: int) -> int:
     return count
 
 
-def processed_and_gone(ledger: Ledger, night: int) -> list[Row]:
+def processed_and_gone(ledger: Ledger, night: int) -> list[RawFile]:
     """Raw files that are gone, and of which an output or the sidecar holds what they held."""
-    return ledger.rows(
+    return fetch_all(
+        RawFile,
+        ledger,
         "select * from raw_file where night = ?1 and state = 'gone' and (rebuilt_by is not null"
         " or id in (select segment.raw_file from segment where night = ?1 union"
         " select cube.timing from cube join segment on segment.raw_file = cube.raw_file"
@@ -121,11 +129,9 @@ def processed_and_gone(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
-def identity(row: Row | Mapping[str, Any]) -> FileIdentity:
+def identity(file: Identified) -> FileIdentity:
     """Who the file was when last seen."""
-    return FileIdentity(
-        inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
-    )
+    return FileIdentity(inode=file.inode, size_bytes=file.size_bytes, modified_ns=file.modified_ns)
 
 
 def add_file(
@@ -192,7 +198,7 @@ def renew_file(
     )
 
 
-def renew_identity(ledger: Ledger, row: Row, who: FileIdentity, why: str) -> None:
+def renew_identity(ledger: Ledger, row: RawFile, who: FileIdentity, why: str) -> None:
     """The file *row*, with the bytes that it had, bears another inode or time by now.
 
     Nothing that is known of its bytes changes; where it was gone, it is back.
@@ -308,9 +314,11 @@ def _first_us(acquired_us: NDArray[np.int64]) -> int | None:
     return int(readable[0]) if len(readable) else None
 
 
-def cubes_of(ledger: Ledger, night: int) -> list[Row]:
+def cubes_of(ledger: Ledger, night: int) -> list[Cube]:
     """The whole cubes of a night's batch with their facts, in the order of their paths."""
-    return ledger.rows(
+    return fetch_all(
+        Cube,
+        ledger,
         f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
         f" from cube {clock_words.JOIN}"
         f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
@@ -320,9 +328,11 @@ def cubes_of(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
-def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -> list[Row]:
+def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -> list[Cube]:
     """As `cubes_of`, of the cubes with usable frames that began in that time."""
-    return ledger.rows(
+    return fetch_all(
+        Cube,
+        ledger,
         f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
         f" from cube {clock_words.JOIN}"
         f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
@@ -334,9 +344,11 @@ def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -
     )
 
 
-def cube_of(ledger: Ledger, raw_file: int) -> Row | None:
+def cube_of(ledger: Ledger, raw_file: int) -> Cube | None:
     """The facts of the cube *raw_file*, in any state, as in `cubes_of`; None: none are known."""
-    return ledger.row(
+    return fetch_one(
+        Cube,
+        ledger,
         f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
         f" from cube {clock_words.JOIN}"
         f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS} where cube.raw_file = ?",
@@ -344,12 +356,14 @@ def cube_of(ledger: Ledger, raw_file: int) -> Row | None:
     )
 
 
-def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
+def earlier_cubes_of(ledger: Ledger, night: int) -> list[EarlierCube]:
     """The cubes of a night's earlier batches, also those that gave their space back.
 
     `is_used`: frames of it are in outputs.
     """
-    return ledger.rows(
+    return fetch_all(
+        EarlierCube,
+        ledger,
         f"select {_WHO}, {_COUNTS}, raw_file.state, cube.*, {clock_words.COLUMNS},"  # noqa: S608
         " exists (select 1 from segment where"
         " segment.raw_file = cube.raw_file and output is not null) as is_used"
@@ -361,10 +375,12 @@ def earlier_cubes_of(ledger: Ledger, night: int) -> list[Row]:
     )
 
 
-def without_digest(ledger: Ledger, night: int, most: int = -1) -> list[Row]:
+def without_digest(ledger: Ledger, night: int, most: int = -1) -> list[UnreadFile]:
     """The first *most* whole files of a night whose digest is not known yet, oldest first."""
-    return ledger.rows(
-        "select id, path, size_bytes from raw_file where night = ? and state = 'whole'"
+    return fetch_all(
+        UnreadFile,
+        ledger,
+        "select path, size_bytes from raw_file where night = ? and state = 'whole'"
         " and sha256 is null order by modified_ns, path limit ?",
         [night, most],
     )
@@ -389,11 +405,13 @@ def quarantine(ledger: Ledger, night: int, path: str, reason: str) -> bool:
     return True
 
 
-def twins(ledger: Ledger, row: Row) -> list[Row]:
+def twins(ledger: Ledger, row: RawFile) -> list[RawFile]:
     """A cube and its timing file, by the row of either; any other file alone."""
     if row["stem"] is None or row["role"] not in {"cube", "timing"}:
         return [row]
-    return ledger.rows(
+    return fetch_all(
+        RawFile,
+        ledger,
         "select * from raw_file where night = ? and stem = ? and role in ('cube', 'timing')"
         " and state != 'gone'",
         [row["night"], row["stem"]],
@@ -406,8 +424,10 @@ def plain_raw_files(ledger: Ledger, numbers: Iterable[int]) -> dict[int, dict[st
 
 
 def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
-    cube = ledger.row("select * from raw_file where id = ?", [number])
-    timing = ledger.row(
+    cube = fetch_one(RawFile, ledger, "select * from raw_file where id = ?", [number])
+    timing = fetch_one(
+        RawFile,
+        ledger,
         "select raw_file.* from raw_file join cube on cube.timing = raw_file.id"
         " where cube.raw_file = ?",
         [number],
@@ -417,7 +437,7 @@ def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
     return {**_plain_file(cube), "timing": _plain_file(timing)}
 
 
-def _plain_file(row: Row) -> dict[str, Any]:
+def _plain_file(row: RawFile) -> dict[str, Any]:
     return {name: row[name] for name in ("path", "inode", "size_bytes", "modified_ns")}
 
 

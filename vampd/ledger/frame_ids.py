@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vampd.errors import IntegrityError, OperatorError, UsageError
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import Record
 
 LAST = 99_999_999
 
 _MOST_IN_RANGE = 1_000_000
 _FRAME_ID = re.compile(r"VMPA([0-9]{8})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameId(Record):
+    """A number that was dealt, or that others used."""
+
+    number: int
+    night: int
+    batch: int
+    content_key: str | None
+    state: str  #: reserved, bound, void
+    is_foreign: bool
+    reserved_us: int
+    changed_us: int
+    changed_by: str
+    why: str | None
 
 
 def frame_id_text(number: int) -> str:
@@ -38,7 +57,7 @@ def parse_range(text: str) -> list[int]:
     return sorted(found)
 
 
-def unnumbered(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> list[str]:
+def unnumbered(ledger: Ledger, night: Night, content_keys: Sequence[str]) -> list[str]:
     """Those contents of the night's batch that have no frame ID yet, in the order given.
 
     IntegrityError: two contents are the same.
@@ -50,7 +69,7 @@ def unnumbered(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> list[
     return [key for key in content_keys if key not in bound]
 
 
-def bound_of(ledger: Ledger, night: Row) -> dict[str, int]:
+def bound_of(ledger: Ledger, night: Night) -> dict[str, int]:
     """The numbers bound to contents of the night's batch."""
     rows = ledger.rows(
         "select number, content_key from frame_id"
@@ -60,7 +79,7 @@ def bound_of(ledger: Ledger, night: Row) -> dict[str, int]:
     return {row["content_key"]: row["number"] for row in rows}
 
 
-def reserved_of(ledger: Ledger, night: Row) -> list[int]:
+def reserved_of(ledger: Ledger, night: Night) -> list[int]:
     """Numbers that were dealt to the night's batch, and belong to no content yet; ascending."""
     rows = ledger.rows(
         "select number from frame_id where night = ? and batch = ? and state = 'reserved'"
@@ -70,7 +89,7 @@ def reserved_of(ledger: Ledger, night: Row) -> list[int]:
     return [row["number"] for row in rows]
 
 
-def reserve(ledger: Ledger, night: Row, numbers: Sequence[int], why: str) -> None:
+def reserve(ledger: Ledger, night: Night, numbers: Sequence[int], why: str) -> None:
     """Write *numbers* down as the night's, durably, before anything may bear them.
 
     OperatorError: there is no such number. sqlite3.IntegrityError: one was dealt before.
@@ -91,7 +110,7 @@ def reserve(ledger: Ledger, night: Row, numbers: Sequence[int], why: str) -> Non
             )
 
 
-def plan_bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[str, int]:
+def plan_bind(ledger: Ledger, night: Night, content_keys: Sequence[str]) -> dict[str, int]:
     """Which number each content of the night is to have, those that are bound already included.
 
     IntegrityError: fewer numbers are reserved than are needed.
@@ -106,7 +125,7 @@ def plan_bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[s
     return kept | dict(zip(wanting, reserved, strict=False))
 
 
-def bind(ledger: Ledger, night: Row, content_keys: Sequence[str]) -> dict[str, int]:
+def bind(ledger: Ledger, night: Night, content_keys: Sequence[str]) -> dict[str, int]:
     """Bind reserved numbers to the contents of a night that have none; return all, by content.
 
     A content that has a number keeps it; the others get theirs in the order given. Numbers of
@@ -177,7 +196,7 @@ def take_over(
     )
 
 
-def void_unknown(ledger: Ledger, night: Row, number: int, why: str, *, is_foreign: bool) -> None:
+def void_unknown(ledger: Ledger, night: Night, number: int, why: str, *, is_foreign: bool) -> None:
     """A number of which no row is there is used: it is the night's, void, and never dealt again."""
     ledger.insert(
         "frame_id",

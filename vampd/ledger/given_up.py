@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from vampd.ledger import files, strays
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night, RawFile
+from vampd.ledger.rows import Record, fetch_all
 from vampd.states import FileState
 
 
-def give_up(ledger: Ledger, rows: Iterable[Row], why: str) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenUpCube(Record):
+    """A cube that an operator gave up."""
+
+    raw_file: int
+    path: str
+    frames: int
+    changed_by: str
+    why: str
+
+
+def give_up(ledger: Ledger, rows: Iterable[RawFile], why: str) -> None:
     """Give a cube and its timing file up, for the reason *why*."""
     with ledger.transaction():
         for row in rows:
@@ -40,9 +54,11 @@ def paths_of(ledger: Ledger, night: int) -> frozenset[str]:
     return frozenset(row["path"] for row in rows)
 
 
-def cubes_of(ledger: Ledger, night: Row) -> list[Row]:
-    """Cubes of the batch that is worked on: `raw_file`, `path`, `frames`, `changed_by`, `why`."""
-    return ledger.rows(
+def cubes_of(ledger: Ledger, night: Night) -> list[GivenUpCube]:
+    """Cubes of the batch that is worked on."""
+    return fetch_all(
+        GivenUpCube,
+        ledger,
         "select given_up.*, raw_file.path, cube.frames from given_up"
         " join cube on cube.raw_file = given_up.raw_file"
         " join raw_file on raw_file.id = given_up.raw_file"

@@ -15,7 +15,9 @@ from typing import Any
 
 from vampd.errors import ResourceError, UsageError
 from vampd.io.private import make_private_file
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.ledger.write_ahead import FOLD_BYTES
 from vampd.records import CardValue
 
@@ -58,7 +60,7 @@ def due(ledger: Ledger, resting: Collection[int] = ()) -> dict[str, Any] | None:
         first = ledger.row(f"{query}{others} order by id limit 1")
         if first is None:
             continue
-        night = ledger.row("select * from night where id = ?", [first["night"]])
+        night = fetch_one(Night, ledger, "select * from night where id = ?", [first["night"]])
         assert night is not None
         rows = ledger.rows(f"{query} and night = ? order by id limit ?", [night["id"], _MOST_FILES])
         files = [{"id": row["id"], "kind": kind, "path": row["path"]} for row in rows]
@@ -88,7 +90,7 @@ def record(
     Returns why the header of a file is not kept, by its path: no table can hold it.
     ResourceError: that file cannot be written.
     """
-    nights = {row["id"]: row for row in ledger.rows("select * from night")}
+    nights = {row["id"]: row for row in fetch_all(Night, ledger, "select * from night")}
     refused: dict[str, str] = {}
     try:
         with closing(_open(path)) as book, book:
@@ -172,7 +174,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return book
 
 
-def _store(book: sqlite3.Connection, night: Row, file: Mapping[str, Any]) -> None:
+def _store(book: sqlite3.Connection, night: Night, file: Mapping[str, Any]) -> None:
     values: dict[str, Any] = {
         "night_kind": night["kind"],
         "night_date": night["date"],
@@ -195,7 +197,7 @@ def _store(book: sqlite3.Connection, night: Row, file: Mapping[str, Any]) -> Non
 
 
 def _try(
-    book: sqlite3.Connection, nights: Mapping[int, Row], job: Mapping[str, Any], file: Any
+    book: sqlite3.Connection, nights: Mapping[int, Night], job: Mapping[str, Any], file: Any
 ) -> str | None:
     """Keep one file's header; return why it cannot be kept. sqlite3.Error: the table is at fault.
 
@@ -236,7 +238,7 @@ def _held(value: CardValue) -> CardValue:
     return value
 
 
-def _forget(book: sqlite3.Connection, night: Row, path: str) -> None:
+def _forget(book: sqlite3.Connection, night: Night, path: str) -> None:
     book.execute(
         "delete from header where night_kind = ? and night_date = ? and file_path = ?",
         [night["kind"], night["date"], path],

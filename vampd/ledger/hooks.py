@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_one
 from vampd.states import HookState
 
 _MOST_ATTEMPTS = 3  # that ended with a dead worker or daemon
@@ -19,6 +21,13 @@ _NEXT = """
         and (run.id is null or run.state in ('pending', 'running'))
     order by night.safe_us, night.id limit 1
 """
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightOfRun(Night):
+    """A night for which a hook's command runs."""
+
+    run: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +63,7 @@ def runs(ledger: Reader, night: int) -> list[HookRun]:
     ]
 
 
-def claim(ledger: Ledger, command: str) -> Row | None:
+def claim(ledger: Ledger, command: str) -> NightOfRun | None:
     """The next night for which *command* is due, claimed as running in column `run`; or None.
 
     A claim that is still there was a dead worker's, for there is one of these at a time.
@@ -111,7 +120,7 @@ def _known_since_us(ledger: Ledger, command: str) -> int:
     return since_us
 
 
-def _running(ledger: Ledger, row: Row, command: str) -> Row:
+def _running(ledger: Ledger, row: Row, command: str) -> NightOfRun:
     started = {"state": HookState.RUNNING, "started_us": ledger.now_us(), **ledger.stamp()}
     if row["run"] is None:
         ledger.insert(
@@ -124,7 +133,9 @@ def _running(ledger: Ledger, row: Row, command: str) -> Row:
         )
     else:
         ledger.update("hook_run", row["run"], attempts=row["attempts"] + 1, **started)
-    claimed = ledger.row(
+    claimed = fetch_one(
+        NightOfRun,
+        ledger,
         "select night.*, run.id as run from night join hook_run as run on run.night = night.id"
         " and run.batch = night.batch where night.id = ? and run.command = ?",
         [row["id"], command],

@@ -15,6 +15,7 @@ from vampd.causes import Cause
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night, hold_instead, hold_of, set_status
+from vampd.ledger.records import Night
 from vampd.states import HoldCode, NightStatus
 
 #: How a held night's cause begins when the earlier pipeline worked on it.
@@ -55,7 +56,7 @@ def foreign_nights(ledger: Ledger) -> frozenset[int]:
     return frozenset(row["night"] for row in rows)
 
 
-def notice(ledger: Ledger, night: Row, signs: Sequence[str]) -> bool:
+def notice(ledger: Ledger, night: Night, signs: Sequence[str]) -> bool:
     """Hold a night that vampd never touched, for its folder bears *signs*; once for ever.
 
     Returns whether it is held for that now. An operator who released it knew the signs.
@@ -69,7 +70,7 @@ def notice(ledger: Ledger, night: Row, signs: Sequence[str]) -> bool:
     return True
 
 
-def adopt(ledger: Ledger, night: Row, found: Found) -> bool:
+def adopt(ledger: Ledger, night: Night, found: Found) -> bool:
     """Record what an import found of a night, and hold it; return whether anything is new.
 
     A night that was released since stays so: it is vampd's own now.

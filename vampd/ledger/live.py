@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger import files, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.records import Night
+from vampd.ledger.rows import Record, fetch_one
 from vampd.science.live import Place, place_of
 from vampd.science.watermark import CubeSpan, Watermark
 from vampd.states import Stage, TaskState
@@ -25,9 +28,27 @@ _SPANS = (
 )
 
 
-def row_of(ledger: Ledger, night: int) -> Row | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveNight(Record):
+    """How far a night is known, and planned, while its cameras write."""
+
+    night: int
+    newest_us: int | None
+    through_us: int | None
+    held_by: str
+    asked_us: int | None
+    stretch_us: int | None
+    planned_us: int | None
+    confirmed_us: int | None
+    kept: int | None
+    anew: int | None
+    late: int | None
+    changed_us: int
+
+
+def row_of(ledger: Ledger, night: int) -> LiveNight | None:
     """What is kept of a night that goes on, or went on."""
-    return ledger.row("select * from live where night = ?", [night])
+    return fetch_one(LiveNight, ledger, "select * from live where night = ?", [night])
 
 
 def spans(ledger: Ledger, night: int, *, after_us: int = 0) -> list[CubeSpan]:
@@ -184,7 +205,7 @@ def planned(ledger: Ledger, night: int, planned_us: int | None) -> None:
     )
 
 
-def goes_on(ledger: Ledger, night: Row) -> bool:
+def goes_on(ledger: Ledger, night: Night) -> bool:
     """Whether a night is not closed, and is worked on while its cameras write."""
     return night["closed_us"] is None and row_of(ledger, night["id"]) is not None
 
@@ -200,7 +221,7 @@ def is_planned(ledger: Ledger, raw_file: int) -> bool:
     return ledger.value(query, [raw_file]) is not None
 
 
-def is_unconfirmed(ledger: Ledger, night: Row) -> bool:
+def is_unconfirmed(ledger: Ledger, night: Night) -> bool:
     """Whether outputs of the night's batch were planned while it went on, and no close said so."""
     row = row_of(ledger, night["id"])
     is_planned = row is not None and row["confirmed_us"] is None and night["batch"] == 1

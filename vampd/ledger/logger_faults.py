@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import LoggerFault
 
 
@@ -54,7 +55,7 @@ class Toll:
 
 
 def renew(
-    ledger: Ledger, night: Row, faults: Collection[LoggerFault], found: Iterable[Fault]
+    ledger: Ledger, night: Night, faults: Collection[LoggerFault], found: Iterable[Fault]
 ) -> list[Fault]:
     """Let *found* be all of these *faults* of a night's batch; LOST is one of the whole night.
 

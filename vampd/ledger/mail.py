@@ -7,11 +7,41 @@ before it does: if nobody tells how it ended, the server may have the mail.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.mail_tracks import MailTrack
+from vampd.ledger.records import Night
+from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.states import MailState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightInMail(Night):
+    """A night of which a mail speaks; *batch* is the one that it is about."""
+
+    manifest: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailRow(Record):
+    """A mail, without its bytes."""
+
+    id: int
+    is_alert: bool
+    state: MailState
+    subject: str | None
+    sender: str | None
+    message_id: str | None
+    composed_us: int | None
+    sent_us: int | None
+    attempts: int
+    in_doubt: bool  #: an attempt may have succeeded
+    error: str | None
+    failing_since_us: int | None
+    due_us: int
 
 
 def want(ledger: Ledger, parts: Sequence[MailTrack], why: str) -> int:
@@ -40,16 +70,18 @@ def add_letter(
     return number
 
 
-def get_mail(ledger: Ledger, number: int) -> Row:
+def get_mail(ledger: Ledger, number: int) -> MailRow:
     """The row of a mail that exists, without its bytes."""
-    row = ledger.row(f"select {_COLUMNS} from mail where id = ?", [number])  # noqa: S608
+    row = fetch_one(MailRow, ledger, f"select {_COLUMNS} from mail where id = ?", [number])  # noqa: S608
     assert row is not None, number
     return row
 
 
-def next_due(ledger: Ledger) -> Row | None:
+def next_due(ledger: Ledger) -> MailRow | None:
     """The mail that is to be composed or tried next; alerts first."""
-    return ledger.row(
+    return fetch_one(
+        MailRow,
+        ledger,
         f"select {_COLUMNS} from mail where state in ('wanted', 'composed') and due_us <= ?"  # noqa: S608
         " order by is_alert desc, due_us, id limit 1",
         [ledger.now_us()],
@@ -62,9 +94,11 @@ def content_of(ledger: Ledger, number: int) -> bytes:
     return content
 
 
-def parts_of(ledger: Ledger, number: int) -> list[Row]:
+def parts_of(ledger: Ledger, number: int) -> list[NightInMail]:
     """The nights and batches of a mail, in the order of their dates, with the nights' columns."""
-    return ledger.rows(
+    return fetch_all(
+        NightInMail,
+        ledger,
         "select mail_night.batch, manifest, manifest_sha256, night.*"
         " from mail_night join night on night.id = mail_night.night"
         " where mail = ? and withdrawn_us is null order by date, batch",
@@ -84,7 +118,7 @@ def open_recipients(ledger: Ledger, number: int) -> list[str]:
 
 def store(
     ledger: Ledger,
-    mail: Row,
+    mail: MailRow,
     composed: Mapping[str, Any],
     sender: str,
     recipients: Iterable[str],
@@ -109,7 +143,7 @@ def store(
     return cursor.rowcount == 1
 
 
-def begin(ledger: Ledger, mail: Row) -> Row:
+def begin(ledger: Ledger, mail: MailRow) -> MailRow:
     """An attempt begins; return the mail as it is then. Until its end is told, it is in doubt."""
     sends = mail["state"] == MailState.COMPOSED
     ledger.update(
@@ -155,7 +189,7 @@ def finish(ledger: Ledger, number: int) -> None:
     _move(ledger, number, MailState.SENT, None, error=None, sent_us=ledger.now_us(), due_us=0)
 
 
-def postpone(ledger: Ledger, mail: Row, error: str, due_us: int) -> None:
+def postpone(ledger: Ledger, mail: MailRow, error: str, due_us: int) -> None:
     """It is tried again from *due_us* on."""
     ledger.update(
         "mail",
@@ -167,7 +201,7 @@ def postpone(ledger: Ledger, mail: Row, error: str, due_us: int) -> None:
     )
 
 
-def fail(ledger: Ledger, mail: Row, error: str) -> None:
+def fail(ledger: Ledger, mail: MailRow, error: str) -> None:
     """Nothing more is done with it until an operator acts."""
     since_us = mail["failing_since_us"] or ledger.now_us()
     _move(ledger, mail["id"], MailState.FAILED, error, error=error, failing_since_us=since_us)

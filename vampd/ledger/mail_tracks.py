@@ -12,6 +12,7 @@ from typing import Any
 
 from vampd.ledger.connection import Row
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import Kind, MailState, NightStatus
 
 _NEEDS_NO_MAIL = frozenset({NightStatus.EMPTY, NightStatus.ABANDONED})
@@ -225,7 +226,7 @@ def _by_key(rows: Iterable[Row]) -> dict[_Key, Row]:
     return {(row["night"], row["batch"]): row for row in rows}
 
 
-def _track(night: Row, key: _Key, sources: _Sources, *, configured: bool) -> MailTrack:
+def _track(night: Night, key: _Key, sources: _Sources, *, configured: bool) -> MailTrack:
     listed, mailed, acked = (
         rows.get(key) for rows in (sources.listed, sources.mailed, sources.acked)
     )

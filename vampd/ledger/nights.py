@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import roots
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_one
 from vampd.ledger.tasks import Task
 from vampd.states import FINAL, LIFTED_HOLDS, HoldCode, Kind, NightStatus, may_move
 
 log = logging.getLogger(__name__)
 
 
-def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
+def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Night:
     """The night's row, made when this is the first time that its folder is seen."""
-    row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    row = fetch_one(Night, ledger, "select * from night where kind = ? and date = ?", [kind, date])
     if row is None:
         now_us = ledger.now_us()
         number = ledger.insert(
@@ -39,48 +42,41 @@ def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Row:
     return row
 
 
-def get_night(ledger: Ledger, number: int) -> Row:
+def get_night(ledger: Ledger, number: int) -> Night:
     """The row of a night that exists."""
-    row = ledger.row("select * from night where id = ?", [number])
+    row = fetch_one(Night, ledger, "select * from night where id = ?", [number])
     assert row is not None, number
     return row
 
 
-def night_of_task(ledger: Ledger, task: Task) -> Row:
+def night_of_task(ledger: Ledger, task: Task) -> Night:
     """The night of a task, as of the task's batch: work of an earlier one may be done again."""
-    names = [row["name"] for row in ledger.rows("pragma table_info(night)")]
-    columns = ", ".join(name for name in names if name != "batch")
-    row = ledger.row(
-        f"select {columns}, ? as batch from night where id = ?",  # noqa: S608 - the schema's words
-        [task.batch, task.night],
-    )
-    assert row is not None, task.night
-    return row
+    return replace(get_night(ledger, task.night), batch=task.batch)
 
 
-def find_night(ledger: Ledger, kind: str, date: str) -> Row:
+def find_night(ledger: Ledger, kind: str, date: str) -> Night:
     """The row of the night that an operator named. OperatorError: there is none."""
-    row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    row = fetch_one(Night, ledger, "select * from night where kind = ? and date = ?", [kind, date])
     if row is None:
         msg = f"{kind} {date}: vampd has never seen this night"
         raise OperatorError(msg)
     return row
 
 
-def root_of(ledger: Ledger, night: Row) -> dict[str, str]:
+def root_of(ledger: Ledger, night: Night) -> dict[str, str]:
     """The root in which a night lies, and the marker by which its disk is known; "": none."""
     root = str(Path(night["folder"]).parent)
     return {"root": root, "marker": roots.marker_of(ledger, root) or ""}
 
 
-def label(night: Row) -> str:
+def label(night: Night) -> str:
     """How messages name a night."""
     return f"{night['kind']} {night['date']}"
 
 
 def set_status(
     ledger: Ledger,
-    night: Row,
+    night: Night,
     status: NightStatus,
     cause: Cause | None,
     why: str | None = None,
@@ -118,14 +114,14 @@ def set_status(
     return cursor.rowcount == 1
 
 
-def hold_of(night: Row) -> HoldCode | None:
+def hold_of(night: Night) -> HoldCode | None:
     """Why a night is held; None where it is not."""
     if night["hold"] is None:
         return None
     return HoldCode(night["hold_code"] or HoldCode.ORDER)
 
 
-def cause_of_hold(night: Row) -> Cause | None:
+def cause_of_hold(night: Night) -> Cause | None:
     """The same with its sentence; a hold that has none of its own is an order's."""
     code = hold_of(night)
     if code is None:
@@ -227,12 +223,12 @@ def mark_open(ledger: Ledger, night: int) -> None:
     ledger.update("night", night, closed_us=None, closed_by=None, close_asked_by=None)
 
 
-def begin_batch(ledger: Ledger, night: Row) -> None:
+def begin_batch(ledger: Ledger, night: Night) -> None:
     """What comes from now on is the next batch; with it, the night is not safe."""
     ledger.update("night", night["id"], batch=night["batch"] + 1, safe_us=None)
 
 
-def drop_batch(ledger: Ledger, night: Row) -> None:
+def drop_batch(ledger: Ledger, night: Night) -> None:
     """Nothing of the batch is left: the one before is the last again."""
     ledger.update("night", night["id"], batch=night["batch"] - 1)
 

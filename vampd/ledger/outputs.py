@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.blobs import unpack_times
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.records import Output, SegmentRow
+from vampd.ledger.rows import fetch_all
 from vampd.records import Plan, PlannedOutput, Report, Segment
 from vampd.science.quality import Quality
 from vampd.science.times import pair_time_us
@@ -206,41 +208,51 @@ def content_key(output: PlannedOutput, known: Mapping[int, str]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def outputs_of(ledger: Ledger, night: int) -> list[Row]:
+def outputs_of(ledger: Ledger, night: int) -> list[Output]:
     """All outputs of a night, batch by batch, in the order of their frame IDs."""
-    return ledger.rows("select * from output where night = ? order by ordinal", [night])
+    return fetch_all(
+        Output, ledger, "select * from output where night = ? order by ordinal", [night]
+    )
 
 
-def outputs_of_batch(ledger: Ledger, night: int, batch: int | None = None) -> list[Row]:
+def outputs_of_batch(ledger: Ledger, night: int, batch: int | None = None) -> list[Output]:
     """The outputs of a batch, else of the one worked on, in the order of their frame IDs."""
-    return ledger.rows(
+    return fetch_all(
+        Output,
+        ledger,
         "select output.* from output join night on night.id = output.night"
         " and output.batch = coalesce(?2, night.batch) where night.id = ?1 order by ordinal",
         [night, batch],
     )
 
 
-def unbuilt_of_batch(ledger: Ledger, night: int) -> list[Row]:
+def unbuilt_of_batch(ledger: Ledger, night: int) -> list[Output]:
     """The outputs of the batch worked on that are not on the disk, in their order."""
-    return ledger.rows(
+    return fetch_all(
+        Output,
+        ledger,
         "select * from output where night = ?1 and state = 'planned'"
         " and batch = (select batch from night where id = ?1) order by ordinal",
         [night],
     )
 
 
-def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[Row]:
+def outputs_of_unit(ledger: Ledger, night: int, unit: str) -> list[Output]:
     """The outputs of one cube and camera; *unit* as `unit_of` names it."""
     cube, camera = unit.split(".")
-    return ledger.rows(
+    return fetch_all(
+        Output,
+        ledger,
         "select * from output where night = ? and cube = ? and camera = ? order by ordinal",
         [night, int(cube), int(camera)],
     )
 
 
-def outputs_needing(ledger: Ledger, raw_file: int) -> list[Row]:
+def outputs_needing(ledger: Ledger, raw_file: int) -> list[Output]:
     """The outputs of all cubes in which frames of a raw cube are, its partners' among them."""
-    return ledger.rows(
+    return fetch_all(
+        Output,
+        ledger,
         "select * from output where (night, batch, cube) in (select output.night, output.batch,"
         " output.cube from output join segment on segment.output = output.id"
         " where segment.raw_file = ?1 or segment.partner_file = ?1) order by ordinal",
@@ -248,18 +260,20 @@ def outputs_needing(ledger: Ledger, raw_file: int) -> list[Row]:
     )
 
 
-def unit_of(output: Row) -> str:
+def unit_of(output: Output) -> str:
     """The unit of work to which an output belongs."""
     return f"{output['cube']}.{output['camera']}"
 
 
-def segments_of(ledger: Ledger, output: int) -> list[Row]:
+def segments_of(ledger: Ledger, output: int) -> list[SegmentRow]:
     """The segments of one output, in the order of its frames."""
-    return ledger.rows("select * from segment where output = ? order by position", [output])
+    return fetch_all(
+        SegmentRow, ledger, "select * from segment where output = ? order by position", [output]
+    )
 
 
 def acquired_us(
-    segments: Sequence[Row], times: Mapping[int, NDArray[np.int64]]
+    segments: Sequence[SegmentRow], times: Mapping[int, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     """Acquisition times of an output's frames: a pair's is floor((t1 + t2) / 2).
 
@@ -290,7 +304,7 @@ def bind_frame_ids(ledger: Ledger, numbers: Mapping[str, int], night: int) -> No
         ledger.update("output", output["id"], frame_id=numbers[output["content_key"]])
 
 
-def file_name(output: Row) -> str:
+def file_name(output: Output) -> str:
     """The output's name on disk, without ending: its frame ID where it has one."""
     if output["frame_id"] is not None:
         return frame_id_text(output["frame_id"])
@@ -318,11 +332,16 @@ def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
 
 def mark_verified(ledger: Ledger, night: int, why: str) -> None:
     """Mark those built outputs of a night of which all files were found right at the far end."""
-    rows = ledger.rows(
-        "select path from deliverable where night = ? and verified_us is null", [night]
+    rows = fetch_all(
+        Output,
+        ledger,
+        "select path from deliverable where night = ? and verified_us is null",
+        [night],
     )
     unverified = {row["path"] for row in rows}
-    for output in ledger.rows("select * from output where night = ? and state = 'built'", [night]):
+    for output in fetch_all(
+        Output, ledger, "select * from output where night = ? and state = 'built'", [night]
+    ):
         if unverified.isdisjoint(files_of_output(file_name(output))):
             set_state(ledger, output["id"], OutputState.VERIFIED, why)
 

@@ -7,9 +7,11 @@ another sidecar is listed, and a raw file's part in it as soon as the file has o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.rows import Record, fetch_one
 
 _SIDECAR = ".vampd/raw_sidecar"
 
@@ -28,6 +30,25 @@ _THERE = (
     "night = ?1 and role != 'other' and state in ('whole', 'quarantined')"
     " and id not in (select raw_file from given_up)"
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebuildProof(Record):
+    """The proof that the raw files of a batch can be rebuilt."""
+
+    id: int
+    night: int
+    batch: int
+    sidecar_sha256: str
+    files: int
+    frames: int
+    proved_us: int | None
+    problem: str | None
+    failures: int
+    due_us: int
+    changed_us: int
+    changed_by: str
+    why: str | None
 
 
 def rebuild_proved(ledger: Ledger, night: int) -> bool:
@@ -86,7 +107,7 @@ def is_listed(ledger: Ledger, night: int, path: str, sha256: str) -> bool:
     return ledger.value(query, [night, path, sha256]) is not None
 
 
-def begin(ledger: Ledger, night: int, batch: int, sidecar_sha256: str) -> Row:
+def begin(ledger: Ledger, night: int, batch: int, sidecar_sha256: str) -> RebuildProof:
     """The proof of a batch from this sidecar, begun when it is not there."""
     ledger.execute(
         "insert into rebuild_proof (night, batch, sidecar_sha256, changed_us, changed_by, why)"
@@ -99,9 +120,14 @@ def begin(ledger: Ledger, night: int, batch: int, sidecar_sha256: str) -> Row:
     return row
 
 
-def proof_of(ledger: Ledger, night: int, batch: int) -> Row | None:
+def proof_of(ledger: Ledger, night: int, batch: int) -> RebuildProof | None:
     """The proof of a batch, complete or not, if it was begun."""
-    return ledger.row("select * from rebuild_proof where night = ? and batch = ?", [night, batch])
+    return fetch_one(
+        RebuildProof,
+        ledger,
+        "select * from rebuild_proof where night = ? and batch = ?",
+        [night, batch],
+    )
 
 
 def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) -> list[Row]:
@@ -126,7 +152,9 @@ def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) ->
     return chosen
 
 
-def record_rebuilt(ledger: Ledger, proof: Row, rebuilt: Iterable[Mapping[str, Any]]) -> None:
+def record_rebuilt(
+    ledger: Ledger, proof: RebuildProof, rebuilt: Iterable[Mapping[str, Any]]
+) -> None:
     """These files came back with these digests, *frames* each; the proof is complete with the last.
 
     A file whose recorded digest is another by now is not covered.
@@ -149,7 +177,7 @@ def record_rebuilt(ledger: Ledger, proof: Row, rebuilt: Iterable[Mapping[str, An
             )
 
 
-def put_off(ledger: Ledger, proof: Row, why: str, *, due_us: int) -> None:
+def put_off(ledger: Ledger, proof: RebuildProof, why: str, *, due_us: int) -> None:
     """An attempt told nothing of the files; the next one is due later."""
     ledger.update(
         "rebuild_proof",
@@ -160,7 +188,7 @@ def put_off(ledger: Ledger, proof: Row, why: str, *, due_us: int) -> None:
     )
 
 
-def record_problem(ledger: Ledger, proof: Row, problem: str) -> None:
+def record_problem(ledger: Ledger, proof: RebuildProof, problem: str) -> None:
     """The proof failed; it is not tried again until somebody asks."""
     ledger.update("rebuild_proof", proof["id"], problem=problem, **ledger.stamp(problem))
 

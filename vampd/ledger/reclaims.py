@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger import elapsed
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.rows import Record, fetch_all, fetch_one
+from vampd.ledger.trash import TrashFile
 from vampd.states import ReclaimState, Space
 
 _OPEN = "state in ('verifying', 'moving')"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reclaim(Record):
+    """A run that gives one night's space of one kind back."""
+
+    id: int
+    run: int
+    night: int
+    space: Space
+    final: bool  #: out of the trash for ever
+    state: ReclaimState
+    life: int | None  #: the daemon that found the copies right
+    begun_us: int
+    begun_passed_us: int
+    verified_us: int | None
+    verified_passed_us: int | None
+    due_passed_us: int
+    files: int
+    size_bytes: int
+    changed_us: int
+    changed_by: str
+    why: str | None
 
 
 def begin(ledger: Ledger, run: int, night: int, space: Space, *, final: bool, why: str) -> int:
@@ -39,21 +65,21 @@ def next_run(ledger: Ledger) -> int:
     return number
 
 
-def get(ledger: Ledger, number: int) -> Row:
+def get(ledger: Ledger, number: int) -> Reclaim:
     """The row of a reclaim that exists."""
-    row = ledger.row("select * from reclaim where id = ?", [number])
+    row = fetch_one(Reclaim, ledger, "select * from reclaim where id = ?", [number])
     assert row is not None, number
     return row
 
 
-def open_ones(ledger: Ledger) -> list[Row]:
+def open_ones(ledger: Ledger) -> list[Reclaim]:
     """What is under way, in the order in which it was begun."""
-    return ledger.rows(f"select * from reclaim where {_OPEN} order by id")  # noqa: S608
+    return fetch_all(Reclaim, ledger, f"select * from reclaim where {_OPEN} order by id")  # noqa: S608
 
 
-def open_of(ledger: Ledger, night: int) -> Row | None:
+def open_of(ledger: Ledger, night: int) -> Reclaim | None:
     """What is under way with a night."""
-    return ledger.row(f"select * from reclaim where night = ? and {_OPEN}", [night])  # noqa: S608
+    return fetch_one(Reclaim, ledger, f"select * from reclaim where night = ? and {_OPEN}", [night])  # noqa: S608
 
 
 def record_verified(ledger: Ledger, number: int, *, us: int, passed_us: int) -> None:
@@ -103,7 +129,9 @@ def _forget_listed(ledger: Ledger, number: int) -> None:
     ledger.execute("delete from trash where reclaim = ? and state = 'listed'", [number])
 
 
-def list_files(ledger: Ledger, row: Row, chosen: Iterable[Mapping[str, Any]], place: str) -> None:
+def list_files(
+    ledger: Ledger, row: Reclaim, chosen: Iterable[Mapping[str, Any]], place: str
+) -> None:
     """List the files that go under *row*; *place* is their folder in the trash."""
     ledger.connection.executemany(
         "insert into trash (reclaim, night, space, path, place, raw_file, inode, size_bytes,"
@@ -124,21 +152,25 @@ def list_files(ledger: Ledger, row: Row, chosen: Iterable[Mapping[str, Any]], pl
     )
 
 
-def next_files(ledger: Ledger, row: Row, most: int) -> list[Row]:
+def next_files(ledger: Ledger, row: Reclaim, most: int) -> list[TrashFile]:
     """The next files to go under *row*: out of their places, or, if final, out of the trash."""
     if row["final"]:
-        return ledger.rows(
+        return fetch_all(
+            TrashFile,
+            ledger,
             "select * from trash where night = ? and space = ? and state = 'trashed'"
             " order by id limit ?",
             [row["night"], row["space"], most],
         )
-    return ledger.rows(
+    return fetch_all(
+        TrashFile,
+        ledger,
         "select * from trash where reclaim = ? and state = 'listed' order by id limit ?",
         [row["id"], most],
     )
 
 
-def count_gone(ledger: Ledger, number: int, gone: Iterable[Row]) -> None:
+def count_gone(ledger: Ledger, number: int, gone: Iterable[TrashFile]) -> None:
     """Add what went to the sums of a run."""
     sizes = [row["size_bytes"] for row in gone]
     ledger.execute(

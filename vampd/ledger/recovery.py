@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.records import FileIdentity
 from vampd.states import NightStatus, Stage
 
@@ -26,7 +27,9 @@ def recognise(ledger: Ledger, raw_file: int, seen: FileIdentity) -> None:
     ledger.update("raw_file", raw_file, inode=seen.inode, modified_ns=seen.modified_ns)
 
 
-def do_again(ledger: Ledger, night: Row, stage: Stage, unit: str, batch: int, *, why: str) -> None:
+def do_again(
+    ledger: Ledger, night: Night, stage: Stage, unit: str, batch: int, *, why: str
+) -> None:
     """Let a task of a batch be done again."""
     ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, error = null,"

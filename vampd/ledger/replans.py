@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from vampd.ledger import deliveries, frame_ids, outputs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Output
 from vampd.records import Plan
 from vampd.states import Stage
 
 
-def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Row]:
+def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Output]:
     """Store the plan of a night's batch; return the outputs of the older one that are no more.
 
     An output of the same content keeps its row, with its frame ID and digests, and its number of a
@@ -38,7 +39,7 @@ def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Row]:
     return dropped
 
 
-def _forget(ledger: Ledger, night: int, dropped: Iterable[Row], reason: str) -> None:
+def _forget(ledger: Ledger, night: int, dropped: Iterable[Output], reason: str) -> None:
     batch = {"night": night, "batch": outputs.batch_of(ledger, night)}
     for row in dropped:
         why = _why(ledger, row) or reason
@@ -58,7 +59,7 @@ def _forget(ledger: Ledger, night: int, dropped: Iterable[Row], reason: str) -> 
     )
 
 
-def _why(ledger: Ledger, output: Row) -> str | None:
+def _why(ledger: Ledger, output: Output) -> str | None:
     """Which raw file of an output, or of its cube, was given up, so that it is no more."""
     row = ledger.row(
         "select raw_file.path, given_up.changed_by, given_up.why from given_up"
@@ -73,7 +74,7 @@ def _why(ledger: Ledger, output: Row) -> str | None:
 
 
 def _cube_numbers(
-    ledger: Ledger, night: int, plan: Plan, keys: Sequence[str], before: Mapping[str, Row]
+    ledger: Ledger, night: int, plan: Plan, keys: Sequence[str], before: Mapping[str, Output]
 ) -> dict[int, int]:
     """The number in the ledger of each cube of the plan: of one that is whole, the old one."""
     old: dict[int, set[str]] = defaultdict(set)
@@ -93,7 +94,7 @@ def _cube_numbers(
     return found
 
 
-def _free_ordinals(ledger: Ledger, kept: Iterable[Row]) -> None:
+def _free_ordinals(ledger: Ledger, kept: Iterable[Output]) -> None:
     """Out of the way of the places that are given anew: no two rows may have one at any moment."""
     for row in kept:
         ledger.execute(

@@ -7,13 +7,34 @@ is recorded; when that never happens, nobody but an operator can say what was de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_number
+from vampd.ledger.records import Night
+from vampd.ledger.rows import Record, fetch_one
 from vampd.states import RequestState
 
 
-def ask(ledger: Ledger, night: Row, count: int, issuer: str) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameRequest(Record):
+    """A request for frame IDs."""
+
+    id: int
+    night: int
+    batch: int
+    count: int
+    issuer: str
+    state: RequestState
+    reply: str | None
+    error: str | None
+    asked_us: int
+    changed_us: int
+    changed_by: str
+    why: str | None
+
+
+def ask(ledger: Ledger, night: Night, count: int, issuer: str) -> int:
     """Write down that *count* numbers are going to be asked for; return the request's number.
 
     No two of a night are asked at the same microsecond: by it the night's paper knows them.
@@ -33,7 +54,7 @@ def ask(ledger: Ledger, night: Row, count: int, issuer: str) -> int:
 
 def take_over(
     ledger: Ledger,
-    night: Row,
+    night: Night,
     state: RequestState,
     *,
     asked_us: int,
@@ -56,17 +77,23 @@ def take_over(
     )
 
 
-def asked_at(ledger: Ledger, night: Row, asked_us: int) -> Row | None:
+def asked_at(ledger: Ledger, night: Night, asked_us: int) -> FrameRequest | None:
     """The request of a night that was asked then."""
-    return ledger.row(
-        "select * from frame_request where night = ? and asked_us = ?", [night["id"], asked_us]
+    return fetch_one(
+        FrameRequest,
+        ledger,
+        "select * from frame_request where night = ? and asked_us = ?",
+        [night["id"], asked_us],
     )
 
 
-def open_request(ledger: Ledger, night: int) -> Row | None:
+def open_request(ledger: Ledger, night: int) -> FrameRequest | None:
     """The request of a night of which nobody knows what became, if there is one."""
-    return ledger.row(
-        "select * from frame_request where night = ? and state in ('asked', 'unclear')", [night]
+    return fetch_one(
+        FrameRequest,
+        ledger,
+        "select * from frame_request where night = ? and state in ('asked', 'unclear')",
+        [night],
     )
 
 
@@ -105,7 +132,7 @@ def written_off(ledger: Ledger) -> set[int]:
     return {number for number in numbers if number is not None}
 
 
-def choices(night: Row, request: Row) -> str:
+def choices(night: Night, request: FrameRequest) -> str:
     """What is unclear of an open request, and what an operator may type."""
     became = request["error"] or "whoever asked for them died before the answer was recorded"
     date = night["date"]

@@ -10,10 +10,13 @@ of the file that was there before.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vampd.causes import Cause
 from vampd.ledger import files, nights, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile, UnreadFile
+from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.records import FileIdentity
 from vampd.states import FINAL, RAW_HOLDS, ErrorClass, FileState, HoldCode, StrayState
 
@@ -31,18 +34,39 @@ _LIES = "it lies there as it was recorded"
 _TRIED_IN_PLACE = (ErrorClass.INTEGRITY,)
 _TRIED_ONCE_READ = (ErrorClass.INTEGRITY, ErrorClass.INPUT)
 
-_ROWS = (
+_STRAYS = (
     "select stray.*, raw_file.path, raw_file.batch, raw_file.sha256, raw_file.state as file_state"
-    " from stray join raw_file on raw_file.id = stray.raw_file where stray.night = ?"
+    " from stray join raw_file on raw_file.id = stray.raw_file"
 )
+_ROWS = f"{_STRAYS} where stray.night = ?"
 
 
-def strays_of(ledger: Ledger, night: int) -> list[Row]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stray(Record):
+    """What lies under the name of a raw file, and that file as it was recorded."""
+
+    raw_file: int
+    night: int
+    state: StrayState
+    inode: int | None
+    size_bytes: int | None
+    modified_ns: int | None
+    detail: str | None
+    changed_us: int
+    changed_by: str
+    why: str | None
+    path: str  #: of the raw file, as all that follows
+    batch: int
+    sha256: str | None
+    file_state: FileState
+
+
+def strays_of(ledger: Ledger, night: int) -> list[Stray]:
     """Every one of a night, by path; its raw file's `path`, `batch`, `sha256`, `file_state`."""
-    return ledger.rows(f"{_ROWS} order by path", [night])
+    return fetch_all(Stray, ledger, f"{_ROWS} order by path", [night])
 
 
-def holding(ledger: Ledger, night: Row) -> list[Row]:
+def holding(ledger: Ledger, night: Night) -> list[Stray]:
     """Those for which a night is held: of the batch that is worked on, and read again in vain."""
     if night["status"] in FINAL:
         return []
@@ -52,12 +76,14 @@ def holding(ledger: Ledger, night: Row) -> list[Row]:
         " and (stray.inode is not raw_file.inode or stray.modified_ns is not raw_file.modified_ns)"
         " and raw_file.batch = ? order by path"
     )
-    return ledger.rows(query, [night["id"], night["batch"]])
+    return fetch_all(Stray, ledger, query, [night["id"], night["batch"]])
 
 
-def unread(ledger: Ledger, night: int) -> list[Row]:
-    """`path` and `size_bytes` of those that are to be read again."""
-    return ledger.rows(
+def unread(ledger: Ledger, night: int) -> list[UnreadFile]:
+    """Those that are to be read again."""
+    return fetch_all(
+        UnreadFile,
+        ledger,
         "select path, stray.size_bytes from stray join raw_file on raw_file.id = raw_file"
         " where stray.night = ? and stray.state = 'unread' order by path",
         [night],
@@ -75,13 +101,15 @@ def is_stray(ledger: Ledger, raw_file: int) -> bool:
     return ledger.value("select 1 from stray where raw_file = ?", [raw_file]) is not None
 
 
-def note(ledger: Ledger, row: Row, found: FileIdentity | None, *, on_order: bool = False) -> bool:
+def note(
+    ledger: Ledger, row: RawFile, found: FileIdentity | None, *, on_order: bool = False
+) -> bool:
     """Keep what lies now under the name of the raw file *row*; return whether that is news.
 
     Where it is the recorded identity, the file is no stray (any more). What was judged of the
     same identity before stands, unless it is *on_order* that it is looked at again.
     """
-    known = ledger.row("select * from stray where raw_file = ?", [row["id"]])
+    known = _known(ledger, row)
     if known is not None and not on_order and _identity(known) == found:
         return False
     if found == files.identity(row):
@@ -98,7 +126,7 @@ def note_unreadable(ledger: Ledger, night: int, path: str, why: str) -> None:
     row = files.find_file(ledger, night, path)
     if row is None:
         return
-    known = ledger.row("select * from stray where raw_file = ?", [row["id"]])
+    known = _known(ledger, row)
     found = files.identity(row) if known is None else _identity(known)
     _store(ledger, row, StrayState.UNREADABLE, found, why)
 
@@ -125,7 +153,7 @@ def take_digest(ledger: Ledger, night: int, path: str, sha256: str, who: FileIde
     return True
 
 
-def drop(ledger: Ledger, row: Row, why: str) -> None:
+def drop(ledger: Ledger, row: RawFile, why: str) -> None:
     """Nobody needs to know any more what lies under the name of the raw file *row*."""
     _settle(ledger, row, why, ())
 
@@ -142,7 +170,7 @@ def review(ledger: Ledger, night: int) -> str | None:
     return None
 
 
-def hold_cause(found: Sequence[Row], *, is_closed: bool) -> Cause:
+def hold_cause(found: Sequence[Stray], *, is_closed: bool) -> Cause:
     """Why a night is held: the first file, in what it differs, and how many more there are."""
     order = list(_HOLDS)
     first, *others = sorted(found, key=lambda row: (order.index(row["state"]), row["path"]))
@@ -153,7 +181,11 @@ def hold_cause(found: Sequence[Row], *, is_closed: bool) -> Cause:
     return Cause(_HOLDS[StrayState(first["state"])], words)
 
 
-def _judge(row: Row, found: FileIdentity | None) -> tuple[StrayState, str | None]:
+def _known(ledger: Ledger, row: RawFile) -> Stray | None:
+    return fetch_one(Stray, ledger, f"{_STRAYS} where raw_file = ?", [row["id"]])
+
+
+def _judge(row: RawFile, found: FileIdentity | None) -> tuple[StrayState, str | None]:
     """What can be said without reading it."""
     if found is None:
         return StrayState.MISSING, None
@@ -165,7 +197,7 @@ def _judge(row: Row, found: FileIdentity | None) -> tuple[StrayState, str | None
 
 
 def _store(
-    ledger: Ledger, row: Row, state: StrayState, found: FileIdentity | None, detail: str | None
+    ledger: Ledger, row: RawFile, state: StrayState, found: FileIdentity | None, detail: str | None
 ) -> None:
     ledger.execute(
         "insert into stray (raw_file, night, state, inode, size_bytes, modified_ns, detail,"
@@ -186,7 +218,7 @@ def _store(
     )
 
 
-def _settle(ledger: Ledger, row: Row, why: str, tried: Sequence[ErrorClass]) -> None:
+def _settle(ledger: Ledger, row: RawFile, why: str, tried: Sequence[ErrorClass]) -> None:
     """The file *row* is no stray any more; what failed without it, of these classes, is tried."""
     ledger.execute(
         "update stray set changed_us = :changed_us, changed_by = :changed_by, why = :why"
@@ -198,5 +230,9 @@ def _settle(ledger: Ledger, row: Row, why: str, tried: Sequence[ErrorClass]) -> 
         tasks.retry_of_raw(ledger, row, error_class, why)
 
 
-def _identity(stray: Row) -> FileIdentity | None:
-    return None if stray["inode"] is None else files.identity(stray)
+def _identity(stray: Stray) -> FileIdentity | None:
+    if stray.inode is None or stray.size_bytes is None or stray.modified_ns is None:
+        return None
+    return FileIdentity(
+        inode=stray.inode, size_bytes=stray.size_bytes, modified_ns=stray.modified_ns
+    )

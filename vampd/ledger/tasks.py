@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.records import RawFile
 from vampd.ledger.rows import record_of
 from vampd.states import ErrorClass, ErrorCode, Stage, TaskState
 
@@ -181,7 +182,7 @@ def retry_failed(ledger: Ledger, night: int, why: str) -> int:
     return cursor.rowcount
 
 
-def retry_of_raw(ledger: Ledger, raw_file: Row, error_class: ErrorClass, why: str) -> int:
+def retry_of_raw(ledger: Ledger, raw_file: RawFile, error_class: ErrorClass, why: str) -> int:
     """Let what was to be built of a cube or timing file, and failed so, be tried; how many are."""
     cursor = ledger.execute(
         "update task set state = 'pending', attempts = attempts + 1, crashes = 0, due_us = 0,"

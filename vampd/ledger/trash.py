@@ -7,17 +7,58 @@ an intention, and only a look at the disk tells what came of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger import files
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.elapsed import passed_us
+from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.states import FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.
 UNSETTLED = frozenset({TrashState.LEAVING, TrashState.RETURNING, TrashState.UNLINKING})
 
 _UNSETTLED = "state in ('leaving', 'returning', 'unlinking')"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate(Record):
+    """A file that may give its space back; but for path and size, a raw file's columns."""
+
+    path: str
+    size_bytes: int
+    raw_file: int | None
+    inode: int | None
+    modified_ns: int | None
+    state: FileState | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrashFile(Record):
+    """A file that gives its space back."""
+
+    id: int
+    reclaim: int
+    night: int
+    space: Space
+    path: str
+    place: str
+    raw_file: int | None
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    was: FileState | None
+    was_reason: str | None
+    made_anew: bool
+    state: TrashState
+    moved_us: int | None
+    moved_passed_us: int | None
+    due_passed_us: int
+    changed_us: int
+    changed_by: str
+    why: str | None
 
 
 def pinned(ledger: Ledger, night: int) -> Row | None:
@@ -68,53 +109,67 @@ def undecided(ledger: Ledger, night: int) -> list[str]:
     return [str(row["path"]) for row in rows]
 
 
-def candidates(ledger: Ledger, night: int, space: Space) -> list[Row]:
-    """Every file that may go if the night's *space* may: its ledger row, with `path`.
+def candidates(ledger: Ledger, night: int, space: Space) -> list[Candidate]:
+    """Every file that may go if the night's *space* may.
 
     Raw: cubes and their timing files, whole or let go. Outputs: what was delivered of
     `vgen2/`, unless it went already. Late files and other people's files are in neither.
     """
     if space is Space.OUTPUTS:
-        return ledger.rows(
-            "select path, size_bytes, sha256 from deliverable where night = ?1"
+        return fetch_all(
+            Candidate,
+            ledger,
+            "select path, size_bytes, null as raw_file, null as inode, null as modified_ns,"
+            " null as state, null as reason from deliverable where night = ?1"
             " and path like 'vgen2/%' and path not in (select path from trash where night = ?1"
             " and state not in ('listed', 'returned') and not (state = 'unlinked' and made_anew))"
             " order by path",
             [night],
         )
-    return ledger.rows(
-        "select id, path, inode, size_bytes, modified_ns, state, reason from raw_file"
+    return fetch_all(
+        Candidate,
+        ledger,
+        "select id as raw_file, path, inode, size_bytes, modified_ns, state, reason from raw_file"
         " where night = ? and role in ('cube', 'timing') and (state = 'whole'"
         " or (state = 'quarantined' and id in (select raw_file from let_go))) order by path",
         [night],
     )
 
 
-def in_trash(ledger: Ledger, night: int, space: Space | None = None) -> list[Row]:
+def in_trash(ledger: Ledger, night: int, space: Space | None = None) -> list[TrashFile]:
     """Every file of a night that lies in the trash."""
-    return ledger.rows(
+    return fetch_all(
+        TrashFile,
+        ledger,
         "select * from trash where night = ?1 and state = 'trashed'"
         " and (?2 is null or space = ?2) order by id",
         [night, space],
     )
 
 
-def to_put_back(ledger: Ledger, night: int) -> list[Row]:
+def to_put_back(ledger: Ledger, night: int) -> list[TrashFile]:
     """What `vampd space undelete` moves back: what lies in the trash, or was lost."""
-    return ledger.rows(
-        "select * from trash where night = ? and state in ('trashed', 'lost') order by id", [night]
+    return fetch_all(
+        TrashFile,
+        ledger,
+        "select * from trash where night = ? and state in ('trashed', 'lost') order by id",
+        [night],
     )
 
 
-def unsettled(ledger: Ledger, most: int, now_passed_us: int) -> list[Row]:
+def unsettled(ledger: Ledger, most: int, now_passed_us: int) -> list[TrashFile]:
     """Files of one night that were on their way when their worker ended; due ones only."""
-    first = ledger.row(
+    first = fetch_one(
+        TrashFile,
+        ledger,
         f"select night from trash where {_UNSETTLED} and due_passed_us <= ? limit 1",  # noqa: S608
         [now_passed_us],
     )
     if first is None:
         return []
-    return ledger.rows(
+    return fetch_all(
+        TrashFile,
+        ledger,
         f"select * from trash where {_UNSETTLED} and night = ? order by id limit ?",  # noqa: S608
         [first["night"], most],
     )
@@ -129,14 +184,14 @@ def on_their_way(ledger: Ledger, night: int) -> int:
     return count
 
 
-def get(ledger: Ledger, number: int) -> Row:
+def get(ledger: Ledger, number: int) -> TrashFile:
     """The row of a file that exists."""
-    row = ledger.row("select * from trash where id = ?", [number])
+    row = fetch_one(TrashFile, ledger, "select * from trash where id = ?", [number])
     assert row is not None, number
     return row
 
 
-def plain(ledger: Ledger, row: Row) -> dict[str, Any]:
+def plain(ledger: Ledger, row: TrashFile) -> dict[str, Any]:
     """A file's row as plain values, for a worker."""
     columns = ("id", "path", "place", "inode", "size_bytes", "modified_ns", "state")
     sha256 = ledger.value(
@@ -167,7 +222,7 @@ def set_states(
         )
 
 
-def settle(ledger: Ledger, row: Row, state: TrashState, why: str | None) -> None:
+def settle(ledger: Ledger, row: TrashFile, state: TrashState, why: str | None) -> None:
     """Keep what a look at the disk told of one file; its raw file's row follows."""
     moved = {}
     if state is TrashState.TRASHED and row["moved_us"] is None:

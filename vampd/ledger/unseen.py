@@ -7,11 +7,14 @@ that the night is to be taken as it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import files, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import Record, fetch_all
 from vampd.records import Unseen
 from vampd.states import FINAL, UNSEEN_HOLDS, HoldCode, UnseenSort
 
@@ -41,6 +44,25 @@ _HOLDS = {
 _GONE = "it is no more, or it is taken now"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnseenRow(Record):
+    """Something of a night that nobody takes."""
+
+    id: int
+    night: int | None
+    place: str
+    sort: UnseenSort
+    entries: int
+    size_bytes: int
+    is_data: bool
+    text: str
+    found_us: int
+    accepted: bool
+    changed_us: int
+    changed_by: str
+    why: str | None
+
+
 def renew(
     ledger: Ledger,
     night: int | None,
@@ -55,7 +77,7 @@ def renew(
     """
     known = {
         (UnseenSort(row["sort"]), row["place"]): row
-        for row in ledger.rows("select * from unseen where night is ?", [night])
+        for row in fetch_all(UnseenRow, ledger, "select * from unseen where night is ?", [night])
         if row["sort"] in sorts and row["place"].startswith(below)
     }
     there = {(each.sort, each.place): each for each in found}
@@ -76,14 +98,17 @@ def renew(
     return new
 
 
-def unseen_of(ledger: Ledger, night: int) -> list[Row]:
+def unseen_of(ledger: Ledger, night: int) -> list[UnseenRow]:
     """All of a night, what could be data first."""
-    return ledger.rows(
-        "select * from unseen where night = ? order by is_data desc, place, sort", [night]
+    return fetch_all(
+        UnseenRow,
+        ledger,
+        "select * from unseen where night = ? order by is_data desc, place, sort",
+        [night],
     )
 
 
-def holding(ledger: Ledger, night: int) -> list[Row]:
+def holding(ledger: Ledger, night: int) -> list[UnseenRow]:
     """That for which a night is, or would be, held."""
     return [row for row in unseen_of(ledger, night) if row["is_data"] and not row["accepted"]]
 
@@ -105,13 +130,13 @@ def review(ledger: Ledger, night: int, *, is_over: bool) -> str | None:
     return str(cause) if is_new else None
 
 
-def hold_cause(found: Sequence[Row]) -> Cause:
+def hold_cause(found: Sequence[UnseenRow]) -> Cause:
     """Why a night is held: every place, the first on the first line."""
     code = _HOLDS.get(UnseenSort(found[0]["sort"]), HoldCode.NOT_TAKEN)
     return Cause(code, {"what": "\n".join(row["text"] for row in found)})
 
 
-def refuse_away(ledger: Ledger, night: Row) -> None:
+def refuse_away(ledger: Ledger, night: Night) -> None:
     """OperatorError: a night whose folder went with its files cannot be taken as it is."""
     is_held = nights.hold_of(night) in UNSEEN_HOLDS
     away = [row for row in holding(ledger, night["id"]) if row["sort"] == UnseenSort.FOLDER]
@@ -135,7 +160,7 @@ def accept(ledger: Ledger, night: int, why: str) -> list[str]:
     return [row["text"] for row in found]
 
 
-def _differs(row: Row, each: Unseen) -> bool:
+def _differs(row: UnseenRow, each: Unseen) -> bool:
     # Somebody's log grows all night: that is no news.
     names = ("text", "entries") if each.sort is UnseenSort.FOREIGN else _COLUMNS
     return any(row[name] != getattr(each, name) for name in names)
@@ -156,7 +181,7 @@ def _insert(ledger: Ledger, night: int | None, each: Unseen) -> None:
     )
 
 
-def _update(ledger: Ledger, row: Row, each: Unseen) -> None:
+def _update(ledger: Ledger, row: UnseenRow, each: Unseen) -> None:
     is_more = each.entries > row["entries"] or each.size_bytes > row["size_bytes"]
     ledger.update(
         "unseen",

@@ -5,7 +5,9 @@ The columns `verify_since_us`, `verify_tried_us` and `verify_asked_by` of a nigh
 
 from __future__ import annotations
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_one
 from vampd.states import Kind
 
 
@@ -35,9 +37,11 @@ def begin_oldest(ledger: Ledger, kind: Kind, age_us: int) -> bool:
     return True
 
 
-def in_progress(ledger: Ledger, rests_us: int) -> Row | None:
+def in_progress(ledger: Ledger, rests_us: int) -> Night | None:
     """The night whose turn it is: one that failed rests for *rests_us*; what people asked first."""
-    return ledger.row(
+    return fetch_one(
+        Night,
+        ledger,
         "select * from night where verify_since_us is not null and status in ('safe', 'reclaimed')"
         " and coalesce(verify_tried_us, 0) <= ?"
         " order by verify_asked_by is null, verify_since_us, id limit 1",
@@ -45,7 +49,7 @@ def in_progress(ledger: Ledger, rests_us: int) -> Row | None:
     )
 
 
-def unread_copies(ledger: Ledger, night: Row) -> list[str]:
+def unread_copies(ledger: Ledger, night: Night) -> list[str]:
     """Paths of the copies that were not read since it began, the oldest verification first."""
     rows = ledger.rows(
         "select path from deliverable where night = ? and coalesce(verified_us, 0) < ?"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import NightStatus, Stage
-from vampd.views.summaries import Night
 
 #: In the order of `ARCHIVE_LOG.csv` and `PROCESSING_LOG.csv`.
 COLUMNS = (

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import clock_words, files, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile
 from vampd.records import RawCube, StatedClock
 from vampd.science.clocks import STATEABLE_S, ahead_text, judge_clocks
 from vampd.stages.sync import raw_cube
 
 
-def state_clock(ledger: Ledger, night: Row, row: Row, name: str, why: str | None) -> str:
+def state_clock(ledger: Ledger, night: Night, row: RawFile, name: str, why: str | None) -> str:
     """Keep that the cube of the file *row* was timed on the clock *name*; returns that in words.
 
     OperatorError: the cube has times of its own that are UTC, or something proves another clock;
@@ -27,19 +28,19 @@ def state_clock(ledger: Ledger, night: Row, row: Row, name: str, why: str | None
         msg = f"{nights.label(night)}: {row['path']}: no times of such a cube could be read"
         raise OperatorError(msg)
     word = StatedClock(ahead_s=STATEABLE_S[name], words=ledger.actor)
-    _refuse_proved(ledger, night, replace(raw_cube(dict(facts)), stated_clock=word))
+    _refuse_proved(ledger, night, replace(raw_cube(facts), stated_clock=word))
     clock_words.state(ledger, cube, word.ahead_s, why)
     return f"its times are taken as those of a clock {ahead_text(word.ahead_s)}"
 
 
-def _refuse_proved(ledger: Ledger, night: Row, cube: RawCube) -> None:
+def _refuse_proved(ledger: Ledger, night: Night, cube: RawCube) -> None:
     name, word = f"{nights.label(night)}: {cube.path}", cube.stated_clock
     assert word is not None
     if cube.has_acquisition:
         msg = f"{name} has acquisition times, which are on UTC: its logger's clock is not asked for"
         raise OperatorError(msg)
     rows = (*files.cubes_of(ledger, night["id"]), *files.earlier_cubes_of(ledger, night["id"]))
-    others = [raw_cube(dict(row)) for row in rows if row["raw_file"] != cube.raw_file]
+    others = [raw_cube(row) for row in rows if row["raw_file"] != cube.raw_file]
     found = judge_clocks([cube, *others]).get(cube.raw_file)
     if found is None or found.ahead_s != word.ahead_s:
         why = "none of its rows has a time" if found is None else found.text

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 
 
@@ -27,7 +28,7 @@ class CommandContext:
     stop_work: Callable[[int], None]
 
 
-Order: TypeAlias = Callable[[CommandContext, Row, Mapping[str, Any]], CommandResult]
+Order: TypeAlias = Callable[[CommandContext, Night, Mapping[str, Any]], CommandResult]
 """An order about one night: context, the night's row, arguments."""
 
 OrderOfAll: TypeAlias = Callable[[CommandContext, Mapping[str, Any]], CommandResult]

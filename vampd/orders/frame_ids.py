@@ -16,15 +16,18 @@ from vampd.io.beneath import is_folder, night_folder
 from vampd.io.number_runs import runs_of
 from vampd.io.root import check_root
 from vampd.ledger import counter, frame_ids, nights, requests, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import label
+from vampd.ledger.records import Night
+from vampd.ledger.requests import FrameRequest
+from vampd.ledger.rows import fetch_one
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.stages import frame_id_papers
 from vampd.states import STAGES_OF, Kind, RequestState, Stage, TaskState
 
 
-def _adopt(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """These numbers were dealt in answer to the request of which nobody knows."""
     ledger = context.ledger
     dealt = frame_ids.parse_range(arguments["ids"])
@@ -48,7 +51,7 @@ def _adopt(context: CommandContext, night: Row, arguments: Mapping[str, Any]) ->
     return CommandResult(lines=lines, changed=True)
 
 
-def _void(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _void(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Whatever was dealt in answer to the open request is never used."""
     request = requests.open_request(context.ledger, night["id"])
     if request is None:
@@ -71,7 +74,7 @@ def _void(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
     return CommandResult(lines=lines, changed=True)
 
 
-def _skip(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _skip(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Younger nights do not wait for the numbers of this one."""
     if Stage.FRAME_IDS not in STAGES_OF[Kind(night["kind"])]:
         msg = f"{label(night)} gets no frame IDs, so no night waits for it"
@@ -144,7 +147,11 @@ def _number(text: str) -> int:
 
 
 def _write_word(
-    ledger: Ledger, night: Row, request: Row, state: RequestState, adopted: Sequence[int] = ()
+    ledger: Ledger,
+    night: Night,
+    request: FrameRequest,
+    state: RequestState,
+    adopted: Sequence[int] = (),
 ) -> None:
     """RetryableError: the night's disk is not there, or takes nothing."""
     known = nights.root_of(ledger, night)
@@ -159,12 +166,14 @@ def _write_word(
         raise RetryableError(msg) from error
 
 
-def _refuse_impossible(ledger: Ledger, request: Row, dealt: list[int]) -> None:
+def _refuse_impossible(ledger: Ledger, request: FrameRequest, dealt: list[int]) -> None:
     if len(dealt) > request["count"]:
         msg = f"{len(dealt)} frame IDs are more than the {request['count']} that were asked for"
         raise OperatorError(msg)
     for number in dealt:
-        row = ledger.row(
+        row = fetch_one(
+            Night,
+            ledger,
             "select night.* from frame_id join night on night.id = frame_id.night where number = ?",
             [number],
         )
@@ -197,12 +206,12 @@ def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
         raise RetryableError(msg) from error
 
 
-def _numbers_of(ledger: Ledger, night: Row) -> set[int]:
+def _numbers_of(ledger: Ledger, night: Night) -> set[int]:
     rows = ledger.rows("select number from frame_id where night = ?", [night["id"]])
     return {row["number"] for row in rows}
 
 
-def _has_numbers(ledger: Ledger, night: Row) -> bool:
+def _has_numbers(ledger: Ledger, night: Night) -> bool:
     states = {
         row["state"]
         for row in ledger.rows(
@@ -213,14 +222,14 @@ def _has_numbers(ledger: Ledger, night: Row) -> bool:
     return states == {TaskState.DONE}
 
 
-def _nothing_open(night: Row) -> str:
+def _nothing_open(night: Night) -> str:
     return (
         f"{label(night)}: no request for frame IDs is unclear, so there is nothing to decide;"
         f" see `vampd archive ids show {night['date']}`"
     )
 
 
-def _go_on(ledger: Ledger, night: Row, why: str) -> None:
+def _go_on(ledger: Ledger, night: Night, why: str) -> None:
     tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
 
 

@@ -18,8 +18,9 @@ from vampd.ledger import (
     strays,
     tasks,
 )
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.records import Night, Output, RawFile
 from vampd.orders import restore as restore_orders
 from vampd.orders.context import CommandContext, CommandResult
 from vampd.states import FINAL, FileState, NightStatus, OutputState, Stage, StrayState
@@ -31,15 +32,15 @@ _WHY = "planned anew, for a raw file was given up"
 class _Loss:
     """A cube that is to be given up, and what needs it."""
 
-    cube: Row  #: of raw_file
-    timing: Row | None
+    cube: RawFile  #: of raw_file
+    timing: RawFile | None
     frames: int
     others: int  #: frames of other cubes in the same outputs
-    needing: Sequence[Row]  #: outputs in which it has frames, or that are of the same cube
+    needing: Sequence[Output]  #: outputs in which it has frames, or that are of the same cube
     outputs: int  #: of the batch
 
 
-def give_up(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def give_up(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Plan the night again without one raw file, which is changed, gone or cannot be read."""
     ledger, why = context.ledger, arguments.get("why") or ""
     row = files.find_file(ledger, night["id"], arguments["path"])
@@ -62,13 +63,13 @@ def give_up(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -
     return CommandResult(lines=lines, changed=True)
 
 
-def _carry_out(ledger: Ledger, night: Row, loss: _Loss, why: str) -> None:
+def _carry_out(ledger: Ledger, night: Night, loss: _Loss, why: str) -> None:
     given_up.give_up(ledger, [row for row in (loss.cube, loss.timing) if row is not None], why)
     tasks.make_pending(ledger, night["id"], [Stage.SYNC], _WHY)
     strays.review(ledger, night["id"])
 
 
-def _refuse(ledger: Ledger, night: Row, row: Row) -> None:
+def _refuse(ledger: Ledger, night: Night, row: RawFile) -> None:
     """OperatorError: the file is not one that can be given up now; the message says what to do."""
     label, path = nights.label(night), row["path"]
     why = _why_not_the_night(ledger, night, row) or _why_not_the_file(ledger, night, row)
@@ -77,7 +78,7 @@ def _refuse(ledger: Ledger, night: Row, row: Row) -> None:
         raise OperatorError(msg)
 
 
-def _why_not_the_night(ledger: Ledger, night: Row, row: Row) -> str | None:
+def _why_not_the_night(ledger: Ledger, night: Night, row: RawFile) -> str | None:
     is_safe = night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
     if is_safe or row["batch"] < night["batch"]:
         return "its outputs are safe at the far end, made of the file as it was when it was whole"
@@ -93,7 +94,7 @@ def _why_not_the_night(ledger: Ledger, night: Row, row: Row) -> str | None:
     return None
 
 
-def _why_not_the_file(ledger: Ledger, night: Row, row: Row) -> str | None:
+def _why_not_the_file(ledger: Ledger, night: Night, row: RawFile) -> str | None:
     if row["role"] not in {"cube", "timing"} or row["state"] != FileState.WHOLE:
         return f"it is {row['state']}, so no output is made of it"
     states = {
@@ -116,7 +117,7 @@ def _why_not_the_file(ledger: Ledger, night: Row, row: Row) -> str | None:
     return None
 
 
-def _loss(ledger: Ledger, row: Row) -> _Loss:
+def _loss(ledger: Ledger, row: RawFile) -> _Loss:
     twins = {twin["role"]: twin for twin in files.twins(ledger, row)}
     cube = twins["cube"]
     needing = outputs.outputs_needing(ledger, cube["id"])
@@ -136,7 +137,7 @@ def _loss(ledger: Ledger, row: Row) -> _Loss:
     )
 
 
-def _lines(ledger: Ledger, night: Row, loss: _Loss) -> list[str]:
+def _lines(ledger: Ledger, night: Night, loss: _Loss) -> list[str]:
     """What giving it up does, or would do."""
     lines = [
         f"{loss.cube['path']} and its timing file are given up: {loss.frames} frames are rejected"

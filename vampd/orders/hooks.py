@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from vampd.ledger import hooks
-from vampd.ledger.connection import Row
+from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, Order
 from vampd.states import HookState
 
 
-def _again(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _again(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments["dry_run"]:
         runs = hooks.runs(context.ledger.connection, night["id"])
         failed = [run.command for run in runs if run.state is HookState.FAILED]

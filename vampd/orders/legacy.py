@@ -16,14 +16,15 @@ from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
 from vampd.ledger import legacy, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, OrderOfAll
 from vampd.states import HoldCode, Kind
 from vampd.watch.incumbent import named_frame_ids, signs_of
 from vampd.watch.naming import night_date
 
 
-def refuse_unrestored(ledger: Ledger, night: Row) -> None:
+def refuse_unrestored(ledger: Ledger, night: Night) -> None:
     """OperatorError: the earlier pipeline has the raw files of this night in another place."""
     if not legacy.is_foreign(ledger, night["id"]):
         return
@@ -100,18 +101,18 @@ def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> _Taken:
     return _Taken(changes=[*changes, *used.changes], conflicts=[*conflicts, *used.conflicts])
 
 
-def _use(ledger: Ledger, night: Row, named: Mapping[int, str]) -> _Taken:
+def _use(ledger: Ledger, night: Night, named: Mapping[int, str]) -> _Taken:
     added, conflicts = legacy.use_frame_ids(ledger, night["id"], named)
     recorded = f"{len(added)} frame IDs are recorded as used; they are never dealt again"
     return _Taken(changes=[recorded] if added else [], conflicts=conflicts)
 
 
-def remember_frame_ids(ledger: Ledger, night: Row) -> list[str]:
+def remember_frame_ids(ledger: Ledger, night: Night) -> list[str]:
     """Before the earlier pipeline's files are set aside: their numbers are used, import or not."""
     return _use(ledger, night, named_frame_ids(Path(night["folder"]))).lines
 
 
-def _adopt(ledger: Ledger, night: Row, told: Mapping[str, Any]) -> bool:
+def _adopt(ledger: Ledger, night: Night, told: Mapping[str, Any]) -> bool:
     found = legacy.Found(signs=told["signs"], proved=told["proved"], unproved=told["unproved"])
     return legacy.adopt(ledger, night, found)
 

@@ -8,8 +8,8 @@ from typing import Any
 from vampd.background.mail.job import batches_of_mails
 from vampd.errors import ConfigError, OperatorError
 from vampd.ledger import mail, mail_tracks, nights
-from vampd.ledger.connection import Row
 from vampd.ledger.mail_tracks import MailTrack, Track
+from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 
 _WHY = "vampd archive manifest --send"
@@ -66,7 +66,7 @@ def _carry_out(context: CommandContext, chosen: Sequence[MailTrack], anew: str |
         mail.want(ledger, group, _WHY)
 
 
-def _refusal(context: CommandContext, night: Row, track: MailTrack, *, anew: bool) -> str:
+def _refusal(context: CommandContext, night: Night, track: MailTrack, *, anew: bool) -> str:
     """Why no mail can be sent about a batch; '' when one can, or need not."""
     name, date = _name(night, track), night["date"]
     if track.state is Track.SENDING and anew:
@@ -102,7 +102,7 @@ def _changed_part(context: CommandContext, track: MailTrack) -> str:
     return ""
 
 
-def _intention(night: Row, track: MailTrack, *, anew: bool) -> str:
+def _intention(night: Night, track: MailTrack, *, anew: bool) -> str:
     name = _name(night, track)
     if track.state is Track.NONE:
         return f"{name}: no mail belongs to it"
@@ -117,7 +117,7 @@ def _intention(night: Row, track: MailTrack, *, anew: bool) -> str:
     return f"{name}: its manifest is mailed"
 
 
-def _ack(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _ack(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """The archive has acknowledged every batch that it was told of. OperatorError: of none."""
     every = mail_tracks.batch_tracks(context.ledger.connection, configured=True, night=night["id"])
     if arguments.get("revoke"):
@@ -135,7 +135,9 @@ def _ack(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> C
     return CommandResult(lines=lines, changed=True)
 
 
-def _to_acknowledge(night: Row, every: Sequence[MailTrack], *, force: bool) -> Iterator[MailTrack]:
+def _to_acknowledge(
+    night: Night, every: Sequence[MailTrack], *, force: bool
+) -> Iterator[MailTrack]:
     pending = [track for track in every if track.state is not Track.ACKNOWLEDGED]
     told = [track for track in pending if track.was_mailed and track.state is not Track.CHANGED]
     if told or not pending:
@@ -155,7 +157,7 @@ def _to_acknowledge(night: Row, every: Sequence[MailTrack], *, force: bool) -> I
 
 
 def _revoke(
-    context: CommandContext, night: Row, every: Sequence[MailTrack], arguments: Mapping[str, Any]
+    context: CommandContext, night: Night, every: Sequence[MailTrack], arguments: Mapping[str, Any]
 ) -> CommandResult:
     acked = [track for track in every if track.acked_us is not None]
     if not acked:
@@ -168,7 +170,7 @@ def _revoke(
     return CommandResult(lines=lines, changed=True)
 
 
-def _name(night: Row, track: MailTrack) -> str:
+def _name(night: Night, track: MailTrack) -> str:
     name = nights.label(night)
     return name if track.batch == 1 else f"{name}, supplement {track.batch - 1}"
 

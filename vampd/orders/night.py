@@ -23,7 +23,8 @@ from vampd.ledger import (
     tasks,
     unseen,
 )
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile
 from vampd.orders import clocks as clock_orders
 from vampd.orders import (
     frame_ids as frame_id_orders,
@@ -101,7 +102,7 @@ def _carry_out(context: CommandContext, order: str, arguments: Mapping[str, Any]
     return ORDERS[order](context, night, arguments)
 
 
-def _close(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _close(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if night["closed_us"] is not None:
         return CommandResult(lines=["it is closed already"], changed=False)
     if not arguments["dry_run"]:
@@ -110,7 +111,7 @@ def _close(context: CommandContext, night: Row, arguments: Mapping[str, Any]) ->
     return CommandResult(lines=[line], changed=True)
 
 
-def _retry(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _retry(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments.get("from"):
         return _retry_from(context, night, arguments)
     refusals.refuse_abandoned(night)
@@ -139,7 +140,9 @@ def _tried_again(units: int) -> str:
     return f"{units} units of work are tried again now" if units > 1 else "it is tried again now"
 
 
-def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _retry_from(
+    context: CommandContext, night: Night, arguments: Mapping[str, Any]
+) -> CommandResult:
     try:
         stages = stages_from(Kind(night["kind"]), Stage(arguments["from"]))
     except ValueError as error:
@@ -167,7 +170,7 @@ def _retry_from(context: CommandContext, night: Row, arguments: Mapping[str, Any
     return CommandResult(lines=[*lines, f"{', '.join(stages)} are done again"], changed=True)
 
 
-def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _restore(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if nights.hold_of(night) is HoldCode.RESTORED:
         return CommandResult(
             lines=["it is restored already; `vampd release` lets it go on"], changed=False
@@ -205,7 +208,7 @@ def _restore(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     return CommandResult(lines=lines, changed=True)
 
 
-def _hold(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _hold(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if nights.hold_of(night) not in {None, *LIFTED_HOLDS}:
         return CommandResult(lines=[f"it is held already: {night['hold']}"], changed=False)
     if not arguments["dry_run"]:
@@ -213,7 +216,7 @@ def _hold(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
     return CommandResult(lines=["no more work of it is begun; what runs is finished"], changed=True)
 
 
-def _release(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _release(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if night["hold"] is None:
         return _leave_as_it_is(context, night, arguments)
     legacy_orders.refuse_unrestored(context.ledger, night)
@@ -226,7 +229,7 @@ def _release(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
 
 
 def _leave_as_it_is(
-    context: CommandContext, night: Row, arguments: Mapping[str, Any]
+    context: CommandContext, night: Night, arguments: Mapping[str, Any]
 ) -> CommandResult:
     """A night that goes on, or is at rest, whatever of it nobody takes: no more is told of that."""
     left = unseen.holding(context.ledger, night["id"])
@@ -238,7 +241,7 @@ def _leave_as_it_is(
     return CommandResult(lines=lines, changed=True)
 
 
-def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
+def _release_hold(ledger: Ledger, night: Night, why: str) -> None:
     """Let a night go on; after a restore it collects again, for its folder may have changed.
 
     It is shown as held no more at once, for no daemon may run that would say so.
@@ -259,13 +262,13 @@ def _release_hold(ledger: Ledger, night: Row, why: str) -> None:
             nights.set_status(ledger, night, status, None, why)
 
 
-def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _quarantine(
+    context: CommandContext, night: Night, arguments: Mapping[str, Any]
+) -> CommandResult:
     if arguments["action"] == "give up":
         refusals.refuse_half_restored(night)
         return give_up_orders.give_up(context, night, arguments)
-    row = context.ledger.row(
-        "select * from raw_file where night = ? and path = ?", [night["id"], arguments["path"]]
-    )
+    row = files.find_file(context.ledger, night["id"], arguments["path"])
     if row is None:
         msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
         raise OperatorError(msg)
@@ -290,7 +293,7 @@ def _quarantine(context: CommandContext, night: Row, arguments: Mapping[str, Any
     return CommandResult(lines=lines, changed=True)
 
 
-def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> None:
+def _move_quarantine(ledger: Ledger, row: RawFile, arguments: Mapping[str, Any]) -> None:
     with ledger.transaction():
         for twin in files.twins(ledger, row):
             if arguments["action"] == "add":
@@ -303,7 +306,7 @@ def _move_quarantine(ledger: Ledger, row: Row, arguments: Mapping[str, Any]) -> 
         strays.review(ledger, row["night"])
 
 
-def _abandon(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _abandon(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if night["status"] == NightStatus.ABANDONED:
         return CommandResult(lines=["it is abandoned already"], changed=False)
     refusals.refuse_finished(night, "there is nothing to abandon")
@@ -316,7 +319,7 @@ def _abandon(context: CommandContext, night: Row, arguments: Mapping[str, Any]) 
     return CommandResult(lines=["nothing more is done for it; its raw files stay"], changed=True)
 
 
-def _move_to_held(ledger: Ledger, night: Row) -> None:
+def _move_to_held(ledger: Ledger, night: Night) -> None:
     night = nights.get_night(ledger, night["id"])
     nights.set_status(ledger, night, NightStatus.HELD, _RESTORED)
 

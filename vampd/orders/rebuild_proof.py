@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vampd.ledger import proofs
-from vampd.ledger.connection import Row
+from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, Order
 
 
-def _prove(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _prove(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """The order "prove": forget what was proved or failed, so that all of it is done anew."""
     if arguments["dry_run"]:
         known = context.ledger.value(

@@ -12,14 +12,16 @@ from vampd.background.reclaim.outcome import end_refused, take_moves, what_is_do
 from vampd.background.reclaim.rules import fit, gigabytes
 from vampd.errors import OperatorError, RetryableError
 from vampd.ledger import nights, reclaims, trash
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.trash import TrashFile
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.states import NightStatus, Space, TrashState
 
 _BATCH = 1000
 
 
-def _keep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _keep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     pinned = trash.pinned(context.ledger, night["id"])
     lying = trash.in_trash(context.ledger, night["id"])
     hint = [f"{len(lying)} files of it lie in the trash: `vampd space undelete`"] if lying else []
@@ -32,7 +34,7 @@ def _keep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> 
     )
 
 
-def _unkeep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _unkeep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     pinned = trash.pinned(context.ledger, night["id"])
     if pinned is None:
         return CommandResult(lines=["it is not kept"], changed=False)
@@ -42,7 +44,7 @@ def _unkeep(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -
     return CommandResult(lines=[line], changed=True)
 
 
-def _undelete(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _undelete(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Stop what is under way with a night, and put back what lies in the trash."""
     ledger, number = context.ledger, night["id"]
     under_way = reclaims.open_of(ledger, number)
@@ -69,7 +71,7 @@ def _undelete(context: CommandContext, night: Row, arguments: Mapping[str, Any])
     return CommandResult(lines=[*lines, "`vampd space keep` has them stay"], changed=True)
 
 
-def _put_back(ledger: Ledger, rows: list[Row]) -> list[str]:
+def _put_back(ledger: Ledger, rows: list[TrashFile]) -> list[str]:
     """Move files back, without replacing any; return why some stayed where they were."""
     numbers = [row["id"] for row in rows]
     trash.set_states(ledger, numbers, TrashState.RETURNING)
@@ -92,7 +94,7 @@ def _gone(ledger: Ledger, number: int) -> list[str]:
     return [f"{removed} files are gone for ever"] if removed else []
 
 
-def _reclaim(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _reclaim(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Begin to give back what may go of one night, whether it is enabled or not."""
     ledger, config = context.ledger, context.config
     under_way = reclaims.open_of(ledger, night["id"])
@@ -128,7 +130,7 @@ def _reclaim_all(context: CommandContext, arguments: Mapping[str, Any]) -> Comma
     return CommandResult(lines=lines or ["nothing may go now"], changed=bool(begun))
 
 
-def _let_go(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _let_go(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """An operator's word on the quarantined files of a night."""
     undecided = trash.undecided(context.ledger, night["id"])
     if not undecided:
@@ -149,7 +151,7 @@ def _begun(proposal: Proposal) -> str:
     )
 
 
-def _refused(night: Row, found: list[Proposal]) -> str:
+def _refused(night: Night, found: list[Proposal]) -> str:
     lines = [f"{nights.label(night)}: nothing of it may go"]
     lines += [
         f"  {what_is_done(each.facts.space, final=each.facts.final)}: {'; '.join(each.refusals)}"
@@ -158,7 +160,7 @@ def _refused(night: Row, found: list[Proposal]) -> str:
     return "\n".join(lines)
 
 
-def _size(rows: list[Row]) -> str:
+def _size(rows: list[TrashFile]) -> str:
     return f"{gigabytes(sum(row['size_bytes'] for row in rows))} GB"
 
 

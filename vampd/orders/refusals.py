@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from vampd.errors import OperatorError
 from vampd.ledger import mail_tracks, nights, tasks, trash
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.orders import restore as restore_orders
 from vampd.states import FINAL, HoldCode, NightStatus, Stage
 
 
-def refuse_to_redo_finished(ledger: Ledger, night: Row) -> None:
+def refuse_to_redo_finished(ledger: Ledger, night: Night) -> None:
     """OperatorError: the night is at its end; the message names only what would be accepted."""
     label, date = nights.label(night), night["date"]
     if night["status"] == NightStatus.EMPTY:
@@ -34,7 +35,7 @@ def refuse_to_redo_finished(ledger: Ledger, night: Row) -> None:
     )
 
 
-def refuse_without_work(ledger: Ledger, night: Row, stages: Sequence[Stage]) -> None:
+def refuse_without_work(ledger: Ledger, night: Night, stages: Sequence[Stage]) -> None:
     """OperatorError: no work of these stages was ever begun, so there is none to do again."""
     if any(task.stage in stages for task in tasks.tasks_of(ledger, night["id"])):
         return
@@ -49,14 +50,14 @@ def refuse_without_work(ledger: Ledger, night: Row, stages: Sequence[Stage]) -> 
     raise OperatorError(msg)
 
 
-def refuse_finished(night: Row, advice: str) -> None:
+def refuse_finished(night: Night, advice: str) -> None:
     """OperatorError: the night is at its end; *advice* says what to do instead."""
     if night["status"] in FINAL:
         msg = f"{nights.label(night)} is {night['status']}; {advice}"
         raise OperatorError(msg)
 
 
-def refuse_abandoned(night: Row) -> None:
+def refuse_abandoned(night: Night) -> None:
     """OperatorError: somebody gave the night up."""
     if night["status"] == NightStatus.ABANDONED:
         msg = (
@@ -66,14 +67,14 @@ def refuse_abandoned(night: Row) -> None:
         raise OperatorError(msg)
 
 
-def refuse_half_restored(night: Row) -> None:
+def refuse_half_restored(night: Night) -> None:
     """OperatorError: a restore of the night was cut short."""
     if nights.hold_of(night) is HoldCode.BEING_RESTORED:
         msg = f"{nights.label(night)}: its restore was cut short; `vampd restore` finishes it first"
         raise OperatorError(msg)
 
 
-def refuse_safe(ledger: Ledger, night: Row, *, force: bool) -> None:
+def refuse_safe(ledger: Ledger, night: Night, *, force: bool) -> None:
     """A hold of a safe night, or a copy that rots, does not undo what others were told."""
     was_safe = night["safe_us"] is not None or night["batch"] > 1
     is_safe = was_safe or night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
@@ -84,7 +85,7 @@ def refuse_safe(ledger: Ledger, night: Row, *, force: bool) -> None:
     raise OperatorError(msg)
 
 
-def refuse_incomplete(ledger: Ledger, night: Row) -> None:
+def refuse_incomplete(ledger: Ledger, night: Night) -> None:
     """What was made of raw files that are in the trash, or gone, cannot be made again."""
     why = trash.why_incomplete(ledger, night["id"])
     if why is not None:
@@ -93,7 +94,7 @@ def refuse_incomplete(ledger: Ledger, night: Row) -> None:
     restore_orders.refuse_lost(ledger, night)
 
 
-def why_not_released(night: Row) -> str:
+def why_not_released(night: Night) -> str:
     """Why there is nothing to release, and what does something instead."""
     if night["status"] != NightStatus.HELD:
         return "it is not held"

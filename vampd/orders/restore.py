@@ -38,8 +38,9 @@ from vampd.layout import (
     sidecar_path,
 )
 from vampd.ledger import deliveries, files, legacy, outputs, strays
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import hold_of
+from vampd.ledger.records import Night, RawFile
 from vampd.records import FileIdentity
 from vampd.stages.night_records import night_log_name
 from vampd.stages.story import JOURNAL
@@ -71,7 +72,7 @@ class RestorePlan:
         return lines
 
 
-def plan_restore(ledger: Ledger, night: Row) -> RestorePlan:
+def plan_restore(ledger: Ledger, night: Night) -> RestorePlan:
     """Decide everything before touching any file."""
     folder = night_folder(night["folder"])
     planned = outputs.outputs_of(ledger, night["id"])
@@ -109,7 +110,7 @@ def delete_derived(plan: RestorePlan) -> None:
     sync_folder(plan.folder)
 
 
-def look_at_strays(ledger: Ledger, night: Row, *, dry_run: bool) -> list[str]:
+def look_at_strays(ledger: Ledger, night: Night, *, dry_run: bool) -> list[str]:
     """Look now where the raw files of a night lie that is held for some of them, or was.
 
     What is left to do of it could be done before the next look finds one that is away. Those that
@@ -139,14 +140,16 @@ def look_at_strays(ledger: Ledger, night: Row, *, dry_run: bool) -> list[str]:
     return [f"{what} read again first: with the recorded bytes it goes on by itself"]
 
 
-def note_strays(ledger: Ledger, night: Row, rows: Iterable[Row], *, on_order: bool = False) -> None:
+def note_strays(
+    ledger: Ledger, night: Night, rows: Iterable[RawFile], *, on_order: bool = False
+) -> None:
     """Look where these raw files lie now; *on_order*: what was judged of them is judged again."""
     folder = night_folder(night["folder"])
     for row in rows:
         strays.note(ledger, row, _found(folder, row), on_order=on_order)
 
 
-def refuse_lost(ledger: Ledger, night: Row) -> None:
+def refuse_lost(ledger: Ledger, night: Night) -> None:
     """OperatorError: a raw file is gone of which outputs were made, which are all that is left.
 
     One that was made again where it lay, with the bytes that it had, is not gone.
@@ -166,7 +169,7 @@ def refuse_lost(ledger: Ledger, night: Row) -> None:
         raise OperatorError(msg)
 
 
-def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
+def prove_raw(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
     """Prove that the raw files are the ones that the ledger knows; with *digests*, their bytes.
 
     IntegrityError: one is not. RetryableError: one has another inode or time, and is read again.
@@ -184,7 +187,7 @@ def prove_raw(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     return [f"{len(rows)} raw files proved by {how}"]
 
 
-def _refuse_stray(ledger: Ledger, night: Row, row: Row, found: FileIdentity | None) -> None:
+def _refuse_stray(ledger: Ledger, night: Night, row: RawFile, found: FileIdentity | None) -> None:
     path = night_folder(night["folder"]) / row["path"]
     if night["closed_us"] is not None:
         strays.note(ledger, row, found)
@@ -198,7 +201,7 @@ def _refuse_stray(ledger: Ledger, night: Row, row: Row, found: FileIdentity | No
     raise IntegrityError(msg)
 
 
-def _plain_raw(ledger: Ledger, night: Row) -> list[Row]:
+def _plain_raw(ledger: Ledger, night: Night) -> list[RawFile]:
     """The raw files that a plan may be made of."""
     return [
         row
@@ -207,7 +210,7 @@ def _plain_raw(ledger: Ledger, night: Row) -> list[Row]:
     ]
 
 
-def _found(folder: Beneath, row: Row) -> FileIdentity | None:
+def _found(folder: Beneath, row: RawFile) -> FileIdentity | None:
     """Who lies now under the name of a raw file; None: no regular file does."""
     path = folder / row["path"]
     return identity_of(status(path)) if is_file(path) else None

@@ -9,8 +9,8 @@ from typing import Any
 from vampd.background.copies import AT_REST
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import destination_markers, verifications
-from vampd.ledger.connection import Row
 from vampd.ledger.nights import label
+from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.remote.location import Location
 from vampd.settings.sections import Config
@@ -18,7 +18,7 @@ from vampd.settings.sections import Config
 _MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def _verify(context: CommandContext, night: Row, arguments: Mapping[str, Any]) -> CommandResult:
+def _verify(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if night["status"] not in AT_REST:
         msg = (
             f"{label(night)} is {night['status']}: its stage verify records every digest; without "

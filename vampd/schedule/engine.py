@@ -17,8 +17,9 @@ from vampd.back_off import pause_us
 from vampd.causes import Cause
 from vampd.io.disk import free_bytes
 from vampd.ledger import files, nights, strays, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.dates import Dates
+from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
 from vampd.schedule import retries
 from vampd.schedule.background_job import BackgroundJob
@@ -400,7 +401,7 @@ def _free(folder: Path) -> int | None:
         return None
 
 
-def _log_status(night: Row, status: NightStatus, cause: Cause | None) -> None:
+def _log_status(night: Night, status: NightStatus, cause: Cause | None) -> None:
     level = logging.INFO
     if status in {NightStatus.FAILED, NightStatus.HELD} and cause != SHADOWED:
         level = logging.ERROR

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from vampd.causes import Cause
 from vampd.ledger import legacy, nights, strays
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.schedule.dispatch import NightSnapshot, TaskFailure
 from vampd.schedule.live import is_live, is_streamed
 from vampd.states import (
@@ -49,7 +51,7 @@ def read_facts(
                 unread_again=unread.get(row["id"], 0),
             ),
         )
-        for row in ledger.rows("select * from night")
+        for row in fetch_all(Night, ledger, "select * from night")
     ]
 
 
@@ -62,7 +64,7 @@ def _with_work(ledger: Ledger) -> set[int]:
 
 
 def _facts_or_trouble(
-    ledger: Ledger, scan_cycle: ScanCycle, night: Row, read: Callable[[], NightSnapshot]
+    ledger: Ledger, scan_cycle: ScanCycle, night: Night, read: Callable[[], NightSnapshot]
 ) -> NightSnapshot:
     """The facts of a night; of one whose rows make no sense, those that keep others waiting."""
     found: list[NightSnapshot] = []
@@ -96,7 +98,7 @@ def _facts(
     ledger: Ledger,
     scan_cycle: ScanCycle,
     full: dict[str, Cause],
-    night: Row,
+    night: Night,
     *,
     is_foreign: bool,
     has_work: bool,
@@ -140,7 +142,7 @@ def _digests_missing(ledger: Ledger, night: int) -> int:
 
 
 def _counts_of(
-    ledger: Ledger, night: Row, status: NightStatus, *, has_work: bool
+    ledger: Ledger, night: Night, status: NightStatus, *, has_work: bool
 ) -> dict[tuple[Stage, TaskState], int]:
     """The counts of a night, which for one that is safe and stays so need not be read."""
     if status is NightStatus.SAFE and not has_work:
@@ -150,7 +152,7 @@ def _counts_of(
     return _counts(ledger, night)
 
 
-def _counts(ledger: Ledger, night: Row) -> dict[tuple[Stage, TaskState], int]:
+def _counts(ledger: Ledger, night: Night) -> dict[tuple[Stage, TaskState], int]:
     """Tasks of the night's batch, and what is to be done again of the earlier ones."""
     rows = ledger.rows(
         "select part as stage, state, sum(items) as tasks from tally where night = ?"

@@ -11,7 +11,8 @@ from functools import partial
 
 from vampd.io.clock import Clock
 from vampd.ledger import deliveries, live, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.schedule.dispatch import NightSnapshot
 from vampd.science.watermark import (
     CubeSpan,
@@ -44,7 +45,7 @@ def why_not_live(config: Config, kind: Kind) -> str | None:
     return None
 
 
-def is_live(ledger: Ledger, scan_cycle: ScanCycle, night: Row) -> bool:
+def is_live(ledger: Ledger, scan_cycle: ScanCycle, night: Night) -> bool:
     """Whether a night goes on, and is worked on meanwhile: not one whose end is due already."""
     watch = scan_cycle.nights.get(night["id"])
     if night["closed_us"] is not None or night["status"] in FINAL or watch is None:
@@ -54,7 +55,7 @@ def is_live(ledger: Ledger, scan_cycle: ScanCycle, night: Row) -> bool:
     return goes_on and is_ours and why_not_live(scan_cycle.config, Kind(night["kind"])) is None
 
 
-def is_streamed(config: Config, night: Row) -> bool:
+def is_streamed(config: Config, night: Night) -> bool:
     """Whether what is built of a night that goes on is sent at once."""
     delivery = config.delivery.of(Kind(night["kind"]))
     return delivery is not None and delivery.when == "live"
@@ -131,7 +132,7 @@ class Follower:
             return
         live.ask_for_plan(self._ledger, number, through_us=through_us, stretch_us=ends_us or None)
 
-    def _follow_outputs(self, night: Row) -> None:
+    def _follow_outputs(self, night: Night) -> None:
         """Where something is built and not sent, or sent and not verified, let that be done."""
         if not is_streamed(self._scan_cycle.config, night):
             return

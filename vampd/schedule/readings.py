@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
-from vampd.ledger.connection import Row
+from vampd.ledger.records import UnreadFile
 
 _BATCH_CUBES = 50
 BATCH_FILES = 40
@@ -24,7 +24,7 @@ def pair_batches(
 
 
 def digest_batch(
-    rows: Iterable[Row], asked: Collection[str], suspects: Container[str]
+    rows: Iterable[UnreadFile], asked: Collection[str], suspects: Container[str]
 ) -> tuple[str, ...]:
     """The paths of the first *rows* that nobody reads yet; one of *suspects* is read alone."""
     paths: list[str] = []

@@ -8,7 +8,8 @@ from typing import Any
 
 from vampd.errors import OperatorError
 from vampd.ledger import destination_markers
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
 from vampd.remote.destination_marker import Disk
 from vampd.schedule.workers import Body
@@ -27,13 +28,13 @@ _SOME_DATE = "99991231"
 class StageHandler:
     """One stage: the ledger's side before, the worker's part, the ledger's side after."""
 
-    prepare: Callable[[Ledger, Config, Row, str], Any]
+    prepare: Callable[[Ledger, Config, Night, str], Any]
     body: Body
     record: Callable[[Ledger, Task, Any], str | None]  #: what is still awaited, if anything
     record_progress: Callable[[Ledger, Task, Any], None] | None = None  #: of work that went wrong
 
 
-def _delivery(config: Config, night: Row) -> Delivery:
+def _delivery(config: Config, night: Night) -> Delivery:
     delivery = config.delivery.of(Kind(night["kind"]))
     if delivery is None:
         msg = f"delivery.{night['kind']} is not configured: nobody knows where this night goes"
@@ -90,7 +91,7 @@ def quality_limits(config: Config) -> QualityLimits:
     )
 
 
-def _prepare_sync(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:
+def _prepare_sync(ledger: Ledger, config: Config, night: Night, unit: str) -> Any:
     limits = CubeLimits(
         max_seconds=config.cubes.max_seconds,
         max_gap_seconds=config.cubes.max_gap_seconds,
@@ -99,7 +100,7 @@ def _prepare_sync(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:
     return live.prepare(ledger, night, unit, limits, quality_limits(config))
 
 
-def _prepare_frame_ids(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+def _prepare_frame_ids(ledger: Ledger, config: Config, night: Night, _unit: str) -> Any:
     around = Surroundings(root=config.root_of(Kind.ARCHIVE), far=_far_nights(config))
     return frame_ids.prepare(ledger, night, config.frame_ids, around)
 
@@ -119,15 +120,15 @@ def _far_nights(config: Config) -> list[dict[str, Any]]:
     return found
 
 
-def _prepare_build(ledger: Ledger, config: Config, night: Row, unit: str) -> Any:
+def _prepare_build(ledger: Ledger, config: Config, night: Night, unit: str) -> Any:
     return build_jobs.prepare(ledger, night, unit, config)
 
 
-def _prepare_manifest(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+def _prepare_manifest(ledger: Ledger, config: Config, night: Night, _unit: str) -> Any:
     return manifest.prepare(ledger, night, digests=config.manifest.digests)
 
 
-def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+def _prepare_transfer(ledger: Ledger, config: Config, night: Night, _unit: str) -> Any:
     delivery = _delivery(config, night)
     words = remote_settings(config, delivery) | far_disks_of(ledger, delivery, is_sent_to=True)
     words["list_digests"] = delivery.list_digests
@@ -136,11 +137,11 @@ def _prepare_transfer(ledger: Ledger, config: Config, night: Row, _unit: str) ->
     )
 
 
-def _prepare_verify(ledger: Ledger, config: Config, night: Row, _unit: str) -> Any:
+def _prepare_verify(ledger: Ledger, config: Config, night: Night, _unit: str) -> Any:
     return verify_job(ledger, config, night, afresh=False)
 
 
-def verify_job(ledger: Ledger, config: Config, night: Row, *, afresh: bool) -> dict[str, Any]:
+def verify_job(ledger: Ledger, config: Config, night: Night, *, afresh: bool) -> dict[str, Any]:
     """The job for `verify.work`: what is not verified yet, or *afresh* every file of a night."""
     delivery = _delivery(config, night)
     date = night["date"]

@@ -8,15 +8,16 @@ from typing import Any
 from vampd.io.fits import Shape
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, SCRATCH_FOLDER, TIMING_ENDING
 from vampd.ledger import deliveries, files, outputs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night
+from vampd.ledger.records import Night, Output
 from vampd.ledger.tasks import Task
 from vampd.settings.sections import Compress, Config
 from vampd.stages import build, live, sidecar, sidecar_jobs
 
 
-def prepare(ledger: Ledger, night: Row, unit: str, config: Config) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Night, unit: str, config: Config) -> dict[str, Any]:
     """The job of one cube and camera, as `build.work` takes it, or of the night's sidecar."""
     if unit == sidecar_jobs.UNIT:
         return sidecar_jobs.prepare(ledger, night, SCRATCH_FOLDER, config.disk)
@@ -58,7 +59,9 @@ def prepare(ledger: Ledger, night: Row, unit: str, config: Config) -> dict[str, 
     }
 
 
-def _read_whole(ledger: Ledger, night: Row, rows: Sequence[Row], compress: Compress) -> list[int]:
+def _read_whole(
+    ledger: Ledger, night: Night, rows: Sequence[Output], compress: Compress
+) -> list[int]:
     """The outputs of which others must read every frame: all, or the first of each shape."""
     if compress.verify == "all":
         return [row["id"] for row in rows]
@@ -72,7 +75,9 @@ def _read_whole(ledger: Ledger, night: Row, rows: Sequence[Row], compress: Compr
     return chosen
 
 
-def _built(ledger: Ledger, night: Row, row: Row, compress: Compress) -> set[tuple[int, int, bool]]:
+def _built(
+    ledger: Ledger, night: Night, row: Output, compress: Compress
+) -> set[tuple[int, int, bool]]:
     """The layouts of outputs with the shape of *row* that are built: one, if it is the same.
 
     Nearly always the first that is found has it, and the others need not be looked at.
@@ -92,7 +97,7 @@ def _built(ledger: Ledger, night: Row, row: Row, compress: Compress) -> set[tupl
     return {_layout(row, ends[frames], compress) for frames in ("least", "most")}
 
 
-def _layout(row: Row, frames: int, compress: Compress) -> tuple[int, int, bool]:
+def _layout(row: Output, frames: int, compress: Compress) -> tuple[int, int, bool]:
     """What makes one file differ from another to a reader, beside its cards."""
     width, height = row["width"], row["height"]
     shape = Shape(width=width, height=height, frames=frames, tiles=compress.tiles)

@@ -15,8 +15,9 @@ from vampd.io.beneath import Beneath, night_folder
 from vampd.io.raw import RawCubeFile
 from vampd.io.root import check_root
 from vampd.ledger import files, logger_faults, outputs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.logger_faults import Fault
+from vampd.ledger.records import Night
 from vampd.records import FileIdentity, RawCube, Report
 from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared
 from vampd.states import LoggerFault, Stage
@@ -45,7 +46,7 @@ def find(job: Mapping[str, Any], cubes: Sequence[RawCube], earlier: Sequence[Raw
     return find_doubles(candidates, pixels)
 
 
-def record(ledger: Ledger, night: Row, found: Doubles) -> None:
+def record(ledger: Ledger, night: Night, found: Doubles) -> None:
     """Tell what was found; quarantine what cannot be right."""
     for one in found.contradictions:
         files.quarantine(ledger, night["id"], one.path, one.reason)

@@ -17,9 +17,12 @@ from vampd.io.beneath import Beneath, is_folder, names_in, read_start
 from vampd.io.frame_id_asker import is_asking
 from vampd.io.frame_id_program import Ending, Reply
 from vampd.ledger import frame_ids, requests
-from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.frame_ids import LAST, frame_id_number, frame_id_text
-from vampd.ledger.nights import label
+from vampd.ledger.connection import Ledger
+from vampd.ledger.frame_ids import LAST, FrameId, frame_id_number, frame_id_text
+from vampd.ledger.nights import get_night, label
+from vampd.ledger.records import Night
+from vampd.ledger.requests import FrameRequest
+from vampd.ledger.rows import fetch_one
 from vampd.states import RequestState
 
 #: Night logs come back from the far end; they name each output, its number and its content.
@@ -103,7 +106,9 @@ def binding_lines(
     return lines
 
 
-def word_line(request: Row, state: RequestState, adopted: Iterable[int] = ()) -> dict[str, Any]:
+def word_line(
+    request: FrameRequest, state: RequestState, adopted: Iterable[int] = ()
+) -> dict[str, Any]:
     """What an operator said of an unclear request."""
     about = {name: request[name] for name in ("batch", "count", "issuer")}
     numbers = [frame_id_text(number) for number in adopted]
@@ -111,7 +116,7 @@ def word_line(request: Row, state: RequestState, adopted: Iterable[int] = ()) ->
     return {"do": "word", **about, **word}
 
 
-def take_over(ledger: Ledger, night: Row, told: Told, *, batch: int | None = None) -> None:
+def take_over(ledger: Ledger, night: Night, told: Told, *, batch: int | None = None) -> None:
     """Let the ledger know what the night's paper says, and it does not.
 
     With *batch*, all of it counts for that one: whoever lost the others takes the night as one.
@@ -198,13 +203,12 @@ def _logged(night: Beneath) -> Iterable[tuple[int, Bound]]:
             yield number, Bound(number=number, batch=int(match[1] or 1), content=made[3])
 
 
-def _take(ledger: Ledger, night: Row, told: Bound, state: str) -> bool:
+def _take(ledger: Ledger, night: Night, told: Bound, state: str) -> bool:
     """Have a number as the paper says, unless the ledger knows more; whether it is had now."""
     number = told.number
-    row = ledger.row("select * from frame_id where number = ?", [number])
+    row = fetch_one(FrameId, ledger, "select * from frame_id where number = ?", [number])
     if row is not None and row["night"] != night["id"]:
-        other = ledger.row("select * from night where id = ?", [row["night"]])
-        assert other is not None
+        other = get_night(ledger, row["night"])
         msg = (
             f"{frame_id_text(number)} is {label(night)}'s by {night['folder']}/"
             f"{number_papers.PAPER}, and {label(other)}'s by the ledger; if that paper came from"
@@ -226,7 +230,9 @@ def _take(ledger: Ledger, night: Row, told: Bound, state: str) -> bool:
     return True
 
 
-def _take_question(ledger: Ledger, night: Row, question: Question, told: Told, batch: int) -> None:
+def _take_question(
+    ledger: Ledger, night: Night, question: Question, told: Told, batch: int
+) -> None:
     """A question of a ledger that was lost: what came of it is used, or never."""
     if question.ending in {Ending.NOTHING_YET, Ending.NOTHING_AT_ALL}:
         return

@@ -33,7 +33,9 @@ from vampd.ledger import (
     roots,
     tasks,
 )
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.requests import FrameRequest
 from vampd.ledger.tasks import Task
 from vampd.settings.sections import FrameIds, Root
 from vampd.stages import frame_id_papers
@@ -57,7 +59,9 @@ class Surroundings:
     far: Sequence[Mapping[str, Any]] = ()  #: for `frame_id_work`: where archive nights go
 
 
-def prepare(ledger: Ledger, night: Row, settings: FrameIds, around: Surroundings) -> dict[str, Any]:
+def prepare(
+    ledger: Ledger, night: Night, settings: FrameIds, around: Surroundings
+) -> dict[str, Any]:
     """What is to be done next for the night's numbers.
 
     AmbiguousError: nobody knows what became of the last request. OperatorError: the
@@ -116,17 +120,17 @@ def issuer_of(settings: FrameIds) -> str:
     return f"gen2 {settings.gen2_route}" if settings.issuer == "gen2" else settings.issuer
 
 
-def _keys(ledger: Ledger, night: Row) -> list[str]:
+def _keys(ledger: Ledger, night: Night) -> list[str]:
     return [row["content_key"] for row in outputs.outputs_of_batch(ledger, night["id"])]
 
 
-def _lacking(ledger: Ledger, night: Row) -> int:
+def _lacking(ledger: Ledger, night: Night) -> int:
     """How many numbers must still be dealt."""
     wanting = frame_ids.unnumbered(ledger, night, _keys(ledger, night))
     return max(0, len(wanting) - len(frame_ids.reserved_of(ledger, night)))
 
 
-def _looked_lately(ledger: Ledger, night: Row) -> bool:
+def _looked_lately(ledger: Ledger, night: Night) -> bool:
     looked_us = night["ids_looked_us"]
     return looked_us is not None and 0 <= ledger.now_us() - looked_us < _LOOK_LASTS_US
 
@@ -157,7 +161,7 @@ def _must_look_there(ledger: Ledger, place: str) -> bool:
     return row["error"] is not None and not 0 <= age_us < _FAR_LOOK_LASTS_US
 
 
-def _keep_look(ledger: Ledger, night: Row, result: Mapping[str, Any]) -> None:
+def _keep_look(ledger: Ledger, night: Night, result: Mapping[str, Any]) -> None:
     for seen in result["found"]:
         numbers_seen.record(ledger, seen, "night")
     for root, number in result["marks"].items():
@@ -170,7 +174,7 @@ def _keep_look(ledger: Ledger, night: Row, result: Mapping[str, Any]) -> None:
     numbers_seen.note_looked(ledger, night["id"])
 
 
-def _refuse_delivered(ledger: Ledger, night: Row) -> None:
+def _refuse_delivered(ledger: Ledger, night: Night) -> None:
     """AmbiguousError: the night was delivered before, under numbers of which nobody here knows.
 
     To deal it new ones would give the same frames two.
@@ -192,11 +196,11 @@ def _refuse_delivered(ledger: Ledger, night: Row) -> None:
         raise AmbiguousError(msg)
 
 
-def _request_words(request: Row) -> dict[str, Any]:
+def _request_words(request: FrameRequest) -> dict[str, Any]:
     return {"request": request["id"], "asked_us": request["asked_us"], "count": request["count"]}
 
 
-def _question(ledger: Ledger, night: Row, settings: FrameIds, lacking: int) -> dict[str, Any]:
+def _question(ledger: Ledger, night: Night, settings: FrameIds, lacking: int) -> dict[str, Any]:
     """Write the request down, and say how it is to be asked."""
     number = requests.ask(ledger, night, lacking, issuer_of(settings))
     request = requests.open_request(ledger, night["id"])
@@ -226,7 +230,7 @@ def _command(settings: FrameIds, count: int) -> tuple[list[str], float]:
     return command, seconds + _KILL_SECONDS
 
 
-def _binding(ledger: Ledger, night: Row) -> dict[str, Any]:
+def _binding(ledger: Ledger, night: Night) -> dict[str, Any]:
     """Which number belongs to which content, to be written down before it is so."""
     rows = outputs.outputs_of_batch(ledger, night["id"])
     return {
@@ -238,7 +242,7 @@ def _binding(ledger: Ledger, night: Row) -> dict[str, Any]:
     }
 
 
-def _bind(ledger: Ledger, night: Row, written: Mapping[str, int]) -> None:
+def _bind(ledger: Ledger, night: Night, written: Mapping[str, int]) -> None:
     """Bind what is on paper; if the plan is another by now, that is written down first."""
     keys = _keys(ledger, night)
     if _lacking(ledger, night) or frame_ids.plan_bind(ledger, night, keys) != written:
@@ -247,7 +251,7 @@ def _bind(ledger: Ledger, night: Row, written: Mapping[str, int]) -> None:
     outputs.bind_frame_ids(ledger, frame_ids.bind(ledger, night, keys), night["id"])
 
 
-def _take_reply(ledger: Ledger, task: Task, night: Row, result: Mapping[str, Any]) -> str | None:
+def _take_reply(ledger: Ledger, task: Task, night: Night, result: Mapping[str, Any]) -> str | None:
     reply: Reply = result["reply"]
     if reply.ending is Ending.ANSWERED:
         try:
@@ -277,7 +281,7 @@ def _judged(ledger: Ledger, reply: Reply, result: Mapping[str, Any]) -> list[int
 
 
 def _take_dealt(
-    ledger: Ledger, night: Row, result: Mapping[str, Any], dealt: list[int]
+    ledger: Ledger, night: Night, result: Mapping[str, Any], dealt: list[int]
 ) -> str | None:
     request, lines = result["request"], result["reply"].lines
     if not dealt:
@@ -309,6 +313,6 @@ def _give_up(ledger: Ledger, task: Task, error_class: ErrorClass, error: str) ->
     tasks.reopen(ledger, done, error_class, error, due_us=None)
 
 
-def _go_on(ledger: Ledger, night: Row, why: str) -> None:
+def _go_on(ledger: Ledger, night: Night, why: str) -> None:
     """The task is done again at once: there is more to do."""
     tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)

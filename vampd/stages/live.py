@@ -12,8 +12,9 @@ from typing import Any
 
 from vampd.errors import RetryableError
 from vampd.ledger import files, live, outputs, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night, root_of
+from vampd.ledger.records import Night, Output
 from vampd.ledger.tasks import Task
 from vampd.science.cubes import CubeLimits
 from vampd.science.live import Advance, advance, first_to_know
@@ -29,7 +30,7 @@ _MORE = "more of the night is planned"
 
 
 def prepare(
-    ledger: Ledger, night: Row, unit: str, limits: CubeLimits, quality: QualityLimits
+    ledger: Ledger, night: Night, unit: str, limits: CubeLimits, quality: QualityLimits
 ) -> dict[str, Any]:
     """The job of `work`: of a closed night all of it; of one that goes on what may be decided."""
     if unit != live.UNIT:
@@ -52,10 +53,7 @@ def prepare(
     return {
         "unit": unit,
         "limits": sync.plain_limits(limits),
-        "cubes": [
-            dict(cube)
-            for cube in files.cubes_between(ledger, night["id"], begins_us, row["asked_us"])
-        ],
+        "cubes": files.cubes_between(ledger, night["id"], begins_us, row["asked_us"]),
         "earlier": [],
         "before": {"folder": night["folder"], **root_of(ledger, night)},
         "through_us": row["asked_us"],
@@ -118,7 +116,7 @@ def _record_advance(ledger: Ledger, task: Task, found: Advance) -> None:
             tasks.add_task(ledger, number, Stage.BUILD, outputs.unit_of(output))
 
 
-def _confirm(ledger: Ledger, night: Row, before: list[Row]) -> None:
+def _confirm(ledger: Ledger, night: Night, before: list[Output]) -> None:
     after = outputs.outputs_of_batch(ledger, night["id"])
     left, known = ({row["content_key"] for row in rows} for rows in (after, before))
     kept = [row for row in after if row["content_key"] in known]
@@ -132,7 +130,7 @@ def _confirm(ledger: Ledger, night: Row, before: list[Row]) -> None:
     tasks.retry_failed(ledger, night["id"], "its close tries it again")
 
 
-def demand_settled(ledger: Ledger, night: Row, rows: list[Row], raw_files: set[int]) -> None:
+def demand_settled(ledger: Ledger, night: Night, rows: list[Output], raw_files: set[int]) -> None:
     """RetryableError: what was planned of a night that goes on cannot be built as it was planned.
 
     An output of an archive night has no frame ID, or a raw file is not what it was.

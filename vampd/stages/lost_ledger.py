@@ -19,7 +19,8 @@ from vampd.io.publish import digest_file
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger import dumps, nights, outputs, recovery
 from vampd.ledger import frame_ids as numbers
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.frame_id_papers import Told
@@ -111,7 +112,7 @@ def _night_again(
     )
 
 
-def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Row, list[str]]:
+def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Night, list[str]]:
     papers = folder / LEDGER_DUMP
     _, rows = dumps.read_dump(read_start(papers, -1), str(papers))
     (row,) = (row for table, row in rows if table == "night")
@@ -125,7 +126,7 @@ def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Row, list[str]]:
     return nights.get_night(ledger, row["id"] + shift), moved
 
 
-def _hold_unknown(ledger: Ledger, night: Row, told: Told, strange: int) -> None:
+def _hold_unknown(ledger: Ledger, night: Night, told: Told, strange: int) -> None:
     """Hold a night of which too little is known to go on; a person must decide.
 
     Where its paper says whose its numbers are, and its raw files are there, it is processed anew
@@ -149,7 +150,7 @@ def _hold_unknown(ledger: Ledger, night: Row, told: Told, strange: int) -> None:
     recovery.set_status(ledger, night["id"], NightStatus.HELD)
 
 
-def _void_strange(ledger: Ledger, night: Row) -> int:
+def _void_strange(ledger: Ledger, night: Night) -> int:
     """Numbers of which no row came back are used all the same: they are never dealt again.
 
     Returns how many they are. Those that vampd's own papers tell of are known to be its own.
@@ -167,7 +168,7 @@ def _void_strange(ledger: Ledger, night: Row) -> int:
     return len(strange)
 
 
-def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
+def _check_raw_files(ledger: Ledger, night: Night) -> list[str]:
     """Recognise, by its digest, a raw file that lies on another disk than it did.
 
     All others are left to the daemon's looks, which hold a night for a raw file that changed.
@@ -193,7 +194,7 @@ def _check_raw_files(ledger: Ledger, night: Row) -> list[str]:
     return [f"{notes} raw files are other files with the same bytes"] if notes else []
 
 
-def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
+def _check_outputs(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
     """Have built again what is not on the disk as it was, unless its space was given back."""
     given_back = _given_back(ledger, night)
     notes = []
@@ -218,7 +219,7 @@ def _check_outputs(ledger: Ledger, night: Row, *, digests: bool) -> list[str]:
     return notes + _check_lists(ledger, night, given_back)
 
 
-def _check_lists(ledger: Ledger, night: Row, given_back: set[str]) -> list[str]:
+def _check_lists(ledger: Ledger, night: Night, given_back: set[str]) -> list[str]:
     """Have the other files made again that are not there: the sidecar, the lists."""
     notes = []
     rows = ledger.rows(
@@ -246,7 +247,7 @@ def _is_there(path: Beneath, size_bytes: int | None, sha256: str) -> bool:
         return False
 
 
-def _given_back(ledger: Ledger, night: Row) -> set[str]:
+def _given_back(ledger: Ledger, night: Night) -> set[str]:
     rows = ledger.rows(
         "select path from trash where night = ? and state not in ('listed', 'returned')",
         [night["id"]],
@@ -254,7 +255,7 @@ def _given_back(ledger: Ledger, night: Row) -> set[str]:
     return {row["path"] for row in rows}
 
 
-def _renew(ledger: Ledger, night: Row) -> None:
+def _renew(ledger: Ledger, night: Night) -> None:
     """Nothing runs, nothing was verified; the night goes on with the work that is left."""
     number = night["id"]
     recovery.stop_and_unverify(ledger, number)
@@ -273,7 +274,7 @@ def _renew(ledger: Ledger, night: Row) -> None:
         recovery.set_status(ledger, number, status, _WHY)
 
 
-def _tell_history(ledger: Ledger, night: Row, folder: Beneath) -> None:
+def _tell_history(ledger: Ledger, night: Night, folder: Beneath) -> None:
     """Let the night's events be those that its journal tells, and what differs from them now."""
     number = night["id"]
     recovery.forget_events(ledger, number)

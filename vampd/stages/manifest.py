@@ -33,8 +33,9 @@ from vampd.layout import (
     name_changes_name,
 )
 from vampd.ledger import deliveries, outputs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
 
 _FRAME_ID = re.compile(r"VMP[A-Z]\d{8}")
@@ -80,7 +81,7 @@ class ChecksumsJob(TypedDict):
     files: list[ListedFile]
 
 
-def prepare(ledger: Ledger, night: Row, *, digests: bool = False) -> ManifestJob:
+def prepare(ledger: Ledger, night: Night, *, digests: bool = False) -> ManifestJob:
     """The lists of a night's batch of which all outputs are built."""
     planned = outputs.outputs_of_batch(ledger, night["id"], night["batch"])
     files: list[NumberedFile] = [

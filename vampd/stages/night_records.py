@@ -16,8 +16,10 @@ from typing import Any
 from vampd.io.beneath import night_folder
 from vampd.layout import OWN_FOLDER, of_batch
 from vampd.ledger import deliveries, outputs
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import label
+from vampd.ledger.records import Night, RawFile
+from vampd.ledger.rows import fetch_all
 from vampd.stages import story
 from vampd.stages.manifest import replace_file, write_checksums
 
@@ -27,7 +29,7 @@ def night_log_name(batch: int) -> str:
     return of_batch(f"{OWN_FOLDER}/night.log", batch)
 
 
-def list_night_log(ledger: Ledger, night: Row) -> str:
+def list_night_log(ledger: Ledger, night: Night) -> str:
     """The text of the log of the night's batch, listed for the other machine."""
     text = "".join(f"{line}\n" for line in _night_log(ledger, night))
     content = text.encode()
@@ -37,13 +39,14 @@ def list_night_log(ledger: Ledger, night: Row) -> str:
     return text
 
 
-def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Night) -> dict[str, Any]:
     """All papers as plain values."""
     night_log = list_night_log(ledger, night)
     listed = deliveries.plain(deliveries.deliverables_of(ledger, night["id"]))
-    raw = ledger.rows(
-        "select path, size_bytes, sha256 from raw_file where night = ? and state = 'whole'"
-        " and sha256 is not null",
+    raw = fetch_all(
+        RawFile,
+        ledger,
+        "select * from raw_file where night = ? and state = 'whole' and sha256 is not null",
         [night["id"]],
     )
     return {
@@ -63,11 +66,12 @@ def work(job: dict[str, Any]) -> None:
     write_checksums({"folder": job["folder"], "files": job["checksums"]})
 
 
-def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
+def _night_log(ledger: Ledger, night: Night) -> Iterator[str]:
     batch = [night["id"], night["batch"]]
     supplement = f" (batch {night['batch']})" if night["batch"] > 1 else ""
     yield f"{label(night)}{supplement}: what the cameras wrote, and what vampd made of it"
-    files = ledger.rows("select * from raw_file where night = ? and batch = ? order by path", batch)
+    query = "select * from raw_file where night = ? and batch = ? order by path"
+    files = fetch_all(RawFile, ledger, query, batch)
     # Others' files come and go; the log of the same night stays the same.
     kinds = Counter(
         (row["role"], row["state"]) for row in files if row["state"] not in {"gone", "ignored"}
@@ -78,23 +82,23 @@ def _night_log(ledger: Ledger, night: Row) -> Iterator[str]:
         if row["state"] in {"quarantined", "late"}:
             yield f"{row['state']}: {row['path']}: {row['reason']}"
     yield from _rejected(ledger, night)
-    for row in ledger.rows(
+    for report in ledger.rows(
         "select distinct stage, text from report where night = ? and batch = ?"
         " order by stage, text",
         batch,
     ):
-        yield f"{row['stage']}: {row['text']}"
-    for row in outputs.outputs_of_batch(ledger, night["id"]):
-        kind = "synchronised" if row["synchronised"] else "solo"
-        state = f" {row['flc_state']}" if row["flc_state"] else ""
+        yield f"{report['stage']}: {report['text']}"
+    for made in outputs.outputs_of_batch(ledger, night["id"]):
+        kind = "synchronised" if made.synchronised else "solo"
+        state = f" {made.flc_state}" if made.flc_state else ""
         yield (
-            f"made: {outputs.file_name(row)} = {row['name']}, camera {row['camera']},"
-            f" {kind}{state}, {row['frames']} frames, SHA-256 {row['sha256']},"
-            f" content {row['content_key']}"
+            f"made: {outputs.file_name(made)} = {made.name}, camera {made.camera},"
+            f" {kind}{state}, {made.frames} frames, SHA-256 {made.sha256},"
+            f" content {made.content_key}"
         )
 
 
-def _rejected(ledger: Ledger, night: Row) -> Iterator[str]:
+def _rejected(ledger: Ledger, night: Night) -> Iterator[str]:
     for row in ledger.rows(
         "select segment.*, raw_file.path from segment join raw_file"
         " on raw_file.id = segment.raw_file where segment.night = ? and segment.batch = ?"

@@ -30,7 +30,8 @@ from vampd.layout import (
     sidecar_path,
 )
 from vampd.ledger import deliveries, given_up, nights, outputs, remote_copies, replans, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, Output
 from vampd.records import Plan, RejectedFrames, Report
 from vampd.stages import sidecar_jobs
 from vampd.states import NightStatus, Stage, WaitCode
@@ -43,7 +44,7 @@ _AGAIN = (Stage.FRAME_IDS, Stage.MANIFEST, Stage.TRANSFER, Stage.VERIFY)
 _EMPTY = "every cube that could be used was given up"
 
 
-def prepare(ledger: Ledger, night: Row) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Night) -> dict[str, Any]:
     """What the worker needs of the plan that is to be replaced; without one, it is empty."""
     before = outputs.outputs_of_batch(ledger, night["id"])
     return {
@@ -89,7 +90,7 @@ def set_aside(job: Mapping[str, Any], plan: Plan) -> None:
     _move(night_folder(job["folder"]), [*dropped, *job["lists"]])
 
 
-def record(ledger: Ledger, night: Row, plan: Plan, why: str = GIVEN_UP) -> None:
+def record(ledger: Ledger, night: Night, plan: Plan, why: str = GIVEN_UP) -> None:
     """Keep the new plan; what follows from the old one is undone, and the rest done anew."""
     number = night["id"]
     dropped = replans.replan(ledger, number, plan, why)
@@ -107,7 +108,7 @@ def record(ledger: Ledger, night: Row, plan: Plan, why: str = GIVEN_UP) -> None:
     tasks.make_pending(ledger, number, _AGAIN, why)
 
 
-def end_empty(ledger: Ledger, night: Row, why: str) -> None:
+def end_empty(ledger: Ledger, night: Night, why: str) -> None:
     """Nothing of the batch is left: then there is none, and earlier ones stay safe."""
     tasks.forget_batch(ledger, night["id"], why)
     deliveries.forget_batch(ledger, night)
@@ -119,16 +120,16 @@ def end_empty(ledger: Ledger, night: Row, why: str) -> None:
     nights.set_status(ledger, row, NightStatus.SAFE, None, why)
 
 
-def _lists(night: Row) -> list[str]:
+def _lists(night: Night) -> list[str]:
     """What names outputs, and is made for a plan."""
     batch = night["batch"]
     return [manifest_name(night["date"], batch), name_changes_name(batch), sidecar_path(batch)]
 
 
-def _reports(ledger: Ledger, night: Row, dropped: Sequence[Row]) -> Iterable[Report]:
-    for row in given_up.cubes_of(ledger, night):
-        text = given_up.reason(row["changed_by"], row["why"])
-        yield Report(raw_file=row["raw_file"], text=text)
+def _reports(ledger: Ledger, night: Night, dropped: Sequence[Output]) -> Iterable[Report]:
+    for lost in given_up.cubes_of(ledger, night):
+        text = given_up.reason(lost.changed_by, lost.why)
+        yield Report(raw_file=lost.raw_file, text=text)
     if any(row["size_bytes"] is not None for row in dropped):
         yield Report(raw_file=None, text=f"built outputs were set aside in {GIVEN_UP_FOLDER}")
     names = {outputs.file_name(row) for row in outputs.outputs_of_batch(ledger, night["id"])}

@@ -9,6 +9,7 @@ from typing import Any
 from vampd.layout import sidecar_path
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.records import Night
 from vampd.records import FileIdentity, Report
 from vampd.settings.sections import Disk
 from vampd.states import FileState, Stage
@@ -19,7 +20,7 @@ UNIT = "sidecar"
 _STORED = {"cube": "cube", "timing": "text"}
 
 
-def prepare(ledger: Ledger, night: Row, scratch: str, disk: Disk) -> dict[str, Any]:
+def prepare(ledger: Ledger, night: Night, scratch: str, disk: Disk) -> dict[str, Any]:
     """The job of a night's batch, as `sidecar.work` takes it."""
     rows = ledger.rows(
         "select * from raw_file where night = ? and batch = ? and role != 'other'"
@@ -54,7 +55,7 @@ def prepare(ledger: Ledger, night: Row, scratch: str, disk: Disk) -> dict[str, A
     }
 
 
-def record(ledger: Ledger, night: Row, result: Mapping[str, Any]) -> None:
+def record(ledger: Ledger, night: Night, result: Mapping[str, Any]) -> None:
     """List the sidecar for the other machine; keep the digests of the files in it."""
     made = result["sidecar"]
     deliveries.list_file(ledger, night["id"], made["path"], made["size_bytes"], made["sha256"])
@@ -76,7 +77,7 @@ def _file(row: Row, ranges: Mapping[int, Mapping[str, list[list[Any]]]]) -> dict
     return {**file, **ranges[row["id"]]} if row["role"] == "cube" else file
 
 
-def _ranges(ledger: Ledger, night: Row) -> Mapping[int, dict[str, list[list[Any]]]]:
+def _ranges(ledger: Ledger, night: Night) -> Mapping[int, dict[str, list[list[Any]]]]:
     """By raw cube: its "segments" in outputs, and those "kept" because they are in none."""
     found: dict[int, dict[str, list[list[Any]]]] = defaultdict(lambda: {"segments": [], "kept": []})
     of_batch = outputs.outputs_of_batch(ledger, night["id"], night["batch"])

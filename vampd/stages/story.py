@@ -12,14 +12,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vampd.io.beneath import Beneath, create_folder, night_folder, open_file, opened_folder
 from vampd.layout import OWN_FOLDER
 from vampd.ledger import dumps, exports
-from vampd.ledger.connection import Ledger, Row, looked_into
+from vampd.ledger.connection import Ledger, looked_into
+from vampd.ledger.exports import Event
 from vampd.ledger.nights import get_night
+from vampd.ledger.records import Night
 from vampd.stages.manifest import replacing
 
 JOURNAL = f"{OWN_FOLDER}/journal.jsonl"
@@ -28,7 +31,7 @@ LEDGER_DUMP = f"{OWN_FOLDER}/ledger.jsonl.gz"
 _TAIL_BYTES = 1 << 16
 
 
-def prepare_records(ledger: Ledger, night: Row, *, with_dump: bool = True) -> dict[str, Any]:
+def prepare_records(ledger: Ledger, night: Night, *, with_dump: bool = True) -> dict[str, Any]:
     """What a worker must know to write the story of a night."""
     return {
         "folder": night["folder"],
@@ -51,7 +54,7 @@ def write_story(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_records(
-    ledger: Ledger, night: Row, folder: Beneath, *, with_dump: bool = True
+    ledger: Ledger, night: Night, folder: Beneath, *, with_dump: bool = True
 ) -> dict[str, Any]:
     """`write_story`, by a ledger that is open, where nobody else writes."""
     create_folder(folder / OWN_FOLDER)
@@ -73,7 +76,7 @@ def _alone(folder: Beneath) -> Iterator[None]:
         yield
 
 
-def _write_journal(folder: Beneath, ledger: Ledger, night: Row) -> int:
+def _write_journal(folder: Beneath, ledger: Ledger, night: Night) -> int:
     """Add what happened since; return the last event.
 
     A journal that ends otherwise than with an event of this ledger is written anew.
@@ -122,5 +125,5 @@ def _lines(ledger: Ledger, night: int, after: int) -> Iterator[bytes]:
     return map(_line, exports.events_after(ledger, night, after))
 
 
-def _line(event: Row) -> bytes:
-    return json.dumps(dict(event)).encode() + b"\n"
+def _line(event: Event) -> bytes:
+    return json.dumps(asdict(event)).encode() + b"\n"

@@ -14,8 +14,9 @@ from vampd.causes import Cause
 from vampd.errors import InputError
 from vampd.ledger import clock_words, files, logger_faults, nights, outputs, tasks
 from vampd.ledger.blobs import unpack_times
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.logger_faults import Fault
+from vampd.ledger.records import Cube, Night
 from vampd.ledger.tasks import Task
 from vampd.records import Plan, RawCube, Report
 from vampd.science.clocks import Clock, on_utc
@@ -57,15 +58,15 @@ class Planned:
 
 
 def prepare(
-    ledger: Ledger, night: Row, limits: CubeLimits, quality: QualityLimits
+    ledger: Ledger, night: Night, limits: CubeLimits, quality: QualityLimits
 ) -> dict[str, Any]:
     """Everything the plan needs, as plain values."""
     return {
         "quality": quality,
         "limits": plain_limits(limits),
-        "cubes": [dict(row) for row in files.cubes_of(ledger, night["id"])],
+        "cubes": files.cubes_of(ledger, night["id"]),
         "before": replan.prepare(ledger, night),
-        "earlier": [dict(row) for row in files.earlier_cubes_of(ledger, night["id"])],
+        "earlier": files.earlier_cubes_of(ledger, night["id"]),
         "taken_names": [
             row["name"]
             for row in outputs.outputs_of(ledger, night["id"])
@@ -91,7 +92,7 @@ def work(job: Mapping[str, Any]) -> Planned:
     every = [raw_cube(row) for row in job["cubes"]]
     on_time, clocks = on_utc(every, others=[raw_cube(row) for row in job["earlier"]])
     before = job["before"]
-    used = [raw_cube({**row, "ahead_us": 0}) for row in job["earlier"] if row["is_used"]]
+    used = [raw_cube(replace(row, ahead_us=0)) for row in job["earlier"] if row["is_used"]]
     found = doubles.find(job, on_time, used)
     cubes = list(found.cubes)
     plan = plan_night(
@@ -204,7 +205,7 @@ def _clock_fault(timed: Timed, text: str) -> Fault:
     )
 
 
-def raw_cube(row: Mapping[str, Any]) -> RawCube:
+def raw_cube(row: Cube) -> RawCube:
     """A cube as the plan sees it, from its row. InputError: it has more or fewer times."""
     acquired_us = unpack_times(row["acquired"])
     # As the logger wrote them: what proved its clock at an earlier plan may be gone.

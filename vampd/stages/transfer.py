@@ -20,8 +20,9 @@ from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.process import run
 from vampd.io.publish import digest_file, write_bytes
 from vampd.ledger import deliveries, destination_markers, live, remote_copies
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night, label
+from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
 from vampd.remote import commands as remote
 from vampd.remote import rsync
@@ -72,7 +73,7 @@ class TransferResult(TypedDict):
 
 def prepare(
     ledger: Ledger,
-    night: Row,
+    night: Night,
     destination: str,
     reach: Mapping[str, Any],
     *,
@@ -124,7 +125,7 @@ def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> None:
     remote_copies.record_published(ledger, night["id"], place, published)
 
 
-def _record_evidence(ledger: Ledger, night: Row, place: str, names: Sequence[str]) -> None:
+def _record_evidence(ledger: Ledger, night: Night, place: str, names: Sequence[str]) -> None:
     """Note what was set aside: an older version, or a copy that did not stay what it was."""
     own = remote_copies.own_copies(ledger, night["id"], place)
     whys = {name: OLDER if landing.is_older_version(name, own) else DAMAGED for name in names}

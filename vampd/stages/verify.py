@@ -11,8 +11,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from vampd.io.listed_files import ListedFile
 from vampd.ledger import deliveries, destination_markers, live, outputs, remote_copies, tasks
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night, label
+from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
 from vampd.remote import store as remote_store
 from vampd.remote.destination_marker import Marked
@@ -66,7 +67,7 @@ class VerifyResult(TypedDict):
 
 def prepare(
     ledger: Ledger,
-    night: Row,
+    night: Night,
     verify_at: str,
     destination: str,
     reach: Mapping[str, Any],

@@ -9,8 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import NightStatus, Stage, TaskState
-from vampd.views.summaries import Night, Summary
+from vampd.views.summaries import Summary
 
 #: A rate is that of so much of the past: long enough for cubes of minutes, short enough for now.
 _WINDOW_US = 600 * 1_000_000

@@ -17,12 +17,13 @@ from vampd.ledger.connection import Row
 from vampd.ledger.counter import strange_places
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
 from vampd.views.lag_conditions import LagLimits, lag_conditions
 from vampd.views.odd_conditions import TOLD_US, odd_conditions
-from vampd.views.summaries import Night, is_at_rest, last_daemon, nights
+from vampd.views.summaries import is_at_rest, last_daemon, nights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
-from vampd.views.summaries import Night
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

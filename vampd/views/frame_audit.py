@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from vampd.ledger import given_up
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import STAGES_OF, FileState, FlcState, Stage
 from vampd.views.details import OutputRow, outputs
-from vampd.views.summaries import Night
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.records import Segment
 from vampd.science.quality import pair_times
 from vampd.science.rules import flc_applies
-from vampd.views.summaries import Night
 
 # A plot shows no more; every so many-th is taken where there are more.
 _MOST_POINTS = 200_000

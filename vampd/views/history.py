@@ -9,7 +9,7 @@ from typing import Any
 from vampd.ledger.connection import Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.views.summaries import Night
+from vampd.ledger.records import Night
 
 # What an event is about is in the event where its row may be gone, else in the row.
 _COLUMNS = (

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import NightStatus, Severity
 from vampd.time_units import MINUTE_US, SECOND_US
 from vampd.views.live import lags
-from vampd.views.summaries import Night
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

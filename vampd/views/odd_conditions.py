@@ -8,10 +8,11 @@ from pathlib import Path
 
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import Severity, UnseenSort
 from vampd.time_units import DAY_US
 from vampd.views.oddities import beside, oddities
-from vampd.views.summaries import Night, is_at_rest
+from vampd.views.summaries import is_at_rest
 
 TOLD_US = 3 * DAY_US  #: what nobody can mend is told for so long once its night is safe
 _MOST_AWAY = 3  #: nights whose folders are gone are told one by one

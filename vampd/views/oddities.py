@@ -16,7 +16,7 @@ from vampd.ledger.reading import Reader
 from vampd.states import FINAL, NightStatus, StrayState, UnseenSort
 
 if TYPE_CHECKING:
-    from vampd.views.summaries import Night
+    from vampd.ledger.records import Night
 
 _STRAY_WORDS = {
     StrayState.OTHER: "is another file now",

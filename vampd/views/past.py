@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import (
     FINAL,
     STAGES_OF,
@@ -16,7 +17,7 @@ from vampd.states import (
     Stage,
     TaskState,
 )
-from vampd.views.summaries import DaemonRow, Night, Summary, Trouble, nights, stage_state
+from vampd.views.summaries import DaemonRow, Summary, Trouble, nights, stage_state
 
 _TELLS_WHY = frozenset({NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD})
 _FORGOTTEN = "forgotten"

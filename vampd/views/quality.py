@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.states import FlcState
 from vampd.time_units import MINUTE_US
-from vampd.views.summaries import Night
 
 
 @dataclass(kw_only=True, slots=True)

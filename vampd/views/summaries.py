@@ -6,16 +6,17 @@ Fast on purpose: sqlite3 alone, one query a question for all nights together, an
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from vampd.causes import CauseCode, cause_code
+from vampd.causes import CauseCode
 from vampd.ledger import awaited, logger_faults
 from vampd.ledger.connection import Row
 from vampd.ledger.logger_faults import Toll
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.plain_text import first_line
 from vampd.states import (
     FINAL,
@@ -24,8 +25,6 @@ from vampd.states import (
     ErrorClass,
     ErrorCode,
     FileState,
-    HoldCode,
-    Kind,
     LoggerFault,
     NightStatus,
     OutputState,
@@ -37,34 +36,6 @@ from vampd.views.oddities import Oddity, oddities
 
 #: Of the nights that need nothing more, this many are told unless all are asked for.
 RECENT = 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Night:
-    """One night's row. Times are microseconds since the epoch, UTC."""
-
-    id: int
-    kind: Kind
-    date: str
-    folder: str
-    status: NightStatus
-    cause: str | None
-    hold: str | None
-    seen_us: int
-    last_change_us: int
-    closed_us: int | None
-    closed_by: str | None
-    safe_us: int | None
-    changed_us: int
-    changed_by: str
-    cause_code: CauseCode | None = None  #: of *cause*
-    cause_words: Mapping[str, str] = field(default_factory=dict, hash=False)  #: what *cause* names
-    hold_code: HoldCode | None = None  #: of *hold*
-    batch: int = 1  #: the one that is worked on: 1, then one for each supplement
-
-    def __str__(self) -> str:
-        """As messages and the log name it."""
-        return f"{self.kind} {self.date}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,29 +126,7 @@ class DaemonRow:
 
 def nights(ledger: Reader) -> list[Night]:
     """All nights, the oldest first."""
-    return [
-        Night(
-            id=row["id"],
-            kind=Kind(row["kind"]),
-            date=row["date"],
-            folder=row["folder"],
-            status=NightStatus(row["status"]),
-            cause=row["cause"],
-            hold=row["hold"],
-            seen_us=row["seen_us"],
-            last_change_us=row["last_change_us"],
-            closed_us=row["closed_us"],
-            closed_by=row["closed_by"],
-            safe_us=row["safe_us"],
-            changed_us=row["changed_us"],
-            changed_by=row["changed_by"],
-            cause_code=cause_code(row["cause_code"]),
-            cause_words=json.loads(row["hold_words"] or row["cause_words"] or "{}"),
-            hold_code=None if row["hold"] is None else HoldCode(row["hold_code"] or HoldCode.ORDER),
-            batch=row["batch"],
-        )
-        for row in ledger.execute("select * from night order by date, kind")
-    ]
+    return fetch_all(Night, ledger, "select * from night order by date, kind")
 
 
 def is_at_rest(night: Night) -> bool:
@@ -188,7 +137,7 @@ def is_at_rest(night: Night) -> bool:
 
 def why_held(night: Night) -> CauseCode | None:
     """The hold of a night, or what else it is held for; None: work of it went wrong."""
-    return night.hold_code or night.cause_code
+    return night.held or night.cause_code
 
 
 def recent(every: list[Night]) -> list[Night]:

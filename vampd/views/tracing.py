@@ -13,8 +13,8 @@ from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.connection import Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.views.history import Event, events_of
-from vampd.views.summaries import Night
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

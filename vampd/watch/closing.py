@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from vampd.causes import Cause
 from vampd.ledger import files, live, nights, tasks, unseen
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.states import NightStatus, Stage, WaitCode
 
 log = logging.getLogger(__name__)
 
 
-def close(ledger: Ledger, night: Row, stages: Iterable[Stage]) -> None:
+def close(ledger: Ledger, night: Night, stages: Iterable[Stage]) -> None:
     """Close a night all of whose files are judged: its *stages* are due, or it is empty."""
     by = night["close_asked_by"] or "vampd"
     nights.mark_closed(ledger, night["id"], by)
@@ -30,7 +31,7 @@ def close(ledger: Ledger, night: Row, stages: Iterable[Stage]) -> None:
     log.info("%s is over", nights.label(night), extra={"NIGHT": night["date"]})
 
 
-def _close_empty(ledger: Ledger, night: Row) -> None:
+def _close_empty(ledger: Ledger, night: Night) -> None:
     """Nothing of the batch can be used: then there is none, and earlier ones stay safe."""
     if night["batch"] == 1:
         left = [row["text"] for row in unseen.unseen_of(ledger, night["id"])]

@@ -8,7 +8,8 @@ from functools import partial
 from vampd.io.clock import Clock
 from vampd.ledger import files, nights
 from vampd.ledger.barrier import Barrier, Trouble
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.states import FileState
 from vampd.watch.losses import note_timing
 from vampd.watch.naming import Role, classify
@@ -68,7 +69,7 @@ class Judging:
             return False
         return classify(path).role in {Role.CUBE, Role.TIMING} and not self.is_settled(file)
 
-    def judge(self, night: Row, watch: NightTracker, pair: Pair) -> None:
+    def judge(self, night: Night, watch: NightTracker, pair: Pair) -> None:
         """Judge a cube and its timing file of an open night, unless that is done."""
         if pair.is_judged:
             return
@@ -114,7 +115,7 @@ class Judging:
             settle_seconds=self._settle_seconds(),
         )
 
-    def apply(self, night: Row, watch: NightTracker, pair: Pair, verdict: Verdict) -> None:
+    def apply(self, night: Night, watch: NightTracker, pair: Pair, verdict: Verdict) -> None:
         """Keep a verdict; a cube of which the ledger cannot keep what it says is quarantined."""
         if note_timing(self._ledger, pair.timing, watch.inspections.get(pair.stem)):
             watch.is_news = True

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.records import Unseen
 from vampd.states import FileState, UnseenSort
 from vampd.time_units import DAY_US, date_ends_us
@@ -21,7 +22,7 @@ _FAR_US = 7 * DAY_US
 _CUBES_LOOKED_AT = 50  # for whether a trigger fired both cameras
 
 
-def known_of(ledger: Ledger, night: Row, *, is_closing: bool) -> Iterator[Unseen]:
+def known_of(ledger: Ledger, night: Night, *, is_closing: bool) -> Iterator[Unseen]:
     """Judge what the ledger holds of a night, as it *is_closing* or before."""
     yield from _unusable(ledger, night)
     yield from _far_off(ledger, night)
@@ -30,7 +31,7 @@ def known_of(ledger: Ledger, night: Row, *, is_closing: bool) -> Iterator[Unseen
         yield from _alone(ledger, night)
 
 
-def _unusable(ledger: Ledger, night: Row) -> Iterator[Unseen]:
+def _unusable(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     """Every cube of a first batch is quarantined: nothing would be made of the night."""
     rows = ledger.rows(
         "select path, state, reason, size_bytes from raw_file where night = ? and size_bytes > 0"
@@ -52,7 +53,7 @@ def _unusable(ledger: Ledger, night: Row) -> Iterator[Unseen]:
     )
 
 
-def _far_off(ledger: Ledger, night: Row) -> Iterator[Unseen]:
+def _far_off(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     """Cubes whose times are far from the folder's date; where all are, it may be another's."""
     date = night_date(night["date"])
     assert date is not None
@@ -78,7 +79,7 @@ def _far_off(ledger: Ledger, night: Row) -> Iterator[Unseen]:
     )
 
 
-def _twice(ledger: Ledger, night: Row) -> Iterator[Unseen]:
+def _twice(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     """The same cubes in a night of the other kind: both are nights, and both are delivered."""
     other = ledger.row(
         "select * from night where date = ? and kind != ?", [night["date"], night["kind"]]
@@ -105,7 +106,7 @@ def _twice(ledger: Ledger, night: Row) -> Iterator[Unseen]:
         )
 
 
-def _alone(ledger: Ledger, night: Row) -> Iterator[Unseen]:
+def _alone(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     """Cubes of one camera alone that were taken with the trigger that fires both."""
     rows = ledger.rows(
         "select camera, count(*) as cubes from raw_file where night = ? and role = 'cube'"

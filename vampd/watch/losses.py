@@ -9,6 +9,7 @@ from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import files, logger_faults
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.logger_faults import Fault, Toll
+from vampd.ledger.records import Night, RawFile
 from vampd.records import FileIdentity
 from vampd.science.losses import LoggedCube, Loss, Trace, find_losses
 from vampd.science.rules import SETTING_CARDS
@@ -22,7 +23,7 @@ _EMPTY = "an empty timing file without its cube: is a disk full?"
 _UNREADABLE = "a timing file without its cube"
 
 
-def note_timing(ledger: Ledger, timing: Row | None, inspection: Inspection | None) -> bool:
+def note_timing(ledger: Ledger, timing: RawFile | None, inspection: Inspection | None) -> bool:
     """Keep what a timing file says of the logger, if it was read as it is now.
 
     Returns whether there was anything new.
@@ -43,7 +44,7 @@ def note_timing(ledger: Ledger, timing: Row | None, inspection: Inspection | Non
     return True
 
 
-def renew_losses(ledger: Ledger, night: Row) -> Toll | None:
+def renew_losses(ledger: Ledger, night: Night) -> Toll | None:
     """Find anew which cubes were lost, and keep it; return what all come to, if any are new.
 
     A temporary file is one that is being written, until the close of the night quarantines it.

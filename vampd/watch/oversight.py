@@ -9,7 +9,8 @@ from pathlib import Path
 from vampd.causes import Cause
 from vampd.io.beneath import Beneath, entries, is_link, link_target
 from vampd.ledger import nights, unseen
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
 from vampd.records import Unseen
 from vampd.settings.sections import Root
 from vampd.states import FINAL, NightStatus, UnseenSort, WaitCode
@@ -36,7 +37,7 @@ class Oversight:
         self._roots = roots
         self._tell = tell
 
-    def look_over(self, night: Row, folder: Path, seen: FolderSnapshot) -> None:
+    def look_over(self, night: Night, folder: Path, seen: FolderSnapshot) -> None:
         """Judge what one look saw of a night beside its cubes.
 
         An empty night in which the cameras' data could lie collects again, and is held at its end.
@@ -47,7 +48,7 @@ class Oversight:
             reopen(self._ledger, night["id"], "what lies in it could be the cameras'")
         self.holds(night["id"], is_over=False)
 
-    def judge_known(self, night: Row, *, is_closing: bool) -> None:
+    def judge_known(self, night: Night, *, is_closing: bool) -> None:
         """Judge what the ledger shows of a night's cubes."""
         self._keep(night, unseen.KNOWN, known_of(self._ledger, night, is_closing=is_closing))
 
@@ -76,7 +77,7 @@ class Oversight:
             ):
                 self._tell(new.text)
 
-    def _keep(self, night: Row, sorts: frozenset[UnseenSort], found: Iterable[Unseen]) -> None:
+    def _keep(self, night: Night, sorts: frozenset[UnseenSort], found: Iterable[Unseen]) -> None:
         for new in unseen.renew(self._ledger, night["id"], sorts, found):
             if new.sort is not UnseenSort.FOREIGN:
                 self._tell(f"{nights.label(night)}: {new.text}")
@@ -89,7 +90,7 @@ class Oversight:
             if not entry.is_dir(follow_symlinks=False):  # one that was just made is looked at next
                 yield entry.name
 
-    def _without_folder(self, root: Root, there: set[str]) -> list[Row]:
+    def _without_folder(self, root: Root, there: set[str]) -> list[Night]:
         """Nights whose folder was not found, and those of which that was kept."""
         told = {
             row["night"]
@@ -116,7 +117,7 @@ class Oversight:
         is_night = night_date(target.name) is not None
         return is_night and any(target.parent == other.path for other in self._roots)
 
-    def _judge_folder(self, root: Root, night: Row, there: set[str]) -> None:
+    def _judge_folder(self, root: Root, night: Night, there: set[str]) -> None:
         """Hold, or tell of, a night whose folder is not there or is none."""
         why = self._why_no_folder(root, night)
         if night["date"] in there or why == _IS_FOLDER:
@@ -132,7 +133,7 @@ class Oversight:
         if not self.holds(night["id"], is_over=True) and not known:
             self._end(night, why)
 
-    def _end(self, night: Row, why: str | None) -> None:
+    def _end(self, night: Night, why: str | None) -> None:
         """Nothing was ever seen of a night, and nobody waits for it: it is empty."""
         if night["status"] not in FINAL:
             seen = "nothing of it was ever seen" + (f"; {why}" if why else "")
@@ -140,7 +141,7 @@ class Oversight:
             nights.mark_closed(self._ledger, night["id"], "vampd")
             nights.set_status(self._ledger, night, NightStatus.EMPTY, cause)
 
-    def _why_no_folder(self, root: Root, night: Row) -> str | None:
+    def _why_no_folder(self, root: Root, night: Night) -> str | None:
         """What has the name of a night's folder; None: nothing has."""
         place = Beneath(root.path) / night["date"]
         try:
@@ -189,7 +190,7 @@ def _beside(path: Path, sort: UnseenSort, why: str, entries: int = 1) -> Unseen:
     return Unseen(place=place, sort=sort, text=f"{place}: {why}", is_data=True, entries=entries)
 
 
-def _no_folder(night: Row, why: str | None, known: str) -> Unseen:
+def _no_folder(night: Night, why: str | None, known: str) -> Unseen:
     told = why or f"nothing lies there any more; {known} of it were"
     return Unseen(
         place=TOP, sort=UnseenSort.FOLDER, text=f"{night['folder']}: {told}", is_data=True

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import files
-from vampd.ledger.connection import Row
+from vampd.ledger.records import RawFile
 from vampd.states import FileState
 from vampd.watch.inspect import Inspection
 from vampd.watch.naming import Role
@@ -20,12 +20,12 @@ class Pair:
     """A cube and its timing file, one of which may be missing."""
 
     stem: str
-    cube: Row | None
-    timing: Row | None
+    cube: RawFile | None
+    timing: RawFile | None
     is_rewritten: bool = False  #: a file under the logger's temporary name for it is there, too
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[RawFile]:
         """The rows of those that are there."""
         return [row for row in (self.cube, self.timing) if row is not None]
 
@@ -47,9 +47,9 @@ class Pair:
         return FileState.QUARANTINED in states or (len(self.rows) == 2 and not self.is_rewritten)
 
 
-def pairs_of(rows: Iterable[Row]) -> list[Pair]:
+def pairs_of(rows: Iterable[RawFile]) -> list[Pair]:
     """The cubes and timing files that are there, by stem."""
-    by_stem: dict[str, dict[str, Row]] = {}
+    by_stem: dict[str, dict[str, RawFile]] = {}
     rewritten = set()
     for row in rows:
         if row["state"] == FileState.GONE:

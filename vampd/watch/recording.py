@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from vampd.ledger import files, given_up, live, nights, outputs, strays, trash
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile
 from vampd.records import FileIdentity
 from vampd.states import FINAL, FileState, NightStatus, StrayState
 from vampd.watch.naming import Role
@@ -36,7 +37,7 @@ class Recorder:
         self._ledger = ledger
         self._tell = tell
 
-    def record(self, night: Row, seen: FolderSnapshot, rows: Mapping[str, Row]) -> Recorded:
+    def record(self, night: Night, seen: FolderSnapshot, rows: Mapping[str, RawFile]) -> Recorded:
         """Write what is new; return what that was.
 
         *rows* are those of the files at which was looked, by path: of all that were ever seen in
@@ -85,7 +86,7 @@ class Recorder:
         paths = (*differences.appeared, *differences.changed, *differences.gone)
         return Recorded(counts=counts, paths=paths)
 
-    def _without_given_up(self, night: Row, seen: FolderSnapshot) -> FolderSnapshot:
+    def _without_given_up(self, night: Night, seen: FolderSnapshot) -> FolderSnapshot:
         """*seen* but for files that an operator gave up: what becomes of those changes nothing."""
         lost = given_up.paths_of(self._ledger, night["id"])
         if not lost:
@@ -93,7 +94,7 @@ class Recorder:
         left = {path: file for path, file in seen.files.items() if path not in lost}
         return replace(seen, files=left, unread=seen.unread | lost)
 
-    def _record_seen(self, night: Row, row: Row | None, path: str, file: FolderEntry) -> None:
+    def _record_seen(self, night: Night, row: RawFile | None, path: str, file: FolderEntry) -> None:
         state, reason = FileState.ARRIVING, "seen"
         if file.role is Role.OTHER:
             state, reason = FileState.IGNORED, "not a file of the cameras"
@@ -115,14 +116,14 @@ class Recorder:
             row = files.file_of(self._ledger, night["id"], path)
             take_bad_twins(self._ledger, row, night["batch"])
 
-    def _record_known(self, night: Row, row: Row, found: FileIdentity) -> None:
+    def _record_known(self, night: Night, row: RawFile, found: FileIdentity) -> None:
         """Another identity under the name of a file of which something was made, or decided."""
         if row["sha256"] is None and _is_moved(row, found):
             self._record_moved(night, row, found)
         else:
             strays.note(self._ledger, row, found)
 
-    def _record_moved(self, night: Row, row: Row, found: FileIdentity) -> None:
+    def _record_moved(self, night: Night, row: RawFile, found: FileIdentity) -> None:
         """A file that nobody read through is the same but for its inode."""
         if row["state"] == FileState.QUARANTINED:
             files.renew_identity(self._ledger, row, found, "the same but for its inode")
@@ -132,7 +133,7 @@ class Recorder:
             files.renew_file(self._ledger, row["id"], found, FileState.ARRIVING, "seen")
             reopen(self._ledger, night["id"], f"{row['path']} was moved before it was read")
 
-    def _record_stray(self, night: Row, row: Row, seen: FolderSnapshot) -> None:
+    def _record_stray(self, night: Night, row: RawFile, seen: FolderSnapshot) -> None:
         """What one look says of a file that was a stray: the row of one that is there differs."""
         file = seen.files.get(row["path"])
         if file is not None and file.identity == files.identity(row):
@@ -143,7 +144,7 @@ class Recorder:
             else:
                 strays.drop(self._ledger, row, "gone again")
 
-    def _record_back(self, night: Row, row: Row, found: FileIdentity) -> None:
+    def _record_back(self, night: Night, row: RawFile, found: FileIdentity) -> None:
         """A file lies where one of an earlier plan lay: it is that one, or is left alone."""
         given_back = trash.why_gone(self._ledger, row["id"]) is not None
         if given_back:  # of one that is being put back, its return says what it is
@@ -155,7 +156,9 @@ class Recorder:
         else:
             strays.note(self._ledger, row, found)
 
-    def _add(self, night: Row, path: str, file: FolderEntry, state: FileState, reason: str) -> None:
+    def _add(
+        self, night: Night, path: str, file: FolderEntry, state: FileState, reason: str
+    ) -> None:
         files.add_file(
             self._ledger,
             night["id"],
@@ -168,7 +171,7 @@ class Recorder:
             reason=reason,
         )
 
-    def _record_gone(self, night: Row, row: Row) -> None:
+    def _record_gone(self, night: Night, row: RawFile) -> None:
         given_back = trash.why_gone(self._ledger, row["id"])
         if given_back is not None:
             files.set_state(self._ledger, row["id"], FileState.GONE, given_back)
@@ -185,7 +188,7 @@ class Recorder:
             strays.drop(self._ledger, row, "no longer in its folder")
         files.set_state(self._ledger, row["id"], FileState.GONE, "no longer in its folder")
 
-    def _review(self, night: Row) -> None:
+    def _review(self, night: Night) -> None:
         """Hold the night for its strays, or let it go on; tell of those that are not the file."""
         label = nights.label(night)
         unread = len(strays.unread(self._ledger, night["id"]))
@@ -203,7 +206,7 @@ class Recorder:
             log.error("%s held: %s", label, why, extra={"NIGHT": night["date"]})
 
 
-def _is_missed(night: Row, row: Row) -> bool:
+def _is_missed(night: Night, row: RawFile) -> bool:
     """Whether somebody is told that a file went, though nothing waits for it: its night is safe.
 
     Where its space was given back, or it was given up, nobody comes here.
@@ -217,7 +220,7 @@ def _is_missed(night: Row, row: Row) -> bool:
     )
 
 
-def _is_known(night: Row, row: Row, found: FileIdentity) -> bool:
+def _is_known(night: Night, row: RawFile, found: FileIdentity) -> bool:
     """Whether a file under a known name, with the identity *found*, is not simply a new one.
 
     Something may have been made of it; or it is bad, was read through, and may be the same; or it
@@ -232,6 +235,6 @@ def _is_known(night: Row, row: Row, found: FileIdentity) -> bool:
     return _is_moved(row, found)
 
 
-def _is_moved(row: Row, found: FileIdentity) -> bool:
+def _is_moved(row: RawFile, found: FileIdentity) -> bool:
     """Whether nothing but the inode tells what was found from the recorded file."""
     return found == replace(files.identity(row), inode=found.inode)

@@ -16,7 +16,8 @@ from vampd.causes import Cause
 from vampd.io.clock import Clock
 from vampd.ledger import files, legacy, nights
 from vampd.ledger.barrier import Barrier
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile
 from vampd.settings.sections import Config, Root
 from vampd.states import FINAL, FileState, HoldCode, Kind, NightStatus, WaitCode
 from vampd.watch.closing import close
@@ -126,7 +127,7 @@ class ScanCycle:
         night = self._ledger.value(query, [kind, folder.name])
         return night is not None and nights.hold_for_trouble(self._ledger, night, words)
 
-    def pause_of_row(self, night: Row) -> Cause | None:
+    def pause_of_row(self, night: Night) -> Cause | None:
         """Why a night must not be touched now."""
         root = Path(night["folder"]).parent
         if all(root != known.path for known in self.config.roots):
@@ -256,13 +257,13 @@ class ScanCycle:
         )
         return self._ledger.value(query, [self._resting]) or int(self._ledger.value(query, [0]))
 
-    def _rest(self, night: Row, watch: NightTracker, stamps: tuple[int, ...]) -> None:
+    def _rest(self, night: Night, watch: NightTracker, stamps: tuple[int, ...]) -> None:
         """Keep when its folders changed, and forget its files: of all nights it were a million."""
         watch.watched, watch.unsettled, watch.inspections = {}, set(), {}
         if _kept(night) != stamps:
             nights.keep_folder_stamps(self._ledger, night["id"], stamps)
 
-    def _notice_others(self, night: Row, folder: Path, seen: FolderSnapshot) -> bool:
+    def _notice_others(self, night: Night, folder: Path, seen: FolderSnapshot) -> bool:
         """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""
         signs = signs_of(folder, [path for path in seen.files if "/" not in path])
         if signs and legacy.notice(self._ledger, night, signs):
@@ -277,7 +278,7 @@ class ScanCycle:
         else:
             watch.unchanged_looks += is_whole
 
-    def _judge_open(self, night: Row, watch: NightTracker, changed: Iterable[str]) -> None:
+    def _judge_open(self, night: Night, watch: NightTracker, changed: Iterable[str]) -> None:
         """Judge what is undecided in a night that is not closed, and close it when it is over."""
         if not _is_open(night):
             watch.wanted, watch.is_known = {}, False
@@ -290,7 +291,7 @@ class ScanCycle:
         watch.is_known = True
         self._close_if_over(night, watch)
 
-    def _judge_stems(self, night: Row, watch: NightTracker, stems: set[str] | None) -> None:
+    def _judge_stems(self, night: Night, watch: NightTracker, stems: set[str] | None) -> None:
         """Judge these cubes; None: all that there are."""
         if not _is_open(night):
             return
@@ -304,7 +305,7 @@ class ScanCycle:
             if stems is None or pair.stem in stems:
                 self._judging.judge(night, watch, pair)
 
-    def _close_if_over(self, night: Row, watch: NightTracker) -> None:
+    def _close_if_over(self, night: Night, watch: NightTracker) -> None:
         if not _is_open(night):
             return
         date = night_date(night["date"])
@@ -328,7 +329,7 @@ class ScanCycle:
             return None
         return (self._clock.monotonic_ns() - watch.changed_ns) // 1000
 
-    def _find_losses(self, night: Row, watch: NightTracker, *, is_closing: bool = False) -> None:
+    def _find_losses(self, night: Night, watch: NightTracker, *, is_closing: bool = False) -> None:
         """Look for cubes that the logger lost, where something changed in an open night."""
         night = nights.get_night(self._ledger, night["id"])
         if night["closed_us"] is None and (watch.is_news or is_closing):
@@ -338,7 +339,7 @@ class ScanCycle:
             if toll is not None:
                 self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night['date']}")
 
-    def _close_if_read(self, night: Row, watch: NightTracker) -> Cause | None:
+    def _close_if_read(self, night: Night, watch: NightTracker) -> Cause | None:
         """Close the night, unless something must settle or be read first; return what."""
         rows = self._files_of_batch(night)
         present = [row for row in rows if row["state"] != FileState.GONE]
@@ -370,7 +371,7 @@ class ScanCycle:
         close(self._ledger, night, self.run_mode.stages[Kind(night["kind"])])
         return None
 
-    def _files_of_batch(self, night: Row) -> list[Row]:
+    def _files_of_batch(self, night: Night) -> list[RawFile]:
         rows = files.files_of(self._ledger, night["id"])
         return [row for row in rows.values() if row["batch"] == night["batch"]]
 
@@ -381,7 +382,7 @@ class ScanCycle:
             log.warning("%s", text)
 
 
-def _is_open(night: Row) -> bool:
+def _is_open(night: Night) -> bool:
     return night["closed_us"] is None and night["status"] != NightStatus.ABANDONED
 
 
@@ -389,6 +390,6 @@ def _stems_of(paths: Iterable[str]) -> set[str]:
     return {stem for path in paths if (stem := classify(path).stem) is not None}
 
 
-def _kept(night: Row) -> tuple[int, ...]:
+def _kept(night: Night) -> tuple[int, ...]:
     """When a night's folders had last changed at the last whole look at it, if it was at rest."""
     return tuple(json.loads(night["folder_stamps"] or "[]"))

@@ -7,7 +7,9 @@ from functools import partial
 
 from vampd.ledger import files, nights, trash
 from vampd.ledger.barrier import Barrier
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile
+from vampd.ledger.rows import fetch_all
 from vampd.states import FileState, Kind, NightStatus
 
 log = logging.getLogger(__name__)
@@ -15,7 +17,9 @@ log = logging.getLogger(__name__)
 
 def begin_supplements(ledger: Ledger, barrier: Barrier, kind: Kind) -> None:
     """Let each safe night that has late files collect them as its next batch."""
-    for night in ledger.rows(
+    for night in fetch_all(
+        Night,
+        ledger,
         "select * from night where kind = ? and status in ('safe', 'reclaimed')"
         " and hold is null and exists (select 1 from raw_file where night = night.id"
         " and state = 'late' and role in ('cube', 'timing'))",
@@ -28,11 +32,14 @@ def begin_supplements(ledger: Ledger, barrier: Barrier, kind: Kind) -> None:
         )
 
 
-def begin_supplement(ledger: Ledger, night: Row) -> None:
+def begin_supplement(ledger: Ledger, night: Night) -> None:
     """Let a safe night collect its late files, and bad ones whose partner came, as a new batch."""
     with ledger.transaction():
-        for row in ledger.rows(
-            "select * from raw_file where night = ? and state = 'late'", [night["id"]]
+        for row in fetch_all(
+            RawFile,
+            ledger,
+            "select * from raw_file where night = ? and state = 'late'",
+            [night["id"]],
         ):
             take_bad_twins(ledger, row, night["batch"] + 1)
         nights.begin_batch(ledger, night)
@@ -53,19 +60,19 @@ def reopen(ledger: Ledger, night: int, why: str) -> None:
         )
 
 
-def take_bad_twins(ledger: Ledger, row: Row, batch: int) -> None:
+def take_bad_twins(ledger: Ledger, row: RawFile, batch: int) -> None:
     """A file of *batch* takes its partner along, which was of no use in an earlier batch."""
     for twin in files.twins(ledger, row):
         if twin["batch"] != batch and twin["state"] != FileState.WHOLE:
             files.move_to_batch(ledger, twin["id"], batch)
 
 
-def is_used(night: Row, row: Row) -> bool:
+def is_used(night: Night, row: RawFile) -> bool:
     """Whether a plan may have been made of a file: it was whole when its batch was closed."""
     return _is_closed(night, row) and row["state"] == FileState.WHOLE
 
 
-def stands_for(ledger: Ledger, night: Row, row: Row) -> bool:
+def stands_for(ledger: Ledger, night: Night, row: RawFile) -> bool:
     """Whether a name stands for a file that was processed or gave its space back, and went.
 
     What appears under it is that file, come back, or one that must not be taken for new: its
@@ -77,5 +84,5 @@ def stands_for(ledger: Ledger, night: Row, row: Row) -> bool:
     return is_gone and files.is_known_cube(ledger, row["id"])
 
 
-def _is_closed(night: Row, row: Row) -> bool:
+def _is_closed(night: Night, row: RawFile) -> bool:
     return night["closed_us"] is not None or row["batch"] < night["batch"]

@@ -21,7 +21,8 @@ from vampd import __version__
 from vampd.background.mail.compose import Composed, Letter, write_letter
 from vampd.io.disk import MarkerState, check_marker
 from vampd.ledger import alerts, mail, roots
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.alerts import Alert
+from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -166,7 +167,7 @@ def _tell(ledger: Ledger, config: Config) -> None:
     alerts.note_told(ledger)
 
 
-def _subject(every: Sequence[Row]) -> str:
+def _subject(every: Sequence[Alert]) -> str:
     critical = sum(row["severity"] == Severity.CRITICAL for row in every)
     warnings = len(every) - critical
     parts = [
@@ -175,9 +176,9 @@ def _subject(every: Sequence[Row]) -> str:
     return ", ".join(part for part in parts if not part.startswith("0 ")) or "all is well again"
 
 
-def _digest(every: Sequence[Row], over: Sequence[Row]) -> str:
+def _digest(every: Sequence[Alert], over: Sequence[Alert]) -> str:
     """What is new, what is still so, what is over."""
-    sections: Mapping[str, Sequence[Row]] = {
+    sections: Mapping[str, Sequence[Alert]] = {
         "New": [row for row in every if row["told_us"] is None],
         "Still so": [row for row in every if row["told_us"] is not None],
         "Over, or dealt with": over,
@@ -189,7 +190,7 @@ def _digest(every: Sequence[Row], over: Sequence[Row]) -> str:
     )
 
 
-def _line(row: Row) -> str:
+def _line(row: Alert) -> str:
     return f"  {row['severity'].upper():8} {row['text']} (since {_time(row['began_us'])})"
 
 

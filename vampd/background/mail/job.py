@@ -22,7 +22,8 @@ from vampd.io.disk import MarkerState, check_marker
 from vampd.io.mail import SmtpServer
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.mail import MailRow, NightInMail
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
@@ -88,7 +89,7 @@ def batches_of_mails(parts: Sequence[MailTrack], config: Mail) -> list[list[Mail
     return groups
 
 
-def _gather(ledger: Ledger, config: Config) -> Row | None:
+def _gather(ledger: Ledger, config: Config) -> MailRow | None:
     """In mode "auto": ask for a mail about the nights that are ready, once it is time."""
     if not mail_tracks.any_unmailed(ledger.connection):
         return None
@@ -119,7 +120,7 @@ def _others_at_work(ledger: Ledger, ready: Sequence[MailTrack]) -> bool:
     return any(row["id"] not in mine for row in rows)
 
 
-def _may_go_on(ledger: Ledger, config: Config, mail: Row) -> bool:
+def _may_go_on(ledger: Ledger, config: Config, mail: MailRow) -> bool:
     """Whether what the mail says is still so; else put it off, give it up, or ask an operator."""
     parts = mail_moves.parts_of(ledger, mail["id"])
     found = {
@@ -148,7 +149,7 @@ def _may_go_on(ledger: Ledger, config: Config, mail: Row) -> bool:
     return True
 
 
-def _why_not_now(ledger: Ledger, mail: Row, part: Row, track: MailTrack) -> str | None:
+def _why_not_now(ledger: Ledger, mail: MailRow, part: NightInMail, track: MailTrack) -> str | None:
     """Why a mail cannot speak of *part* at this moment; None: it can."""
     if track.hold:
         return " is held"
@@ -161,7 +162,7 @@ def _why_not_now(ledger: Ledger, mail: Row, part: Row, track: MailTrack) -> str 
     return None
 
 
-def _give_up(ledger: Ledger, mail: Row, why: str, *, was_mailed: bool) -> None:
+def _give_up(ledger: Ledger, mail: MailRow, why: str, *, was_mailed: bool) -> None:
     if was_mailed:
         mail_moves.fail(ledger, mail, f"{why}; and the archive may have it")
     else:
@@ -188,7 +189,7 @@ def compose_job(config: Config, parts: Sequence[MailPart], composed_us: int) -> 
     }
 
 
-def _compose_job(ledger: Ledger, config: Config, mail: Row) -> ComposeJob:
+def _compose_job(ledger: Ledger, config: Config, mail: MailRow) -> ComposeJob:
     parts: list[MailPart] = [
         {
             "night": f"{row['kind']} {row['date']}",
@@ -203,7 +204,7 @@ def _compose_job(ledger: Ledger, config: Config, mail: Row) -> ComposeJob:
     return compose_job(config, parts, ledger.now_us())
 
 
-def _send_job(ledger: Ledger, config: Config, mail: Row) -> SendJob:
+def _send_job(ledger: Ledger, config: Config, mail: MailRow) -> SendJob:
     return {
         "content": mail_moves.content_of(ledger, mail["id"]),
         "sender": mail["sender"],
@@ -226,7 +227,7 @@ def smtp_server(mail: Mail) -> SmtpServer:
     )
 
 
-def _record_error(ledger: Ledger, config: Config, mail: Row, outcome: Outcome) -> None:
+def _record_error(ledger: Ledger, config: Config, mail: MailRow, outcome: Outcome) -> None:
     """A worker that died, or a manifest that cannot be read."""
     error = outcome.error or "its worker ended without a word"
     log.error("mail %d: %s", mail["id"], error)
@@ -237,7 +238,9 @@ def _record_error(ledger: Ledger, config: Config, mail: Row, outcome: Outcome) -
         mail_moves.fail(ledger, mail, error)
 
 
-def _record_answers(ledger: Ledger, config: Config, mail: Row, delivery: Mapping[str, Any]) -> None:
+def _record_answers(
+    ledger: Ledger, config: Config, mail: MailRow, delivery: Mapping[str, Any]
+) -> None:
     """Sent when everybody has it; failed when somebody never will; else it is tried again."""
     number, problem = mail["id"], delivery["problem"]
     mail_moves.take_answers(ledger, number, delivery["answers"])
@@ -262,7 +265,7 @@ def _record_answers(ledger: Ledger, config: Config, mail: Row, delivery: Mapping
         mail_moves.fail(ledger, mail, error)
 
 
-def _pause_us(ledger: Ledger, mail: Row, config: Config) -> int:
+def _pause_us(ledger: Ledger, mail: MailRow, config: Config) -> int:
     now_us = ledger.now_us()
     failing_us = now_us - (mail["failing_since_us"] or now_us)
     return pause_us(config.retry.first_seconds, config.retry.longest_seconds, failing_us=failing_us)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from vampd.background.reclaim.rules import Moment, Retention, SpaceFacts, refusals
 from vampd.layout import OUTPUT_FOLDER
 from vampd.ledger import elapsed, mail_tracks, proofs, trash
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night
+from vampd.ledger.trash import Candidate, TrashFile
 from vampd.settings.sections import Config, Reclaim
 from vampd.states import Kind, NightStatus, OutputState, Space
 from vampd.time_units import DAY_US
 from vampd.views import frame_audit
 from vampd.views.details import OutputRow, outputs
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 _MOST_PROBLEMS = 3  # more do not make a refusal clearer
+
+_Files: TypeAlias = Sequence[TrashFile] | Sequence[Candidate]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
     """One kind of space of one night: what would go, and all that speaks against it."""
 
-    night: Row
+    night: Night
     facts: SpaceFacts
     refusals: tuple[str, ...]  #: a stale verification apart: it is made when the time comes
 
@@ -45,7 +50,7 @@ def retention(settings: Reclaim) -> Retention:
 def propose(
     ledger: Ledger,
     config: Config,
-    night: Row,
+    night: Night,
     space: Space,
     *,
     final: bool,
@@ -61,7 +66,7 @@ def propose(
     return _decide(ledger, config, night, facts)
 
 
-def _decide(ledger: Ledger, config: Config, night: Row, facts: SpaceFacts) -> Proposal:
+def _decide(ledger: Ledger, config: Config, night: Night, facts: SpaceFacts) -> Proposal:
     keep, moment = retention(config.reclaim), now(ledger)
     against = refusals(facts, moment, keep)
     if not against:
@@ -71,7 +76,7 @@ def _decide(ledger: Ledger, config: Config, night: Row, facts: SpaceFacts) -> Pr
     return Proposal(night=night, facts=facts, refusals=against)
 
 
-def proposals(ledger: Ledger, config: Config, night: Row) -> list[Proposal]:
+def proposals(ledger: Ledger, config: Config, night: Night) -> list[Proposal]:
     """What of a night could be given back now or later: what lies in the trash, then the rest."""
     return [
         _decide(ledger, config, night, _facts(ledger, night, space, files, final=final))
@@ -83,9 +88,9 @@ def proposals(ledger: Ledger, config: Config, night: Row) -> list[Proposal]:
 
 def _facts(
     ledger: Ledger,
-    night: Row,
+    night: Night,
     space: Space,
-    chosen: list[Row],
+    chosen: _Files,
     *,
     final: bool,
     verified: Moment | None = None,
@@ -113,7 +118,7 @@ def _facts(
         unfinished=_count(ledger, "task where night = ? and state != 'done'", number),
         on_their_way=trash.on_their_way(ledger, number),
         safe_since=None if since is None else _moment(since["since_us"], since["passed_us"]),
-        trashed=_last_trashed(chosen) if final else None,
+        trashed=_last_trashed(chosen),
         verified=verified,
         unverified=_count(ledger, "deliverable where night = ? and verified_us is null", number),
         unproved=(),
@@ -122,7 +127,7 @@ def _facts(
     )
 
 
-def _files(ledger: Ledger, night: int, space: Space, *, final: bool) -> list[Row]:
+def _files(ledger: Ledger, night: int, space: Space, *, final: bool) -> _Files:
     if final:
         return trash.in_trash(ledger, night, space)
     return trash.candidates(ledger, night, space)
@@ -137,23 +142,24 @@ def _count(ledger: Ledger, what: str, night: int) -> int:
     return number
 
 
-def _is_acknowledged(ledger: Ledger, night: Row) -> bool:
+def _is_acknowledged(ledger: Ledger, night: Night) -> bool:
     """Whether the archive has acknowledged every batch; others than archive nights need no word."""
     if night["kind"] != Kind.ARCHIVE:
         return True
     return mail_tracks.acknowledged_batch(ledger.connection, night["id"]) >= int(night["batch"])
 
 
-def _last_trashed(rows: list[Row]) -> Moment | None:
+def _last_trashed(chosen: _Files) -> Moment | None:
+    rows = [each for each in chosen if isinstance(each, TrashFile)]
     if not rows:
         return None
     return Moment(
-        now_us=max(row["moved_us"] for row in rows),
-        passed_us=max(row["moved_passed_us"] for row in rows),
+        now_us=max(row.moved_us or 0 for row in rows),
+        passed_us=max(row.moved_passed_us or 0 for row in rows),
     )
 
 
-def _unproved(ledger: Ledger, night: Row, space: Space, *, final: bool) -> Iterator[str]:
+def _unproved(ledger: Ledger, night: Night, space: Space, *, final: bool) -> Iterator[str]:
     """What is wrong with the proofs without which nothing goes.
 
     Every raw frame is in one output, or rejected with a reason; every output is delivered as it was

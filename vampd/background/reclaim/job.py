@@ -18,7 +18,11 @@ from vampd.background.reclaim.outcome import end_refused, log_run, mark_reclaime
 from vampd.background.reclaim.rules import Moment, fit, gigabytes, why_stale
 from vampd.errors import OperatorError
 from vampd.ledger import elapsed, nights, reclaims, roots, trash
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.reclaims import Reclaim
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
+from vampd.ledger.trash import TrashFile
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.stage_table import verify_job
 from vampd.settings.sections import Config
@@ -63,7 +67,7 @@ def begin_run(ledger: Ledger, config: Config, why: str) -> list[Proposal]:
     with ledger.transaction():
         elapsed.note_run(ledger)
         elapsed.mend_dates(ledger)
-        for night in ledger.rows("select * from night where status = 'safe'"):
+        for night in fetch_all(Night, ledger, "select * from night where status = 'safe'"):
             mark_reclaimed(ledger, night)
         run = reclaims.next_run(ledger)
         begun = [each for each, answer in chosen(ledger, config) if answer is None]
@@ -78,10 +82,12 @@ def chosen(ledger: Ledger, config: Config) -> list[tuple[Proposal, str | None]]:
     Of each night one thing at a time: what lies in the trash, then outputs, then raw files.
     """
     found = []
-    for night in ledger.rows(
+    for night in fetch_all(
+        Night,
+        ledger,
         "select night.* from night join safe_since on safe_since.night = night.id"
         " where night.id not in (select night from reclaim where state in ('verifying', 'moving'))"
-        " and night.status in ('safe', 'reclaimed') order by safe_since.since_us, night.date"
+        " and night.status in ('safe', 'reclaimed') order by safe_since.since_us, night.date",
     ):
         allowed = [each for each in proposals(ledger, config, night) if not each.refusals]
         found += allowed[:1]
@@ -106,7 +112,7 @@ def _is_time(ledger: Ledger, config: Config, passed_us: int) -> bool:
     return last_us is None or passed_us - last_us >= config.reclaim.every_hours * HOUR_US
 
 
-def _next_step(ledger: Ledger, config: Config, row: Row) -> Any | None:
+def _next_step(ledger: Ledger, config: Config, row: Reclaim) -> Any | None:
     """The job with which *row* goes on; None: it ended."""
     night = nights.get_night(ledger, row["night"])
     if row["state"] == ReclaimState.MOVING and row["life"] != reclaims.life(ledger):
@@ -132,7 +138,7 @@ def _next_step(ledger: Ledger, config: Config, row: Row) -> Any | None:
     return move_job(ledger, going, "unlink" if row["final"] else "move", row=row)
 
 
-def _against(ledger: Ledger, config: Config, row: Row, night: Row) -> str:
+def _against(ledger: Ledger, config: Config, row: Reclaim, night: Night) -> str:
     """What speaks, at this moment, against the next files of *row*; "" where nothing does."""
     verified = Moment(now_us=row["verified_us"], passed_us=row["verified_passed_us"])
     space, final = Space(row["space"]), bool(row["final"])
@@ -141,7 +147,9 @@ def _against(ledger: Ledger, config: Config, row: Row, night: Row) -> str:
     return "; ".join((*proposal.refusals, stale) if stale else proposal.refusals)
 
 
-def _verify_job(ledger: Ledger, config: Config, row: Row, night: Row) -> dict[str, Any] | None:
+def _verify_job(
+    ledger: Ledger, config: Config, row: Reclaim, night: Night
+) -> dict[str, Any] | None:
     """Have every file that was delivered read through, and look at what could go."""
     space = Space(row["space"])
     against = propose(ledger, config, night, space, final=bool(row["final"])).refusals
@@ -166,7 +174,7 @@ def _verify_job(ledger: Ledger, config: Config, row: Row, night: Row) -> dict[st
     }
 
 
-def _place(ledger: Ledger, night: Row) -> dict[str, Any]:
+def _place(ledger: Ledger, night: Night) -> dict[str, Any]:
     """Where a night lies, and by what its disk is known."""
     root = Path(night["folder"]).parent
     marker = roots.marker_of(ledger, str(root))
@@ -178,7 +186,9 @@ def _place(ledger: Ledger, night: Row) -> dict[str, Any]:
     }
 
 
-def move_job(ledger: Ledger, rows: Sequence[Row], step: stage.Step, *, row: Row | None) -> Any:
+def move_job(
+    ledger: Ledger, rows: Sequence[TrashFile], step: stage.Step, *, row: Reclaim | None
+) -> Any:
     """A step for files of one night, whose rows say what is intended with them."""
     return {
         **_place(ledger, nights.get_night(ledger, rows[0]["night"])),

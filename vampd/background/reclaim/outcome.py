@@ -18,7 +18,10 @@ from vampd.ledger import (
     trash,
     verifications,
 )
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.reclaims import Reclaim
+from vampd.ledger.records import Night
+from vampd.records import FileIdentity
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import verify
@@ -44,7 +47,7 @@ def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outc
 
 
 def _take_verification(
-    ledger: Ledger, config: Config, row: Row, job: Mapping[str, Any], outcome: Outcome
+    ledger: Ledger, config: Config, row: Reclaim, job: Mapping[str, Any], outcome: Outcome
 ) -> None:
     night = nights.get_night(ledger, row["night"])
     if row["state"] != ReclaimState.VERIFYING:
@@ -80,7 +83,7 @@ def _take_verification(
 
 
 def _take_unverified(
-    ledger: Ledger, config: Config, row: Row, night: Row, outcome: Outcome
+    ledger: Ledger, config: Config, row: Reclaim, night: Night, outcome: Outcome
 ) -> None:
     """Nothing was found out: a far machine that is away is asked again, for a day."""
     passed_us = elapsed.passed_us(ledger)
@@ -94,7 +97,7 @@ def _take_unverified(
         end_refused(ledger, row, night, f"nobody could be asked: {outcome.error}", is_alarm=True)
 
 
-def _wrong(ledger: Ledger, night: Row, results: Iterable[Mapping[str, Any]]) -> list[str]:
+def _wrong(ledger: Ledger, night: Night, results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Delivered files that were not found right; a verdict without the very digest is none."""
     right = {
         result["path"]: result["sha256"] for result in results if result["verdict"] == "verified"
@@ -103,7 +106,7 @@ def _wrong(ledger: Ledger, night: Row, results: Iterable[Mapping[str, Any]]) -> 
     return [row["path"] for row in listed if right.get(row["path"]) != row["sha256"]]
 
 
-def _strangers(ledger: Ledger, row: Row, found: Iterable[Mapping[str, Any]]) -> list[str]:
+def _strangers(ledger: Ledger, row: Reclaim, found: Iterable[Mapping[str, Any]]) -> list[str]:
     """Files that may go by the ledger, and lie there as others; a missing output is none."""
     there = {file["path"]: file for file in found}
     columns = ["size_bytes"] if row["space"] == Space.OUTPUTS else ["inode", "size_bytes"]
@@ -118,28 +121,33 @@ def _strangers(ledger: Ledger, row: Row, found: Iterable[Mapping[str, Any]]) -> 
     return wrong
 
 
-def _note_strays(ledger: Ledger, row: Row, found: Iterable[Mapping[str, Any]]) -> None:
+def _note_strays(ledger: Ledger, row: Reclaim, found: Iterable[Mapping[str, Any]]) -> None:
     """Raw files with another inode or time are read again: their bytes may be the recorded ones."""
     if row["space"] != Space.RAW:
         return
-    there = {file["path"]: files.identity(file) for file in found}
+    there = {file["path"]: _identity(file) for file in found}
     for known in trash.candidates(ledger, row["night"], Space.RAW):
         raw_file = files.file_of(ledger, row["night"], known["path"])
         if known["path"] in there and raw_file["sha256"] is not None:
             strays.note(ledger, raw_file, there[known["path"]])
 
 
-def _list(ledger: Ledger, row: Row, night: Row, found: Iterable[Mapping[str, Any]]) -> None:
+def _identity(file: Mapping[str, Any]) -> FileIdentity:
+    return FileIdentity(
+        inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
+    )
+
+
+def _list(ledger: Ledger, row: Reclaim, night: Night, found: Iterable[Mapping[str, Any]]) -> None:
     known = {
         each["path"]: each for each in trash.candidates(ledger, night["id"], Space(row["space"]))
     }
-    raw = row["space"] == Space.RAW
     listed = [
         {
             **file,
-            "raw_file": known[file["path"]]["id"] if raw else None,
-            "was": known[file["path"]]["state"] if raw else None,
-            "was_reason": known[file["path"]]["reason"] if raw else None,
+            "raw_file": known[file["path"]].raw_file,
+            "was": known[file["path"]].state,
+            "was_reason": known[file["path"]].reason,
         }
         for file in found
     ]
@@ -147,7 +155,7 @@ def _list(ledger: Ledger, row: Row, night: Row, found: Iterable[Mapping[str, Any
 
 
 def _take_failure(
-    ledger: Ledger, config: Config, row: Row | None, job: Mapping[str, Any], outcome: Outcome
+    ledger: Ledger, config: Config, row: Reclaim | None, job: Mapping[str, Any], outcome: Outcome
 ) -> None:
     """Nobody knows how far it came: its files are looked for, at once after a crash."""
     seconds = config.retry.first_seconds if row is not None else config.retry.longest_seconds
@@ -162,7 +170,10 @@ def _take_failure(
 
 
 def take_moves(
-    ledger: Ledger, row: Row | None, job: Mapping[str, Any], results: Iterable[Mapping[str, Any]]
+    ledger: Ledger,
+    row: Reclaim | None,
+    job: Mapping[str, Any],
+    results: Iterable[Mapping[str, Any]],
 ) -> None:
     """Keep where files were found after a step, and what follows for their night."""
     intended = {"move": TrashState.TRASHED, "unlink": TrashState.UNLINKED}.get(job["step"])
@@ -186,20 +197,22 @@ def take_moves(
     mark_reclaimed(ledger, nights.get_night(ledger, first["night"]))
 
 
-def mark_reclaimed(ledger: Ledger, night: Row) -> None:
+def mark_reclaimed(ledger: Ledger, night: Night) -> None:
     """A safe night of which every raw file was removed for ever has given its space back."""
     if night["status"] == NightStatus.SAFE and trash.raw_is_gone(ledger, night["id"]):
         why = "the space of its raw files was given back"
         nights.set_status(ledger, night, NightStatus.RECLAIMED, None, why)
 
 
-def end_refused(ledger: Ledger, row: Row, night: Row, why: str, *, is_alarm: bool = False) -> None:
+def end_refused(
+    ledger: Ledger, row: Reclaim, night: Night, why: str, *, is_alarm: bool = False
+) -> None:
     """Something speaks against it: what has not gone stays. *is_alarm*: somebody should look."""
     reclaims.end(ledger, row["id"], ReclaimState.REFUSED, why)
     log_run(row, night, f"not done: {why}", logging.ERROR if is_alarm else logging.WARNING)
 
 
-def log_run(row: Row, night: Row, text: str, level: int = logging.INFO) -> None:
+def log_run(row: Reclaim, night: Night, text: str, level: int = logging.INFO) -> None:
     """A line of the log about one night of a run."""
     what = what_is_done(Space(row["space"]), final=bool(row["final"]))
     label = nights.label(night)

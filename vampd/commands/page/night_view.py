@@ -14,11 +14,12 @@ from vampd.commands.status_json import summary_json
 from vampd.io.lock import holder
 from vampd.ledger import logger_faults
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.states import FileState
 from vampd.views import details, quality
 from vampd.views.history import events
-from vampd.views.summaries import Night, nights
+from vampd.views.summaries import nights
 
 _MOST_EVENTS = 2000
 _HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})

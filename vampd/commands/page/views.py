@@ -17,10 +17,11 @@ from vampd.commands.status_picture import Picture, Wish, take
 from vampd.errors import OperatorError
 from vampd.io.clock import SystemClock
 from vampd.ledger.reading import Reader, has_ledger, reading
+from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.views.history import last_event
 from vampd.views.metrics import metrics_text
-from vampd.views.summaries import Night, last_daemon, nights
+from vampd.views.summaries import last_daemon, nights
 
 _FRESH_US = 1_000_000  # however many browsers ask, disks and ledger are asked once a second
 
