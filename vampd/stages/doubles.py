@@ -16,9 +16,10 @@ from vampd.io.raw import RawCubeFile
 from vampd.io.root import check_root
 from vampd.ledger import files, logger_faults, outputs
 from vampd.ledger.connection import Ledger
+from vampd.ledger.files import identity
 from vampd.ledger.logger_faults import Fault
-from vampd.ledger.records import Night
-from vampd.records import FileIdentity, RawCube, Report
+from vampd.ledger.records import Cube, EarlierCube, Night
+from vampd.records import RawCube, Report
 from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared
 from vampd.states import LoggerFault, Stage
 
@@ -31,7 +32,7 @@ def find(job: Mapping[str, Any], cubes: Sequence[RawCube], earlier: Sequence[Raw
     InputError, IntegrityError: one that must be read cannot be, or is another. RetryableError:
     its disk is not there.
     """
-    rows = {row["raw_file"]: row for row in (*job["cubes"], *job["earlier"])}
+    rows: dict[int, Cube] = {row.raw_file: row for row in (*job["cubes"], *job["earlier"])}
     candidates = [
         _candidate(cube, rows[cube.raw_file], is_earlier=is_earlier)
         for which, is_earlier in ((cubes, False), (earlier, True))
@@ -79,30 +80,28 @@ def _faults(found: Doubles) -> Iterator[Fault]:
         )
 
 
-def _candidate(cube: RawCube, row: Mapping[str, Any], *, is_earlier: bool) -> Candidate:
+def _candidate(cube: RawCube, row: Cube, *, is_earlier: bool) -> Candidate:
     return Candidate(
         cube=cube,
-        sha256=row["sha256"] or f"unknown, of {cube.raw_file}",
-        modified_ns=row["modified_ns"],
+        sha256=row.sha256 or f"unknown, of {cube.raw_file}",
+        modified_ns=row.modified_ns,
         is_earlier=is_earlier,
     )
 
 
-def _pixels(night: Beneath, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+def _pixels(night: Beneath, rows: Sequence[Cube]) -> Iterator[tuple[int, str]]:
     """SHA-256 of the pixels of raw cubes, but for those of earlier batches that are not there."""
     for row in rows:
         try:
-            yield row["raw_file"], _digest_of_pixels(night, row)
+            yield row.raw_file, _digest_of_pixels(night, row)
         except VampdError:
-            if "is_used" not in row:
+            if not isinstance(row, EarlierCube):
                 raise
 
 
-def _digest_of_pixels(night: Beneath, row: Mapping[str, Any]) -> str:
-    who = FileIdentity(
-        inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
-    )
-    raw = RawCubeFile(night, row["path"], who)
+def _digest_of_pixels(night: Beneath, row: Cube) -> str:
+    who = identity(row)
+    raw = RawCubeFile(night, row.path, who)
     try:
         digest = hashlib.sha256()
         offset = raw.header.data_offset
