@@ -89,7 +89,7 @@ class Workers:
 class Live:
     """Whether a night is worked on while its cameras write, and how long is waited for a file."""
 
-    enabled: bool = field(default=False, metadata=flag())
+    enabled: bool = field(default=True, metadata=flag())
     allowance_seconds: float = field(default=10.0, metadata=number(at_least=0))
     silence_seconds: float = field(default=180.0, metadata=number(at_least=0))
     frame_ids: Literal["at_once", "at_close"] = field(
