@@ -42,6 +42,7 @@ _ELSEWHERE = {
     "io/held_by.py": "files of the state directory, and /proc",
     "io/lock.py": "the state directory",
     "io/mail.py": "the file of the password",
+    "io/pressure.py": "/proc and /sys/fs/cgroup",
     "io/private.py": "the state directory",
     "io/systemd.py": "the journal's socket",
     "io/unix_socket.py": "the daemon's sockets",

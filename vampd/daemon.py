@@ -283,7 +283,7 @@ class Daemon:
         self._heard_ns = now_ns
         counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
         systemd.notify(f"WATCHDOG=1\nSTATUS={counts}")
-        daemons.note_alive(self._ledger, self._life)
+        daemons.note_alive(self._ledger, self._life, pauses=self._engine.brake.why)
         self._fold_in()
 
     def _fold_in(self) -> None:

@@ -287,6 +287,15 @@ def test_workers_are_as_nice_as_they_are_told_to_be() -> None:
     assert outcome_of(workers, bodies.priority, None).result == max(7, os.nice(0))
 
 
+def test_the_last_of_all_and_their_programs_take_what_nobody_else_wants() -> None:
+    workers = Workers(nice=19)
+
+    assert outcome_of(workers, bodies.classes_of_a_program, None).result == [
+        "idle",
+        str(os.SCHED_IDLE),
+    ]
+
+
 _ENDING = """
 import resource
 from multiprocessing.connection import wait

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from vampd.errors import InputError, RetryableError
+from vampd.io.process import run
 from vampd.watch import inspect
 
 POISON = "06:10:00"  #: in the name of a file that kills who reads it
@@ -62,6 +63,12 @@ def wait_for(pipes: tuple[str, str]) -> str:
     told, awaited = (Path(pipe) for pipe in pipes)
     told.write_text(str(os.getpid()))
     return awaited.read_text()
+
+
+def classes_of_a_program(_job: object) -> list[str]:
+    """The classes of disk and processor that a program has which a worker starts."""
+    ask = "ionice; exec python3 -c 'import os; print(os.sched_getscheduler(0))'"
+    return run(["sh", "-c", ask], deadline_seconds=20).stdout.decode().split()
 
 
 def priority(_: object) -> int:

@@ -41,6 +41,8 @@ events = {events}
 [workers]
 processes = {processes}
 nice = 0
+pause_above_io_percent = 0
+pause_above_memory_percent = 0
 [retry]
 first_seconds = 0.5
 [frame_ids]

@@ -84,6 +84,9 @@ destination = "{folder}/far"
 settle_seconds = 10
 quiet_minutes = 30
 grace_minutes = 60
+[workers]
+pause_above_io_percent = 0
+pause_above_memory_percent = 0
 [control]
 socket = "{folder}/state/control.socket"
 {more}

@@ -72,6 +72,10 @@ quiet_minutes = {quiet_minutes:.4f}
 grace_minutes = 0.0
 scan_seconds = 1.0
 
+[workers]
+pause_above_io_percent = 0
+pause_above_memory_percent = 0
+
 [frame_ids]
 first = 425189
 

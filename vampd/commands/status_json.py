@@ -62,6 +62,7 @@ def _daemon(picture: Picture) -> dict[str, Any]:
         "since": time_json(daemon.started_us) if daemon is not None else None,
         "stopped": time_json(daemon.stopped_us) if daemon is not None else None,
         "heard": time_json(daemon.heard_us) if daemon is not None else None,
+        "pauses": picture.pauses,
     }
 
 

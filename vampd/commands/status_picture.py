@@ -106,6 +106,11 @@ class Picture:
         """Whether somebody holds the lock."""
         return self.lock is not None
 
+    @property
+    def pauses(self) -> str | None:
+        """Why the daemon begins nothing now."""
+        return self.daemon.pauses if self.daemon is not None and self.daemon_runs else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:

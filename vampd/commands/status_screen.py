@@ -40,6 +40,8 @@ def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
     yield from _head(picture, screen)
     if picture.at_us is None:
         yield from _wrapped(_surroundings(picture, screen), screen)
+        if picture.pauses:
+            yield screen.word("warn", text=f"pauses: {picture.pauses}")
     broken = list(_broken(picture, screen))
     if not picture.full and not broken and _is_quiet(picture):
         yield _all_well(picture, screen)

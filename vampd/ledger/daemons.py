@@ -18,9 +18,9 @@ def begin(ledger: Ledger, *, pid: int, version: str, coder_trouble: str | None) 
     )
 
 
-def note_alive(ledger: Ledger, number: int) -> None:
-    """Its loop still goes round."""
-    ledger.update("daemon", number, heard_us=ledger.now_us())
+def note_alive(ledger: Ledger, number: int, *, pauses: str = "") -> None:
+    """Its loop still goes round; *pauses*: why it begins nothing now."""
+    ledger.update("daemon", number, heard_us=ledger.now_us(), pauses=pauses or None)
 
 
 def end(ledger: Ledger, number: int) -> None:

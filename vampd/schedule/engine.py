@@ -23,6 +23,7 @@ from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
 from vampd.schedule import retries
 from vampd.schedule.background_job import BackgroundJob
+from vampd.schedule.brake import Brake
 from vampd.schedule.dispatch import DELIVERY, SHADOWED, NightSnapshot, stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.schedule.live import Follower
@@ -76,6 +77,7 @@ class Engine:
         self._suspects = Suspects(ledger)
         self._dates = Dates(ledger)
         self._follower = Follower(ledger, scan_cycle)
+        self.brake = Brake(scan_cycle, ledger.clock)
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._rests_until_ns = 0  #: no reading before this time, by a clock that nobody sets
 
@@ -98,6 +100,7 @@ class Engine:
         Transfers and verifications wait for a network, and have a seat of their own.
         """
         self._barrier.regularly("mending dates", self._mend_dates)
+        self._barrier.regularly("looking who else waits for the disk", self.brake.look)
         self.refresh()
         self._follower.follow_all(self.facts, self._for_night)
         self.refresh()
@@ -170,6 +173,9 @@ class Engine:
             self.cancel(night)
 
     def _seats(self, *, delivery: bool) -> int:
+        """How much more may be begun now."""
+        if self.brake.why:
+            return 0
         seated = [work for work in self._work.values() if not is_light(work)]
         taken = sum(1 for work in seated if uses_network(work) is delivery)
         return (1 if delivery else self.config.workers.processes) - taken

@@ -24,6 +24,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from vampd.errors import InputError, VampdError
+from vampd.io.priority import give_way
 from vampd.ledger.barrier import class_of, code_of, words_of
 from vampd.plain_text import plain_text
 from vampd.states import ErrorClass, ErrorCode
@@ -202,7 +203,7 @@ def _work(pipe: Connection, body: Body, job: object, nice: int, daemon: int) -> 
     _die_with(daemon)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.nice(max(0, nice - os.nice(0)))
+    give_way(nice)
     answer = _answer(body, job)
     with open(pipe.fileno(), "wb", closefd=False) as told:
         told.write(_LENGTH.pack(len(answer)))

@@ -83,6 +83,8 @@ class Workers:
 
     processes: int = field(default=2, metadata=whole(at_least=1, at_most=64))
     nice: int = field(default=19, metadata=whole(at_least=0, at_most=19))
+    pause_above_io_percent: float = field(default=20.0, metadata=number(at_least=0))
+    pause_above_memory_percent: float = field(default=10.0, metadata=number(at_least=0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,11 @@ def _daemon(reader: Reader) -> Iterator[Metric]:
         help="1 where the daemon was stopped in order.",
         samples=_one(daemon.stopped_us is not None),
     )
+    yield Metric(
+        name="vampd_daemon_pauses",
+        help="1 while it begins nothing, for others wait for disk or memory.",
+        samples=_one(daemon.pauses is not None),
+    )
 
 
 def _nights(reader: Reader) -> Iterator[Metric]:

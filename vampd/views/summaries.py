@@ -122,6 +122,7 @@ class DaemonRow:
     started_us: int
     heard_us: int
     stopped_us: int | None
+    pauses: str | None = None  #: why it begins nothing now
 
 
 def nights(ledger: Reader) -> list[Night]:
@@ -178,6 +179,7 @@ def last_daemon(ledger: Reader) -> DaemonRow | None:
         started_us=row["started_us"],
         heard_us=row["heard_us"],
         stopped_us=row["stopped_us"],
+        pauses=row["pauses"],
     )
 
 
