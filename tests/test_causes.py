@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import string
 from pathlib import Path
 
 import pytest
 
-from vampd.causes import SENTENCES, Cause, cause_code
+from vampd.causes import SENTENCES, Cause, cause_code, file_cause
 from vampd.shipped import migrations_folder
-from vampd.states import ErrorCode, HoldCode, WaitCode
+from vampd.states import ErrorCode, FileCode, HoldCode, WaitCode
 
 _PACKAGE = Path(__file__).resolve().parent.parent / "vampd"
 
@@ -77,9 +79,30 @@ def test_what_reads_a_sentence_is_found(line: str) -> None:
 
 
 def test_every_code_has_a_sentence_and_is_one_code() -> None:
-    assert set(SENTENCES) == {*HoldCode, *WaitCode}
-    assert not {str(code) for code in HoldCode} & {str(code) for code in WaitCode}
-    assert all(cause_code(str(code)) is code for code in SENTENCES)
+    assert len(SENTENCES) == len(HoldCode) + len(WaitCode) + len(FileCode)
+    assert set(SENTENCES) == {*HoldCode, *WaitCode, *FileCode}
+    assert all(cause_code(str(code)) is code for code in (*HoldCode, *WaitCode))
+
+
+@pytest.mark.parametrize("code", FileCode)
+def test_why_a_file_is_bad_is_read_as_it_was_kept(code: FileCode) -> None:
+    named = [name for _, name, _, _ in string.Formatter().parse(SENTENCES[code]) if name]
+    cause = Cause(code, {name: f"{{{name}}} of it" for name in named})
+
+    kept = file_cause(str(code), json.dumps(cause.words), str(cause))
+
+    assert kept == cause
+    assert isinstance(kept, Cause)
+    assert kept.words == cause.words
+    assert all(f"{{{name}}} of it" in str(kept) for name in named)
+
+
+def test_a_sentence_without_a_code_is_other_and_stays_as_it_was() -> None:
+    cause = file_cause(None, None, "bad {weather}")
+
+    assert cause == Cause(FileCode.OTHER, {"text": "bad {weather}"})
+    assert str(cause) == "bad {weather}"
+    assert file_cause(None, None, None) is None
 
 
 def test_a_sentence_of_an_earlier_version_stays_as_it_was() -> None:
@@ -94,6 +117,8 @@ def test_a_sentence_of_an_earlier_version_stays_as_it_was() -> None:
         ("hold_code", {*HoldCode}),
         ("cause_code", {*HoldCode, *WaitCode}),
         ("error_code", {*ErrorCode}),
+        ("reason_code", {*FileCode}),
+        ("was_code", {*FileCode}),
     ],
 )
 def test_the_ledger_takes_these_codes_and_no_others(column: str, codes: set[str]) -> None:

@@ -67,6 +67,47 @@ class FileState(StrEnum):
     GONE = "gone"  #: was here, is no longer
 
 
+class FileCode(StrEnum):
+    """Why a file is in its state, above all in quarantine; see `vampd.causes` for the sentences."""
+
+    SEEN = "seen"  #: it was found
+    TO_BE_READ = "to be read"  #: nothing of it changes any more
+    CHANGING = "changing"
+    BEING_WRITTEN = "being written"  #: under its temporary name
+    LEFT_OVER = "left over"  #: so it stayed until the close
+    WRITTEN_ANEW = "written anew"  #: a temporary file of the same name is there, too
+    UNCONFIRMED = "unconfirmed"  #: so it stayed, and nothing proves the cube
+    UNFINISHED_ROW = "unfinished row"
+    LOST_CUBE = "lost cube"  #: its timing file is there
+    NO_TIMING = "no timing"
+    TRUNCATED = "truncated"
+    TOO_LONG = "too long"
+    ROWS = "rows"  #: not as many as frames
+    UNREADABLE = "unreadable"  #: the system says so
+    CONTENT = "content"  #: header or timing file are not what they must be
+    WRONG_CAMERA = "wrong camera"
+    NOT_TOGETHER = "not together"  #: cube and timing file
+    NO_EXPOSURE = "no exposure"  #: no card says for how long
+    BAD_EXPOSURE = "bad exposure"
+    ODD = "odd"  #: the ledger cannot keep what it says
+    READING_FAILS = "reading fails"  #: again and again
+    CONTRADICTION = "contradiction"  #: another cube says otherwise
+    CLOCK = "clock"  #: nobody knows what its logger's clock was ahead of UTC
+    BY_HAND = "by hand"  #: somebody ordered it; the sentence is that person's
+    LEFT_OUT = "left out"  #: somebody gave it up after its night was planned
+    ANEW = "anew"  #: somebody ordered that it is judged again
+    REOPENED = "reopened"  #: its night collects again
+    LATE = "late"
+    FOREIGN_FILE = "not a cube"  #: no file of the cameras
+    WENT = "went"
+    BACK = "back"
+    TRASHED = "trashed"
+    GIVEN_BACK = "given back"
+    LOST = "lost"
+    ON_ITS_WAY = "on its way"  #: into or out of the trash
+    OTHER = "other"  #: a sentence of a version that knew no codes
+
+
 class StrayState(StrEnum):
     """What is known of a raw file that does not lie in its folder as it was recorded."""
 

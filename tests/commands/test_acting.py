@@ -132,6 +132,9 @@ def test_what_is_quarantined_by_hand_is_listed_with_its_reason(site: Site) -> No
 
     (night,) = site.answer("quarantine", "20251106", "--kind", "archive")["nights"]
     assert {each["reason"] for each in night["files"]} == {"cosmic rays"}
+    assert [(each["code"], each["arguments"]) for each in night["files"]] == [
+        ("by hand", {"why": "cosmic rays"})
+    ] * len(night["files"])
     assert {each["by"] for each in night["files"]} == {_ME}
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.commands.status_scenes import running_picture
 from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
-from vampd.causes import SENTENCES, Cause, CauseCode
+from vampd.causes import Cause, CauseCode, cause_code
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import NOBODY
@@ -81,7 +81,7 @@ def a_summary(
         folder=f"{_ROOT}/20251106",
         status=status,
         cause=None if cause is None else str(cause),
-        cause_code=None if cause is None else cause.code,
+        cause_code=None if cause is None else cause_code(cause.code),
         cause_words=None if cause is None else json.dumps(cause.words),
         hold_words=None if hold is None else json.dumps(hold.words),
         hold=None if hold is None else str(hold),
@@ -271,7 +271,7 @@ def test_every_hold_has_its_paragraph(code: HoldCode) -> None:
 @pytest.mark.parametrize(
     "why",
     [
-        *(str(a_cause(code)) for code in SENTENCES if code is not HoldCode.ORDER),
+        *(str(a_cause(code)) for code in (*HoldCode, *WaitCode) if code is not HoldCode.ORDER),
         "as far as a shadow goes beside it, look at pixel drift first",
         "quality outside its limits: I saw clouds",
         "restored",

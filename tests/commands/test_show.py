@@ -30,7 +30,13 @@ def site(tmp_path: Path) -> Site:
         NOW_US + 2_500_000,
     )
     cube = site.cube(night, _NAME.format(1, 0), frames=10, sha256="ab" * 32)
-    site.cube(night, _NAME.format(2, 0), state="quarantined", reason="no timing file")
+    site.cube(
+        night,
+        _NAME.format(2, 0),
+        state="quarantined",
+        reason="no timing file",
+        reason_code="no timing",
+    )
     site.cube(night, _NAME.format(2, 1), state="late")
     site.cube(night, _NAME.format(2, 2), state="gone")
     site.output(
@@ -147,6 +153,7 @@ def test_quarantine_lists_each_bad_file_with_its_reason(site: Site) -> None:
         (".fits", "no timing file"),
         ("0.txt", "no timing file"),
     ]
+    assert {(each["code"], *each["arguments"]) for each in night["files"]} == {("no timing",)}
     assert "no timing file" in site.said("quarantine", "20251106")
 
 

@@ -17,6 +17,7 @@ from vampd.ledger.connection import Ledger
 from vampd.records import Plan, PlannedOutput, Segment
 from vampd.states import (
     ErrorClass,
+    FileCode,
     FileState,
     FlcState,
     HoldCode,
@@ -69,7 +70,7 @@ def add_cube(ledger: Ledger, night: int, path: str) -> int:
         stem=path,
         who=identity(),
         state=FileState.ARRIVING,
-        reason="seen",
+        cause=Cause(FileCode.SEEN),
     )
     return int(files.files_of(ledger, night)[path]["id"])
 

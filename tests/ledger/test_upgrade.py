@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.fake_ledger import NOW_US, opened
+from vampd.causes import Cause
 from vampd.ledger import connection as module
-from vampd.ledger import elapsed, mail_tracks, nights, proofs, trash
+from vampd.ledger import elapsed, files, mail_tracks, nights, proofs, trash
 from vampd.ledger.connection import Ledger, ledger_path
 from vampd.ledger.mail_tracks import Track
 from vampd.ledger.records import Night
 from vampd.ledger.rows import fetch_all
 from vampd.shipped import migrations_folder
-from vampd.states import NightStatus
+from vampd.states import FileCode, NightStatus
 
 _NIGHT = (
     "insert into night (id, kind, date, folder, status, seen_us, last_change_us, closed_us,"
@@ -193,18 +194,25 @@ _HOLDS = {
 }
 
 
-def test_holds_of_a_version_without_codes_get_theirs_and_keep_their_words(tmp_path: Path) -> None:
+@contextmanager
+def _ledger_before(folder: Path, name: str) -> Iterator[sqlite3.Connection]:
+    """A ledger as it was before the migration *name*."""
     import sqlite_utils
     from sqlite_utils.migrations import Migrations
 
-    (codes,) = migrations_folder().glob("*_causes.sql")
-    before = [path for path in sorted(migrations_folder().glob("*.sql")) if path.stem < codes.stem]
-    with closing(sqlite3.connect(ledger_path(tmp_path), isolation_level=None)) as connection:
+    (last,) = migrations_folder().glob(f"*_{name}.sql")
+    before = [path for path in sorted(migrations_folder().glob("*.sql")) if path.stem < last.stem]
+    with closing(sqlite3.connect(ledger_path(folder), isolation_level=None)) as connection:
         old = Migrations(module._SET)
         for path in before:
             old(name=path.stem)(module._runner(path))
         old.apply(sqlite_utils.Database(connection))
         connection.execute("update version set text = '0.0.1'")
+        yield connection
+
+
+def test_holds_of_a_version_without_codes_get_theirs_and_keep_their_words(tmp_path: Path) -> None:
+    with _ledger_before(tmp_path, "causes") as connection:
         for number, hold in enumerate(_HOLDS, start=1):
             values = (number, f"202511{number:02}", f"/data/{number}", "held", 2, None, hold)
             connection.execute(_NIGHT, values)
@@ -218,3 +226,65 @@ def test_holds_of_a_version_without_codes_get_theirs_and_keep_their_words(tmp_pa
         "vcam1/a.fits"
     }
     assert [row["cause_code"] for row in rows] == list(_HOLDS.values())
+
+
+_VCAM = "vcam1/vcam1_05:10:00.000000000"
+_BAD = {
+    "cube and timing file still changing": FileCode.CHANGING,
+    "left over by a crashed write: a temporary file that was never renamed": FileCode.LEFT_OVER,
+    "its name is being written: a temporary file of it is there": FileCode.WRITTEN_ANEW,
+    "a temporary file of the same name is left over, and the header's times do not prove that cube"
+    " and timing file belong together": FileCode.UNCONFIRMED,
+    "lost cube: a timing file without its cube": FileCode.LOST_CUBE,
+    "no timing file": FileCode.NO_TIMING,
+    "truncated: 8640 bytes, its header says 11520": FileCode.TRUNCATED,
+    "too long: 8640 bytes, its header says 5760": FileCode.TOO_LONG,
+    "18 rows for 20 frames": FileCode.ROWS,
+    "cannot be read: Input/output error": FileCode.UNREADABLE,
+    f"{_VCAM}.fits: no END card within 400 header blocks": FileCode.CONTENT,
+    f"{_VCAM}.fits: 19 times for 20 frames": FileCode.CONTENT,
+    "timing file of more than 66736 bytes for 3 frames": FileCode.CONTENT,
+    "U_CAMERA is 2, but it lies in the folder of camera 1": FileCode.WRONG_CAMERA,
+    "UT-STR of the cube is 05:10:00, but the first row of its timing file is of 05:11:00"
+    " (column 5), 60.000000 s apart: they do not belong together": FileCode.NOT_TOGETHER,
+    "EXPTIME is missing": FileCode.NO_EXPOSURE,
+    "EXPTIME is not a positive number: 'x'": FileCode.BAD_EXPOSURE,
+    "what it says is odd: OverflowError: int too large": FileCode.ODD,
+    "what was read of it is odd: KeyError: 'cards'": FileCode.ODD,
+    "reading it fails: a worker was killed": FileCode.READING_FAILS,
+    f"{_VCAM}.fits and {_VCAM}1.fits are both of 05:10 to 05:11, with other pixels: nobody can tell"
+    " which is right": FileCode.CONTRADICTION,
+    "no acquisition times, and nothing proves by how much the logger's clock was ahead: 0 or 37 s;"
+    " if you know it: vampd quarantine": FileCode.CLOCK,
+    "what no version ever wrote": FileCode.OTHER,
+}
+
+
+def test_bad_files_of_a_version_without_codes_get_theirs_and_keep_their_words(
+    tmp_path: Path,
+) -> None:
+    theirs = "lost cube: I saw the disk fail"
+    with _ledger_before(tmp_path, "files") as connection:
+        connection.execute(_NIGHT, (1, "20251101", "/data/1", "collecting", None, None, None))
+        insert = (
+            "insert into raw_file (night, path, role, inode, size_bytes, modified_ns, state,"
+            " reason, seen_us, changed_us, changed_by)"
+            " values (1, ?, 'cube', 1, 100, 1, ?, ?, 1, 1, ?)"
+        )
+        for number, reason in enumerate(_BAD):
+            connection.execute(insert, (f"{number:03}", "quarantined", reason, "vampd"))
+        connection.execute(insert, ("a", "quarantined", theirs, "uid 1000 (obs)"))
+        connection.execute(insert, ("b", "arriving", "settled, to be read", "vampd"))
+        connection.execute(insert, ("c", "whole", None, "vampd"))
+
+    paths = [*(f"{number:03}" for number in range(len(_BAD))), "a", "b", "c"]
+
+    with closing(opened(tmp_path)) as ledger:
+        found = [files.cause_of(files.file_of(ledger, 1, path)) for path in paths]
+    *bad, by_hand, arriving, whole = found
+
+    assert [(str(cause), cause.code) for cause in bad if cause is not None] == list(_BAD.items())
+    assert by_hand == Cause(FileCode.BY_HAND, {"text": theirs})
+    assert str(by_hand) == theirs
+    assert arriving == Cause(FileCode.TO_BE_READ)
+    assert whole is None

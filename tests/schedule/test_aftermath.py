@@ -145,7 +145,7 @@ def add_pair(ledger: Ledger, night: int, stem: str) -> None:
             stem=stem,
             who=identity(),
             state=FileState.WHOLE,
-            reason=None,
+            cause=None,
         )
 
 

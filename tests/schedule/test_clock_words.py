@@ -8,6 +8,7 @@ import pytest
 
 from tests.schedule.test_rounds import DATE, STEM, Scene, scene
 from tests.support.raw_cubes import FIRST_US
+from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import clock_words, files, outputs, tasks
 from vampd.ledger.records import RawFile
@@ -15,7 +16,7 @@ from vampd.orders.night import Orders
 from vampd.science.cubes import CubeLimits
 from vampd.science.quality import QualityLimits
 from vampd.stages import sync
-from vampd.states import FileState, Kind, Stage
+from vampd.states import FileCode, FileState, Kind, Stage
 
 __all__ = ["scene"]
 
@@ -68,7 +69,7 @@ def unproved(scene: Scene) -> Scene:
     scene.close_night()
     plan(scene)
     assert row_of(scene)["state"] == FileState.QUARANTINED
-    assert row_of(scene)["reason"].startswith(sync.UNPROVED)
+    assert row_of(scene)["reason_code"] == FileCode.CLOCK
     return scene
 
 
@@ -127,7 +128,7 @@ def test_a_word_does_not_outlive_the_file_or_another_quarantine(unproved: Scene)
     after_quarantine = files.cube_of(unproved.ledger, number)
     clock_words.state(unproved.ledger, row_of(unproved), 37, "again")
     who = files.identity(row_of(unproved))
-    files.renew_file(unproved.ledger, number, who, FileState.ARRIVING, "another")
+    files.renew_file(unproved.ledger, number, who, FileState.ARRIVING, Cause(FileCode.SEEN))
 
     assert after_quarantine is not None
     assert after_quarantine["stated_s"] is None

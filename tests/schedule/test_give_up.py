@@ -9,12 +9,13 @@ import pytest
 
 from tests.schedule.test_rounds import DATE, LATER_STEM, Scene, scene
 from tests.schedule.test_strays import PATH, move_to_another_inode, plan, read_through
+from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import files, given_up, outputs, strays, tasks
 from vampd.orders.night import Orders
 from vampd.schedule.retries import after_error
 from vampd.schedule.workers import Outcome
-from vampd.states import ErrorClass, FileState, Kind, NightStatus, Stage, StrayState
+from vampd.states import ErrorClass, FileCode, FileState, Kind, NightStatus, Stage, StrayState
 from vampd.views.frame_audit import account
 from vampd.views.summaries import nights
 
@@ -182,7 +183,7 @@ def _is_not_planned(scene: Scene) -> None:
 
 
 def _is_quarantined(scene: Scene) -> None:
-    files.quarantine(scene.ledger, scene.night["id"], PATH, "bad")
+    files.quarantine(scene.ledger, scene.night["id"], PATH, Cause(FileCode.BY_HAND, {"why": "bad"}))
 
 
 def _is_of_an_earlier_batch(scene: Scene) -> None:

@@ -80,7 +80,7 @@ def test_a_file_that_comes_back_is_what_it_was(world: World, trashed: NightTruth
     world.begin_daemon()
 
     row = _row(world, trashed)
-    changing = {"state", "reason", "why", "changed_us", "changed_by"}
+    changing = {"state", "reason", "reason_code", "why", "changed_us", "changed_by"}
     assert row["state"] == "whole"
     assert {k: v for k, v in dict(row).items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing

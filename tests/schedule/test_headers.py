@@ -58,7 +58,7 @@ def _night(ledger: Ledger, root: Path, date: str, *cards: str, stem: str = STEM)
             inode=found.st_ino, size_bytes=found.st_size, modified_ns=found.st_mtime_ns
         ),
         state=FileState.WHOLE,
-        reason=None,
+        cause=None,
     )
     return night
 

@@ -23,7 +23,7 @@ from vampd.orders.night import Orders
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Config
 from vampd.stages.sync import raw_cube
-from vampd.states import STAGES_OF, FileState, HoldCode, Kind, NightStatus, Stage
+from vampd.states import STAGES_OF, FileCode, FileState, HoldCode, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
 from vampd.watch.naming import Role
 from vampd.watch.scan_cycle import ScanCycle
@@ -393,7 +393,10 @@ def _close_while_reading_fails(scene: Scene, failures: int) -> None:
         pairs = dict(watch.wanted)
         found = [inspect_cube(watch.folder, *pair) for pair in pairs.values()]
         if number < failures:
-            found = [replace(each, unread="cannot be read: Input/output error") for each in found]
+            found = [
+                replace(each, unread=Cause(FileCode.UNREADABLE, {"error": "Input/output error"}))
+                for each in found
+            ]
         scene.scan_cycle.accept(watch.night, pairs, found)
         scene.scan_cycle.judge_again(watch.night, pairs)
 

@@ -19,6 +19,7 @@ from vampd.schedule.dispatch import stages_due, standing
 from vampd.schedule.facts import read_facts
 from vampd.states import (
     ErrorClass,
+    FileCode,
     FileState,
     FlcState,
     Kind,
@@ -322,8 +323,9 @@ def test_other_bytes_under_the_name_of_a_quarantined_file_are_a_late_file(scene:
 def test_an_operators_word_on_a_file_outlives_a_copied_disk(scene: Scene) -> None:
     cube = scene.cube()
     scene.go(3)
+    dome = Cause(FileCode.BY_HAND, {"why": "the dome was closed"})
     for row in files.files_of(scene.ledger, scene.night["id"]).values():
-        files.set_state(scene.ledger, row["id"], FileState.QUARANTINED, "the dome was closed")
+        files.set_state(scene.ledger, row["id"], FileState.QUARANTINED, dome)
 
     move_to_another_inode(cube)
     scene.go(3)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vampd.causes import Cause
 from vampd.records import CardValue, FileIdentity
-from vampd.states import FileState
+from vampd.states import FileCode, FileState
 from vampd.watch.inspect import Inspection
 from vampd.watch.naming import Role
 from vampd.watch.scan import FolderEntry, FolderSnapshot
@@ -164,24 +165,32 @@ def test_a_settled_cube_with_all_its_rows_is_whole() -> None:
 
 def test_whatever_may_still_come_is_waited_for_and_quarantined_at_close() -> None:
     shortfalls = {
-        "truncated: 8640 bytes, its header says 11520": replace(GOOD, expected_bytes=11520),
-        "too long: 8640 bytes, its header says 5760": replace(GOOD, expected_bytes=5760),
-        "18 rows for 20 frames": replace(GOOD, rows=18),
-        "25 rows for 20 frames": replace(GOOD, rows=25),
-        "cannot be read: Input/output error": replace(
-            GOOD, unread="cannot be read: Input/output error"
+        "truncated: 8640 bytes, its header says 11520": (
+            FileCode.TRUNCATED,
+            replace(GOOD, expected_bytes=11520),
+        ),
+        "too long: 8640 bytes, its header says 5760": (
+            FileCode.TOO_LONG,
+            replace(GOOD, expected_bytes=5760),
+        ),
+        "18 rows for 20 frames": (FileCode.ROWS, replace(GOOD, rows=18)),
+        "25 rows for 20 frames": (FileCode.ROWS, replace(GOOD, rows=25)),
+        "cannot be read: Input/output error": (
+            FileCode.UNREADABLE,
+            replace(GOOD, unread=Cause(FileCode.UNREADABLE, {"error": "Input/output error"})),
         ),
     }
 
-    for reason, inspection in shortfalls.items():
-        assert verdict(inspection) == Verdict(state=FileState.ARRIVING, reason=reason)
-        assert verdict(inspection, at_close=True) == Verdict(
-            state=FileState.QUARANTINED, reason=reason
-        )
+    for reason, (code, inspection) in shortfalls.items():
+        arriving, bad = verdict(inspection), verdict(inspection, at_close=True)
+        assert (arriving.state, arriving.reason) == (FileState.ARRIVING, reason)
+        assert bad == replace(arriving, state=FileState.QUARANTINED)
+        assert bad.cause is not None
+        assert bad.cause.code is code
 
 
 def test_a_cube_without_timing_waits_and_is_quarantined_at_close() -> None:
-    expected = Verdict(state=FileState.ARRIVING, reason="no timing file")
+    expected = Verdict(state=FileState.ARRIVING, cause=Cause(FileCode.NO_TIMING))
 
     assert verdict(None, timing=None) == expected
     assert verdict(None, timing=None, at_close=True) == replace(
@@ -197,7 +206,7 @@ def test_timing_without_a_cube_raises_an_alarm_as_soon_as_it_has_settled() -> No
     assert (growing.state, growing.alarm) == (FileState.ARRIVING, False)
     assert (settled.state, settled.alarm) == (FileState.ARRIVING, True)
     assert (closed.state, closed.alarm) == (FileState.QUARANTINED, True)
-    assert "lost cube" in closed.reason
+    assert closed.cause == Cause(FileCode.LOST_CUBE)
 
 
 def test_a_torn_last_row_is_waited_for_and_costs_only_its_frame_at_close() -> None:
@@ -220,14 +229,17 @@ def test_an_exposure_time_that_is_no_positive_number_is_bad_at_once(exposure: Ca
 def test_a_missing_exposure_time_is_bad_only_when_the_files_are_whole() -> None:
     missing = replace(GOOD, cards={})
 
-    assert verdict(missing) == Verdict(state=FileState.QUARANTINED, reason="EXPTIME is missing")
+    assert verdict(missing) == Verdict(
+        state=FileState.QUARANTINED, cause=Cause(FileCode.NO_EXPOSURE)
+    )
     assert verdict(replace(missing, rows=18)).state is FileState.ARRIVING
 
 
 def test_an_unreadable_header_is_bad_when_both_files_have_settled() -> None:
-    bad = replace(GOOD, problem="no END card", frames=0, rows=0, ends_in_newline=False)
+    problem = Cause(FileCode.CONTENT, {"problem": "no END card"})
+    bad = replace(GOOD, problem=problem, frames=0, rows=0, ends_in_newline=False)
 
-    assert verdict(bad) == Verdict(state=FileState.QUARANTINED, reason="no END card")
+    assert verdict(bad) == Verdict(state=FileState.QUARANTINED, cause=problem)
     assert verdict(bad, timing=None).state is FileState.ARRIVING
     assert verdict(bad, now_s=1).state is FileState.ARRIVING
 
@@ -241,13 +253,13 @@ def test_what_was_read_of_another_file_is_not_used() -> None:
     for inspection in (None, changed_before, changed_meanwhile, timing_changed):
         for at_close in (False, True):
             found = verdict(inspection, at_close=at_close)
-            assert found == Verdict(state=FileState.ARRIVING, reason="settled, to be read")
+            assert found == Verdict(state=FileState.ARRIVING, cause=Cause(FileCode.TO_BE_READ))
 
 
 def test_a_file_that_still_changes_when_an_operator_closes_the_night_is_quarantined() -> None:
     found = verdict(None, cube=watched(CUBE_FILE, looks=1), at_close=True)
 
-    assert found == Verdict(state=FileState.QUARANTINED, reason="cube still changing")
+    assert (found.state, found.reason) == (FileState.QUARANTINED, "cube still changing")
 
 
 def test_files_are_read_once_for_each_identity_and_not_while_they_change() -> None:
@@ -257,7 +269,12 @@ def test_files_are_read_once_for_each_identity_and_not_while_they_change() -> No
     assert not needs_inspection(cube, timing, None, is_settled=False)
     assert not needs_inspection(cube, timing, GOOD, is_settled=True)
     assert needs_inspection(watched(identity(1)), timing, GOOD, is_settled=True)
-    assert needs_inspection(cube, timing, replace(GOOD, unread="?"), is_settled=True)
+    assert needs_inspection(
+        cube,
+        timing,
+        replace(GOOD, unread=Cause(FileCode.UNREADABLE, {"error": "?"})),
+        is_settled=True,
+    )
 
 
 def test_a_left_over_temporary_file_is_a_crashed_write() -> None:
@@ -447,7 +464,9 @@ def test_the_last_date_there_is_can_be_waited_for() -> None:
 
 # --- cubes and timing files that are another's --------------------------------------------
 
-APART = replace(GOOD, disagreement="MJD-STR of the cube is ..., 1.0 s apart")
+APART = replace(
+    GOOD, disagreement=Cause(FileCode.NOT_TOGETHER, {"times": "MJD-STR of the cube is ..., apart"})
+)
 
 
 @pytest.mark.parametrize("at_close", [False, True])
@@ -456,7 +475,7 @@ def test_a_cube_whose_header_has_other_times_than_its_rows_is_quarantined(
 ) -> None:
     found = verdict(APART, at_close=at_close)
 
-    assert (found.state, found.reason) == (FileState.QUARANTINED, APART.disagreement)
+    assert (found.state, found.cause) == (FileState.QUARANTINED, APART.disagreement)
 
 
 @pytest.mark.parametrize("inspection", [GOOD, APART, replace(GOOD, is_confirmed=True), None])
@@ -485,7 +504,7 @@ def test_at_the_close_only_a_proved_cube_is_whole_beside_a_left_over_temporary_f
     assert proved.state is FileState.WHOLE
     assert unproved.state is torn.state is apart.state is FileState.QUARANTINED
     assert "temporary file of the same name" in unproved.reason
-    assert apart.reason == APART.disagreement
+    assert apart.cause == APART.disagreement
     assert unread.state is FileState.ARRIVING
 
 
@@ -493,4 +512,4 @@ def test_at_the_close_a_timing_file_beside_a_temporary_cube_is_a_lost_cube() -> 
     found = verdict(None, cube=None, is_rewritten=True, at_close=True)
 
     assert (found.state, found.alarm) == (FileState.QUARANTINED, True)
-    assert found.reason.startswith("lost cube")
+    assert found.cause == Cause(FileCode.LOST_CUBE)

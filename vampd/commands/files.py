@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vampd.commands import dates
-from vampd.commands.screen import Screen, echo_json, size_text, time_json
+from vampd.commands.screen import Screen, cause_json, echo_json, size_text, time_json
 from vampd.errors import UsageError
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
@@ -102,6 +102,7 @@ def _as_json(night: Night, raw: list[RawRow], outputs: list[OutputRow]) -> dict[
                 "role": row.role,
                 "state": row.state,
                 "reason": row.reason,
+                **cause_json(row.cause),
                 "size_bytes": row.size_bytes,
                 "sha256": row.sha256,
                 "frames": row.frames,

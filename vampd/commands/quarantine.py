@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vampd.commands import acting, dates
-from vampd.commands.screen import count_text, echo_json, paragraph, size_text
+from vampd.commands.screen import cause_json, count_text, echo_json, paragraph, size_text
 from vampd.errors import UsageError
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
@@ -139,6 +139,7 @@ def _as_json(night: Night, rows: list[RawRow]) -> dict[str, Any]:
                 "size_bytes": row.size_bytes,
                 "frames": row.frames,
                 "reason": row.reason,
+                **cause_json(row.cause),
                 "by": row.changed_by,
             }
             for row in rows

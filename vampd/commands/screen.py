@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from vampd.causes import Cause
 from vampd.plain_json import plain_json
 from vampd.states import NightStatus, TaskState
 from vampd.time_units import HST
@@ -185,6 +186,13 @@ def paragraph(label: str, text: str, width: int = WIDTH) -> str:
         or [""]
     ]
     return "\n".join(f"{indent if number else label}{line}" for number, line in enumerate(lines))
+
+
+def cause_json(cause: Cause | None) -> dict[str, Any]:
+    """The code of a cause, and what its sentence names."""
+    if cause is None:
+        return {"code": None, "arguments": {}}
+    return {"code": cause.code, "arguments": dict(cause.words)}
 
 
 def echo_json(answer: Mapping[str, Any]) -> None:

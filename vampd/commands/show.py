@@ -12,6 +12,7 @@ from vampd.commands import advice, copies, dates, live_words, logger_words, mail
 from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
+    cause_json,
     count_text,
     echo_json,
     paragraph,
@@ -311,7 +312,7 @@ def _deliverable_json(row: DeliverableRow) -> dict[str, Any]:
 
 def _reasons(rows: list[RawRow], state: FileState) -> list[dict[str, Any]]:
     return [
-        {"path": row.path, "role": row.role, "reason": row.reason}
+        {"path": row.path, "role": row.role, "reason": row.reason, **cause_json(row.cause)}
         for row in rows
         if row.state is state
     ]

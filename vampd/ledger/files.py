@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.causes import Cause, file_cause
 from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import clock_words
 from vampd.ledger.blobs import pack_times
@@ -144,7 +145,7 @@ def add_file(
     stem: str | None,
     who: FileIdentity,
     state: FileState,
-    reason: str | None,
+    cause: Cause | None,
 ) -> None:
     """Record a file that was never seen before."""
     ledger.insert(
@@ -159,14 +160,13 @@ def add_file(
         size_bytes=who.size_bytes,
         modified_ns=who.modified_ns,
         state=state,
-        reason=reason,
         seen_us=ledger.now_us(),
-        **ledger.stamp(reason),
+        **_because(ledger, cause),
     )
 
 
 def renew_file(
-    ledger: Ledger, number: int, who: FileIdentity, state: FileState, reason: str
+    ledger: Ledger, number: int, who: FileIdentity, state: FileState, cause: Cause
 ) -> None:
     """Another file stands under a known name: what was known of the old one is void."""
     forget_cube(ledger, number)
@@ -193,8 +193,7 @@ def renew_file(
         sha256=None,
         **dict.fromkeys(("logged_rows", *_LOGGED)),
         state=state,
-        reason=reason,
-        **ledger.stamp(reason),
+        **_because(ledger, cause),
     )
 
 
@@ -212,8 +211,8 @@ def renew_identity(ledger: Ledger, row: RawFile, who: FileIdentity, why: str) ->
             size_bytes=who.size_bytes,
             modified_ns=who.modified_ns,
             state=state,
-            reason=row["reason"] if state == row["state"] else None,
-            **ledger.stamp(why),
+            **_because(ledger, cause_of(row) if state == row["state"] else None)
+            | ledger.stamp(why),
         )
         # The same bytes have the same header: it need not be read again.
         ledger.update("raw_file", row["id"], headed=row["headed"])
@@ -227,9 +226,25 @@ def note_logged(
     ledger.update("raw_file", timing, logged_rows=rows, **values)
 
 
-def set_state(ledger: Ledger, number: int, state: FileState, reason: str | None) -> None:
+def set_state(ledger: Ledger, number: int, state: FileState, cause: Cause | None) -> None:
     """What has become of a file."""
-    ledger.update("raw_file", number, state=state, reason=reason, **ledger.stamp(reason))
+    ledger.update("raw_file", number, state=state, **_because(ledger, cause))
+
+
+def cause_of(file: RawFile) -> Cause | None:
+    """Why a raw file is in its state; None: its state says it all."""
+    return file_cause(file.reason_code, file.reason_words, file.reason)
+
+
+def _because(ledger: Ledger, cause: Cause | None) -> dict[str, Any]:
+    """The columns that say why a file is in its state: code, words and sentence; and the stamp."""
+    sentence = None if cause is None else str(cause)
+    return {
+        "reason": sentence,
+        "reason_code": None if cause is None else cause.code,
+        "reason_words": json.dumps(cause.words) if cause is not None and cause.words else None,
+        **ledger.stamp(sentence),
+    }
 
 
 def forget_cube(ledger: Ledger, raw_file: int) -> None:
@@ -395,13 +410,13 @@ def record_digest(ledger: Ledger, night: int, path: str, sha256: str, who: FileI
     )
 
 
-def quarantine(ledger: Ledger, night: int, path: str, reason: str) -> bool:
+def quarantine(ledger: Ledger, night: int, path: str, cause: Cause) -> bool:
     """Quarantine a cube and its timing file by the path of either; False: there is none such."""
     row = find_file(ledger, night, path)
     if row is None:
         return False
     for twin in twins(ledger, row):
-        set_state(ledger, twin["id"], FileState.QUARANTINED, reason)
+        set_state(ledger, twin["id"], FileState.QUARANTINED, cause)
     return True
 
 

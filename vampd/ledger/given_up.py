@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vampd.causes import Cause
 from vampd.ledger import files, strays
 from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night, RawFile
 from vampd.ledger.rows import Record, fetch_all
-from vampd.states import FileState
+from vampd.states import FileCode, FileState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +30,14 @@ def give_up(ledger: Ledger, rows: Iterable[RawFile], why: str) -> None:
     with ledger.transaction():
         for row in rows:
             ledger.insert("given_up", raw_file=row["id"], night=row["night"], **ledger.stamp(why))
-            text = reason(ledger.actor, why)
-            strays.drop(ledger, row, text)
-            files.set_state(ledger, row["id"], FileState.QUARANTINED, text)
+            cause = given_up_by(ledger.actor, why)
+            strays.drop(ledger, row, str(cause))
+            files.set_state(ledger, row["id"], FileState.QUARANTINED, cause)
 
 
-def reason(actor: str, why: str) -> str:
+def given_up_by(actor: str, why: str) -> Cause:
     """Why frames of such a file are in no output."""
-    return f"given up by {actor}: {why}"
+    return Cause(FileCode.LEFT_OUT, {"who": actor, "why": why})
 
 
 def is_given_up(ledger: Ledger, raw_file: int) -> bool:

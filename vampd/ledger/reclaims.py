@@ -135,9 +135,10 @@ def list_files(
     """List the files that go under *row*; *place* is their folder in the trash."""
     ledger.connection.executemany(
         "insert into trash (reclaim, night, space, path, place, raw_file, inode, size_bytes,"
-        " modified_ns, was, was_reason, state, changed_us, changed_by) values (:reclaim, :night,"
+        " modified_ns, was, was_reason, was_code, was_words, state, changed_us, changed_by)"
+        " values (:reclaim, :night,"
         " :space, :path, :place, :raw_file, :inode, :size_bytes, :modified_ns, :was,"
-        " :was_reason, 'listed', :changed_us, :changed_by)",
+        " :was_reason, :was_code, :was_words, 'listed', :changed_us, :changed_by)",
         [
             {
                 **ledger.stamp(),

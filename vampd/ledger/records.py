@@ -15,6 +15,7 @@ from typing import Protocol
 from vampd.causes import CauseCode
 from vampd.ledger.rows import Record
 from vampd.states import (
+    FileCode,
     FileState,
     FlcState,
     HoldCode,
@@ -111,6 +112,8 @@ class RawFile(Record):
     modified_ns: int
     state: FileState
     reason: str | None
+    reason_code: FileCode | None  #: see `files.cause_of`
+    reason_words: str | None
     sha256: str | None
     rebuilt_by: int | None  #: the proof that covers it
     headed: int  #: 0: its header is to be read; 1: it was; 2: it cannot be

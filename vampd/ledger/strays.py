@@ -18,7 +18,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile, UnreadFile
 from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.records import FileIdentity
-from vampd.states import FINAL, RAW_HOLDS, ErrorClass, FileState, HoldCode, StrayState
+from vampd.states import FINAL, RAW_HOLDS, ErrorClass, FileCode, FileState, HoldCode, StrayState
 
 #: Why a night is held, by what is wrong with the first file; the worst first.
 _HOLDS = {
@@ -146,7 +146,7 @@ def take_digest(ledger: Ledger, night: int, path: str, sha256: str, who: FileIde
     elif row["state"] == FileState.QUARANTINED:
         # Nothing was made of the old one: it is a new file, as any that comes late.
         _settle(ledger, row, "another file lies under its name", ())
-        files.renew_file(ledger, row["id"], who, FileState.LATE, "came after its night was closed")
+        files.renew_file(ledger, row["id"], who, FileState.LATE, Cause(FileCode.LATE))
     else:
         detail = f"its SHA-256 was {row['sha256']}, and is {sha256}"
         _store(ledger, row, StrayState.OTHER, who, detail)

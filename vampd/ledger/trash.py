@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vampd.causes import Cause, file_cause
 from vampd.ledger import files
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.elapsed import passed_us
 from vampd.ledger.rows import Record, fetch_all, fetch_one
-from vampd.states import FileState, Space, TrashState
+from vampd.states import FileCode, FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.
 UNSETTLED = frozenset({TrashState.LEAVING, TrashState.RETURNING, TrashState.UNLINKING})
@@ -33,6 +34,8 @@ class Candidate(Record):
     modified_ns: int | None
     state: FileState | None
     reason: str | None
+    reason_code: FileCode | None
+    reason_words: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,8 @@ class TrashFile(Record):
     modified_ns: int
     was: FileState | None
     was_reason: str | None
+    was_code: FileCode | None
+    was_words: str | None
     made_anew: bool
     state: TrashState
     moved_us: int | None
@@ -120,7 +125,8 @@ def candidates(ledger: Ledger, night: int, space: Space) -> list[Candidate]:
             Candidate,
             ledger,
             "select path, size_bytes, null as raw_file, null as inode, null as modified_ns,"
-            " null as state, null as reason from deliverable where night = ?1"
+            " null as state, null as reason, null as reason_code, null as reason_words"
+            " from deliverable where night = ?1"
             " and path like 'vgen2/%' and path not in (select path from trash where night = ?1"
             " and state not in ('listed', 'returned') and not (state = 'unlinked' and made_anew))"
             " order by path",
@@ -129,7 +135,8 @@ def candidates(ledger: Ledger, night: int, space: Space) -> list[Candidate]:
     return fetch_all(
         Candidate,
         ledger,
-        "select id as raw_file, path, inode, size_bytes, modified_ns, state, reason from raw_file"
+        "select id as raw_file, path, inode, size_bytes, modified_ns, state, reason, reason_code,"
+        " reason_words from raw_file"
         " where night = ? and role in ('cube', 'timing') and (state = 'whole'"
         " or (state = 'quarantined' and id in (select raw_file from let_go))) order by path",
         [night],
@@ -231,28 +238,30 @@ def settle(ledger: Ledger, row: TrashFile, state: TrashState, why: str | None) -
     if row["raw_file"] is None:
         return
     if state is TrashState.RETURNED:
-        files.set_state(ledger, row["raw_file"], FileState(row["was"]), row["was_reason"])
+        cause = file_cause(row.was_code, row.was_words, row.was_reason)
+        files.set_state(ledger, row["raw_file"], FileState(row["was"]), cause)
     else:
-        files.set_state(ledger, row["raw_file"], FileState.GONE, gone_reason(state))
+        files.set_state(ledger, row["raw_file"], FileState.GONE, _gone(state))
 
 
-def gone_reason(state: TrashState) -> str:
+def _gone(state: TrashState) -> Cause:
     """Why a raw file is not in its place."""
-    return {
-        TrashState.TRASHED: "in the trash; `vampd space undelete` puts it back",
-        TrashState.UNLINKED: "its space was given back",
-        TrashState.LOST: "neither in its place nor in the trash, and not by vampd's doing",
-    }.get(state, "on its way into or out of the trash")
+    codes = {
+        TrashState.TRASHED: FileCode.TRASHED,
+        TrashState.UNLINKED: FileCode.GIVEN_BACK,
+        TrashState.LOST: FileCode.LOST,
+    }
+    return Cause(codes.get(state, FileCode.ON_ITS_WAY))
 
 
-def why_gone(ledger: Ledger, raw_file: int) -> str | None:
+def why_gone(ledger: Ledger, raw_file: int) -> Cause | None:
     """Why a raw file is not in its place, if that is vampd's own doing."""
     row = ledger.row(
         "select state from trash where raw_file = ? and state not in ('listed', 'returned')"
         " order by id desc limit 1",
         [raw_file],
     )
-    return None if row is None else gone_reason(TrashState(row["state"]))
+    return None if row is None else _gone(TrashState(row["state"]))
 
 
 def why_incomplete(ledger: Ledger, night: int) -> str | None:

@@ -57,6 +57,7 @@ from vampd.settings.sections import Config
 from vampd.states import (
     LIFTED_HOLDS,
     UNSEEN_HOLDS,
+    FileCode,
     FileState,
     HoldCode,
     Kind,
@@ -300,9 +301,10 @@ def _move_quarantine(ledger: Ledger, row: RawFile, arguments: Mapping[str, Any])
                 why = arguments.get("why") or "on an operator's word"
                 strays.drop(ledger, twin, why)
                 clock_words.forget(ledger, twin["id"], why)
-                files.set_state(ledger, twin["id"], FileState.QUARANTINED, why)
+                cause = Cause(FileCode.BY_HAND, {"why": why})
+                files.set_state(ledger, twin["id"], FileState.QUARANTINED, cause)
             else:
-                files.set_state(ledger, twin["id"], FileState.ARRIVING, "to be judged anew")
+                files.set_state(ledger, twin["id"], FileState.ARRIVING, Cause(FileCode.ANEW))
         strays.review(ledger, row["night"])
 
 

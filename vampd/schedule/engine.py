@@ -45,7 +45,7 @@ from vampd.schedule.work import (
 )
 from vampd.schedule.workers import Outcome, Workers
 from vampd.settings.sections import Config
-from vampd.states import FINAL, ErrorClass, NightStatus, Stage, WaitCode
+from vampd.states import FINAL, ErrorClass, FileCode, NightStatus, Stage, WaitCode
 from vampd.watch import inspect
 from vampd.watch.scan_cycle import ScanCycle
 
@@ -367,7 +367,7 @@ class Engine:
             ),
         )
         if trouble is not None:
-            self._suspects.count(work.night, cube, f"what was read of it is odd: {trouble.words}")
+            self._suspects.count(work.night, cube, Cause(FileCode.ODD, {"error": trouble.words}))
 
     def _take_digests(self, work: Digesting, outcome: Outcome) -> None:
         results = results_of(outcome, len(work.paths))
@@ -381,8 +381,8 @@ class Engine:
                     partial(self._suspects.take_digest, work.night, path, result),
                 )
                 if trouble is not None:
-                    why = f"what was read of it is odd: {trouble.words}"
-                    self._suspects.count(work.night, path, why)
+                    odd = Cause(FileCode.ODD, {"error": trouble.words})
+                    self._suspects.count(work.night, path, odd)
 
     def _count_crash(self, night: int, paths: Any, outcome: Outcome) -> None:
         """The files of a batch that failed are taken one by one; one that fails alone is bad.
@@ -397,7 +397,8 @@ class Engine:
             self._rests_until_ns = self._ledger.clock.monotonic_ns() + rest_ns
             return
         for path in paths:
-            self._suspects.count(night, path, f"reading it fails: {outcome.error}")
+            cause = Cause(FileCode.READING_FAILS, {"error": str(outcome.error)})
+            self._suspects.count(night, path, cause)
 
 
 def _free(folder: Path) -> int | None:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from vampd.back_off import pause_us
+from vampd.causes import Cause
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.tasks import Task
@@ -13,7 +14,7 @@ from vampd.schedule.stage_table import STAGES
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages.verify import sent_too_often
-from vampd.states import ErrorClass, Stage
+from vampd.states import ErrorClass, FileCode, Stage
 from vampd.time_units import SECOND_US
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ def after_error(ledger: Ledger, task: Task, outcome: Outcome, config: Config) ->
         tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
     elif error_class is ErrorClass.INPUT and task.stage == Stage.SYNC and outcome.path:
         if tasks.requeue(ledger, task, None, None, due_us=0):
-            files.quarantine(ledger, task.night, outcome.path, error)
+            cause = Cause(FileCode.CONTENT, {"problem": error})
+            files.quarantine(ledger, task.night, outcome.path, cause)
     elif error_class is ErrorClass.DETERMINISTIC and not _is_the_same(task, outcome):
         due_us = ledger.now_us() + pause_us(
             config.retry.first_seconds, config.retry.longest_seconds

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.io.disk import MarkerState, check_marker
 from vampd.ledger import files, nights, strays
 from vampd.ledger.connection import Ledger
-from vampd.states import FileState
+from vampd.states import FileCode, FileState
 from vampd.watch import inspect
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,14 @@ class Suspects:
                 self._review(night)
             self._failures.pop((night, path), None)
         elif self._counts_against(night, path, result) and not is_away(self._ledger, night):
-            self.count(night, path, result["problem"])
+            code = FileCode.UNREADABLE if result["unreadable"] else FileCode.READING_FAILS
+            self.count(night, path, Cause(code, {"error": result["problem"]}))
 
-    def count(self, night: int, path: str, why: str) -> None:
+    def count(self, night: int, path: str, cause: Cause) -> None:
         """Reading a file went wrong; quarantine it when that is enough."""
         self._failures[night, path] += 1
         if self._failures[night, path] >= _MOST_FAILURES:
-            self._quarantine(night, path, why)
+            self._quarantine(night, path, cause)
 
     def _counts_against(self, night: int, path: str, result: Mapping[str, Any]) -> bool:
         """Whether what kept a file from being read is a word about it.
@@ -59,15 +61,15 @@ class Suspects:
         row = files.file_of(self._ledger, night, path)
         return result["unreadable"] or strays.is_stray(self._ledger, row["id"])
 
-    def _quarantine(self, night: int, path: str, reason: str) -> None:
-        log.error("%s quarantined: %s", path, reason, extra={"FILE": path})
+    def _quarantine(self, night: int, path: str, cause: Cause) -> None:
+        log.error("%s quarantined: %s", path, cause, extra={"FILE": path})
         row = self._ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
         if row is not None and strays.is_stray(self._ledger, row["id"]):
             self._failures.pop((night, path), None)
-            strays.note_unreadable(self._ledger, night, path, reason)
+            strays.note_unreadable(self._ledger, night, path, str(cause))
             self._review(night)
         elif row is not None and row["state"] != FileState.QUARANTINED:
-            files.quarantine(self._ledger, night, path, reason)
+            files.quarantine(self._ledger, night, path, cause)
 
     def _review(self, night: int) -> None:
         """Hold a night for what became of its raw files, or let it go on."""

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vampd.causes import Cause
 from vampd.errors import VampdError
 from vampd.io.beneath import Beneath, night_folder
 from vampd.io.raw import RawCubeFile
@@ -21,7 +22,7 @@ from vampd.ledger.logger_faults import Fault
 from vampd.ledger.records import Cube, EarlierCube, Night
 from vampd.records import RawCube, Report
 from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared
-from vampd.states import LoggerFault, Stage
+from vampd.states import FileCode, LoggerFault, Stage
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
@@ -50,7 +51,8 @@ def find(job: Mapping[str, Any], cubes: Sequence[RawCube], earlier: Sequence[Raw
 def record(ledger: Ledger, night: Night, found: Doubles) -> None:
     """Tell what was found; quarantine what cannot be right."""
     for one in found.contradictions:
-        files.quarantine(ledger, night["id"], one.path, one.reason)
+        cause = Cause(FileCode.CONTRADICTION, {"cubes": one.reason})
+        files.quarantine(ledger, night["id"], one.path, cause)
     faults = [*_faults(found)]
     told = [(fault.raw_file, fault.text) for fault in faults]
     told += [(one.raw_file, one.reason) for one in found.contradictions]

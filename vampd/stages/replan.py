@@ -60,7 +60,7 @@ def prepare(ledger: Ledger, night: Night) -> dict[str, Any]:
             {
                 "raw_file": row["raw_file"],
                 "frames": row["frames"],
-                "reason": given_up.reason(row["changed_by"], row["why"]),
+                "reason": str(given_up.given_up_by(row["changed_by"], row["why"])),
             }
             for row in given_up.cubes_of(ledger, night)
         ],
@@ -128,7 +128,7 @@ def _lists(night: Night) -> list[str]:
 
 def _reports(ledger: Ledger, night: Night, dropped: Sequence[Output]) -> Iterable[Report]:
     for lost in given_up.cubes_of(ledger, night):
-        text = given_up.reason(lost.changed_by, lost.why)
+        text = str(given_up.given_up_by(lost.changed_by, lost.why))
         yield Report(raw_file=lost.raw_file, text=text)
     if any(row["size_bytes"] is not None for row in dropped):
         yield Report(raw_file=None, text=f"built outputs were set aside in {GIVEN_UP_FOLDER}")

@@ -24,13 +24,8 @@ from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.doubles import NO_DOUBLES, Doubles
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
 from vampd.stages import doubles, replan, sidecar_jobs
-from vampd.states import HoldCode, LoggerFault, Stage
+from vampd.states import FileCode, HoldCode, LoggerFault, Stage
 
-#: How the reason begins for which a cube is quarantined that only the logger timed.
-UNPROVED = "no acquisition times, and nothing proves by how much the logger's clock was ahead"
-
-
-_IF_KNOWN = "if you know it: vampd quarantine DATE FILE --accept --clock utc|tai --why TEXT"
 _EMPTY = "every cube that could be used was quarantined"
 
 
@@ -181,8 +176,8 @@ def _record_clocks(ledger: Ledger, night: int, clocks: Iterable[Timed]) -> None:
     for timed in clocks:
         ahead_s = timed.clock.ahead_s
         if ahead_s is None:
-            reason = f"{UNPROVED}: {timed.clock.text}; {_IF_KNOWN}"
-            files.quarantine(ledger, night, timed.path, reason)
+            cause = Cause(FileCode.CLOCK, {"clock": timed.clock.text})
+            files.quarantine(ledger, night, timed.path, cause)
             continue
         files.correct_times(ledger, timed.raw_file, timed.acquired_us, ahead_s * 1_000_000)
         if ahead_s or timed.clock.is_stated:

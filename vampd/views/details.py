@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vampd.causes import Cause, file_cause
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
@@ -42,6 +43,7 @@ class RawRow:
     role: str
     state: FileState
     reason: str | None
+    cause: Cause | None  #: *reason*, as a code with what it names
     size_bytes: int
     sha256: str | None
     frames: int | None
@@ -163,6 +165,7 @@ def raw_files(ledger: Reader, night: Night) -> list[RawRow]:
             role=row["role"],
             state=FileState(row["state"]),
             reason=row["reason"],
+            cause=file_cause(row["reason_code"], row["reason_words"], row["reason"]),
             size_bytes=row["size_bytes"],
             sha256=row["sha256"],
             frames=row["frames"],

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.causes import Cause
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, night_folder, open_quietly, read_start, status
 from vampd.io.header import RawHeader, read_header
@@ -35,6 +36,7 @@ from vampd.science.cards import parse_card, value_text
 from vampd.science.clocks import written_us
 from vampd.science.cubes import DECIDING_CARDS
 from vampd.science.timing import NO_COLUMN, Timing, parse_timing
+from vampd.states import FileCode
 from vampd.watch.naming import classify
 from vampd.watch.scan import identity_of
 
@@ -51,7 +53,7 @@ _READ_BYTES = 4 * 1024 * 1024
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 _DECIDING = frozenset(DECIDING_CARDS)
-_NO_CUBE = f"cannot be read: {os.strerror(errno.ENOENT)}"
+_NO_CUBE = Cause(FileCode.UNREADABLE, {"error": os.strerror(errno.ENOENT)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,8 +69,8 @@ class Inspection:
     cube_after: FileIdentity | None
     timing_before: FileIdentity | None
     timing_after: FileIdentity | None
-    problem: str | None = None  #: the content is bad
-    unread: str | None = None  #: could not be read now; later, perhaps
+    problem: Cause | None = None  #: the content is bad
+    unread: Cause | None = None  #: could not be read now; later, perhaps
     expected_bytes: int = 0  #: the cube's size by its header
     frames: int = 0
     width: int = 0
@@ -86,7 +88,7 @@ class Inspection:
     written_us: int | None = None  #: DATE, as far as it is a time
     counts: tuple[int, int] | None = None  #: the stream's own, of the first and the last row
     logged_span_us: tuple[int, int] | None = None  #: on the logger's clock, of the same
-    disagreement: str | None = None  #: cube, timing file and folder do not belong together
+    disagreement: Cause | None = None  #: cube, timing file and folder do not belong together
     is_confirmed: bool = False  #: the header's times prove that they do
 
 
@@ -106,11 +108,11 @@ def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
         found |= _inspect_timing(night, timing, header)
         found["disagreement"] = _wrong_camera(cube, header) or found["disagreement"]
     except InputError as error:
-        found["problem"] = str(error)
+        found["problem"] = Cause(FileCode.CONTENT, {"problem": str(error)})
     except OSError as error:
         if error.errno in _SHORTAGES:
             raise
-        found["unread"] = f"cannot be read: {error.strerror}"
+        found["unread"] = Cause(FileCode.UNREADABLE, {"error": str(error.strerror)})
     return Inspection(
         cube_before=cube_before,
         cube_after=_identity(at_cube),
@@ -204,11 +206,12 @@ def _header_facts(header: RawHeader) -> dict[str, Any]:
     }
 
 
-def _wrong_camera(cube: str, header: RawHeader | None) -> str | None:
+def _wrong_camera(cube: str, header: RawHeader | None) -> Cause | None:
     camera = classify(cube).camera
     if header is None or camera is None:
         return None
-    return wrong_camera(camera, dict(map(parse_card, _first_of(header, CAMERA_CARDS))))
+    cards = wrong_camera(camera, dict(map(parse_card, _first_of(header, CAMERA_CARDS))))
+    return None if cards is None else Cause(FileCode.WRONG_CAMERA, {"cards": cards})
 
 
 def _inspect_timing(night: Beneath, timing_file: str, header: RawHeader | None) -> dict[str, Any]:
@@ -225,7 +228,8 @@ def _inspect_timing(night: Beneath, timing_file: str, header: RawHeader | None) 
     found = _belonging(stamps, timing)
     return _timing_facts(timing) | {
         "ends_in_newline": content.endswith(b"\n"),
-        "disagreement": found.disagreement,
+        "disagreement": found.disagreement
+        and Cause(FileCode.NOT_TOGETHER, {"times": found.disagreement}),
         "is_confirmed": found.is_confirmed,
     }
 
@@ -285,7 +289,7 @@ def _sha256_file(night: Beneath, file: str) -> dict[str, Any]:
 
 
 def _unreadable(error: OSError) -> dict[str, Any]:
-    return {"problem": f"cannot be read: {error.strerror}", "unreadable": True}
+    return {"problem": str(error.strerror), "unreadable": True}
 
 
 def _sha256_descriptor(descriptor: int, path: Beneath) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from functools import partial
 
+from vampd.causes import Cause
 from vampd.io.clock import Clock
 from vampd.ledger import files, nights
 from vampd.ledger.barrier import Barrier, Trouble
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
-from vampd.states import FileState
+from vampd.states import FileCode, FileState
 from vampd.watch.losses import note_timing
 from vampd.watch.naming import Role, classify
 from vampd.watch.night_tracker import NightTracker
@@ -127,9 +128,9 @@ class Judging:
             watch.inspections.pop(pair.stem, None)
             verdict = verdict if trouble is None else _odd(trouble)
         for row in pair.rows:
-            if row["state"] != verdict.state or (row["reason"] or "") != verdict.reason:
+            if row["state"] != verdict.state or files.cause_of(row) != verdict.cause:
                 watch.is_news = True
-                files.set_state(self._ledger, row["id"], verdict.state, verdict.reason or None)
+                files.set_state(self._ledger, row["id"], verdict.state, verdict.cause)
         if verdict.alarm or verdict.state is FileState.QUARANTINED:
             self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
 
@@ -142,4 +143,5 @@ class Judging:
 
 def _odd(trouble: Trouble) -> Verdict:
     """The verdict on a cube that says what nobody can take."""
-    return Verdict(state=FileState.QUARANTINED, reason=f"what it says is odd: {trouble.words}")
+    cause = Cause(FileCode.ODD, {"error": trouble.words})
+    return Verdict(state=FileState.QUARANTINED, cause=cause)

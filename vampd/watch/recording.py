@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from vampd.causes import Cause
 from vampd.ledger import files, given_up, live, nights, outputs, strays, trash
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.records import FileIdentity
-from vampd.states import FINAL, FileState, NightStatus, StrayState
+from vampd.states import FINAL, FileCode, FileState, NightStatus, StrayState
 from vampd.watch.naming import Role
 from vampd.watch.scan import FolderEntry, FolderSnapshot
 from vampd.watch.settle import counts_as_change, find_differences, is_hidden
@@ -95,13 +96,13 @@ class Recorder:
         return replace(seen, files=left, unread=seen.unread | lost)
 
     def _record_seen(self, night: Night, row: RawFile | None, path: str, file: FolderEntry) -> None:
-        state, reason = FileState.ARRIVING, "seen"
+        state, code = FileState.ARRIVING, FileCode.SEEN
         if file.role is Role.OTHER:
-            state, reason = FileState.IGNORED, "not a file of the cameras"
+            state, code = FileState.IGNORED, FileCode.FOREIGN_FILE
         elif night["closed_us"] is not None:
-            state, reason = FileState.LATE, "came after its night was closed"
+            state, code = FileState.LATE, FileCode.LATE
         if row is None:
-            self._add(night, path, file, state, reason)
+            self._add(night, path, file, state, Cause(code))
         elif stands_for(self._ledger, night, row):
             self._record_back(night, row, file.identity)
             return
@@ -109,9 +110,9 @@ class Recorder:
             self._record_known(night, row, file.identity)
             return
         else:
-            files.renew_file(self._ledger, row["id"], file.identity, state, reason)
+            files.renew_file(self._ledger, row["id"], file.identity, state, Cause(code))
         if state is FileState.LATE:
-            self._tell(f"{nights.label(night)}: {path} {reason}; it is left untouched")
+            self._tell(f"{nights.label(night)}: {path} {Cause(code)}; it is left untouched")
         elif night["closed_us"] is None and night["batch"] > 1:
             row = files.file_of(self._ledger, night["id"], path)
             take_bad_twins(self._ledger, row, night["batch"])
@@ -130,7 +131,8 @@ class Recorder:
         elif outputs.outputs_of_batch(self._ledger, night["id"]):
             strays.note(self._ledger, row, found)
         else:  # nothing was made of it: it is as if it came now
-            files.renew_file(self._ledger, row["id"], found, FileState.ARRIVING, "seen")
+            arriving = FileState.ARRIVING
+            files.renew_file(self._ledger, row["id"], found, arriving, Cause(FileCode.SEEN))
             reopen(self._ledger, night["id"], f"{row['path']} was moved before it was read")
 
     def _record_stray(self, night: Night, row: RawFile, seen: FolderSnapshot) -> None:
@@ -152,12 +154,12 @@ class Recorder:
                 name = f"{nights.label(night)}: {row['path']}"
                 self._tell(f"{name} is not the file that gave its space back; it is left untouched")
         elif files.identity(row) == found:
-            files.set_state(self._ledger, row["id"], FileState.WHOLE, "back in its folder")
+            files.set_state(self._ledger, row["id"], FileState.WHOLE, Cause(FileCode.BACK))
         else:
             strays.note(self._ledger, row, found)
 
     def _add(
-        self, night: Night, path: str, file: FolderEntry, state: FileState, reason: str
+        self, night: Night, path: str, file: FolderEntry, state: FileState, cause: Cause
     ) -> None:
         files.add_file(
             self._ledger,
@@ -168,7 +170,7 @@ class Recorder:
             stem=file.stem,
             who=file.identity,
             state=state,
-            reason=reason,
+            cause=cause,
         )
 
     def _record_gone(self, night: Night, row: RawFile) -> None:
@@ -185,8 +187,8 @@ class Recorder:
         if _is_missed(night, row):
             strays.note(self._ledger, row, None)
         else:
-            strays.drop(self._ledger, row, "no longer in its folder")
-        files.set_state(self._ledger, row["id"], FileState.GONE, "no longer in its folder")
+            strays.drop(self._ledger, row, str(Cause(FileCode.WENT)))
+        files.set_state(self._ledger, row["id"], FileState.GONE, Cause(FileCode.WENT))
 
     def _review(self, night: Night) -> None:
         """Hold the night for its strays, or let it go on; tell of those that are not the file."""

@@ -363,7 +363,7 @@ class ScanCycle:
         for row in present:
             if row["role"] == Role.TEMPORARY:
                 left_over = judge_temporary(at_close=True)
-                files.set_state(self._ledger, row["id"], left_over.state, left_over.reason)
+                files.set_state(self._ledger, row["id"], left_over.state, left_over.cause)
                 self._tell(f"{nights.label(night)}: {row['path']}: {left_over.reason}")
         self._find_losses(night, watch, is_closing=True)
         if not self.run_mode.is_shadow and self._oversight.holds(night["id"], is_over=True):

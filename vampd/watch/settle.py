@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from vampd.causes import Cause
 from vampd.records import FileIdentity
-from vampd.states import FileState, WaitCode
+from vampd.states import FileCode, FileState, WaitCode
 from vampd.time_units import MINUTE_US, SECOND_NS, date_ends_us
 from vampd.watch.naming import Role
 from vampd.watch.scan import TOP, FolderSnapshot
@@ -60,11 +60,16 @@ class Differences:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What a file is. WHOLE has no reason; ARRIVING and QUARANTINED say what is amiss."""
+    """What a file is. WHOLE has no cause; ARRIVING and QUARANTINED say what is amiss."""
 
     state: FileState
-    reason: str = ""
+    cause: Cause | None = None
     alarm: bool = False  #: frames are lost already: say so now, not when the night closes
+
+    @property
+    def reason(self) -> str:
+        """What is amiss, in words."""
+        return "" if self.cause is None else str(self.cause)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,17 +82,9 @@ class NightEnd:
 
 
 _WHOLE = Verdict(state=FileState.WHOLE)
-_TO_BE_READ = Verdict(state=FileState.ARRIVING, reason="settled, to be read")
-_UNFINISHED_ROW = Verdict(
-    state=FileState.ARRIVING, reason="the last row of the timing file is not finished"
-)
-_REWRITTEN = Verdict(
-    state=FileState.ARRIVING, reason="its name is being written: a temporary file of it is there"
-)
-_UNCONFIRMED = (
-    "a temporary file of the same name is left over, and the header's times do not prove that cube"
-    " and timing file belong together"
-)
+_TO_BE_READ = Verdict(state=FileState.ARRIVING, cause=Cause(FileCode.TO_BE_READ))
+_UNFINISHED_ROW = Verdict(state=FileState.ARRIVING, cause=Cause(FileCode.UNFINISHED_ROW))
+_REWRITTEN = Verdict(state=FileState.ARRIVING, cause=Cause(FileCode.WRITTEN_ANEW))
 
 
 def find_differences(known: Mapping[str, FileIdentity], look: FolderSnapshot) -> Differences:
@@ -219,7 +216,7 @@ def judge_at_close(
         verdict = _judge_content(inspection)
     if verdict.state is FileState.WHOLE and is_rewritten:
         assert inspection is not None
-        return verdict if inspection.is_confirmed else _quarantined(_UNCONFIRMED)
+        return verdict if inspection.is_confirmed else _quarantined(Cause(FileCode.UNCONFIRMED))
     if verdict.state is not FileState.ARRIVING or verdict == _TO_BE_READ:
         return verdict
     return replace(verdict, state=FileState.QUARANTINED, alarm=cube is None)
@@ -230,10 +227,10 @@ def judge_temporary(*, at_close: bool) -> Verdict:
     if at_close:
         return Verdict(
             state=FileState.QUARANTINED,
-            reason="left over by a crashed write: a temporary file that was never renamed",
+            cause=Cause(FileCode.LEFT_OVER),
             alarm=True,
         )
-    return _arriving("being written under its temporary name")
+    return _arriving(Cause(FileCode.BEING_WRITTEN))
 
 
 def night_is_over(
@@ -294,13 +291,13 @@ def _judge_presence(
         if file is not None and not is_stable(file, now_ns=now_ns, settle_seconds=settle_seconds)
     ]
     if cube is None:
-        reason = "lost cube: a timing file without its cube"
         # The cube comes first: once its timing file is finished, none will come any more.
-        return Verdict(state=FileState.ARRIVING, reason=reason, alarm=not unsettled)
+        lost = Cause(FileCode.LOST_CUBE)
+        return Verdict(state=FileState.ARRIVING, cause=lost, alarm=not unsettled)
     if timing is None:
-        return _arriving("no timing file")
+        return _arriving(Cause(FileCode.NO_TIMING))
     if unsettled:
-        return _arriving(f"{' and '.join(unsettled)} still changing")
+        return _arriving(Cause(FileCode.CHANGING, {"files": " and ".join(unsettled)}))
     return None
 
 
@@ -312,15 +309,17 @@ def _is_of(inspection: Inspection, cube: FileIdentity | None, timing: FileIdenti
     )
 
 
-def _shortfall(inspection: Inspection) -> str | None:
+def _shortfall(inspection: Inspection) -> Cause | None:
     """What sizes and rows lack or have too much of; more bytes or rows may still come."""
     size_bytes = inspection.cube_after.size_bytes if inspection.cube_after else 0
-    if size_bytes < inspection.expected_bytes:
-        return f"truncated: {size_bytes} bytes, its header says {inspection.expected_bytes}"
-    if size_bytes > inspection.expected_bytes:
-        return f"too long: {size_bytes} bytes, its header says {inspection.expected_bytes}"
+    if size_bytes != inspection.expected_bytes:
+        is_short = size_bytes < inspection.expected_bytes
+        code = FileCode.TRUNCATED if is_short else FileCode.TOO_LONG
+        return Cause(code, {"found": str(size_bytes), "expected": str(inspection.expected_bytes)})
     if inspection.rows != inspection.frames:
-        return f"{inspection.rows} rows for {inspection.frames} frames"
+        return Cause(
+            FileCode.ROWS, {"rows": str(inspection.rows), "frames": str(inspection.frames)}
+        )
     return None
 
 
@@ -332,16 +331,16 @@ def _judge_content(inspection: Inspection) -> Verdict:
         return _quarantined(inspection.disagreement)
     exposure_s = inspection.cards.get("EXPTIME")
     if exposure_s is None:
-        return _quarantined("EXPTIME is missing")
+        return _quarantined(Cause(FileCode.NO_EXPOSURE))
     is_number = isinstance(exposure_s, int | float) and not isinstance(exposure_s, bool)
     if not is_number or not 0 < float(exposure_s) < math.inf:
-        return _quarantined(f"EXPTIME is not a positive number: {exposure_s!r}")
+        return _quarantined(Cause(FileCode.BAD_EXPOSURE, {"value": repr(exposure_s)}))
     return _WHOLE
 
 
-def _arriving(reason: str) -> Verdict:
-    return Verdict(state=FileState.ARRIVING, reason=reason)
+def _arriving(cause: Cause) -> Verdict:
+    return Verdict(state=FileState.ARRIVING, cause=cause)
 
 
-def _quarantined(reason: str) -> Verdict:
-    return Verdict(state=FileState.QUARANTINED, reason=reason)
+def _quarantined(cause: Cause) -> Verdict:
+    return Verdict(state=FileState.QUARANTINED, cause=cause)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from vampd.causes import Cause
 from vampd.ledger import files, nights, trash
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.ledger.rows import fetch_all
-from vampd.states import FileState, Kind, NightStatus
+from vampd.states import FileCode, FileState, Kind, NightStatus
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ def reopen(ledger: Ledger, night: int, why: str) -> None:
         for row in ledger.rows(
             "select id from raw_file where night = ? and state = 'late'", [night]
         ):
-            files.set_state(ledger, row["id"], FileState.ARRIVING, why)
+            files.set_state(
+                ledger, row["id"], FileState.ARRIVING, Cause(FileCode.REOPENED, {"why": why})
+            )
         nights.set_status(
             ledger, nights.get_night(ledger, night), NightStatus.COLLECTING, None, why
         )

@@ -148,6 +148,8 @@ def _list(ledger: Ledger, row: Reclaim, night: Night, found: Iterable[Mapping[st
             "raw_file": known[file["path"]].raw_file,
             "was": known[file["path"]].state,
             "was_reason": known[file["path"]].reason,
+            "was_code": known[file["path"]].reason_code,
+            "was_words": known[file["path"]].reason_words,
         }
         for file in found
     ]
