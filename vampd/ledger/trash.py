@@ -166,9 +166,7 @@ def to_put_back(ledger: Ledger, night: int) -> list[TrashFile]:
 
 def unsettled(ledger: Ledger, most: int, now_passed_us: int) -> list[TrashFile]:
     """Files of one night that were on their way when their worker ended; due ones only."""
-    first = fetch_one(
-        TrashFile,
-        ledger,
+    first = ledger.row(
         f"select night from trash where {_UNSETTLED} and due_passed_us <= ? limit 1",  # noqa: S608
         [now_passed_us],
     )
