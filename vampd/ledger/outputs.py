@@ -332,9 +332,7 @@ def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
 
 def mark_verified(ledger: Ledger, night: int, why: str) -> None:
     """Mark those built outputs of a night of which all files were found right at the far end."""
-    rows = fetch_all(
-        Output,
-        ledger,
+    rows = ledger.rows(
         "select path from deliverable where night = ? and verified_us is null",
         [night],
     )
