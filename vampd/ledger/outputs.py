@@ -333,8 +333,7 @@ def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
 def mark_verified(ledger: Ledger, night: int, why: str) -> None:
     """Mark those built outputs of a night of which all files were found right at the far end."""
     rows = ledger.rows(
-        "select path from deliverable where night = ? and verified_us is null",
-        [night],
+        "select path from deliverable where night = ? and verified_us is null", [night]
     )
     unverified = {row["path"] for row in rows}
     for output in fetch_all(
@@ -342,6 +341,19 @@ def mark_verified(ledger: Ledger, night: int, why: str) -> None:
     ):
         if unverified.isdisjoint(files_of_output(file_name(output))):
             set_state(ledger, output["id"], OutputState.VERIFIED, why)
+
+
+def mark_if_verified(ledger: Ledger, night: int, output: int, path: str, why: str) -> None:
+    """Mark an output that was built once more, where its files are right at the far end already.
+
+    *path*: of its files, without their endings.
+    """
+    unverified = ledger.value(
+        "select 2 - count(verified_us) from deliverable where night = ? and path in (?, ?)",
+        [night, f"{path}{OUTPUT_ENDING}", f"{path}{TIMING_ENDING}"],
+    )
+    if unverified == 0:
+        set_state(ledger, output, OutputState.VERIFIED, why)
 
 
 def mark_all_verified(ledger: Ledger, night: int, why: str) -> None:

@@ -16,6 +16,8 @@ from vampd.ledger.tasks import Task
 from vampd.settings.sections import Compress, Config
 from vampd.stages import build, live, sidecar, sidecar_jobs
 
+_THERE = "the same bytes lie at the far end"
+
 
 def prepare(ledger: Ledger, night: Night, unit: str, config: Config) -> dict[str, Any]:
     """The job of one cube and camera, as `build.work` takes it, or of the night's sidecar."""
@@ -132,6 +134,8 @@ def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> None:
             built["timing_size_bytes"],
             built["timing_sha256"],
         )
+        # Of a night that goes on they may have been sent and verified meanwhile, the same bytes.
+        outputs.mark_if_verified(ledger, night["id"], built["output"], path, _THERE)
     for what, where in result["reports"]:
         outputs.add_card_report(ledger, night["id"], what, where)
     outputs.add_tried_headers(ledger, night["id"], result["tried"])
