@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 _PACKAGE = Path(__file__).resolve().parent.parent / "vampd"
-_LEDGER = "ledger/"
+_LEDGER = ("ledger/", "receive/ledger")
 
 #: Of the connection that writes, and of SQLite's: whatever it is called where they are used.
 _ALWAYS_WRITE = frozenset({"executemany", "executescript"})

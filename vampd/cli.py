@@ -41,6 +41,7 @@ class Invocation:
     """What every command is given: which settings are meant."""
 
     config_path: Path
+    explicit: str | None = None  #: what --config says
 
     def config(self) -> Config:
         """The settings. ConfigError: they cannot be used."""
@@ -55,13 +56,19 @@ def _loaded(path: Path) -> Config:
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are run, and listed without that.
 
-    *sections*: under each heading the commands, with what is said of each.
+    *sections*: under each heading the commands, with what is said of each. *package*: with the
+    module of each command.
     """
 
     def __init__(
-        self, *arguments: Any, sections: Mapping[str, Mapping[str, str]] = LISTED, **more: Any
+        self,
+        *arguments: Any,
+        sections: Mapping[str, Mapping[str, str]] = LISTED,
+        package: str = "vampd.commands",
+        **more: Any,
     ) -> None:
         super().__init__(*arguments, **more)
+        self._package = package
         self._sections = sections
         self._said = {name: said for rows in sections.values() for name, said in rows.items()}
 
@@ -73,11 +80,12 @@ class LazyGroup(click.Group):
         """Import and return the command; None when there is none of that name."""
         if cmd_name not in self._said:
             return None
-        if cmd_name in GROUPS:
+        is_general = self._package == "vampd.commands"
+        if is_general and cmd_name in GROUPS:
             return _group_of(cmd_name)
-        if cmd_name in _VERBS:
+        if is_general and cmd_name in _VERBS:
             return importlib.import_module("vampd.commands.verbs").command_of(cmd_name)  # type: ignore[no-any-return]
-        module = importlib.import_module(f"vampd.commands.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"{self._package}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -115,7 +123,9 @@ class LazyGroup(click.Group):
 
 def _group_of(name: str) -> LazyGroup:
     found = GROUPS[name]
-    return LazyGroup(name=name, help=found.said, sections={"Commands": found.commands})
+    return LazyGroup(
+        name=name, help=found.said, sections={"Commands": found.commands}, package=found.package
+    )
 
 
 def _moved(args: list[str]) -> list[str]:
@@ -151,7 +161,7 @@ def _unknown(typed: str) -> str:
 @click.pass_context
 def group(context: click.Context, config_path: str | None) -> None:
     """Carry each night of the VAMPIRES cameras from raw cubes to verified copies."""
-    context.obj = Invocation(config_path=find(config_path))
+    context.obj = Invocation(config_path=find(config_path), explicit=config_path)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

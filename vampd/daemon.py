@@ -15,12 +15,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import FrameType
 
 from vampd import __version__
 from vampd.background.table import BACKGROUND_JOBS
@@ -29,7 +26,7 @@ from vampd.io import rice, systemd
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
-from vampd.io.signals import Flag
+from vampd.io.signals import Alarm
 from vampd.ledger import daemons, tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.ledger.write_ahead import too_long
@@ -59,50 +56,6 @@ _DRAIN_SECONDS = 25.0  # the unit allows 90 before systemd kills
 _TICK_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
 _GLANCE_SECONDS = 2.0  # events come one by one; what they hint at is looked at together
-
-
-class Alarm:
-    """Wakes the loop from any thread or signal handler."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.scan = threading.Event()
-        self.stop = Flag()
-        self.reload = Flag()
-
-    def ring(self) -> None:
-        """Let the loop go round once."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, b".")
-
-    def ring_scan(self) -> None:
-        """Let the loop look at the nights."""
-        self.scan.set()
-        self.ring()
-
-    def fileno(self) -> int:
-        """What becomes readable when somebody rang."""
-        return self._read
-
-    def silence(self) -> None:
-        """Forget all rings so far."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._read, 4096):
-                pass
-
-    def listen(self) -> None:
-        """Let signals ring: TERM and INT stop, HUP reloads the configuration."""
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_reload)
-
-    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop.set()
-        self.ring()
-
-    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
-        self.reload.set()
-        self.ring()
 
 
 def run(

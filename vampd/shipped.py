@@ -20,6 +20,11 @@ def default_config() -> Path:
     return _shipped("data/config", "config") / "vampd.toml"
 
 
+def receive_config() -> Path:
+    """The receiver's, in the same way."""
+    return default_config().with_name("vampd-receive.toml")
+
+
 def unit_file() -> Path:
     """The systemd unit."""
     return _shipped("data/systemd", "systemd") / "vampd.service"

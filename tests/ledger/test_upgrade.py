@@ -46,7 +46,7 @@ def _make_old(folder: Path) -> None:
 
     connection = sqlite3.connect(ledger_path(folder), isolation_level=None)
     first = next(iter(sorted(migrations_folder().glob("0001_*.sql"))))
-    old = Migrations(module._SET)
+    old = Migrations(module.NIGHTS.name)
     old(name=first.stem)(module._runner(first))
     old.apply(sqlite_utils.Database(connection))
     connection.execute("update version set text = '0.0.1'")
@@ -203,7 +203,7 @@ def _ledger_before(folder: Path, name: str) -> Iterator[sqlite3.Connection]:
     (last,) = migrations_folder().glob(f"*_{name}.sql")
     before = [path for path in sorted(migrations_folder().glob("*.sql")) if path.stem < last.stem]
     with closing(sqlite3.connect(ledger_path(folder), isolation_level=None)) as connection:
-        old = Migrations(module._SET)
+        old = Migrations(module.NIGHTS.name)
         for path in before:
             old(name=path.stem)(module._runner(path))
         old.apply(sqlite_utils.Database(connection))

@@ -34,10 +34,10 @@ def command(context: click.Context, *, textfile: Path | None) -> None:
     if textfile is None:
         click.echo(text, nl=False)
     else:
-        _replace(textfile, text)
+        replace_file(textfile, text)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """The collector reads every *.prom at any moment: it must never see half of one."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -29,10 +29,14 @@ _DECIDE = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandGroup:
-    """*said*: what the list of commands says of the group; *commands*: what is in it."""
+    """*said*: what the list of commands says of the group; *commands*: what is in it.
+
+    *package*: with a module for each of them.
+    """
 
     said: str
     commands: Mapping[str, str]
+    package: str = "vampd.commands"
 
 
 GROUPS: Mapping[str, CommandGroup] = {
@@ -83,6 +87,21 @@ GROUPS: Mapping[str, CommandGroup] = {
             "shadow-report": "How the earlier pipeline's result differs from the plan.",
         },
     ),
+    "receive": CommandGroup(
+        said="The receiving end, on the far machine: verify nights, move them on, reduce them.",
+        commands={
+            "run": "The receiver.",
+            "status": "Where every delivered night is.",
+            "show": "All that is known of a delivered night.",
+            "log": "What happened to it, when, by whom, and why.",
+            "retry": "Read again what was wrong, and look for what is missing.",
+            "check": "Say in one line whether all is well; for Nagios and Icinga.",
+            "doctor": "Check everything that the receiver needs.",
+            "config": "Show the receiver's settings.",
+            "metrics": "The receiver's ledger in numbers; for Prometheus.",
+        },
+        package="vampd.commands.receive",
+    ),
 }
 
 #: What `vampd --help` lists, under its headings.
@@ -105,7 +124,12 @@ COMMANDS: Mapping[str, str] = {
 
 #: What a command was called in 0.1, with what it is called now. Accepted for one version.
 MOVED: Mapping[str, tuple[str, ...]] = {
-    **{name: (group, name) for group, of in GROUPS.items() for name in of.commands},
+    **{
+        name: (group, name)
+        for group, of in GROUPS.items()
+        for name in of.commands
+        if group != "receive"
+    },
     "unkeep": ("space", "keep", "--no"),
 }
 

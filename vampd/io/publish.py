@@ -174,14 +174,19 @@ def digest_file(where: Beneath) -> Published:
     """
     descriptor = open_file(where)
     try:
-        os.fsync(descriptor)
-        forget(descriptor)
-        size_bytes = os.fstat(descriptor).st_size
-        whole = hashlib.sha256()
-        for block in _blocks(descriptor, 0, size_bytes):
-            whole.update(block)
+        return digest_open(descriptor)
     finally:
         os.close(descriptor)
+
+
+def digest_open(descriptor: int) -> Published:
+    """Size and digest of what the disk holds of a file that is open for reading."""
+    os.fsync(descriptor)
+    forget(descriptor)
+    size_bytes = os.fstat(descriptor).st_size
+    whole = hashlib.sha256()
+    for block in _blocks(descriptor, 0, size_bytes):
+        whole.update(block)
     return Published(size_bytes=size_bytes, sha256=whole.hexdigest())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +24,6 @@ HEADERS_NAME = "headers.sqlite3"  #: see `vampd.ledger.headers`
 Row: TypeAlias = sqlite3.Row
 """A row of the ledger; columns by name."""
 
-_SET = "vampd"
 _BUSY_MS = 30_000
 
 _INTEGERS = range(-(1 << 63), 1 << 63)
@@ -39,6 +39,18 @@ _OF_VALUES = frozenset(
         sqlite3.SQLITE_MISUSE,
     }
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schema:
+    """What tables a ledger has: the migrations of a folder below `migrations/`, by their set."""
+
+    name: str
+    folder: str = ""
+
+
+#: Of the daemon that carries nights.
+NIGHTS = Schema(name="vampd")
 
 
 class Ledger:
@@ -204,7 +216,9 @@ def ledger_path(state_directory: Path) -> Path:
     return state_directory / LEDGER_NAME
 
 
-def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
+def open_ledger(
+    state_directory: Path, *, version: str, clock: Clock, schema: Schema = NIGHTS
+) -> Ledger:
     """Open the ledger for writing, made and migrated where needed.
 
     The caller holds the lock of *state_directory*. OperatorError: it cannot be opened, is
@@ -216,7 +230,7 @@ def open_ledger(state_directory: Path, *, version: str, clock: Clock) -> Ledger:
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000)
         connection.row_factory = sqlite3.Row
         _set_up(connection)
-        _migrate(connection, path)
+        _migrate(connection, path, schema)
         connection.execute("update version set text = ?", [version])
     except (sqlite3.Error, OSError) as error:
         msg = f"{path}: {error}{who_writes(path)}; is it a ledger of vampd, its folder writable?"
@@ -249,12 +263,12 @@ def pending_migrations(path: Path) -> list[str]:
 
     OperatorError: it was written by a newer vampd.
     """
-    names = [file.stem for file in _migration_files()]
+    names = [file.stem for file in _migration_files(NIGHTS)]
     if not path.exists():
         return names
     connection = sqlite3.connect(address(path, "ro"), uri=True)
     try:
-        applied = _applied(connection)
+        applied = _applied(connection, NIGHTS)
     finally:
         connection.close()
     _refuse_newer(path, applied, names)
@@ -279,17 +293,17 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute(f"pragma busy_timeout = {_BUSY_MS}")
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
     import sqlite_utils
     from sqlite_utils.migrations import Migrations
 
-    files = _migration_files()
-    applied = _applied(connection)
+    files = _migration_files(schema)
+    applied = _applied(connection, schema)
     _refuse_newer(path, applied, [file.stem for file in files])
     pending = [file.stem for file in files if file.stem not in applied]
     if applied and pending:
         copy_before(connection, path, pending[0])
-    migrations = Migrations(_SET)
+    migrations = Migrations(schema.name)
     for file in files:
         migrations(name=file.stem)(_runner(file))
     migrations.apply(sqlite_utils.Database(connection))
@@ -315,15 +329,15 @@ def _statements(script: str) -> Iterator[str]:
         yield statement
 
 
-def _migration_files() -> list[Path]:
-    return sorted(migrations_folder().glob("[0-9]*.sql"))
+def _migration_files(schema: Schema) -> list[Path]:
+    return sorted((migrations_folder() / schema.folder).glob("[0-9]*.sql"))
 
 
-def _applied(connection: sqlite3.Connection) -> set[str]:
+def _applied(connection: sqlite3.Connection, schema: Schema) -> set[str]:
     table = "select 1 from sqlite_master where name = '_sqlite_migrations'"
     if connection.execute(table).fetchone() is None:
         return set()
     rows = connection.execute(
-        "select name from _sqlite_migrations where migration_set = ?", [_SET]
+        "select name from _sqlite_migrations where migration_set = ?", [schema.name]
     ).fetchall()
     return {row[0] for row in rows}

@@ -58,8 +58,8 @@ def act(config: Config, order: str, arguments: dict[str, Any], *, actor: str) ->
             return _act_alone(config, order, arguments, actor)
     except PermissionError:  # another user's: nothing can be done but by the daemon
         alone = f"without a daemon only its own user acts ({as_owner(config.state_dir)})"
-        return _ask(config.socket, order, arguments, f"no daemon answers, and {alone}")
-    return _ask(config.socket, order, arguments, "the daemon runs, and does not answer")
+        return ask(config.socket, order, arguments, f"no daemon answers, and {alone}")
+    return ask(config.socket, order, arguments, "the daemon runs, and does not answer")
 
 
 def _act_alone(config: Config, order: str, arguments: dict[str, Any], actor: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _act_alone(config: Config, order: str, arguments: dict[str, Any], actor: str
             ledger.close()
 
 
-def _ask(path: Path, order: str, arguments: dict[str, Any], silent: str) -> dict[str, Any]:
+def ask(path: Path, order: str, arguments: dict[str, Any], silent: str) -> dict[str, Any]:
     """Ask whoever listens at *path*. DaemonUnreachableError: nobody does; *silent* says that."""
     try:
         with connect(path, seconds=_ANSWER_SECONDS) as connection:

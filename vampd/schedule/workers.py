@@ -17,7 +17,7 @@ import select
 import signal
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Body = Callable[[Any], Any]
 
-_PRELOAD = ["vampd.schedule.stage_table", "astropy.io.fits"]
+_PRELOAD = ("vampd.schedule.stage_table", "astropy.io.fits")
 _PR_SET_PDEATHSIG = 1
 _JOIN_SECONDS = 1.0  # it has answered, or was killed: the loop waits no longer for its end
 
@@ -105,10 +105,10 @@ class _Seat:
 class Workers:
     """The processes at work, by a key of the caller's."""
 
-    def __init__(self, *, nice: int) -> None:
+    def __init__(self, *, nice: int, preload: Sequence[str] = _PRELOAD) -> None:
         self._nice = nice
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOAD)
+        self._context.set_forkserver_preload(list(preload))
         self._seats: dict[int, _Seat] = {}
 
     def __len__(self) -> int:

@@ -83,13 +83,21 @@ class EventHints:
         Folders that hold nights. One that is absent is watched as soon as it is there.
     wake : callable
         Called from other threads after a hint was queued. It must return at once.
+    folders : sequence of str
+        In which of a night's folders files are closed, renamed and removed.
     """
 
-    def __init__(self, roots: Sequence[Path], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        wake: Callable[[], None],
+        folders: Sequence[str] = CAMERA_FOLDERS,
+    ) -> None:
         self.healthy = True
         self.reason = ""
         self._roots = tuple(roots)
         self._wake = wake
+        self._folders = tuple(folders)
         self._hints: queue.SimpleQueue[Hint] = queue.SimpleQueue()
         self._observer: BaseObserver | None = None
         self._watched: dict[Path, _Watched] = {}
@@ -147,7 +155,7 @@ class EventHints:
         for night in nights:
             whole = Hint(night)
             wanted[night] = _Folder(path=night, hint=whole)
-            for name in CAMERA_FOLDERS:
+            for name in self._folders:
                 wanted[night / name] = _Folder(path=night / name, hint=whole, is_camera=True)
         return wanted
 

@@ -1,0 +1,185 @@
+"""A night is verified, and moved on to where it belongs: by a real receiver."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.receive.test_carry import small_disk
+from tests.receive.world import DATE, World, make_world, some_files, wait_until
+
+OUTPUT = "vgen2/VMPA00425189.fits.fz"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+def digests(files: dict[str, bytes]) -> dict[str, str]:
+    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+
+
+def test_nights_of_both_kinds_are_moved_on_and_nothing_is_left(world: World) -> None:
+    archive, engineering = some_files(), some_files()
+    world.deliver(archive)
+    world.deliver(engineering, "engineering")
+
+    world.run()
+
+    placed = world.placed("engineering")
+    ours = {path: each for path, each in placed.items() if not path.startswith("ARCHIVED/")}
+    assert world.placed() == digests(archive)
+    assert ours == digests(engineering)
+    assert world.left() == world.left("engineering") == []
+    assert {night["state"] for night in world.json("status")["nights"]} == {"received"}
+
+
+def test_what_is_wrong_odd_unlisted_or_in_the_way_is_told_and_the_rest_goes_on(
+    world: World,
+) -> None:
+    files = some_files()
+    world.deliver(files)
+    wrong, taken, missing = sorted(path for path in files if path.startswith("vgen2/"))[:3]
+    (world.inbox() / wrong).write_bytes(b"damaged")
+    (world.inbox() / missing).unlink()
+    (world.place() / taken).parent.mkdir(parents=True)
+    (world.place() / taken).write_bytes(b"somebody else's")
+    (world.inbox() / "vgen2" / "a link").symlink_to("/etc/passwd")
+    (world.inbox() / "notes.txt").write_text("by hand")
+    os.mkfifo(world.inbox() / os.fsdecode(b"no\xffutf\n8"))
+
+    world.run(status=1)
+
+    states = world.files()
+    assert states.pop(wrong) == "wrong"
+    assert states.pop(taken) == "in the way"
+    assert states.pop(missing) == "awaited"
+    assert states.pop("vgen2/a link") == "odd"
+    assert states.pop("no\\udcffutf\n8") == "odd"
+    assert states.pop("notes.txt") == "unlisted"
+    assert set(states.values()) == {"placed"}
+    assert (world.place() / taken).read_bytes() == b"somebody else's"
+    shown = world.call("show", DATE).stdout
+    for content in (files[wrong], b"damaged", files[taken], b"somebody else's"):
+        assert hashlib.sha256(content).hexdigest() in shown
+    check = world.call("check")
+    assert (check.returncode, check.stdout.startswith("VAMPD RECEIVE CRITICAL")) == (2, True)
+
+    # An operator sees to it, and says so.
+    (world.inbox() / wrong).write_bytes(files[wrong])
+    (world.inbox() / missing).write_bytes(files[missing])
+    (world.place() / taken).unlink()
+    (world.inbox() / "vgen2" / "a link").unlink()
+    (world.inbox() / os.fsdecode(b"no\xffutf\n8")).unlink()
+    assert world.call("retry", DATE).returncode == 0
+    world.run()
+
+    assert world.placed() == digests(files)
+    assert world.left() == ["notes.txt"]
+
+
+def test_a_night_goes_on_with_what_comes_later(world: World) -> None:
+    first, later = some_files(2), {"vgen2/VMPA00500000.fits.fz": b"a supplement"}
+    world.deliver(first)
+    world.run()
+    anew = {".vampd/night.log": b"made anew\n"}
+
+    world.deliver(later)
+    world.deliver(anew)
+    world.deliver({OUTPUT: first[OUTPUT]})  # sent again, for the sender saw it nowhere
+    world.run()
+
+    placed = world.placed()
+    old = hashlib.sha256(first[".vampd/night.log"]).hexdigest()
+    assert placed.pop(f".vampd/older/.vampd/night.log.sha256-{old}") == old
+    assert placed == digests({**first, **later, **anew})
+    assert world.left() == []
+
+
+def test_a_file_that_grows_is_moved_on_once_it_is_whole(tmp_path: Path) -> None:
+    world = make_world(tmp_path, settle=0.6)
+    files = some_files(1)
+    world.list_only(files)
+    path = world.inbox() / OUTPUT
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    with world.running(), path.open("wb", buffering=0) as growing:
+        growing.write(files[OUTPUT][:1000])
+        wait_until(lambda: "arriving" in world.call("log").stdout and OUTPUT in world.files())
+        wait_until(lambda: world.files()[OUTPUT] in {"arriving", "wrong"})
+        growing.write(files[OUTPUT][1000:])
+        wait_until((world.place() / OUTPUT).exists)
+
+    assert (world.place() / OUTPUT).read_bytes() == files[OUTPUT]
+
+
+def test_events_are_enough(tmp_path: Path) -> None:
+    """The next look is an hour away: what comes meanwhile is moved on all the same."""
+    world = make_world(tmp_path, events=True)
+    files = some_files(2)
+
+    with world.running():
+        wait_until(lambda: "receive 0.1.0 began" in world.log())
+        world.deliver(files)
+        wait_until(lambda: world.placed() == digests(files))
+
+    assert world.left() == []
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", "3m") as disk:
+        world = make_world(tmp_path, to=disk)
+        ballast = disk / "ballast"
+        ballast.write_bytes(os.urandom(2 << 20))
+        files = {OUTPUT: os.urandom(2 << 20)}
+        world.deliver(files)
+
+        with world.running():
+            wait_until(lambda: ": waiting: " in world.log())
+            told = world.call("status").stdout
+            ballast.unlink()
+            wait_until(lambda: world.placed() == digests(files))
+            wait_until(lambda: world.json("status")["nights"][0]["state"] == "received")
+
+    assert "No space left on device" in told or "are free" in told
+
+
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(0, 2), *(pytest.param(n, 8, marks=pytest.mark.campaign) for n in range(8))]
+)
+def test_killed_at_any_moment_it_goes_on_to_the_same_tree(
+    tmp_path: Path, seed: int, kills: int
+) -> None:
+    chance = random.Random(seed)
+    with small_disk(tmp_path / "other", "200m") as disk:
+        world = make_world(tmp_path, to=disk)
+        files = some_files(40, 1_000_000)
+        world.deliver(files)
+
+        for _ in range(kills):
+            goal = min(len(files), len(world.placed()) + chance.randint(1, 6))
+            kill_when(world, lambda goal=goal: len(world.placed()) >= goal)  # type: ignore[misc]
+        world.run()
+
+        assert world.placed() == digests(files)
+        assert world.left() == []
+        assert set(world.files().values()) == {"placed"}
+
+
+def kill_when(world: World, is_time: Callable[[], bool]) -> None:
+    """Start a receiver, and end it as a power cut does."""
+    with (world.folder / "receiver.log").open("ab") as log:
+        process = subprocess.Popen(
+            world.words("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    wait_until(is_time)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()

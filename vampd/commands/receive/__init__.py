@@ -1,0 +1,1 @@
+"""`vampd receive ...`: the receiving end, with settings and a ledger of its own."""

@@ -1,0 +1,261 @@
+"""The receiver's ledger: nights, what lists told, files. Nothing else writes these tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vampd.io.clock import Clock
+from vampd.ledger.connection import Ledger, Row, Schema, open_ledger
+from vampd.receive.carry import Verdict
+from vampd.receive.plan import Known, Remark, state_of_different
+from vampd.receive.states import FileState, NightState
+
+SCHEMA = Schema(name="vampd-receive", folder="receive")
+
+
+def opened(state_dir: Path, *, version: str, clock: Clock) -> Ledger:
+    """The receiver's ledger, open for writing; the caller holds the lock of *state_dir*."""
+    return open_ledger(state_dir, version=version, clock=clock, schema=SCHEMA)
+
+
+def night_of(ledger: Ledger, kind: str, date: str) -> Row:
+    """The night, which is new if nothing of it was ever seen."""
+    row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    if row is not None:
+        return row
+    now_us = ledger.now_us()
+    number = ledger.insert(
+        "night",
+        kind=kind,
+        date=date,
+        state=NightState.ARRIVING,
+        seen_us=now_us,
+        moved_us=now_us,
+        **ledger.stamp("first seen in the inbox"),
+    )
+    return get_night(ledger, number)
+
+
+def get_night(ledger: Ledger, number: int) -> Row:
+    """The row of a night that exists."""
+    row = ledger.row("select * from night where id = ?", [number])
+    assert row is not None, number
+    return row
+
+
+def nights(ledger: Ledger) -> list[Row]:
+    """All nights, the oldest first."""
+    return ledger.rows("select * from night order by date, kind")
+
+
+def known_files(ledger: Ledger, night: int) -> dict[str, Known]:
+    """What is known of every path of a night."""
+    digests: dict[str, list[str]] = {}
+    for row in ledger.rows(
+        "select path, sha256 from listing where night = ? order by listed_us desc, id desc", [night]
+    ):
+        digests.setdefault(row["path"], []).append(row["sha256"])
+    return {
+        row["path"]: Known(
+            state=FileState(row["state"]),
+            digests=tuple(digests.get(row["path"], ())),
+            sha256=row["sha256"],
+            identity=row["identity"],
+            judged_us=row["judged_us"],
+        )
+        for row in ledger.rows("select * from file where night = ?", [night])
+    }
+
+
+def counts_of(ledger: Ledger, night: int) -> dict[FileState, int]:
+    """How many files of a night are in which state."""
+    rows = ledger.rows("select state, count(*) from file where night = ? group by state", [night])
+    return {FileState(row[0]): row[1] for row in rows}
+
+
+def take_list(ledger: Ledger, night: int, digests: Mapping[str, str]) -> None:
+    """A list came: its digests are the newest for its paths, and what is not here is awaited."""
+    now_us = ledger.now_us()
+    with ledger.transaction():
+        for path, sha256 in digests.items():
+            ledger.execute(
+                "insert into listing (night, path, sha256, listed_us) values (?, ?, ?, ?)"
+                " on conflict (night, path, sha256) do update set listed_us = excluded.listed_us",
+                [night, path, sha256, now_us],
+            )
+            row = ledger.row("select * from file where night = ? and path = ?", [night, path])
+            if row is None:
+                _add(ledger, night, path, FileState.AWAITED, "a list names it")
+            elif row["sha256"] != sha256 and row["state"] in {
+                FileState.PLACED,
+                FileState.UNLISTED,
+            }:
+                _set(ledger, row, FileState.AWAITED, "a list names it", identity=None)
+
+
+def remark(ledger: Ledger, night: int, remarks: Iterable[Remark]) -> None:
+    """Note what was seen of files that were not read."""
+    for each in remarks:
+        row = ledger.row("select * from file where night = ? and path = ?", [night, each.path])
+        if each.state is None:
+            if row is not None:
+                _forget(ledger, row, each.why)
+            continue
+        more: dict[str, Any] = {"identity": each.identity, "judged_us": ledger.now_us()}
+        if row is None:
+            _add(ledger, night, each.path, each.state, each.why, **more)
+        else:
+            _set(ledger, row, each.state, each.why, **more)
+
+
+def record(
+    ledger: Ledger, night: int, verdicts: Sequence[Verdict], *, settle_us: int
+) -> list[Verdict]:
+    """Note what became of files; return those that came to lie where they belong."""
+    known = known_files(ledger, night)
+    placed = []
+    for verdict in verdicts:
+        state = _state_after(verdict, known.get(verdict["path"]), ledger.now_us(), settle_us)
+        row = ledger.row(
+            "select * from file where night = ? and path = ?", [night, verdict["path"]]
+        )
+        columns = _columns(ledger, verdict, state, row)
+        if row is None:
+            _add(ledger, night, verdict["path"], state, verdict["why"], **columns)
+        else:
+            _set(ledger, row, state, verdict["why"], **columns)
+        if state is FileState.PLACED:
+            placed.append(verdict)
+    if placed:
+        ledger.update("night", night, moved_us=ledger.now_us())
+    return placed
+
+
+def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: int) -> FileState:
+    match verdict["word"]:
+        case "placed" | "there already":
+            return FileState.PLACED
+        case "different":
+            return state_of_different(
+                known, verdict["identity"] or "", now_us=now_us, settle_us=settle_us
+            )
+        case "in the way":
+            return FileState.IN_THE_WAY
+        case "odd":
+            return FileState.ODD
+        case "absent":
+            return FileState.AWAITED
+
+
+def _columns(ledger: Ledger, verdict: Verdict, state: FileState, row: Row | None) -> dict[str, Any]:
+    now_us = ledger.now_us()
+    if state is FileState.PLACED:
+        return {
+            "sha256": verdict["sha256"],
+            "size_bytes": verdict["size_bytes"],
+            "found": None,
+            "identity": None,
+            "judged_us": None,
+            "placed_us": now_us,
+        }
+    if state is FileState.AWAITED:
+        return {"identity": None, "judged_us": None}
+    is_same = row is not None and row["identity"] == verdict["identity"]
+    judged_us = row["judged_us"] if row is not None and is_same else now_us
+    found = verdict["there"] or verdict["sha256"]
+    return {"identity": verdict["identity"], "judged_us": judged_us, "found": found}
+
+
+def settle(ledger: Ledger, night: int, state: NightState, cause: str | None) -> bool:
+    """Let a night be in *state* for *cause*; return whether that is new."""
+    row = get_night(ledger, night)
+    if (row["state"], row["cause"]) == (state, cause):
+        return False
+    ledger.update("night", night, state=state, cause=cause, **ledger.stamp(cause))
+    return True
+
+
+def put_off(ledger: Ledger, night: int, due_us: int, *, failures: int) -> None:
+    """Move nothing of the night on before *due_us*."""
+    ledger.update("night", night, due_us=due_us, failures=failures)
+
+
+def judge_again(ledger: Ledger, night: int, why: str) -> int:
+    """Forget what was judged of files that are not right: they are read again; how many."""
+    rows = ledger.rows(
+        "select * from file where night = ? and state in ('wrong', 'in the way', 'odd', 'arriving',"
+        " 'unlisted')",
+        [night],
+    )
+    listed = {path for path, each in known_files(ledger, night).items() if each.digests}
+    for row in rows:
+        if row["path"] in listed:
+            _set(ledger, row, FileState.AWAITED, why, identity=None, judged_us=None, found=None)
+        else:
+            _forget(ledger, row, why)
+    put_off(ledger, night, 0, failures=0)
+    return len(rows)
+
+
+def marker_of(ledger: Ledger, folder: str) -> str | None:
+    """By which marker the disk of *folder* is known."""
+    marker: str | None = ledger.value("select marker from place where folder = ?", [folder])
+    return marker
+
+
+def keep_marker(ledger: Ledger, folder: str, marker: str) -> None:
+    """The disk of *folder* is known by *marker* from now on; the first one stays."""
+    ledger.execute(
+        "insert into place (folder, marker, claimed_us) values (?, ?, ?) on conflict do nothing",
+        [folder, marker, ledger.now_us()],
+    )
+
+
+def forget_marker(ledger: Ledger, folder: str) -> None:
+    """The disk of *folder* was changed on purpose."""
+    ledger.execute("delete from place where folder = ?", [folder])
+
+
+_LOOKING = "looking into "
+
+
+def note_problems(ledger: Ledger, problems: Mapping[str, str]) -> None:
+    """Why folders could not be looked at, by folder; those that were before can be now."""
+    now_us = ledger.now_us()
+    works = {f"{_LOOKING}{folder}": words for folder, words in problems.items()}
+    for row in ledger.rows("select work from trouble where work like ?", [f"{_LOOKING}%"]):
+        if row["work"] not in works:
+            ledger.execute("delete from trouble where work = ?", [row["work"]])
+    for work, words in works.items():
+        ledger.execute(
+            "insert into trouble (work, words, since_us, last_us)"
+            " values (:work, :words, :now, :now)"
+            " on conflict (work) do update set words = :words, last_us = :now",
+            {"work": work, "words": words, "now": now_us},
+        )
+
+
+def has_trouble(ledger: Ledger) -> bool:
+    """Whether anything goes wrong that belongs to no night."""
+    return bool(ledger.value("select count(*) from trouble"))
+
+
+def begin_life(ledger: Ledger, *, pid: int, version: str) -> int:
+    """A receiver begins; return the number of this life."""
+    now_us = ledger.now_us()
+    return ledger.insert("daemon", started_us=now_us, pid=pid, version=version, heard_us=now_us)
+
+
+def _add(ledger: Ledger, night: int, path: str, state: FileState, why: str, **more: Any) -> None:
+    ledger.insert("file", night=night, path=path, state=state, **more, **ledger.stamp(why))
+
+
+def _set(ledger: Ledger, row: Row, state: FileState, why: str, **more: Any) -> None:
+    ledger.update("file", row["id"], state=state, **more, **ledger.stamp(why))
+
+
+def _forget(ledger: Ledger, row: Row, why: str) -> None:
+    ledger.update("file", row["id"], **ledger.stamp(why))
+    ledger.execute("delete from file where id = ?", [row["id"]])

@@ -1,0 +1,245 @@
+"""From the inbox to where nights belong: looks, decides, hands out, records.
+
+The decisions are `plan`'s, the work is done by `look` and `carry` in processes of their own, and
+the ledger keeps what is known. A night is carried by one process at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vampd.back_off import pause_us
+from vampd.errors import IntegrityError
+from vampd.ledger.barrier import words_of
+from vampd.ledger.connection import Ledger, Row
+from vampd.receive import carry, look, plan
+from vampd.receive import ledger as books
+from vampd.receive.carry import CarryFile, CarryJob
+from vampd.receive.desk import Desk
+from vampd.receive.look import SeenFile
+from vampd.receive.settings import Inbox, ReceiveConfig
+from vampd.receive.states import OPEN, FileState, NightState
+from vampd.schedule.workers import Outcome
+from vampd.stages.delivery_list import is_list, read_list
+from vampd.time_units import HOUR_US, SECOND_NS, SECOND_US
+
+log = logging.getLogger(__name__)
+
+LOOK, CARRY = "a look", "moving on"
+
+#: How often what is awaited is looked for where it belongs: somebody may have moved it by hand.
+_SEARCH_US = HOUR_US
+
+
+class Rounds:
+    """Receives nights. All methods are for one thread, the receiver's."""
+
+    def __init__(self, ledger: Ledger, config: ReceiveConfig, desk: Desk) -> None:
+        self._ledger = ledger
+        self.config = config
+        self._desk = desk
+        self._seen: dict[int, list[SeenFile]] = {}
+        self._looked_ns: int | None = None
+        self._is_hinted = True
+        self.looks = 0  #: how often the inboxes were looked through
+        self._began: set[int] = set()  # nights that were carried since the look began
+        self._searched_us: dict[int, int] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was seen is done, and nothing waits for its time."""
+        return not (self._desk.count(LOOK, CARRY) or self._is_hinted or any(self._seen.values()))
+
+    def hint(self, night: int | None = None) -> None:
+        """Something may have changed; of *night*, what is awaited is looked for, too."""
+        self._is_hinted = True
+        if night is not None:
+            self._searched_us.pop(night, None)
+
+    def hand_out(self) -> None:
+        """Look, if it is time; move on what is due, as far as there are processes."""
+        if self._is_time_to_look():
+            self._look()
+        for row in books.nights(self._ledger):
+            if self._desk.count(CARRY) >= self.config.workers.processes:
+                return
+            self._carry_night(row)
+
+    def _is_time_to_look(self) -> bool:
+        if self._desk.count(LOOK):
+            return False
+        since_ns = self._ledger.clock.monotonic_ns() - (self._looked_ns or 0)
+        is_due = since_ns >= self.config.look.scan_seconds * SECOND_NS
+        return self._is_hinted or self._looked_ns is None or is_due
+
+    def _look(self) -> None:
+        self._is_hinted = False
+        self._looked_ns = self._ledger.clock.monotonic_ns()
+        self._began.clear()
+        inboxes = [
+            {"kind": str(inbox.kind), "folder": str(inbox.folder)} for inbox in self.config.inbox
+        ]
+        self._desk.start(LOOK, "the inboxes", look.work, inboxes, self._looked)
+
+    def _looked(self, outcome: Outcome) -> None:
+        self.looks += 1
+        problems = {"the inboxes": outcome.error or "nobody looked"}
+        if outcome.result is None:
+            books.note_problems(self._ledger, problems)
+            return
+        books.note_problems(self._ledger, outcome.result["problems"])
+        seen = {
+            (night["kind"], night["date"]): night["files"] for night in outcome.result["nights"]
+        }
+        with self._ledger.transaction():
+            for kind, date in seen:
+                books.night_of(self._ledger, kind, date)
+            for row in books.nights(self._ledger):
+                files = seen.get((row["kind"], row["date"]), [])
+                if row["id"] not in self._began:  # else it is not what the look saw any more
+                    self._decide(row, files)
+
+    def _decide(self, row: Row, files: Sequence[SeenFile]) -> None:
+        if not files and row["state"] == NightState.RECEIVED:
+            return
+        decision = plan.decide(
+            files,
+            books.known_files(self._ledger, row["id"]),
+            now_us=self._ledger.now_us(),
+            settle_us=self._settle_us,
+        )
+        books.remark(self._ledger, row["id"], decision.remarks)
+        self._seen[row["id"]] = list(decision.carry)
+        self._judge(row["id"], None if row["state"] != NightState.WAITING else row["cause"])
+
+    @property
+    def _settle_us(self) -> int:
+        return round(self.config.look.settle_seconds * SECOND_US)
+
+    def _carry_night(self, row: Row) -> None:
+        inbox = self.config.inbox_of(row["kind"])
+        now_us = self._ledger.now_us()
+        if inbox is None or row["due_us"] > now_us or self._desk.is_at_work(CARRY, _label(row)):
+            return
+        is_search = self._is_search_due(row, now_us)
+        if not (self._seen.get(row["id"]) or is_search):
+            return
+        known = books.known_files(self._ledger, row["id"])
+        files = [
+            _carry_file(file["path"], known.get(file["path"]))
+            for file in plan.batch(self._seen.get(row["id"], []))
+        ]
+        if is_search:
+            self._searched_us[row["id"]] = now_us
+            files += self._awaited(row, known)
+        if files:
+            self._began.add(row["id"])
+            job = self._job(row, inbox, files)
+            self._desk.start(
+                CARRY, _label(row), carry.work, job, lambda outcome: self._carried(row, outcome)
+            )
+
+    def _is_search_due(self, row: Row, now_us: int) -> bool:
+        searched_us = self._searched_us.get(row["id"])
+        is_long_ago = searched_us is None or now_us - searched_us >= _SEARCH_US
+        return row["state"] != NightState.RECEIVED and is_long_ago
+
+    def _awaited(self, row: Row, known: Mapping[str, plan.Known]) -> list[CarryFile]:
+        """What is awaited, to be looked for where it belongs: a killed worker may have moved it."""
+        seen = {file["path"] for file in self._seen.get(row["id"], [])}
+        return [
+            _carry_file(path, each)
+            for path, each in known.items()
+            if each.state is FileState.AWAITED and path not in seen and each.digests
+        ]
+
+    def _job(self, row: Row, inbox: Inbox, files: list[CarryFile]) -> CarryJob:
+        base = inbox.base()
+        return {
+            "night": _label(row),
+            "inbox": str(inbox.folder),
+            "date": row["date"],
+            "base": str(base),
+            "place": str(inbox.place(row["date"]).relative_to(base)),
+            "marker": books.marker_of(self._ledger, str(base)),
+            "keep_free_bytes": round(self.config.disk.keep_free_gb * 1e9),
+            "files": files,
+        }
+
+    def _carried(self, row: Row, outcome: Outcome) -> None:
+        result = outcome.result or {"marker": None, "verdicts": []}
+        with self._ledger.transaction():
+            self._keep_marker(row, result["marker"])
+            self._keep_verdicts(row, result["verdicts"])
+            waits = self._after_error(row, outcome)
+            self._judge(row["id"], waits)
+        self._is_hinted = True
+
+    def _keep_marker(self, row: Row, marker: str | None) -> None:
+        inbox = self.config.inbox_of(row["kind"])
+        if inbox is not None and marker is not None:
+            books.keep_marker(self._ledger, str(inbox.base()), marker)
+
+    def _keep_verdicts(self, row: Row, verdicts: Sequence[Any]) -> None:
+        done = {verdict["path"] for verdict in verdicts}
+        seen = self._seen.get(row["id"], [])
+        self._seen[row["id"]] = [file for file in seen if file["path"] not in done]
+        placed = books.record(self._ledger, row["id"], verdicts, settle_us=self._settle_us)
+        for verdict in placed:
+            if is_list(verdict["path"]) and verdict["content"] is not None:
+                self._take_list(row, verdict["path"], verdict["content"])
+        _log(row, verdicts)
+
+    def _take_list(self, row: Row, path: str, content: str) -> None:
+        try:
+            digests = read_list(path, content.encode("ascii", "replace"))
+        except IntegrityError as error:
+            log.error("%s: %s", _label(row), words_of(error))  # noqa: TRY400 - no traceback
+            return
+        books.take_list(self._ledger, row["id"], digests)
+        log.info("%s: a list of %d files came", _label(row), len(digests))
+
+    def _after_error(self, row: Row, outcome: Outcome) -> str | None:
+        """Put the night off, if work of it went wrong; why it waits, in words."""
+        if outcome.error is None:
+            books.put_off(self._ledger, row["id"], 0, failures=0)
+            return None
+        retry = self.config.retry
+        failures = books.get_night(self._ledger, row["id"])["failures"]
+        pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=failures)
+        books.put_off(self._ledger, row["id"], self._ledger.now_us() + pause, failures=failures + 1)
+        return outcome.error
+
+    def _judge(self, night: int, waits: str | None) -> None:
+        counts = books.counts_of(self._ledger, night)
+        if not any(counts.get(state) for state in OPEN) and not self._seen.get(night):
+            waits = None
+        state, cause = plan.judge_night(counts, waits)
+        if books.settle(self._ledger, night, state, cause):
+            row = books.get_night(self._ledger, night)
+            log.info("%s: %s%s", _label(row), state, f": {cause}" if cause else "")
+
+
+def _carry_file(path: str, known: plan.Known | None) -> CarryFile:
+    if is_list(path):
+        digest = Path(path).name.removeprefix("delivery-").removesuffix(".sha256")
+        return {"path": path, "digests": [digest], "ours": None, "is_list": True}
+    assert known is not None, path
+    return {"path": path, "digests": list(known.digests), "ours": known.sha256}
+
+
+def _label(row: Row) -> str:
+    return f"{row['kind']} {row['date']}"
+
+
+def _log(row: Row, verdicts: Sequence[Any]) -> None:
+    right = [verdict for verdict in verdicts if verdict["word"] in {"placed", "there already"}]
+    if right:
+        size = sum(verdict["size_bytes"] or 0 for verdict in right) / 1e9
+        log.info("%s: %d files verified and moved on, %.3f GB", _label(row), len(right), size)
+    for verdict in verdicts:
+        if verdict["word"] in {"in the way", "odd"}:
+            log.error("%s: %s: %s", _label(row), verdict["path"], verdict["why"])

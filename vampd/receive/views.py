@@ -1,0 +1,164 @@
+"""What the receiver's ledger tells: nights, files, steps, and what somebody should know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vampd.ledger.alerts import Condition
+from vampd.ledger.reading import Reader
+from vampd.receive.settings import ReceiveConfig
+from vampd.receive.states import FileState, NightState, StepState
+from vampd.states import Severity
+from vampd.time_units import HOUR_US, SECOND_US
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceivedNight:
+    """A delivered night in numbers. Times are microseconds since the epoch, UTC."""
+
+    number: int
+    kind: str
+    date: str
+    state: NightState
+    cause: str | None
+    counts: Mapping[FileState, int]
+    placed_bytes: int
+    seen_us: int
+    moved_us: int
+    due_us: int
+    steps: Mapping[StepState, int]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.date}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """When something is worth a word."""
+
+    awaited_us: int
+    silent_us: int
+
+    @classmethod
+    def of(cls, config: ReceiveConfig) -> Limits:
+        """As the settings say."""
+        return cls(
+            awaited_us=round(config.alerts.awaited_hours * HOUR_US),
+            silent_us=round(config.alerts.silent_minutes * 60 * SECOND_US),
+        )
+
+
+def nights(ledger: Reader) -> list[ReceivedNight]:
+    """All nights, the oldest first."""
+    counts: dict[int, dict[FileState, int]] = {}
+    sizes: dict[int, int] = {}
+    for row in ledger.execute(
+        "select night, state, count(*), sum(size_bytes) from file group by night, state"
+    ):
+        counts.setdefault(row[0], {})[FileState(row[1])] = row[2]
+        if row[1] == FileState.PLACED:
+            sizes[row[0]] = row[3] or 0
+    steps: dict[int, dict[StepState, int]] = {}
+    for row in ledger.execute("select night, state, count(*) from step_run group by night, state"):
+        steps.setdefault(row[0], {})[StepState(row[1])] = row[2]
+    return [
+        ReceivedNight(
+            number=row["id"],
+            kind=row["kind"],
+            date=row["date"],
+            state=NightState(row["state"]),
+            cause=row["cause"],
+            counts=counts.get(row["id"], {}),
+            placed_bytes=sizes.get(row["id"], 0),
+            seen_us=row["seen_us"],
+            moved_us=row["moved_us"],
+            due_us=row["due_us"],
+            steps=steps.get(row["id"], {}),
+        )
+        for row in ledger.execute("select * from night order by date, kind")
+    ]
+
+
+def conditions(ledger: Reader, limits: Limits, now_us: int) -> list[Condition]:
+    """All that somebody should know, the worst first."""
+    found = [
+        *_silence(ledger, limits, now_us),
+        *_troubles(ledger),
+        *(each for night in nights(ledger) for each in _of_night(ledger, night, limits, now_us)),
+    ]
+    return sorted(found, key=lambda each: each.severity != Severity.CRITICAL)
+
+
+def _silence(ledger: Reader, limits: Limits, now_us: int) -> Iterator[Condition]:
+    row = ledger.execute("select * from daemon order by id desc limit 1").fetchone()
+    if row is None or row["stopped_us"] is not None:
+        text = "the receiver is not running: systemctl start vampd-receive"
+        yield Condition(name="silent", severity=Severity.CRITICAL, text=text)
+    elif now_us - row["heard_us"] > limits.silent_us:
+        minutes = (now_us - row["heard_us"]) // (60 * SECOND_US)
+        text = (
+            f"nothing was heard of the receiver for {minutes} minutes: journalctl -u vampd-receive"
+        )
+        yield Condition(
+            name="silent", severity=Severity.CRITICAL, text=text, since_us=row["heard_us"]
+        )
+
+
+def _troubles(ledger: Reader) -> Iterator[Condition]:
+    for row in ledger.execute("select * from trouble order by work"):
+        yield Condition(
+            name=f"trouble:{row['work']}",
+            severity=Severity.WARNING,
+            text=f"{row['work']} goes wrong: {row['words']}",
+            since_us=row["since_us"],
+        )
+
+
+def _of_night(
+    ledger: Reader, night: ReceivedNight, limits: Limits, now_us: int
+) -> Iterator[Condition]:
+    for row in ledger.execute(
+        "select state, count(*) as files, min(path) as path, why from file"
+        " where night = ? and state in ('wrong', 'in the way', 'odd') group by state",
+        [night.number],
+    ):
+        yield Condition(
+            name=f"{row['state']}:{night}",
+            severity=Severity.CRITICAL,
+            night=night.number,
+            text=f"{night}: {row['files']} files {row['state']}, {row['path']} first: {row['why']};"
+            f" see `vampd receive show {night.date}`, then `vampd receive retry {night.date}`",
+        )
+    if night.state is NightState.WAITING:
+        yield Condition(
+            name=f"waiting:{night}",
+            severity=Severity.WARNING,
+            night=night.number,
+            text=f"{night} waits: {night.cause}",
+        )
+    missing = night.counts.get(FileState.AWAITED, 0) + night.counts.get(FileState.ARRIVING, 0)
+    unlisted = night.counts.get(FileState.UNLISTED, 0)
+    if now_us - night.moved_us > limits.awaited_us:
+        yield from _late(night, "awaited", missing, "were listed and did not come")
+        yield from _late(night, "unlisted", unlisted, "came without a list that names them")
+    failed = night.steps.get(StepState.FAILED, 0)
+    if failed:
+        yield Condition(
+            name=f"steps:{night}",
+            severity=Severity.WARNING,
+            night=night.number,
+            text=f"{night}: {failed} steps of the reduction failed: see `vampd receive show"
+            f" {night.date}`",
+        )
+
+
+def _late(night: ReceivedNight, name: str, files: int, what: str) -> Iterator[Condition]:
+    if files:
+        yield Condition(
+            name=f"{name}:{night}",
+            severity=Severity.WARNING,
+            night=night.number,
+            since_us=night.moved_us,
+            text=f"{night}: {files} files {what}: `vampd receive show {night.date}`",
+        )
