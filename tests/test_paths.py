@@ -58,6 +58,8 @@ _ELSEWHERE = {
     "commands/metrics.py": "the file that the command line names",
     "commands/page/views.py": "this package",
     "commands/plots.py": "the folder that the command line names",
+    "commands/receive/config.py": "the shipped settings",
+    "receive/settings.py": "the settings",
     "commands/report.py": "the file that the command line names",
     "commands/shadow_report.py": "the state directory",
     "commands/simulate.py": "the folder that the command line names",
@@ -76,6 +78,11 @@ _EXCEPTIONS = {
         ".exists": "the file of the password",
     },
     "commands/ids.py": {".is_dir": _ROOT},
+    "commands/receive/doctor.py": {
+        **dict.fromkeys((".stat", "os.access"), _ROOT),
+        ".exists": _STATE,
+    },
+    "commands/receive/site.py": {".exists": _STATE},
     "commands/import_legacy.py": dict.fromkeys(
         (".is_file", ".exists", ".is_dir", ".resolve"), _NAMED
     ),

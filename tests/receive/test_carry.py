@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receive.world import DATE
+from tests.support.receive_world import DATE
 from vampd.errors import ResourceError, RetryableError
 from vampd.receive import carry
 from vampd.receive.carry import CarryFile, CarryJob, Verdict

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from tests.daemon_site import add_night, make_site
-from tests.receive.world import World, make_world, wait_until
-from tests.support import digests_of_tree
+from tests.support.daemon_site import DATE, make_site
+from tests.support.receive_world import World, make_world, wait_until
+from tests.support.trees import digests_of_tree
+from vampd.simulation.night import SimulatedNight
+from vampd.simulation.scenes import both, polarimetry
 
 
 def test_a_night_that_vampd_delivers_is_received_and_safe_where_it_was_moved(
@@ -14,31 +17,28 @@ def test_a_night_that_vampd_delivers_is_received_and_safe_where_it_was_moved(
 ) -> None:
     site = make_site(tmp_path / "here")
     (tmp_path / "there").mkdir()
-    world = make_world(tmp_path / "there", settle=0.2)
-    _deliver_to(site.config, world)
-    add_night(site)
+    world = make_world(tmp_path / "there")
+    deliver_to(site.config, world)
+    SimulatedNight((polarimetry("states", 40, cube_frames=both(40)),), date=DATE).write(site.root())
 
     with world.running(), site.running():
-        wait_until(lambda: "ledger.sqlite3" in {path.name for path in site.state.iterdir()})
-        wait_until(lambda: site.call("status", "--json").returncode == 0)
+        wait_until(lambda: re.search(r"vampd \S+ began", site.log()) is not None)
         wait_until(lambda: bool(site.json("status")["nights"]))
         wait_until(lambda: site.status() == "safe", seconds=90)
 
-    placed = world.placed()
-    assert {path for path in placed if path.startswith("vgen2/")} == {
-        f"vgen2/{path}" for path in digests_of_tree(site.night() / "vgen2")
-    }
-    assert placed == {
-        path: each for path, each in digests_of_tree(site.night()).items() if path in placed
-    }
+    here, placed = digests_of_tree(site.night()), world.placed()
+    assert {f"vgen2/{path}" for path in digests_of_tree(site.night() / "vgen2")} < set(placed)
+    assert placed == {path: here[path] for path in placed}
     assert world.left() == []
+    assert world.call("check").returncode == 2  # it was stopped, and nothing else is to be told
+    assert [each["name"] for each in world.json("status")["conditions"]] == ["silent"]
 
 
-def _deliver_to(config: Path, world: World) -> None:
-    """Let the sender of *config* deliver into the world's inbox, and verify where it moves on to."""
-    text = config.read_text()
-    archive = f'[delivery.archive]\ndestination = "{world.inbox().parent}"\nlist_digests = true\n'
-    archive += f'verify_at = "{world.to}/{{night}}/ARCHIVED"\n'
-    before, rest = text.split("[delivery.archive]", 1)
-    after = rest[rest.index("[delivery.engineering]") :]
-    config.write_text(before + archive + after)
+def deliver_to(config: Path, world: World) -> None:
+    """Let the sender of *config* deliver into the world's inbox, and verify where it moves on."""
+    delivery = (
+        f'[delivery.archive]\ndestination = "{world.inbox().parent}"\nlist_digests = true\n'
+        f'verify_at = "{world.to}/{{night}}/ARCHIVED"\n\n'
+    )
+    pattern = re.compile(r"\[delivery\.archive\]\n.*?(?=\[)", re.DOTALL)
+    config.write_text(pattern.sub(lambda _: delivery, config.read_text()))

@@ -295,7 +295,7 @@ def _move(move: _Move, descriptor: int, before: os.stat_result, sha256: str) -> 
                 raise
             _copy(move, descriptor, before, sha256)
             return
-        moved = os.stat(move.final.name, dir_fd=there, follow_symlinks=False)
+        moved = status(move.final)
         if _what(moved) != _what(before):
             move_without_replacing(there, move.final.name, here, move.source.name)
             msg = f"{move.source} was put in place of another one while that was read"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support import digests_of_tree
+from tests.support.trees import digests_of_tree
 from vampd.stages.delivery_list import list_of
 
 DATE = "20251106"
