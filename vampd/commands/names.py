@@ -139,7 +139,7 @@ def nearest(typed: str) -> list[str]:
     import difflib  # late: `vampd status` is to start fast
 
     by_word: dict[str, list[str]] = {}
-    for name in (*COMMANDS, *GROUPS):
+    for name in (*(name for name in COMMANDS if not name.startswith("receive ")), *GROUPS):
         by_word.setdefault(name.rpartition(" ")[2], []).append(name)
     words = difflib.get_close_matches(typed.rpartition(" ")[2], by_word, n=3)
     return [name for word in words for name in by_word[word]]

@@ -22,7 +22,6 @@ from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
 from vampd.io.signals import Alarm
 from vampd.layout import OUTPUT_FOLDER, OWN_FOLDER
-from vampd.ledger import daemons
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger
 from vampd.orders.socket import ControlServer
@@ -143,7 +142,7 @@ class Receiver:
         )
 
     def _is_idle(self) -> bool:
-        return self._rounds.is_idle and not len(self._desk)
+        return self._rounds.is_idle
 
     def _beat(self) -> None:
         now_ns = self._ledger.clock.monotonic_ns()
@@ -152,7 +151,7 @@ class Receiver:
         self._heard_ns = now_ns
         nights = books.nights(self._ledger)
         systemd.notify(f"WATCHDOG=1\nSTATUS={len(nights)} nights, {len(self._desk)} at work")
-        daemons.note_alive(self._ledger, self._life)
+        books.note_alive(self._ledger, self._life)
         self._ledger.fold_in()
 
     def _reload(self) -> None:
@@ -183,7 +182,7 @@ class Receiver:
         self._hints.stop()
         if self._lock.still_held():
             self._drain()
-            daemons.end(self._ledger, self._life)
+            books.end_life(self._ledger, self._life)
         self._workers.stop()
         end_fork_server()
         self._control.close()

@@ -75,6 +75,11 @@ def counts_of(ledger: Ledger, night: int) -> dict[FileState, int]:
     return {FileState(row[0]): row[1] for row in rows}
 
 
+def any_arriving(ledger: Ledger) -> bool:
+    """Whether any file may still grow."""
+    return bool(ledger.value("select count(*) from file where state = 'arriving'"))
+
+
 def take_list(ledger: Ledger, night: int, digests: Mapping[str, str]) -> None:
     """A list came: its digests are the newest for its paths, and what is not here is awaited."""
     now_us = ledger.now_us()
@@ -246,6 +251,16 @@ def begin_life(ledger: Ledger, *, pid: int, version: str) -> int:
     """A receiver begins; return the number of this life."""
     now_us = ledger.now_us()
     return ledger.insert("daemon", started_us=now_us, pid=pid, version=version, heard_us=now_us)
+
+
+def note_alive(ledger: Ledger, life: int) -> None:
+    """Its loop still goes round."""
+    ledger.update("daemon", life, heard_us=ledger.now_us())
+
+
+def end_life(ledger: Ledger, life: int) -> None:
+    """It stopped in good order."""
+    ledger.update("daemon", life, stopped_us=ledger.now_us())
 
 
 def _add(ledger: Ledger, night: int, path: str, state: FileState, why: str, **more: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,21 @@ class Rounds:
         self._seen: dict[int, list[SeenFile]] = {}
         self._looked_ns: int | None = None
         self._is_hinted = True
+        self._changes = 0  # how often anything may have changed
+        self._quiet = -1  # at which of these a look found nothing to be done
         self.looks = 0  #: how often the inboxes were looked through
         self._began: set[int] = set()  # nights that were carried since the look began
         self._searched_us: dict[int, int] = {}
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was seen is done, and nothing waits for its time."""
-        return not (self._desk.count(LOOK, CARRY) or self._is_hinted or any(self._seen.values()))
+        """Whether a look that began after the last change found nothing to be done."""
+        return self._quiet == self._changes and not self._desk.count(CARRY)
 
     def hint(self, night: int | None = None) -> None:
         """Something may have changed; of *night*, what is awaited is looked for, too."""
         self._is_hinted = True
+        self._changes += 1
         if night is not None:
             self._searched_us.pop(night, None)
 
@@ -82,9 +86,10 @@ class Rounds:
         inboxes = [
             {"kind": str(inbox.kind), "folder": str(inbox.folder)} for inbox in self.config.inbox
         ]
-        self._desk.start(LOOK, "the inboxes", look.work, inboxes, self._looked)
+        looked = partial(self._looked, self._changes)
+        self._desk.start(LOOK, "the inboxes", look.work, inboxes, looked)
 
-    def _looked(self, outcome: Outcome) -> None:
+    def _looked(self, changes: int, outcome: Outcome) -> None:
         self.looks += 1
         problems = {"the inboxes": outcome.error or "nobody looked"}
         if outcome.result is None:
@@ -101,6 +106,8 @@ class Rounds:
                 files = seen.get((row["kind"], row["date"]), [])
                 if row["id"] not in self._began:  # else it is not what the look saw any more
                     self._decide(row, files)
+            if not any(self._seen.values()) and not books.any_arriving(self._ledger):
+                self._quiet = changes
 
     def _decide(self, row: Row, files: Sequence[SeenFile]) -> None:
         if not files and row["state"] == NightState.RECEIVED:
@@ -176,7 +183,7 @@ class Rounds:
             self._keep_verdicts(row, result["verdicts"])
             waits = self._after_error(row, outcome)
             self._judge(row["id"], waits)
-        self._is_hinted = True
+        self.hint()
 
     def _keep_marker(self, row: Row, marker: str | None) -> None:
         inbox = self.config.inbox_of(row["kind"])
