@@ -25,7 +25,7 @@ from vampd.errors import UsageError
 from vampd.io import rice
 from vampd.io.lock import StateLock
 from vampd.io.unix_socket import listen
-from vampd.remote.commands import marker_text
+from vampd.remote.destination_marker import marker_text
 from vampd.states import Kind
 
 

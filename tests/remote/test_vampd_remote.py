@@ -15,7 +15,7 @@ import pytest
 
 from vampd.io.process import Finished, run
 from vampd.remote import commands as remote
-from vampd.remote import rsync, vampd_remote
+from vampd.remote import destination_marker, rsync, vampd_remote
 from vampd.remote.commands import Reach
 from vampd.remote.location import Location
 
@@ -535,7 +535,7 @@ def test_a_disk_is_claimed_once_and_keeps_its_marker(helper: Helper) -> None:
     assert claimed.stdout == b"used\n" + vampd_remote.marker_text(UUID).encode()
     assert again.stdout == claimed.stdout
     assert [path.name for path in helper.root.iterdir()] == [".vampd-destination"]
-    assert remote.marker_text(UUID) == vampd_remote.marker_text(UUID)
+    assert destination_marker.marker_text(UUID) == vampd_remote.marker_text(UUID)
 
 
 @pytest.mark.parametrize("identifier", ["x", "../x", "", UUID.upper(), f"{UUID}x"])

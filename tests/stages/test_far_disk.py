@@ -14,9 +14,10 @@ import pytest
 from tests.support.far_side import DATE, SIDES, FarSide, fill, liar, lie
 from vampd.errors import OperatorError, RetryableError
 from vampd.remote import destination_marker
-from vampd.remote.commands import FarDisk, marker_text
-from vampd.remote.destination_marker import Disk, Marked
+from vampd.remote.answers import FarDisk
+from vampd.remote.destination_marker import Disk, Marked, marker_text
 from vampd.remote.location import Location
+from vampd.remote.table import store_of
 from vampd.stages import transfer, verify
 
 MARKER = ".vampd-destination"
@@ -229,6 +230,6 @@ def test_a_mount_point_is_not_bare(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     job = {"night": "a night"}
     place = Location.parse(str(tmp_path / "disk"))
-    assert destination_marker.look(job, place).is_bare
+    assert store_of(job, place).disk().is_bare
     with mounted(tmp_path / "disk", "size=1m"):
-        assert not destination_marker.look(job, place).is_bare
+        assert not store_of(job, place).disk().is_bare

@@ -27,9 +27,9 @@ from tests.support.far_side import (
     ssh_side,
 )
 from vampd.errors import IntegrityError, OperatorError, RetryableError, VampdError
-from vampd.remote import store as remote_store
 from vampd.remote.location import Location
 from vampd.remote.rsync import PARTIAL_FOLDER
+from vampd.remote.table import store_of
 from vampd.stages import transfer
 from vampd.states import ErrorCode
 
@@ -265,7 +265,7 @@ def test_a_publishing_that_was_cut_between_its_two_steps_is_finished(pair: FarSi
     (side.incoming / path).parent.mkdir(parents=True)
     os.link(side.arrived / path, side.incoming / path)
 
-    words = remote_store.publish(side.transfer_job(), Location.parse(side.place), DATE, {path: ""})
+    words = store_of(side.transfer_job(), Location.parse(side.place)).publish(DATE, {path: ""})
 
     assert words == {path: "published"}
     assert arrived(side) == here(side)

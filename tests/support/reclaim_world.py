@@ -37,7 +37,7 @@ from vampd.layout import TRASH_FOLDER
 from vampd.ledger import nights as night_rows
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.orders.night import Orders
-from vampd.remote.digests import FileDigest as FarAnswer
+from vampd.remote.answers import FileDigest as FarAnswer
 from vampd.remote.location import Location
 from vampd.schedule.dispatch import standing
 from vampd.schedule.facts import read_facts

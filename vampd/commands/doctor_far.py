@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,18 +13,16 @@ from vampd.commands import acting
 from vampd.commands.explanations_of_failures import KNOWN
 from vampd.commands.findings import Finding, bad, ok
 from vampd.commands.screen import echo_json, paragraph
-from vampd.errors import UsageError, VampdError
-from vampd.io.process import run
+from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
 from vampd.ledger.reading import has_ledger, reading
 from vampd.plain_text import first_line
 from vampd.remote import destination_marker
-from vampd.remote.commands import FarDisk, Reach, check_command
-from vampd.remote.failures import understood
+from vampd.remote.answers import FarDisk
 from vampd.remote.location import Location
+from vampd.remote.store import Store
+from vampd.remote.table import store_of
 from vampd.settings.sections import Config
 from vampd.views.summaries import far_markers, was_delivered_to
-
-_DEADLINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,34 +70,24 @@ def examined(config: Config) -> Iterator[Finding]:
 
 def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
     """Reachable, a folder, and the programs that are needed there."""
-    place, reach = folder.place, Reach.of(_job(config, folder))
-    deadline = _DEADLINE_SECONDS + config.ssh.connect_timeout_seconds
-    finished = run(check_command(place, reach), deadline_seconds=deadline)
-    if finished.code != 0:
-        failure = understood("check", finished.code, finished.stderr_tail)
-        known = None if failure.code is None else KNOWN[failure.code].mend
+    store = _store(config, folder)
+    try:
+        complaints = store.complaints()
+    except (OperatorError, RetryableError) as error:
+        known = None if error.code is None else KNOWN[error.code].mend
         mend = "" if known is None else f"{known.replace(' (vampd admin doctor)', '')}; "
-        yield bad(f"{place}: {failure.line}", f"{mend}try it: {_try(config, place)}")
+        yield bad(first_line(str(error)), f"{mend}try it: {store.by_hand()}")
         return
-    complaints = finished.stdout.decode(errors="replace").splitlines()
     for line in complaints:
-        yield bad(f"{place}: {line}", "make the folder, mend its rights, or install it there")
+        yield bad(f"{folder.place}: {line}", "make the folder, mend its rights, or install it")
     if not complaints:
-        by = f", {folder.helper} answers" if reach.has_helper(place) else ""
-        yield ok(f"{place}: reachable, writable, has its programs{by}")
-
-
-def _try(config: Config, place: Location) -> str:
-    """What an operator can type, as vampd's account, to see the same."""
-    if place.host is None:
-        return f"ls -ld {shlex.quote(place.path)}"
-    return shlex.join(["ssh", *config.ssh.options, place.host])
+        yield ok(f"{folder.place}: reachable, writable, has its programs: {store.kind()}")
 
 
 def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator[Finding]:
     if known is None and not folder.is_sent_to:
         return  # nobody asked for it to be looked after
-    found = destination_marker.look(_job(config, folder), folder.place)
+    found = _store(config, folder).disk()
     if known is None and found.marker is None:
         yield ok(f"{folder.place}: has no marker yet; the first delivery gives it one")
     elif known is None:
@@ -135,7 +122,7 @@ def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_jso
             acting.confirm([each.line()], yes=yes)
         found = each.found
         if found.marker is None and not dry_run:
-            found = destination_marker.claim(_job(config, each.folder), each.folder.place)
+            found = _store(config, each.folder).claim()
         told = {"place": str(each.folder.place), "marker": found.marker, "dry_run": dry_run}
         answer = control_socket.act(config, "claim_far", told, actor=acting.actor())
         answers.append({**told, **answer})
@@ -161,7 +148,7 @@ def _claims(config: Config, text: str) -> Iterator[_Claim]:
             continue
         if wanted is None and known is None and not _was_delivered_to(config, folder):
             continue
-        found = destination_marker.look(_job(config, folder), folder.place)
+        found = _store(config, folder).disk()
         if known is None or found.marker != known:
             yield _Claim(folder=folder, found=found, known=known)
 
@@ -180,13 +167,14 @@ def _folders(config: Config) -> list[_Folder]:
     return list(folders.values())
 
 
-def _job(config: Config, folder: _Folder) -> Mapping[str, Any]:
-    return {
+def _store(config: Config, folder: _Folder) -> Store:
+    job = {
         "night": "the far disk",
         "ssh_options": list(config.ssh.options),
         "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
         "far_helper": folder.helper,
     }
+    return store_of(job, folder.place)
 
 
 def _was_delivered_to(config: Config, folder: _Folder) -> bool:

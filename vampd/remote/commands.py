@@ -15,17 +15,14 @@ from typing import Any
 from vampd.errors import OperatorError
 from vampd.io.process import Finished
 from vampd.remote import ssh
+from vampd.remote.answers import ABSENT, EXISTS, FAILED, PUBLISHED, FarDisk
+from vampd.remote.destination_marker import MARKER, marker_text
 from vampd.remote.failures import check_done, understood
 from vampd.remote.location import Location
 
 #: Beside the nights' folders over there: what arrives, and what was set aside.
 INCOMING = ".incoming"
 EVIDENCE = ".evidence"
-#: In the folder itself: by this file the disk is known that it lies on.
-MARKER = ".vampd-destination"
-
-#: Answers to `publish_command`. exists: another file has that name, and nothing was done.
-PUBLISHED, EXISTS, ABSENT, FAILED = "published", "exists", "absent", "failed"
 
 #: xargs, and vampd-remote after it: some of the files failed.
 SOME_FAILED = 123
@@ -181,22 +178,6 @@ def claim_command(base: Location, identifier: str, reach: Reach) -> list[str]:
     lines = marker_text(identifier).splitlines()
     script = ["env", "LC_ALL=C", "sh", "-c", _CLAIM, "sh"]
     return remote_command(base, reach, [*script, base.path, identifier, *lines])
-
-
-def marker_text(identifier: str) -> str:
-    """What is in a marker."""
-    return (
-        f"vampd-destination {identifier}\n"
-        "# vampd knows this disk by the line above; do not copy, change or delete it.\n"
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FarDisk:
-    """What is known of the disk of a far folder."""
-
-    is_bare: bool  #: the folder is empty, and no mount point: so is one whose disk is absent
-    marker: str | None  #: None: it has none
 
 
 def parse_marker(finished: Finished, base: Location) -> FarDisk:

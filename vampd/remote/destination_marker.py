@@ -8,19 +8,17 @@ sent, and nothing that lies there counts.
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
-from vampd.errors import FarDiskError, OperatorError, RetryableError
-from vampd.io.process import run
-from vampd.remote import commands as remote
-from vampd.remote.commands import FarDisk, Reach
-from vampd.remote.digests import FileDigest
+from vampd.errors import FarDiskError
+from vampd.remote.answers import FarDisk, FileDigest
 from vampd.remote.location import Location
 
-_LEAST_SECONDS = 60
+#: In the folder itself: by this file the disk is known that it lies on.
+MARKER = ".vampd-destination"
+
 _ADVICE = "nothing was sent, and nothing there counts; mount its disk"
 
 
@@ -66,12 +64,20 @@ class Guard:
             raise FarDiskError(absent_text(self.place, has_another=found.sha256 is not None))
 
 
+def marker_text(identifier: str) -> str:
+    """What is in a marker."""
+    return (
+        f"vampd-destination {identifier}\n"
+        "# vampd knows this disk by the line above; do not copy, change or delete it.\n"
+    )
+
+
 def absent_text(place: str, *, has_another: bool) -> str:
     """That the disk is not the one that it was."""
     what = (
-        f"its marker {remote.MARKER} is another: not the disk to which nights were delivered"
+        f"its marker {MARKER} is another: not the disk to which nights were delivered"
         if has_another
-        else f"its marker {remote.MARKER} is missing: not mounted, or not the disk that it was"
+        else f"its marker {MARKER} is missing: not mounted, or not the disk that it was"
     )
     return f"far disk {place}: {what}; {_ADVICE}"
 
@@ -81,39 +87,16 @@ def guards(job: Mapping[str, Any], place: Location) -> Iterable[Guard]:
     for disk in job.get("disks", []):
         base = Location.parse(disk["place"])
         if disk["marker"] is not None and _is_below(place, base):
-            text = remote.marker_text(disk["marker"]).encode()
+            text = marker_text(disk["marker"]).encode()
             yield Guard(
                 place=disk["place"],
-                name=base.child(remote.MARKER).path,
+                name=base.child(MARKER).path,
                 sha256=hashlib.sha256(text).hexdigest(),
             )
 
 
 def _is_below(place: Location, base: Location) -> bool:
     return place.host == base.host and f"{place.path}/".startswith(f"{base.path.rstrip('/')}/")
-
-
-def look(job: Mapping[str, Any], place: Location) -> FarDisk:
-    """What is known of the disk of *place*, as it is now. See `far.parse_marker` for errors."""
-    return _asked(job, place, remote.marker_command(place, Reach.of(job)))
-
-
-def claim(job: Mapping[str, Any], place: Location) -> FarDisk:
-    """Give the disk of *place* a marker, unless it has one."""
-    identifier = str(uuid.uuid4())
-    found = _asked(job, place, remote.claim_command(place, identifier, Reach.of(job)))
-    if found.marker is None:
-        msg = f"far disk {place}: its marker {remote.MARKER} could not be written"
-        raise OperatorError(msg)
-    return found
-
-
-def _asked(job: Mapping[str, Any], place: Location, command: Sequence[str]) -> FarDisk:
-    try:
-        return remote.parse_marker(run(command, deadline_seconds=_LEAST_SECONDS), place)
-    except (OperatorError, RetryableError) as error:
-        msg = f"{job['night']} at {place}"
-        raise error.about(msg) from error
 
 
 def why_it_is_there(disk: Disk, found: FarDisk, right: int) -> str | None:

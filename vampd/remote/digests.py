@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from vampd.errors import OperatorError
 from vampd.io.process import Finished
 from vampd.plain_text import last_lines
+from vampd.remote.answers import FileDigest
 from vampd.remote.commands import SOME_FAILED, Reach, remote_command
 from vampd.remote.failures import check_done
 from vampd.remote.location import Location
@@ -46,14 +46,6 @@ _FAILED = re.compile(r"(?:\S*/)?(?:sha256sum|vampd-remote): (?P<name>/.*|'.*'): 
 _SYNC_FAILED = re.compile(r"(?:\S*/)?sync: error syncing (?P<name>/.*|'.*'): (?P<why>[^:]+)")
 
 _SHOWN = 4000  #: characters of the program's last words in a message
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileDigest:
-    """What sha256sum said of one file: its digest, or why there is none."""
-
-    sha256: str | None
-    why: str | None = None
 
 
 def digest_command(place: Location, reach: Reach) -> list[str]:

@@ -22,6 +22,7 @@ class Location:
 
     path: str
     host: str | None = None
+    scheme: str = ""  #: what kind of place it is: see `vampd.remote.table`; "": a folder
 
     @classmethod
     def parse(cls, text: str) -> Location:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 
 from vampd.io.listed_files import ListedFile
-from vampd.remote.digests import FileDigest
+from vampd.remote.answers import FileDigest
 from vampd.remote.store import ABSENT
 
 _NO_FILE = frozenset({"Is a directory", "Too many levels of symbolic links", "Invalid argument"})

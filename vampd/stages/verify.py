@@ -15,11 +15,11 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night, label
 from vampd.ledger.records import Night
 from vampd.ledger.tasks import Task
-from vampd.remote import store as remote_store
+from vampd.remote.answers import FileDigest
 from vampd.remote.destination_marker import Marked
-from vampd.remote.digests import FileDigest
 from vampd.remote.location import Location
 from vampd.remote.store import ABSENT, FarJob
+from vampd.remote.table import demand_disks, store_of
 from vampd.states import Stage
 from vampd.time_units import HOUR_US
 
@@ -205,8 +205,8 @@ def work(job: VerifyJob) -> VerifyResult:
     """
     started = time.monotonic()
     safe, sent = Location.parse(job["verify_at"]), Location.parse(job["destination"])
-    marked = remote_store.demand_disks(job)
-    answers = remote_store.digests(job, safe, job["files"])
+    marked = demand_disks(job)
+    answers = store_of(job, safe).digests(job["files"])
     results = {file["path"]: judge(file, answers[file["path"]]) for file in job["files"]}
     if safe != sent:
         _ask_destination(job, sent, results)
@@ -226,7 +226,7 @@ def _ask_destination(job: VerifyJob, sent: Location, results: dict[str, Verified
     What is missing there gets the verdict on what lies at the destination.
     """
     wrong = [file for file in job["files"] if results[file["path"]]["verdict"] != "verified"]
-    answers = remote_store.digests(job, sent, wrong)
+    answers = store_of(job, sent).digests(wrong)
     for file in wrong:
         at_destination = judge(file, answers[file["path"]])
         lies_there = at_destination["verdict"] == "verified"
