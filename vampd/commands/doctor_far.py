@@ -81,7 +81,7 @@ def _can_receive(config: Config, folder: _Folder) -> Iterator[Finding]:
     for line in complaints:
         yield bad(f"{folder.place}: {line}", "make the folder, mend its rights, or install it")
     if not complaints:
-        yield ok(f"{folder.place}: reachable, writable, has its programs: {store.kind()}")
+        yield ok(f"{folder.place}: reachable, writable, has its programs, {store.kind()}")
 
 
 def _is_its_disk(config: Config, folder: _Folder, known: str | None) -> Iterator[Finding]:
