@@ -48,12 +48,12 @@ def _measure(folder: Path, events: int) -> tuple[float, float, float]:
     (folder / "state").mkdir()
     with closing(opened(folder / "state", clock)) as ledger:
         night = nights.sight_night(ledger, Kind.ARCHIVE, night_folder.name, night_folder)
-        _happen(ledger, night["id"], events)
+        _happen(ledger, night.id, events)
         job = story.prepare_records(ledger, night, with_dump=False)
-        exports.record_written(ledger, night["id"], story.write_story(job))
+        exports.record_written(ledger, night.id, story.write_story(job))
 
         def one_more(with_dump: bool) -> dict[str, object]:
-            _happen(ledger, night["id"], _ADDED)
+            _happen(ledger, night.id, _ADDED)
             clock.pass_seconds(61)
             return {**job, "with_dump": with_dump}
 

@@ -65,7 +65,7 @@ class Campaign:
                     self._lose_ledger(contents)
                 return
         error = self.desk.task(night).error
-        msg = f"night {night['date']} never got its numbers: {error}"
+        msg = f"night {night.date} never got its numbers: {error}"
         raise AssertionError(msg)
 
     def _attempt(self, night: Night) -> None:
@@ -85,10 +85,10 @@ class Campaign:
         self._decide(night, self.desk.counter.dealt[before:])
 
     def _decide(self, night: Night, dealt: list[int]) -> None:
-        request = requests.open_request(self.desk.ledger, night["id"])
+        request = requests.open_request(self.desk.ledger, night.id)
         if request is None:
             return
-        may_adopt = 0 < len(dealt) <= request["count"]
+        may_adopt = 0 < len(dealt) <= request.count
         if may_adopt and self.dice.random() < 0.5:
             ids = f"{dealt[0]}..{dealt[-1]}"
             self.desk.order("ids-adopt", night, ids=ids)
@@ -102,7 +102,7 @@ class Campaign:
     def _die_asking(self, night: Night) -> None:
         """The daemon is killed after the request was written down, and before it was recorded."""
         ledger = self.desk.ledger
-        ledger.update("night", night["id"], ids_looked_us=ledger.now_us())
+        ledger.update("night", night.id, ids_looked_us=ledger.now_us())
         tasks.claim(ledger, self.desk.task(night).id)
         room = STAGES[Stage.FRAME_IDS]
         job = room.prepare(ledger, self.desk.config, reread(ledger, night), "")
@@ -113,7 +113,7 @@ class Campaign:
 
     def _lose_ledger(self, contents: list[str]) -> None:
         """Of the last night only the paper of its numbers is left; of the others, all papers."""
-        bound = {night["date"]: self.desk.bound(night) for night in self.nights}
+        bound = {night.date: self.desk.bound(night) for night in self.nights}
         for night in self.nights[:-1]:
             story.write_story(
                 story.prepare_records(self.desk.ledger, reread(self.desk.ledger, night))
@@ -124,12 +124,12 @@ class Campaign:
         ledger.execute("pragma synchronous = off")
         self.nights = [nights.find_night(ledger, Kind.ARCHIVE, date) for date in bound]
         last = self.nights[-1]
-        tasks.add_task(ledger, last["id"], Stage.FRAME_IDS)
+        tasks.add_task(ledger, last.id, Stage.FRAME_IDS)
         self.desk.plan(last, contents)
         task = self.desk.attempt(last)
         assert task.state == TaskState.DONE, task.error
         for night in self.nights:
-            assert self.desk.bound(night) == bound[night["date"]], "other numbers than before"
+            assert self.desk.bound(night) == bound[night.date], "other numbers than before"
         self.seen["ledgers lost"] += 1
 
     def check(self) -> None:

@@ -73,12 +73,12 @@ def _same(name: str, night: SimulatedNight, kind: Kind) -> bool:
                 ]
                 scene.close()
                 found[is_live] = scene.products()
-                row = live.row_of(scene.ledger, scene.night["id"])
+                row = live.row_of(scene.ledger, scene.night.id)
             if row is not None:
                 words = (
                     f"{len(early)} outputs planned by the close,"
-                    f" {early.count(OutputState.VERIFIED)} verified; kept {row['kept']},"
-                    f" anew {row['anew']}, late {row['late']}"
+                    f" {early.count(OutputState.VERIFIED)} verified; kept {row.kept},"
+                    f" anew {row.anew}, late {row.late}"
                 )
     same = found[True] == found[False]
     print(f"{name} {kind}: {words}: {'the same' if same else 'DIFFERS'}", flush=True)

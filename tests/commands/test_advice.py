@@ -139,7 +139,7 @@ def given(site: Site, order: str, arguments: dict[str, Any]) -> tuple[list[str],
     ledger: Ledger = open_ledger(site.state, version=__version__, clock=SystemClock())
     try:
         answer = Orders(ledger, load(site.config)).carry_out(order, arguments, "uid 0 (root)")
-        return answer["lines"], answer["changed"], get_night(ledger, 1)["status"]
+        return answer["lines"], answer["changed"], get_night(ledger, 1).status
     finally:
         ledger.close()
 

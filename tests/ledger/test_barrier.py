@@ -59,7 +59,7 @@ def test_what_went_wrong_is_undone_and_named(ledger: Ledger, barrier: Barrier) -
 
     def half_done() -> None:
         with ledger.transaction():
-            hold(ledger, night["id"], Cause(HoldCode.RESTORED))
+            hold(ledger, night.id, Cause(HoldCode.RESTORED))
             store_too_much(ledger)
 
     trouble = barrier.attempt("a half", half_done)
@@ -67,22 +67,22 @@ def test_what_went_wrong_is_undone_and_named(ledger: Ledger, barrier: Barrier) -
     assert trouble is not None
     assert trouble.error_class is ErrorClass.DETERMINISTIC
     assert trouble.words.startswith("OverflowError: trouble.since_us = 9223372036854775808: more")
-    assert reread(ledger, night)["hold"] is None
+    assert reread(ledger, night).hold is None
 
 
 def test_a_part_of_a_transaction_is_undone_alone(ledger: Ledger, barrier: Barrier) -> None:
     night, other = a_night(ledger), a_night(ledger, "20251107")
 
     def change(row: Night, then: Callable[[], object]) -> None:
-        hold(ledger, row["id"], Cause(HoldCode.ORDER, {"why": "changed"}))
+        hold(ledger, row.id, Cause(HoldCode.ORDER, {"why": "changed"}))
         then()
 
     with ledger.transaction():
         barrier.attempt("good", lambda: change(night, lambda: None))
         barrier.attempt("bad", lambda: change(other, blunder))
 
-    assert reread(ledger, night)["hold"] == "changed"
-    assert reread(ledger, other)["hold"] is None
+    assert reread(ledger, night).hold == "changed"
+    assert reread(ledger, other).hold is None
 
 
 @pytest.mark.parametrize(
@@ -187,15 +187,15 @@ def test_a_night_is_held_for_what_goes_wrong_twice_and_it_is_told_in_one_place(
     night = a_night(ledger)
 
     def give_up(words: str) -> bool:
-        return hold_for_trouble(ledger, night["id"], words)
+        return hold_for_trouble(ledger, night.id, words)
 
     barrier.regularly("its work", blunder, give_up)
-    first = reread(ledger, night)["hold"], len(troubles(ledger))
+    first = reread(ledger, night).hold, len(troubles(ledger))
     clock.pass_seconds(6)
     barrier.regularly("its work", blunder, give_up)
 
     assert first == (None, 1)
-    assert reread(ledger, night)["hold"].startswith(
+    assert str(reread(ledger, night).hold).startswith(
         "vampd cannot go on with it: IndexError: pop from empty list"
     )
     assert troubles(ledger) == []
@@ -214,7 +214,7 @@ def test_a_disk_that_stumbles_holds_no_night(
         barrier.regularly("its work", stumble, lambda words: hold_for_trouble(ledger, 1, words))
         clock.pass_seconds(600)
 
-    assert reread(ledger, night)["hold"] is None
+    assert reread(ledger, night).hold is None
     assert len(troubles(ledger)) == 1
 
 
@@ -222,13 +222,13 @@ def test_a_night_at_rest_is_not_held_and_its_trouble_stands_for_itself(
     ledger: Ledger, barrier: Barrier, clock: FakeClock
 ) -> None:
     night = a_night(ledger)
-    ledger.update("night", night["id"], status="safe")
+    ledger.update("night", night.id, status="safe")
 
     for _ in range(3):
         barrier.regularly("its work", blunder, lambda words: hold_for_trouble(ledger, 1, words))
         clock.pass_seconds(600)
 
-    assert reread(ledger, night)["hold"] is None
+    assert reread(ledger, night).hold is None
     assert [row["work"] for row in troubles(ledger)] == ["its work"]
 
 

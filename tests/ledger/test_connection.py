@@ -112,7 +112,7 @@ def test_every_commit_is_synchronised_with_the_disk(tmp_path: Path) -> None:
 def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger:
         with pytest.raises(AssertionError), ledger.transaction():
-            get_night(ledger, a_night(ledger)["id"] + 1)
+            get_night(ledger, a_night(ledger).id + 1)
 
         assert ledger.value("select count(*) from night") == 0
         assert ledger.value("select count(*) from event") == 0
@@ -135,7 +135,7 @@ def test_a_status_is_set_only_if_the_night_is_still_what_it_was(tmp_path: Path) 
         moved = set_status(ledger, stale, NightStatus.HELD, Cause(HoldCode.RESTORED))
 
         assert not moved
-        assert reread(ledger, stale)["status"] == NightStatus.READY
+        assert reread(ledger, stale).status == NightStatus.READY
 
 
 def test_a_move_that_the_states_do_not_know_is_refused(tmp_path: Path) -> None:

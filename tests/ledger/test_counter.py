@@ -157,7 +157,7 @@ def test_numbers_of_the_earlier_pipeline_are_used_and_move_the_counter_as_names_
 ) -> None:
     night = a_night(ledger, "20250101")
     named = {FIRST + 5: "vgen2/VMPA00425194.fits.fz", 99_999_999: "vgen2/VMPA99999999.fits.fz"}
-    legacy.use_frame_ids(ledger, night["id"], named)
+    legacy.use_frame_ids(ledger, night.id, named)
 
     assert dealt(ledger, 2) == [FIRST + 6, FIRST + 7]
     (strange,) = counter.known(ledger.connection, FIRST).strange

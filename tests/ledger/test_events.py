@@ -72,7 +72,7 @@ def add_cube(ledger: Ledger, night: int, path: str) -> int:
         state=FileState.ARRIVING,
         cause=Cause(FileCode.SEEN),
     )
-    return int(files.files_of(ledger, night)[path]["id"])
+    return int(files.files_of(ledger, night)[path].id)
 
 
 def planned(raw_file: int, name: str) -> PlannedOutput:
@@ -98,7 +98,7 @@ def a_plan(raw_file: int, *names: str) -> Plan:
 
 
 def bind_all(ledger: Ledger, night: int) -> None:
-    keys = [row["content_key"] for row in outputs.outputs_of(ledger, night)]
+    keys = [row.content_key for row in outputs.outputs_of(ledger, night)]
     row = nights.get_night(ledger, night)
     counter.reserve_following(ledger, row, len(frame_ids.unnumbered(ledger, row, keys)), 1)
     bound = frame_ids.bind(ledger, row, keys)
@@ -107,34 +107,34 @@ def bind_all(ledger: Ledger, night: int) -> None:
 
 def test_a_whole_life_of_a_night_replays_to_its_present(ledger: Ledger) -> None:
     night = a_night(ledger)
-    raw_file = add_cube(ledger, night["id"], "a.fits")
+    raw_file = add_cube(ledger, night.id, "a.fits")
     files.set_state(ledger, raw_file, FileState.WHOLE, None)
-    task = a_task(ledger, night["id"])
+    task = a_task(ledger, night.id)
     nights.set_status(ledger, night, NightStatus.READY, None)
     row = claimed(ledger, task)
     tasks.requeue(ledger, row, ErrorClass.TRANSIENT, "no route", due_us=0)
     tasks.finish(ledger, claimed(ledger, task))
-    outputs.store_plan(ledger, night["id"], a_plan(raw_file, "one", "two"))
-    bind_all(ledger, night["id"])
-    outputs.forget_plan(ledger, night["id"], "planned anew")
-    outputs.store_plan(ledger, night["id"], a_plan(raw_file, "two", "three"))
-    bind_all(ledger, night["id"])
-    first, _ = outputs.outputs_of(ledger, night["id"])
+    outputs.store_plan(ledger, night.id, a_plan(raw_file, "one", "two"))
+    bind_all(ledger, night.id)
+    outputs.forget_plan(ledger, night.id, "planned anew")
+    outputs.store_plan(ledger, night.id, a_plan(raw_file, "two", "three"))
+    bind_all(ledger, night.id)
+    first, _ = outputs.outputs_of(ledger, night.id)
     outputs.record_built(
         ledger,
         {
-            "output": first["id"],
+            "output": first.id,
             "size_bytes": 1,
             "sha256": "0",
             "timing_size_bytes": 1,
             "timing_sha256": "0",
         },
     )
-    tasks.forget_tasks(ledger, night["id"], "restored")
+    tasks.forget_tasks(ledger, night.id, "restored")
     nights.set_status(ledger, reread(ledger, night), NightStatus.HELD, Cause(HoldCode.RESTORED))
 
     assert replayed(ledger) == present(ledger)
-    assert present(ledger)["output", first["id"]] == OutputState.BUILT
+    assert present(ledger)["output", first.id] == OutputState.BUILT
     assert sorted(state for (what, _), state in present(ledger).items() if what == "frame_id") == [
         "bound",
         "bound",
@@ -160,7 +160,7 @@ def test_what_does_not_change_makes_no_event(ledger: Ledger) -> None:
     before = ledger.value("select count(*) from event")
 
     changed = nights.set_status(ledger, night, NightStatus.COLLECTING, None)
-    nights.note_change(ledger, night["id"])
+    nights.note_change(ledger, night.id)
     a_night(ledger)
 
     assert not changed
@@ -169,23 +169,23 @@ def test_what_does_not_change_makes_no_event(ledger: Ledger) -> None:
 
 def test_the_first_reason_for_a_hold_stays(ledger: Ledger) -> None:
     night = a_night(ledger)
-    nights.hold(ledger, night["id"], Cause(HoldCode.ORDER, {"why": "first"}))
+    nights.hold(ledger, night.id, Cause(HoldCode.ORDER, {"why": "first"}))
 
-    nights.hold(ledger, night["id"], Cause(HoldCode.ORDER, {"why": "second"}))
+    nights.hold(ledger, night.id, Cause(HoldCode.ORDER, {"why": "second"}))
 
-    assert reread(ledger, night)["hold"] == "first"
+    assert reread(ledger, night).hold == "first"
 
 
 def test_a_digest_is_kept_only_for_the_file_that_was_read(ledger: Ledger) -> None:
-    night = a_night(ledger)["id"]
+    night = a_night(ledger).id
     add_cube(ledger, night, "a.fits")
 
     files.record_digest(ledger, night, "a.fits", "1" * 64, identity(size_bytes=5760))
-    of_another = files.files_of(ledger, night)["a.fits"]["sha256"]
+    of_another = files.files_of(ledger, night)["a.fits"].sha256
     files.record_digest(ledger, night, "a.fits", "2" * 64, identity())
 
     assert of_another is None
-    assert files.files_of(ledger, night)["a.fits"]["sha256"] == "2" * 64
+    assert files.files_of(ledger, night)["a.fits"].sha256 == "2" * 64
 
 
 @settings(max_examples=30, deadline=None)
@@ -198,14 +198,14 @@ def test_every_allowed_road_of_a_night_replays(
         night = a_night(ledger)
         for move in moves:
             now = reread(ledger, night)
-            if may_move(NightStatus(now["status"]), move):
+            if may_move(NightStatus(now.status), move):
                 assert nights.set_status(ledger, now, move, None)
 
         assert replayed(ledger) == present(ledger)
 
 
 def test_every_stage_of_a_task_is_told(ledger: Ledger) -> None:
-    number = a_task(ledger, a_night(ledger)["id"], Stage.SYNC)
+    number = a_task(ledger, a_night(ledger).id, Stage.SYNC)
 
     tasks.finish(ledger, claimed(ledger, number))
 

@@ -181,7 +181,7 @@ def test_a_number_that_was_dealt_before_cannot_be_reserved(ledger: Ledger) -> No
 def test_a_second_batch_has_numbers_of_its_own_and_leaves_the_first_alone(ledger: Ledger) -> None:
     night = a_night(ledger)
     first = deal(ledger, night, ["a", "b"])
-    ledger.update("night", night["id"], batch=2)
+    ledger.update("night", night.id, batch=2)
 
     second = deal(ledger, reread(ledger, night), ["late"])
 

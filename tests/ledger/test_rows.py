@@ -14,7 +14,7 @@ from vampd.states import ErrorClass, Stage, TaskState
 
 def test_a_record_has_the_columns_of_its_row_and_members_of_enums_for_words(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
-    number = a_task(ledger, a_night(ledger)["id"], Stage.BUILD, "1.2")
+    number = a_task(ledger, a_night(ledger).id, Stage.BUILD, "1.2")
     fresh = tasks.get_task(ledger, number)
     tasks.fail(ledger, claimed(ledger, number), ErrorClass.INTEGRITY, "another digest")
 

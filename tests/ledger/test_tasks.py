@@ -37,7 +37,7 @@ def ledger(tmp_path: Path, clock: FakeClock) -> Iterator[Ledger]:
 
 @pytest.fixture
 def task(ledger: Ledger) -> int:
-    return a_task(ledger, a_night(ledger)["id"])
+    return a_task(ledger, a_night(ledger).id)
 
 
 def test_a_claimed_task_cannot_be_claimed_again(ledger: Ledger, task: int) -> None:
@@ -63,7 +63,7 @@ def test_a_task_cannot_be_claimed_before_it_is_due(
 def test_of_many_connections_that_claim_at_once_one_gets_each_task(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    night = a_night(ledger)["id"]
+    night = a_night(ledger).id
     numbers = [a_task(ledger, night, Stage.BUILD, f"{cube}.1") for cube in range(20)]
     start = threading.Barrier(4)
     won: list[int] = []
@@ -114,7 +114,7 @@ def test_a_task_made_pending_meanwhile_is_lost_to_its_worker(ledger: Ledger, tas
 
 
 def test_reaping_puts_back_what_runs_and_nothing_else(ledger: Ledger) -> None:
-    night = a_night(ledger)["id"]
+    night = a_night(ledger).id
     running, done, failed, pending = (
         a_task(ledger, night, Stage.BUILD, f"{cube}.1") for cube in range(4)
     )
@@ -160,7 +160,7 @@ def test_the_first_failure_dates_the_trouble_until_it_passes(
 
 
 def test_a_retry_makes_failed_and_waiting_tasks_due_and_clean(ledger: Ledger) -> None:
-    night = a_night(ledger)["id"]
+    night = a_night(ledger).id
     failed, waiting, done = (a_task(ledger, night, Stage.BUILD, f"{cube}.1") for cube in range(3))
     tasks.fail(ledger, claimed(ledger, failed), ErrorClass.DETERMINISTIC, "bad")
     tasks.requeue(

@@ -225,7 +225,7 @@ def test_holds_of_a_version_without_codes_get_theirs_and_keep_their_words(tmp_pa
     assert {hold.words["path"] for hold in held if hold and "path" in hold.words} == {
         "vcam1/a.fits"
     }
-    assert [row["cause_code"] for row in rows] == list(_HOLDS.values())
+    assert [row.cause_code for row in rows] == list(_HOLDS.values())
 
 
 _VCAM = "vcam1/vcam1_05:10:00.000000000"

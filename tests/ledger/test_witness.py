@@ -62,8 +62,8 @@ def test_a_host_that_was_off_was_not_seen(ledger: Ledger, clock: TwoClocks) -> N
 def _safe_night(ledger: Ledger) -> int:
     night = nights.sight_night(ledger, Kind.ARCHIVE, "20251106", Path("/data/20251106"))
     for status in (NightStatus.READY, NightStatus.RUNNING, NightStatus.SAFE):
-        nights.set_status(ledger, nights.get_night(ledger, night["id"]), status, None)
-    return int(night["id"])
+        nights.set_status(ledger, nights.get_night(ledger, night.id), status, None)
+    return int(night.id)
 
 
 def test_a_night_is_safe_since_it_was_seen_so(ledger: Ledger, clock: TwoClocks) -> None:

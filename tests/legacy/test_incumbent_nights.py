@@ -165,36 +165,36 @@ def test_a_night_that_is_being_processed_is_not_taken_for_what_is_left_of_it(
 
     watched.go_until_it_would_be_over()
 
-    assert watched.night["closed_us"] is None
-    assert watched.night["hold"].startswith(
+    assert watched.night.closed_us is None
+    assert str(watched.night.hold).startswith(
         "the earlier pipeline was at work in its folder (vcam1_hlinkbak)"
     )
 
 
 def test_a_backup_that_appears_while_a_night_is_collected_holds_it(watched: _Watched) -> None:
     watched.scan_cycle.go()
-    before = watched.night["hold"]
+    before = watched.night.hold
     Incumbent(night=watched.night_folder).back_up(("vcam1",))
 
     watched.go_until_it_would_be_over()
 
     assert before is None
-    assert watched.night["closed_us"] is None
-    assert "vcam1_hlinkbak" in watched.night["hold"]
+    assert watched.night.closed_us is None
+    assert "vcam1_hlinkbak" in (watched.night.hold or "")
 
 
 def test_an_operator_who_released_such_a_night_is_not_asked_again(watched: _Watched) -> None:
     """Left-overs that hide no raw file, as `vbad/`, hold a night once."""
     (watched.night_folder / "vbad").mkdir()
     watched.go_until_it_would_be_over()
-    held = watched.night["hold"]
+    held = watched.night.hold
 
     watched.order("release")
     watched.go_until_it_would_be_over()
 
-    assert "vbad" in held
-    assert watched.night["hold"] is None
-    assert watched.night["closed_us"] is not None
+    assert "vbad" in (held or "")
+    assert watched.night.hold is None
+    assert watched.night.closed_us is not None
 
 
 def test_a_dry_release_of_such_a_night_says_that_it_is_refused(watched: _Watched) -> None:
@@ -230,13 +230,13 @@ def test_a_restore_without_an_import_remembers_the_frame_ids_that_were_used(
 def test_an_empty_night_is_held_once_the_signs_are_seen(watched: _Watched) -> None:
     """A night that was judged before its signs were known: none of it is processed either."""
     watched.scan_cycle.go()
-    watched.ledger.update("night", watched.night["id"], status="empty")
+    watched.ledger.update("night", watched.night.id, status="empty")
     (watched.night_folder / "vcam1").rename(watched.night_folder / "vcam1_hlinkbak")
 
     watched.scan_cycle.go()
 
-    assert watched.night["status"] != "empty"
-    assert watched.night["hold_code"] == "earlier pipeline"
+    assert watched.night.status != "empty"
+    assert watched.night.hold_code == "earlier pipeline"
 
 
 def test_the_history_tells_what_was_noticed_adopted_and_released(watched: _Watched) -> None:

@@ -154,8 +154,8 @@ def test_the_proof_is_on_record_once_the_night_is_safe(carried: Carried) -> None
         proof = proofs.proof_of(ledger, night, 1)
 
         assert proof is not None
-        assert proof["problem"] is None
-        assert proof["files"] == len(carried.digests)
+        assert proof.problem is None
+        assert proof.files == len(carried.digests)
         assert proofs.unproved_files(ledger, night) == []
         assert proofs.rebuild_proved(ledger, night)
 

@@ -411,7 +411,7 @@ def test_papers_follow_what_happens_to_a_night(carried: Carried, tmp_path: Path)
     with _opened(tmp_path / "state") as ledger:
         night = nights.find_night(ledger, "archive", DATE)
         ledger.execute("update paper set written_us = 0, dumped_us = 0")
-        nights.hold(ledger, night["id"], Cause(HoldCode.ORDER, {"why": "somebody looks at it"}))
+        nights.hold(ledger, night.id, Cause(HoldCode.ORDER, {"why": "somebody looks at it"}))
         told: list[dict[str, Any]] = []
         while (job := background_job.due(ledger, _ANY)) is not None and len(told) < 9:
             told.append({**job, "folder": str(tmp_path / str(job["night"]))})
@@ -420,7 +420,7 @@ def test_papers_follow_what_happens_to_a_night(carried: Carried, tmp_path: Path)
             background_job.record(ledger, _ANY, job, Outcome(key=1, result=result))
 
         assert job is None
-        (one,) = (one for one in told if one["night"] == night["id"])
+        (one,) = (one for one in told if one["night"] == night.id)
         folder = Path(one["folder"])
         assert "somebody looks at it" in (folder / story.JOURNAL).read_text(encoding="utf-8")
         rows = dumps.read_dump((folder / story.LEDGER_DUMP).read_bytes(), "dump")[1]

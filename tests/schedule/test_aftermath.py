@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def night(ledger: Ledger) -> int:
-    return int(a_night(ledger)["id"])
+    return int(a_night(ledger).id)
 
 
 def outcome(error_class: ErrorClass, error: str = "bad", path: str | None = None) -> Outcome:
@@ -162,7 +162,7 @@ def test_a_bad_cube_found_while_planning_is_quarantined_and_the_rest_planned_ane
         outcome(ErrorClass.INPUT, "no times", "vcam1/bad.fits"),
     )
 
-    states = {path: row["state"] for path, row in files.files_of(ledger, night).items()}
+    states = {path: row.state for path, row in files.files_of(ledger, night).items()}
     assert states == {
         "vcam1/bad.fits": "quarantined",
         "vcam1/bad.txt": "quarantined",
@@ -181,7 +181,7 @@ def test_a_bad_cube_found_after_planning_stops_for_a_person(
     row = after(ledger, config, number, outcome(ErrorClass.INPUT, "torn", "vcam1/bad.fits"))
 
     assert (row.state, row.error_class) == (TaskState.FAILED, ErrorClass.INPUT)
-    assert files.files_of(ledger, night)["vcam1/bad.fits"]["state"] == FileState.WHOLE
+    assert files.files_of(ledger, night)["vcam1/bad.fits"].state == FileState.WHOLE
 
 
 def test_a_crash_costs_one_retry_and_the_third_in_succession_gives_up(
@@ -248,4 +248,4 @@ def test_an_error_of_a_lost_claim_changes_nothing(
 
     row = tasks.get_task(ledger, lost.id)
     assert (row.state, row.error) == (TaskState.RUNNING, None)
-    assert files.files_of(ledger, night)["vcam1/good.fits"]["state"] == FileState.WHOLE
+    assert files.files_of(ledger, night)["vcam1/good.fits"].state == FileState.WHOLE

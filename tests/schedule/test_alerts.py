@@ -65,7 +65,7 @@ class Scene:
     def night(self, date: str, status: str, cause: str | None = None) -> Night:
         night = a_night(self.ledger, date)
         now_us = self.ledger.now_us()
-        self.ledger.update("night", night["id"], status=status, cause=cause, closed_us=now_us)
+        self.ledger.update("night", night.id, status=status, cause=cause, closed_us=now_us)
         return night
 
     def turn(self, minutes: float = 1.5) -> list[Received]:
@@ -132,7 +132,7 @@ def test_something_new_is_told_when_the_last_mail_is_long_enough_ago(scene: Scen
 def test_what_is_over_is_told_too(scene: Scene) -> None:
     night = scene.night("20251101", "failed")
     scene.turn()
-    scene.ledger.update("night", night["id"], status="safe")
+    scene.ledger.update("night", night.id, status="safe")
 
     (told,) = scene.turn(minutes=31)
     after = scene.turn(minutes=31)
@@ -147,7 +147,7 @@ def test_what_came_and_went_between_two_mails_is_not_told(scene: Scene) -> None:
     scene.turn()
     night = scene.night("20251102", "failed")
     scene.turn(minutes=5)
-    scene.ledger.update("night", night["id"], status="running")
+    scene.ledger.update("night", night.id, status="running")
 
     assert scene.turn(minutes=31) == []
 
@@ -239,7 +239,7 @@ def test_a_command_that_failed_after_safe_is_told_and_its_night_is_not_in_troubl
     night = scene.night("20251101", "safe")
     scene.ledger.insert(
         "hook_run",
-        night=night["id"],
+        night=night.id,
         batch=1,
         command="reduce {night}",
         state="failed",
@@ -256,11 +256,11 @@ def test_a_command_that_failed_after_safe_is_told_and_its_night_is_not_in_troubl
 
 def test_a_night_that_gets_nowhere_is_stalled_and_one_that_goes_on_is_not(scene: Scene) -> None:
     stuck, busy = scene.night("20251101", "waiting"), scene.night("20251102", "running")
-    task = a_task(scene.ledger, busy["id"], Stage.BUILD, "1.1")
+    task = a_task(scene.ledger, busy.id, Stage.BUILD, "1.1")
     scene.clock.pass_seconds(13 * 3600)
     scene.ledger.update("task", task, state="done", finished_us=scene.ledger.now_us() - HOUR_US)
 
-    assert _names(scene.conditions()) == [f"stalled:{stuck['id']}"]
+    assert _names(scene.conditions()) == [f"stalled:{stuck.id}"]
     assert "nothing got done for 13 h" in scene.conditions()[0].text
 
 
@@ -268,19 +268,19 @@ def test_a_night_that_does_not_close_is_told(scene: Scene) -> None:
     night = scene.night("20251101", "collecting")
     scene.clock.pass_seconds(14 * 3600)
 
-    assert _names(scene.conditions()) == [f"unclosed:{night['id']}"]
+    assert _names(scene.conditions()) == [f"unclosed:{night.id}"]
 
 
 def test_copies_that_nobody_moved_on_are_told(scene: Scene) -> None:
     night = scene.night("20251101", "waiting")
     _deliverable(scene, night, "a", verdict="elsewhere", sent_us=scene.ledger.now_us())
-    scene.ledger.update("night", night["id"], status="safe")
+    scene.ledger.update("night", night.id, status="safe")
 
     before = scene.conditions()
     scene.clock.pass_seconds(25 * 3600)
 
     assert before == []
-    assert _names(scene.conditions()) == [f"unmoved:{night['id']}"]
+    assert _names(scene.conditions()) == [f"unmoved:{night.id}"]
 
 
 def test_a_mail_that_the_archive_never_answered_is_recalled_to_mind(scene: Scene) -> None:
@@ -288,7 +288,7 @@ def test_a_mail_that_the_archive_never_answered_is_recalled_to_mind(scene: Scene
     scene.configured(mail='recipients = ["archive@example.org"]\ndata_host = "scexao5"')
     number = scene.ledger.insert("mail", state="wanted", **scene.ledger.stamp())
     scene.ledger.insert(
-        "mail_night", mail=number, night=night["id"], batch=1, manifest="m", manifest_sha256="0"
+        "mail_night", mail=number, night=night.id, batch=1, manifest="m", manifest_sha256="0"
     )
     scene.ledger.update("mail", number, state="failed", error="550 no", failing_since_us=1)
 
@@ -303,15 +303,15 @@ def test_a_mail_that_the_archive_never_answered_is_recalled_to_mind(scene: Scene
     young = scene.conditions()
     scene.clock.pass_seconds(7.1 * DAY_US / SECOND_US)
 
-    assert _names(failed) == [f"mail:{night['id']}.1"]
+    assert _names(failed) == [f"mail:{night.id}.1"]
     assert young == []
-    assert _names(scene.conditions()) == [f"unacked:{night['id']}.1"]
+    assert _names(scene.conditions()) == [f"unacked:{night.id}.1"]
     assert "mailed 7 days ago" in scene.conditions()[0].text
 
 
 def _deliverable(scene: Scene, night: Night, path: str, **values: Any) -> None:
     scene.ledger.insert(
-        "deliverable", night=night["id"], path=path, size_bytes=1, sha256="0", **values
+        "deliverable", night=night.id, path=path, size_bytes=1, sha256="0", **values
     )
 
 

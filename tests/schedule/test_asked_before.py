@@ -23,9 +23,9 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
     config = settings(tmp_path)
     with closing(opened(tmp_path / "state", FakeClock())) as ledger:
         night = a_night(ledger)
-        deliveries.list_file(ledger, night["id"], "vgen2/VMPA00000001.fits.fz", 7, _OLD)
-        task = claimed(ledger, a_task(ledger, night["id"], Stage.VERIFY))
-        deliveries.list_file(ledger, night["id"], path, 7, _NEW)
+        deliveries.list_file(ledger, night.id, "vgen2/VMPA00000001.fits.fz", 7, _OLD)
+        task = claimed(ledger, a_task(ledger, night.id, Stage.VERIFY))
+        deliveries.list_file(ledger, night.id, path, 7, _NEW)
         verdict = {"path": "vgen2/VMPA00000001.fits.fz", "verdict": "verified", "sha256": _OLD}
         result = {
             "results": [{**verdict, "why": None, "lies_at_destination": True}],
@@ -37,4 +37,4 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
         retries.after_success(ledger, task, Outcome(key=1, result=result).result, config)
 
         assert tasks.get_task(ledger, task.id).state == TaskState.PENDING
-        assert not deliveries.verified_since(ledger, night["id"], 0)
+        assert not deliveries.verified_since(ledger, night.id, 0)

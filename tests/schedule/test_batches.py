@@ -19,8 +19,8 @@ def _make_safe(scene: Scene) -> None:
 
 
 def _batches(scene: Scene) -> dict[str, int]:
-    rows = files.files_of(scene.ledger, scene.night["id"])
-    return {path: row["batch"] for path, row in rows.items()}
+    rows = files.files_of(scene.ledger, scene.night.id)
+    return {path: row.batch for path, row in rows.items()}
 
 
 def test_a_late_cube_waits_until_its_night_is_safe(scene: Scene) -> None:
@@ -29,12 +29,12 @@ def test_a_late_cube_waits_until_its_night_is_safe(scene: Scene) -> None:
 
     scene.cube(LATER_STEM)
     scene.go(3)
-    before = scene.night["batch"]
+    before = scene.night.batch
     _make_safe(scene)
     scene.go()
 
     assert before == 1
-    assert (scene.night["batch"], scene.night["status"]) == (2, NightStatus.COLLECTING)
+    assert (scene.night.batch, scene.night.status) == (2, NightStatus.COLLECTING)
 
 
 def test_a_supplement_is_closed_by_the_rules_of_any_night(scene: Scene) -> None:
@@ -44,13 +44,13 @@ def test_a_supplement_is_closed_by_the_rules_of_any_night(scene: Scene) -> None:
     scene.cube(LATER_STEM)
 
     scene.go(5)
-    early = scene.night["closed_us"]
+    early = scene.night.closed_us
     scene.go(40)
 
     assert early is None
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.status == NightStatus.READY
     assert _batches(scene)[_CUBE] == 1
-    assert [row["path"] for row in files.cubes_of(scene.ledger, scene.night["id"])] == [_LATER]
+    assert [row.path for row in files.cubes_of(scene.ledger, scene.night.id)] == [_LATER]
 
 
 def test_a_bad_cube_whose_timing_file_comes_late_is_taken_into_the_supplement(
@@ -69,7 +69,7 @@ def test_a_bad_cube_whose_timing_file_comes_late_is_taken_into_the_supplement(
 
     assert quarantined == "quarantined"
     assert (scene.states()[_CUBE], scene.states()[_TIMING]) == ("whole", "whole")
-    assert [row["path"] for row in files.cubes_of(scene.ledger, scene.night["id"])] == [_CUBE]
+    assert [row.path for row in files.cubes_of(scene.ledger, scene.night.id)] == [_CUBE]
 
 
 def test_a_file_of_the_safe_batch_that_changes_meanwhile_does_not_hold_the_supplement(
@@ -84,8 +84,8 @@ def test_a_file_of_the_safe_batch_that_changes_meanwhile_does_not_hold_the_suppl
     (scene.night_folder / _TIMING).write_text("# another one\n")
     scene.go(45)
 
-    assert scene.night["hold"] is None
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.hold is None
+    assert scene.night.status == NightStatus.READY
 
 
 def test_a_supplement_without_a_cube_that_can_be_used_leaves_the_night_safe(
@@ -99,6 +99,6 @@ def test_a_supplement_without_a_cube_that_can_be_used_leaves_the_night_safe(
 
     scene.go(45)
 
-    assert (scene.night["batch"], scene.night["status"]) == (1, NightStatus.SAFE)
-    assert scene.night["safe_us"] is not None
+    assert (scene.night.batch, scene.night.status) == (1, NightStatus.SAFE)
+    assert scene.night.safe_us is not None
     assert scene.states()[_LATER] == "quarantined"

@@ -48,14 +48,14 @@ class Sky:
         """It is over, and planned: its frame IDs are due."""
         self.sight(day)
         night = self.get(day)
-        if night["status"] == NightStatus.COLLECTING:
+        if night.status == NightStatus.COLLECTING:
             self.desk.plan(night, [f"{day}-{number}" for number in range(2)])
             self._status(day, NightStatus.READY)
         self.deal()
 
     def give_up(self, day: str) -> None:
         self.sight(day)
-        if self.get(day)["status"] == NightStatus.COLLECTING:
+        if self.get(day).status == NightStatus.COLLECTING:
             self._status(day, NightStatus.EMPTY)
         self.deal()
 
@@ -96,16 +96,16 @@ class Sky:
     def _facts(self, row: Night) -> NightSnapshot:
         state = self.desk.task(row).state
         return NightSnapshot(
-            number=row["id"],
-            kind=Kind(row["kind"]),
-            date=row["date"],
-            status=NightStatus(row["status"]),
+            number=row.id,
+            kind=Kind(row.kind),
+            date=row.date,
+            status=NightStatus(row.status),
             hold=None,
-            is_closed=row["status"] != NightStatus.COLLECTING,
+            is_closed=row.status != NightStatus.COLLECTING,
             waits_for=None,
             pause=None,
             digests_missing=0,
-            ids_skipped=get_night(self.desk.ledger, row["id"])["ids_skip_why"] is not None,
+            ids_skipped=get_night(self.desk.ledger, row.id).ids_skip_why is not None,
             counts={(Stage.FRAME_IDS, TaskState(state)): 1},
             troubles=(),
         )

@@ -96,12 +96,12 @@ def test_a_night_first_seen_in_years_to_come_closes_after_its_quiet_time(
 
     with caplog.at_level(logging.WARNING):
         scene.pass_minutes(25)
-        early = scene.night["closed_us"]
+        early = scene.night.closed_us
         scene.pass_minutes(10)
 
-    assert ahead["last_change_us"] > scene.clock.now_us() + _YEARS_US - DAY_US
+    assert ahead.last_change_us > scene.clock.now_us() + _YEARS_US - DAY_US
     assert early is None
-    assert scene.night["closed_us"] is not None
+    assert scene.night.closed_us is not None
     told = [record for record in caplog.records if "the host's date was ahead" in record.message]
     assert len(told) == 1
 
@@ -114,11 +114,11 @@ def test_a_date_that_jumps_ahead_closes_no_night_at_which_the_cameras_are(scene:
     for number in range(4, 7):
         scene.pass_minutes(10)
         scene.write(number)
-    during = scene.night["closed_us"]
+    during = scene.night.closed_us
     scene.pass_minutes(40)
 
     assert during is None
-    assert scene.night["closed_us"] is not None
+    assert scene.night.closed_us is not None
 
 
 def test_a_date_that_goes_back_waits_for_no_more_than_it_should(scene: Scene) -> None:
@@ -127,12 +127,12 @@ def test_a_date_that_goes_back_waits_for_no_more_than_it_should(scene: Scene) ->
 
     scene.pass_minutes(40)
 
-    assert scene.night["status"] != NightStatus.COLLECTING
+    assert scene.night.status != NightStatus.COLLECTING
 
 
 def test_every_time_that_is_still_to_come_counts_from_now(scene: Scene) -> None:
     scene.pass_minutes(1)
-    ledger, night = scene.ledger, scene.night["id"]
+    ledger, night = scene.ledger, scene.night.id
     wrong_us = ledger.now_us() + _YEARS_US
     stamp = ledger.stamp()
     task = ledger.insert(

@@ -40,7 +40,7 @@ def test_copies_are_read_through_once_though_the_date_was_ahead_when_that_began(
         copies.JOB.record(world.ledger, world.config, job, Outcome(key=1, result=found))
 
     assert jobs == 1
-    assert nights.get_night(world.ledger, night.number)["verify_asked_by"] is None
+    assert nights.get_night(world.ledger, night.number).verify_asked_by is None
 
 
 def test_papers_are_written_though_the_date_was_ahead_when_they_were_last(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_papers_are_written_though_the_date_was_ahead_when_they_were_last(tmp_pa
     ledger = opened(tmp_path, clock)
     night = a_night(ledger)
     clock.pass_seconds(86_400 * 300)
-    exports.record_written(ledger, night["id"], None)
+    exports.record_written(ledger, night.id, None)
     clock.pass_seconds(-86_400 * 300)
 
     assert exports.next_to_export(ledger, 60_000_000) is not None

@@ -43,7 +43,7 @@ def plan(scene: Scene) -> None:
     """What the daemon does in the stage sync."""
     night = scene.night
     job = sync.prepare(scene.ledger, night, LIMITS, QUALITY)
-    [task] = [row for row in tasks.tasks_of(scene.ledger, night["id"]) if row.stage is Stage.SYNC]
+    [task] = [row for row in tasks.tasks_of(scene.ledger, night.id) if row.stage is Stage.SYNC]
     sync.record(scene.ledger, task, sync.work(job))
 
 
@@ -59,7 +59,7 @@ def accept(scene: Scene, clock: str, why: str | None = "the log of that night") 
 
 
 def row_of(scene: Scene) -> RawFile:
-    return files.file_of(scene.ledger, scene.night["id"], PATH)
+    return files.file_of(scene.ledger, scene.night.id, PATH)
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def unproved(scene: Scene) -> Scene:
     timed_by_the_logger(scene)
     scene.close_night()
     plan(scene)
-    assert row_of(scene)["state"] == FileState.QUARANTINED
-    assert row_of(scene)["reason_code"] == FileCode.CLOCK
+    assert row_of(scene).state == FileState.QUARANTINED
+    assert row_of(scene).reason_code == FileCode.CLOCK
     return scene
 
 
@@ -82,25 +82,25 @@ def test_the_plan_uses_the_clock_that_an_operator_stated(
     unproved.go(40)
     plan(unproved)
 
-    [cube] = files.cubes_of(unproved.ledger, unproved.night["id"])
-    [output] = outputs.outputs_of_batch(unproved.ledger, unproved.night["id"])
+    [cube] = files.cubes_of(unproved.ledger, unproved.night.id)
+    [output] = outputs.outputs_of_batch(unproved.ledger, unproved.night.id)
     reports = unproved.ledger.rows("select text from report where stage = 'sync'")
     events = unproved.ledger.rows("select * from event where subject = 'clock'")
     assert any("its times are taken as those of a clock" in line for line in lines)
-    assert (cube["stated_s"], cube["ahead_us"]) == (ahead_s, ahead_s * 1_000_000)
-    assert output["first_us"] == FIRST_US + 71 - ahead_s * 1_000_000
+    assert (cube.stated_s, cube.ahead_us) == (ahead_s, ahead_s * 1_000_000)
+    assert output.first_us == FIRST_US + 71 - ahead_s * 1_000_000
     assert any("uid 5 (the log of that night) said" in row["text"] for row in reports)
     assert [(row["became"], row["actor"]) for row in events] == [(f"{ahead_s} s ahead", "uid 5")]
 
 
 def test_a_clock_that_is_proved_otherwise_is_refused_with_both_values(unproved: Scene) -> None:
-    number = row_of(unproved)["id"]
+    number = row_of(unproved).id
     unproved.ledger.execute("update cube set written_us = ?", [FIRST_US - 36_000_000])
 
     with pytest.raises(OperatorError, match=r"not timed on a clock on UTC: .*DATE is 2025"):
         accept(unproved, "utc")
 
-    assert row_of(unproved)["state"] == FileState.QUARANTINED
+    assert row_of(unproved).state == FileState.QUARANTINED
     assert files.cube_of(unproved.ledger, number)["stated_s"] is None  # type: ignore[index]
 
 
@@ -123,7 +123,7 @@ def test_a_word_is_one_of_two_and_has_a_reason(
 
 def test_a_word_does_not_outlive_the_file_or_another_quarantine(unproved: Scene) -> None:
     accept(unproved, "tai")
-    number = row_of(unproved)["id"]
+    number = row_of(unproved).id
     order(unproved, action="add", why="it was not so")
     after_quarantine = files.cube_of(unproved.ledger, number)
     clock_words.state(unproved.ledger, row_of(unproved), 37, "again")
@@ -131,7 +131,7 @@ def test_a_word_does_not_outlive_the_file_or_another_quarantine(unproved: Scene)
     files.renew_file(unproved.ledger, number, who, FileState.ARRIVING, Cause(FileCode.SEEN))
 
     assert after_quarantine is not None
-    assert after_quarantine["stated_s"] is None
+    assert after_quarantine.stated_s is None
     assert unproved.ledger.value("select count(*) from clock_word") == 0
 
 

@@ -16,7 +16,7 @@ _CUBE, _TIMING = f"vcam1/{STEM}.fits", f"vcam1/{STEM}.txt"
 
 
 def _row(scene: Scene, path: str) -> RawFile:
-    return files.files_of(scene.ledger, scene.night["id"])[path]
+    return files.files_of(scene.ledger, scene.night.id)[path]
 
 
 def test_raw_files_of_a_safe_night_that_were_away_for_a_while_are_what_they_were(
@@ -36,8 +36,8 @@ def test_raw_files_of_a_safe_night_that_were_away_for_a_while_are_what_they_were
 
     row = _row(scene, _CUBE)
     assert away == "gone"
-    assert (row["state"], row["batch"], row["sha256"]) == ("whole", 1, "abc")
-    assert (scene.night["batch"], scene.night["status"]) == (1, NightStatus.SAFE)
+    assert (row.state, row.batch, row.sha256) == ("whole", 1, "abc")
+    assert (scene.night.batch, scene.night.status) == (1, NightStatus.SAFE)
     assert scene.ledger.value("select count(*) from cube") == 1
 
 
@@ -54,7 +54,7 @@ def test_another_file_under_the_name_of_a_raw_file_that_went_is_not_processed_as
     cube.write_bytes(content)
     scene.go(45)
 
-    assert (scene.night["batch"], scene.night["status"]) == (1, NightStatus.SAFE)
+    assert (scene.night.batch, scene.night.status) == (1, NightStatus.SAFE)
     assert scene.states()[_CUBE] == "gone"
 
 
@@ -66,7 +66,7 @@ def test_a_raw_file_of_the_first_batch_that_comes_back_is_no_part_of_the_supplem
     _make_safe(scene)
     scene.cube(LATER_STEM)
     scene.go(2)
-    collecting = scene.night["status"]
+    collecting = scene.night.status
 
     (scene.night_folder / _CUBE).rename(scene.root / "aside")
     scene.go()
@@ -74,8 +74,8 @@ def test_a_raw_file_of_the_first_batch_that_comes_back_is_no_part_of_the_supplem
     scene.go(45)
 
     assert collecting == NightStatus.COLLECTING
-    assert (_row(scene, _CUBE)["batch"], scene.states()[_CUBE]) == (1, "whole")
-    cubes = [row["path"] for row in files.cubes_of(scene.ledger, scene.night["id"])]
+    assert (_row(scene, _CUBE).batch, scene.states()[_CUBE]) == (1, "whole")
+    cubes = [row.path for row in files.cubes_of(scene.ledger, scene.night.id)]
     assert cubes == [f"vcam1/{LATER_STEM}.fits"]
 
 
@@ -90,14 +90,14 @@ def test_a_partner_that_comes_while_a_supplement_collects_is_taken_with_its_cube
     _make_safe(scene)
     scene.cube("vcam1_07:10:00.000000000")
     scene.go(2)
-    collecting = scene.night["status"]
+    collecting = scene.night.status
 
     timing.write_bytes(text)
     scene.go(45)
 
     assert collecting == NightStatus.COLLECTING
     assert (scene.states()[_CUBE], scene.states()[_TIMING]) == ("whole", "whole")
-    cubes = [row["path"] for row in files.cubes_of(scene.ledger, scene.night["id"])]
+    cubes = [row.path for row in files.cubes_of(scene.ledger, scene.night.id)]
     assert cubes == [_CUBE, "vcam1/vcam1_07:10:00.000000000.fits"]
 
 
@@ -109,8 +109,8 @@ def test_a_word_that_a_bad_file_may_go_is_not_said_of_another_one_of_its_name(
     cube.with_suffix(".txt").unlink()
     scene.close_night()
     _make_safe(scene)
-    trash.let_go(scene.ledger, scene.night["id"], "seen")
-    decided = trash.undecided(scene.ledger, scene.night["id"])
+    trash.let_go(scene.ledger, scene.night.id, "seen")
+    decided = trash.undecided(scene.ledger, scene.night.id)
 
     other = scene.root / "other"
     other.write_bytes(cube.read_bytes()[:-2880])
@@ -119,7 +119,7 @@ def test_a_word_that_a_bad_file_may_go_is_not_said_of_another_one_of_its_name(
 
     assert decided == []
     assert scene.states()[f"vcam1/{LATER_STEM}.fits"] == FileState.QUARANTINED
-    assert trash.undecided(scene.ledger, scene.night["id"]) == [f"vcam1/{LATER_STEM}.fits"]
+    assert trash.undecided(scene.ledger, scene.night.id) == [f"vcam1/{LATER_STEM}.fits"]
 
 
 def test_nights_of_a_root_that_the_settings_do_not_name_any_more_are_paused(scene: Scene) -> None:

@@ -90,8 +90,8 @@ def test_an_order_is_carried_out_in_the_name_that_the_kernel_gives(
         "changed": True,
     }
     row = reread(ledger, night)
-    assert row["hold"] == "dome flats"
-    assert row["changed_by"].startswith(f"uid {os.getuid()} (")
+    assert row.hold == "dome flats"
+    assert row.changed_by.startswith(f"uid {os.getuid()} (")
     assert ledger.actor == "vampd"
 
 
@@ -368,7 +368,7 @@ def test_without_a_daemon_the_command_acts_itself_and_leaves_the_lock(config: Co
     assert answer["changed"]
     with StateLock.acquire(config.state_dir), closing(opened(config.state_dir)) as ledger:
         row = reread(ledger, night)
-        assert (row["hold"], row["changed_by"]) == ("dome flats", "uid 1000 (observer)")
+        assert (row.hold, row.changed_by) == ("dome flats", "uid 1000 (observer)")
 
 
 @pytest.mark.usefixtures("ledger")

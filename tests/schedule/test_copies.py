@@ -117,12 +117,10 @@ def desk(tmp_path: Path) -> Iterator[FarDesk]:
             content = path.encode() * 100
             (folder / path).write_bytes(content)
             digest = hashlib.sha256(content).hexdigest()
-            deliveries.list_file(ledger, night["id"], path, len(content), digest)
-        made = FarDesk(
-            folder=tmp_path, ledger=ledger, clock=clock, config=config, number=night["id"]
-        )
+            deliveries.list_file(ledger, night.id, path, len(content), digest)
+        made = FarDesk(folder=tmp_path, ledger=ledger, clock=clock, config=config, number=night.id)
         for stage in (Stage.TRANSFER, Stage.VERIFY):
-            made.tasks[stage] = a_task(ledger, night["id"], stage)
+            made.tasks[stage] = a_task(ledger, night.id, stage)
         yield made
 
 
@@ -132,7 +130,7 @@ def test_a_night_sent_and_verified_has_an_age(desk: FarDesk) -> None:
 
     assert deliveries.verified_since(desk.ledger, desk.number, sent_us)
     assert not deliveries.verified_since(desk.ledger, desk.number, sent_us + 1)
-    assert desk.night["verified_us"] == sent_us
+    assert desk.night.verified_us == sent_us
 
 
 def test_a_night_without_files_was_never_verified(desk: FarDesk) -> None:
@@ -306,7 +304,7 @@ def test_a_safe_night_is_verified_again_when_it_is_asked_for(desk: FarDesk) -> N
     assert deliveries.verified_since(desk.ledger, desk.number, desk.ledger.now_us())
     (row,) = desk.ledger.rows("select * from verification")
     assert (row["files"], row["wrong"], row["error"]) == (4, 0, None)
-    assert desk.night["status"] == NightStatus.SAFE
+    assert desk.night.status == NightStatus.SAFE
     assert desk.events("verification") == ["right"]
 
 
@@ -325,7 +323,7 @@ def test_copies_are_verified_again_at_their_age(desk: FarDesk) -> None:
     assert desk.reverify()
 
     assert not desk.reverify()
-    assert desk.night["verified_us"] == desk.ledger.now_us()
+    assert desk.night.verified_us == desk.ledger.now_us()
 
 
 def test_a_safe_night_with_a_rotten_copy_is_not_safe_until_it_was_sent_again(desk: FarDesk) -> None:
@@ -336,9 +334,9 @@ def test_a_safe_night_with_a_rotten_copy_is_not_safe_until_it_was_sent_again(des
     assert desk.reverify()
 
     night = desk.night
-    assert night["status"] == NightStatus.READY
-    assert night["safe_us"] is None
-    assert PATHS[1] in night["cause"]
+    assert night.status == NightStatus.READY
+    assert night.safe_us is None
+    assert PATHS[1] in (night.cause or "")
     assert desk.pending() == {Stage.TRANSFER, Stage.VERIFY}
     assert not deliveries.verified_since(desk.ledger, desk.number, 0)
     desk.do(Stage.TRANSFER)
@@ -354,8 +352,8 @@ def test_a_safe_night_of_which_nothing_is_found_is_held_and_not_sent_again(desk:
 
     desk.reverify()
 
-    assert desk.night["status"] == NightStatus.HELD
-    assert "is its disk mounted, was it moved?" in desk.night["hold"]
+    assert desk.night.status == NightStatus.HELD
+    assert "is its disk mounted, was it moved?" in (desk.night.hold or "")
     assert desk.pending() == set()
 
 
@@ -367,8 +365,8 @@ def test_a_rotten_copy_whose_file_is_gone_here_holds_the_night(desk: FarDesk) ->
 
     desk.reverify()
 
-    assert desk.night["status"] == NightStatus.HELD
-    assert f"{PATHS[1]} is gone" in desk.night["hold"]
+    assert desk.night.status == NightStatus.HELD
+    assert f"{PATHS[1]} is gone" in (desk.night.hold or "")
 
 
 def test_a_far_side_that_does_not_answer_changes_nothing_and_is_asked_later(desk: FarDesk) -> None:
@@ -378,7 +376,7 @@ def test_a_far_side_that_does_not_answer_changes_nothing_and_is_asked_later(desk
     outcome = Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="Connection refused")
     reverify.JOB.record(desk.ledger, desk.config, job, outcome)
 
-    assert desk.night["status"] == NightStatus.SAFE
+    assert desk.night.status == NightStatus.SAFE
     assert not desk.reverify()
     assert desk.events("verification") == ["unknown"]
     desk.clock.pass_seconds(desk.config.retry.longest_seconds + 1)

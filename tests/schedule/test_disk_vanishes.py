@@ -33,11 +33,11 @@ def test_whatever_is_at_work_when_the_disk_goes_is_done_again_when_it_is_back(
     for turn in range(120):
         _turn(scene, is_away=bool(turn % 2))
         files |= set(scene.states().values())
-        nights.add(scene.night["status"])
-        causes.add(scene.night["cause"])
-        if scene.night["status"] == NightStatus.SAFE:
+        nights.add(scene.night.status)
+        causes.add(scene.night.cause)
+        if scene.night.status == NightStatus.SAFE:
             break
 
-    assert scene.night["status"] == NightStatus.SAFE
+    assert scene.night.status == NightStatus.SAFE
     assert FileState.QUARANTINED not in files
     assert not nights & {NightStatus.HELD, NightStatus.FAILED}, causes

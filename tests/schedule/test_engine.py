@@ -71,13 +71,13 @@ class Scene:
     def go_until(self, status: NightStatus) -> None:
         for _ in range(60):
             self.go_round()
-            if self.night["status"] == status:
+            if self.night.status == status:
                 return
-        pytest.fail(f"the night is {self.night['status']}: {self.night['cause']}")
+        pytest.fail(f"the night is {self.night.status}: {self.night.cause}")
 
     def states(self) -> dict[str, str]:
-        rows = files.files_of(self.ledger, self.night["id"])
-        return {path: row["state"] for path, row in rows.items()}
+        rows = files.files_of(self.ledger, self.night.id)
+        return {path: row.state for path, row in rows.items()}
 
 
 @pytest.fixture
@@ -95,13 +95,13 @@ def test_a_night_is_carried_from_raw_files_to_verified_copies(scene: Scene) -> N
 
     scene.go_until(NightStatus.SAFE)
 
-    night = scene.night["id"]
+    night = scene.night.id
     assert {row.state for row in tasks.tasks_of(scene.ledger, night)} == {TaskState.DONE}
-    bound = [row["frame_id"] for row in outputs.outputs_of(scene.ledger, night)]
+    bound = [row.frame_id for row in outputs.outputs_of(scene.ledger, night)]
     assert bound == [425_189, 425_190, 425_191]
     far = {Path(path).name for path in digests_of_tree(scene.folder / "far")}
     for number in bound:
-        assert f"{frame_ids.frame_id_text(number)}.fits.fz" in far
+        assert f"{frame_ids.frame_id_text(number or 0)}.fits.fz" in far
     after = digests_of_tree(scene.night_folder)
     assert {path: after[path] for path in raw} == raw
 
@@ -119,7 +119,7 @@ def test_a_file_that_kills_its_readers_is_quarantined_and_those_beside_it_are_no
 
     states = scene.states()
     assert {path for path in states if states[path] == FileState.QUARANTINED} == POISONED
-    assert len(outputs.outputs_of(scene.ledger, scene.night["id"])) == 2
+    assert len(outputs.outputs_of(scene.ledger, scene.night.id)) == 2
 
 
 @pytest.mark.parametrize("name", ["work", "sha256_files"])

@@ -54,7 +54,7 @@ def test_a_file_in_trouble_is_given_up_with_its_partner_and_its_night_is_planned
 ) -> None:
     cube = closed.night_folder / PATH
     if how == "unreadable":
-        tasks.add_task(closed.ledger, closed.night["id"], Stage.BUILD, "0.1")
+        tasks.add_task(closed.ledger, closed.night.id, Stage.BUILD, "0.1")
         number = closed.ledger.value("select id from task where stage = 'build'")
         task = tasks.claim(closed.ledger, number)
         assert task is not None
@@ -76,12 +76,12 @@ def test_a_file_in_trouble_is_given_up_with_its_partner_and_its_night_is_planned
 
     states = closed.states()
     assert {states[PATH], states[PATH.replace(".fits", ".txt")]} == {FileState.QUARANTINED}
-    assert files.file_of(closed.ledger, closed.night["id"], PATH)["reason"] == (
+    assert files.file_of(closed.ledger, closed.night.id, PATH).reason == (
         "given up by uid 0: bit rot"
     )
-    assert closed.night["hold"] is None
+    assert closed.night.hold is None
     assert tasks.get_task(closed.ledger, sync).state == "pending"
-    assert strays.strays_of(closed.ledger, closed.night["id"]) == []
+    assert strays.strays_of(closed.ledger, closed.night.id) == []
     assert answer["lines"][0].endswith("its timing file are given up: 5 frames are rejected")
 
 
@@ -133,19 +133,19 @@ def test_whatever_becomes_of_a_given_up_file_its_night_goes_on(closed: Scene, wh
     closed.go(2)
 
     assert closed.ledger.value("select count(*) from event") == events
-    assert closed.night["hold"] is None
+    assert closed.night.hold is None
 
 
 def test_its_frames_are_counted_as_rejected_once_the_night_is_planned(closed: Scene) -> None:
     (closed.night_folder / PATH).unlink()
     closed.go()
     give_up(closed)
-    number = files.file_of(closed.ledger, closed.night["id"], PATH)["id"]
+    number = files.file_of(closed.ledger, closed.night.id, PATH).id
     closed.ledger.execute("delete from segment")
     closed.ledger.execute("delete from output")
     closed.ledger.insert(
         "segment",
-        night=closed.night["id"],
+        night=closed.night.id,
         raw_file=number,
         first=0,
         step=1,
@@ -170,11 +170,11 @@ def _is_read_again(scene: Scene) -> None:
 
 
 def _is_safe(scene: Scene) -> None:
-    scene.ledger.update("night", scene.night["id"], status=NightStatus.SAFE)
+    scene.ledger.update("night", scene.night.id, status=NightStatus.SAFE)
 
 
 def _is_abandoned(scene: Scene) -> None:
-    scene.ledger.update("night", scene.night["id"], status=NightStatus.ABANDONED)
+    scene.ledger.update("night", scene.night.id, status=NightStatus.ABANDONED)
 
 
 def _is_not_planned(scene: Scene) -> None:
@@ -183,11 +183,11 @@ def _is_not_planned(scene: Scene) -> None:
 
 
 def _is_quarantined(scene: Scene) -> None:
-    files.quarantine(scene.ledger, scene.night["id"], PATH, Cause(FileCode.BY_HAND, {"why": "bad"}))
+    files.quarantine(scene.ledger, scene.night.id, PATH, Cause(FileCode.BY_HAND, {"why": "bad"}))
 
 
 def _is_of_an_earlier_batch(scene: Scene) -> None:
-    scene.ledger.update("night", scene.night["id"], batch=2)
+    scene.ledger.update("night", scene.night.id, batch=2)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_what_cannot_be_given_up_is_refused_with_the_reason(
     with pytest.raises(OperatorError, match=reason):
         give_up(closed)
 
-    assert given_up.paths_of(closed.ledger, closed.night["id"]) == frozenset()
+    assert given_up.paths_of(closed.ledger, closed.night.id) == frozenset()
 
 
 def test_nobody_can_give_up_a_file_that_was_never_seen(closed: Scene) -> None:
@@ -232,17 +232,17 @@ def test_a_night_stays_held_for_the_files_that_were_not_given_up(closed: Scene) 
     assert answer["lines"][-1] == (
         f"it stays held: raw file gone after the night was closed: {LATER}"
     )
-    assert closed.night["hold"] is not None
+    assert closed.night.hold is not None
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_what_does_not_need_it(closed: Scene) -> None:
-    strays.note_unreadable(closed.ledger, closed.night["id"], PATH, "Input/output error")
+    strays.note_unreadable(closed.ledger, closed.night.id, PATH, "Input/output error")
 
     closed.go(2)
 
-    [row] = strays.strays_of(closed.ledger, closed.night["id"])
-    assert row["state"] == StrayState.UNREADABLE
-    assert closed.night["hold"] is None
+    [row] = strays.strays_of(closed.ledger, closed.night.id)
+    assert row.state == StrayState.UNREADABLE
+    assert closed.night.hold is None
 
 
 def test_after_a_restore_a_given_up_file_is_a_quarantined_one(closed: Scene) -> None:
@@ -253,6 +253,6 @@ def test_after_a_restore_a_given_up_file_is_a_quarantined_one(closed: Scene) -> 
 
     Orders(closed.ledger, closed.config).carry_out("restore", named, "uid 0")
 
-    assert given_up.paths_of(closed.ledger, closed.night["id"]) == frozenset()
+    assert given_up.paths_of(closed.ledger, closed.night.id) == frozenset()
     assert closed.states()[PATH] == FileState.QUARANTINED
-    assert outputs.outputs_of(closed.ledger, closed.night["id"]) == []
+    assert outputs.outputs_of(closed.ledger, closed.night.id) == []

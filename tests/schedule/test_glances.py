@@ -151,12 +151,13 @@ def test_a_hint_of_everything_is_a_look_at_all_nights(scene: Scene) -> None:
 def test_a_late_file_that_is_hinted_at_reopens_its_empty_night(scene: Scene) -> None:
     scene.cube(STEM).unlink()
     scene.close_night()
-    assert scene.night["status"] == NightStatus.EMPTY
+    before = scene.night.status
     scene.cube(STEM)
 
     scene.scan_cycle.glance(_of_cube(scene, STEM))
 
-    assert scene.night["status"] == NightStatus.COLLECTING
+    assert before == NightStatus.EMPTY
+    assert scene.night.status == NightStatus.COLLECTING
 
 
 def test_a_glance_does_not_bring_a_night_nearer_to_its_end(scene: Scene) -> None:
@@ -170,7 +171,7 @@ def test_a_glance_does_not_bring_a_night_nearer_to_its_end(scene: Scene) -> None
         scene.scan_cycle.glance(_of_cube(scene, STEM))
 
     assert watch.unchanged_looks == before
-    assert scene.night["closed_us"] is None
+    assert scene.night.closed_us is None
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def _night(ledger: Ledger, root: Path, date: str, *cards: str, stem: str = STEM)
     found = cube.stat()
     files.add_file(
         ledger,
-        night["id"],
+        night.id,
         f"vcam1/{stem}.fits",
         role="cube",
         camera=1,
@@ -90,8 +90,8 @@ def test_a_disk_that_is_away_keeps_no_other_night_waiting(
     nothing = _due(background_job, ledger, config)
     clock.pass_seconds(3600)
 
-    assert (first["night"], second["night"], nothing) == (away["id"], there["id"], None)
-    assert _due(background_job, ledger, config)["night"] == away["id"]
+    assert (first["night"], second["night"], nothing) == (away.id, there.id, None)
+    assert _due(background_job, ledger, config)["night"] == away.id
     _, rows = _selected(config, "file_path", "OBJECT")
     assert rows == [(f"vcam1/{STEM}.fits", "a star")]
 

@@ -58,10 +58,10 @@ def python(code: str, *words: str) -> list[str]:
 
 def becomes_safe(ledger: Ledger, night: Night, batch: int = 1) -> None:
     """Close a batch of *night*, and let all its work be done."""
-    ledger.update("night", night["id"], closed_us=ledger.now_us(), batch=batch)
+    ledger.update("night", night.id, closed_us=ledger.now_us(), batch=batch)
     for stage in Stage:
         ledger.insert(
-            "task", night=night["id"], batch=batch, stage=stage, state="done", **ledger.stamp()
+            "task", night=night.id, batch=batch, stage=stage, state="done", **ledger.stamp()
         )
     nights.set_status(ledger, reread(ledger, night), NightStatus.SAFE, None)
 
@@ -78,7 +78,7 @@ def carry_out(ledger: Ledger, config: Config, workers: Workers) -> None:
 
 
 def told(ledger: Ledger, night: Night) -> list[tuple[int, str, int | None]]:
-    runs = hooks.runs(ledger.connection, night["id"])
+    runs = hooks.runs(ledger.connection, night.id)
     return [(run.batch, str(run.state), run.code) for run in runs]
 
 
@@ -96,7 +96,7 @@ def test_a_command_runs_once_for_each_night_and_batch_with_the_nights_own_words(
     becomes_safe(ledger, night, batch=2)
     carry_out(ledger, config, workers)
 
-    runs = hooks.runs(ledger.connection, night["id"])
+    runs = hooks.runs(ledger.connection, night.id)
     assert [(run.batch, run.state, run.code) for run in runs] == [(1, "done", 0), (2, "done", 0)]
     assert runs[0].output == "20251106-1 archive --in=/data/20251106\nas you asked"
     assert runs[1].output is not None
@@ -139,11 +139,11 @@ def test_a_failure_is_kept_and_undoes_nothing(
 
     carry_out(ledger, config, workers)
 
-    failed, other = hooks.runs(ledger.connection, night["id"])
+    failed, other = hooks.runs(ledger.connection, night.id)
     assert (failed.state, failed.code) == (HookState.FAILED, code)
     assert said in str(failed.error)
     assert other.state is HookState.DONE
-    assert reread(ledger, night)["status"] == NightStatus.SAFE
+    assert reread(ledger, night).status == NightStatus.SAFE
 
 
 def test_what_failed_runs_again_on_an_operators_word_only(
@@ -182,7 +182,7 @@ def test_a_command_that_died_with_the_daemon_is_begun_again_but_not_for_ever(
 
     carry_out(ledger, config, workers)
 
-    (run,) = hooks.runs(ledger.connection, night["id"])
+    (run,) = hooks.runs(ledger.connection, night.id)
     assert (run.state, run.attempts) == (HookState.FAILED, 3)
     assert "died while it ran, 3 times" in str(run.error)
 
@@ -197,7 +197,7 @@ def test_of_much_that_a_command_says_the_end_is_kept(
 
     carry_out(ledger, config, workers)
 
-    (run,) = hooks.runs(ledger.connection, night["id"])
+    (run,) = hooks.runs(ledger.connection, night.id)
     lines = str(run.output).splitlines()
     assert lines[-1].startswith("line 99999 x")
     assert len(str(run.output)) < 100_000

@@ -109,9 +109,9 @@ class Site:
     def go_until_safe(self, date: str = GOOD) -> None:
         for _ in range(90):
             self.go_round()
-            if self.night(date)["status"] == NightStatus.SAFE:
+            if self.night(date).status == NightStatus.SAFE:
                 return
-        pytest.fail(f"{date} is {self.night(date)['status']}: {self.night(date)['cause']}")
+        pytest.fail(f"{date} is {self.night(date).status}: {self.night(date).cause}")
 
 
 def write_night(folder: Path, date: str, *, extra: tuple[str, ...] = COMMON_CARDS) -> None:
@@ -156,8 +156,8 @@ def test_whatever_workers_say_of_one_night_the_other_becomes_safe(seed: int) -> 
             found.go_round()
 
         bad = found.night(BAD)
-        if bad["status"] in {NightStatus.HELD, NightStatus.FAILED}:
-            assert bad["cause"]
+        if bad.status in {NightStatus.HELD, NightStatus.FAILED}:
+            assert bad.cause
 
 
 _WORDS_IN_CARDS = (
@@ -216,9 +216,9 @@ def test_files_of_impossible_times_sizes_and_names_keep_no_night_from_safe() -> 
         found.go_until_safe(GOOD)
         found.go_until_safe(BAD)
 
-        rows = files.files_of(found.ledger, found.night(BAD)["id"]).values()
-        assert sum(row["state"] == FileState.WHOLE for row in rows) == 4
-        assert sum(row["state"] == FileState.IGNORED for row in rows) == 5
+        rows = files.files_of(found.ledger, found.night(BAD).id).values()
+        assert sum(row.state == FileState.WHOLE for row in rows) == 4
+        assert sum(row.state == FileState.IGNORED for row in rows) == 5
 
 
 @given(
@@ -270,7 +270,7 @@ def test_whatever_a_caller_asks_is_answered_and_both_nights_are_still_there(seed
             rows = fetch_all(
                 Night, ledger, "select * from night where kind = 'archive' order by date"
             )
-            assert {GOOD, BAD} <= {row["date"] for row in rows}
+            assert {GOOD, BAD} <= {row.date for row in rows}
             assert not ledger.connection.in_transaction
 
 
@@ -298,7 +298,7 @@ def test_a_daemon_that_begins_on_a_ledger_with_hostile_rows_carries_a_good_night
     with site() as found:
         for _ in range(33):  # by then both are closed, and begun
             found.go_round()
-        bad = found.night(BAD)["id"]
+        bad = found.night(BAD).id
         column = "id" if statement.startswith("update night") else "night"
         of_bad_night = f"{column} = {bad}"
         if statement.startswith("update cube"):

@@ -49,7 +49,7 @@ def test_a_proof_that_ends_after_its_night_was_restored_and_went_on_says_nothing
     JOB.record(world.ledger, world.config, job, _OUTCOMES[how])
 
     assert job["number"] == night.number
-    assert nights.get_night(world.ledger, night.number)["hold"] is None
+    assert nights.get_night(world.ledger, night.number).hold is None
     assert (
         world.ledger.value(
             "select count(*) from rebuild_proof where batch = 1 and night = ?", [night.number]

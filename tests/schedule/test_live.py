@@ -52,8 +52,8 @@ def scene(tmp_path: Path) -> Iterator[LiveScene]:
 
 
 def planned(scene: LiveScene, *states: OutputState) -> list[Output]:
-    rows = outputs.outputs_of(scene.ledger, scene.night["id"])
-    return [row for row in rows if not states or row["state"] in states]
+    rows = outputs.outputs_of(scene.ledger, scene.night.id)
+    return [row for row in rows if not states or row.state in states]
 
 
 def complaints(scene: LiveScene) -> list[str]:
@@ -66,17 +66,17 @@ def test_it_comes_out_the_same_and_most_of_it_is_safe_before_it_is_over(
     scene: LiveScene, waited: dict[str, str]
 ) -> None:
     scene.play()
-    assert scene.night["status"] == NightStatus.COLLECTING
+    assert scene.night.status == NightStatus.COLLECTING
     early = planned(scene, OutputState.VERIFIED)
 
     scene.close()
 
     assert scene.products() == waited
     assert len(early) >= 0.6 * len(planned(scene))
-    assert {row["id"] for row in early} <= {row["id"] for row in planned(scene)}
-    row = live.row_of(scene.ledger, scene.night["id"])
+    assert {row.id for row in early} <= {row.id for row in planned(scene)}
+    row = live.row_of(scene.ledger, scene.night.id)
     assert row is not None
-    assert (row["anew"], row["late"]) == (0, 0)
+    assert (row.anew, row.late) == (0, 0)
     assert not complaints(scene)
 
 
@@ -89,11 +89,11 @@ def test_silence_ends_the_last_stretch_and_then_all_is_safe_but_the_papers(
         scene.turn(20)
 
     rows = planned(scene)
-    assert {row["state"] for row in rows} == {OutputState.VERIFIED}
+    assert {row.state for row in rows} == {OutputState.VERIFIED}
     assert not list(scene.night_folder.glob("manifest*"))
     scene.close()
     assert scene.products() == waited
-    assert [row["id"] for row in planned(scene)] == [row["id"] for row in rows]
+    assert [row.id for row in planned(scene)] == [row.id for row in rows]
 
 
 def test_an_engineering_night_has_no_numbers_to_wait_for(tmp_path: Path) -> None:
@@ -120,15 +120,15 @@ def test_a_cube_that_comes_after_its_stretch_was_planned_is_planned_at_the_close
     late = [step for step in scene.steps if step.path.name.startswith(cube)]
     scene.steps = [step for step in scene.steps if step not in late]
     scene.play()
-    before = {row["content_key"]: row["frame_id"] for row in planned(scene)}
+    before = {row.content_key: row.frame_id for row in planned(scene)}
 
     scene.write(late)
     for _ in range(3):
         scene.turn(20)
-    assert {row["content_key"] for row in planned(scene)} >= before.keys()
+    assert {row.content_key for row in planned(scene)} >= before.keys()
     scene.close()
 
-    after = {row["content_key"]: row["frame_id"] for row in planned(scene)}
+    after = {row.content_key: row.frame_id for row in planned(scene)}
     gone = before.keys() - after.keys()
     assert gone
     assert all(after[key] == before[key] for key in before.keys() & after.keys())
@@ -145,7 +145,7 @@ def test_a_planned_raw_file_that_goes_holds_the_night_until_it_is_back(
 ) -> None:
     scene.play()
     first = planned(scene)[0]
-    row = scene.ledger.row("select path from raw_file where id = ?", [first["header_file"]])
+    row = scene.ledger.row("select path from raw_file where id = ?", [first.header_file])
     assert row is not None
     path = scene.night_folder / row["path"]
     aside = path.with_name("aside")
@@ -153,11 +153,12 @@ def test_a_planned_raw_file_that_goes_holds_the_night_until_it_is_back(
 
     scene.turn(20)
 
-    assert scene.night["hold"] == f"raw file gone after it was planned: {row['path']}"
-    assert planned(scene)[0]["id"] == first["id"]
+    held = scene.night.hold
+    assert held == f"raw file gone after it was planned: {row['path']}"
+    assert planned(scene)[0].id == first.id
     (scene.folder / aside.name).rename(path)
     scene.turn(20)
-    assert scene.night["hold"] is None
+    assert scene.night.hold is None
     scene.close()
     assert scene.products() == waited
 
@@ -167,7 +168,7 @@ def test_a_planned_raw_file_that_is_written_anew_is_planned_anew_at_the_close(
 ) -> None:
     scene.play()
     first = planned(scene)[0]
-    path = files_row(scene, first["header_file"])["path"]
+    path = files_row(scene, first.header_file)["path"]
     timing = (scene.night_folder / path).with_suffix(".txt")
     text = timing.read_bytes()
     timing.write_bytes(b"# written once more\n" + text)
@@ -176,10 +177,10 @@ def test_a_planned_raw_file_that_is_written_anew_is_planned_anew_at_the_close(
 
     scene.close()
 
-    row = live.row_of(scene.ledger, scene.night["id"])
+    row = live.row_of(scene.ledger, scene.night.id)
     assert row is not None
-    assert row["anew"] > 0
-    assert first["content_key"] not in {one["content_key"] for one in planned(scene)}
+    assert row.anew
+    assert first.content_key not in {one.content_key for one in planned(scene)}
     assert (scene.night_folder / ".vampd/given_up").is_dir()
 
 
@@ -193,7 +194,7 @@ def test_restore_takes_back_what_was_made_and_the_night_goes_on(
     scene: LiveScene, waited: dict[str, str]
 ) -> None:
     scene.play()
-    numbers = {row["content_key"]: row["frame_id"] for row in planned(scene)}
+    numbers = {row.content_key: row.frame_id for row in planned(scene)}
     order(scene, "restore", force=False, prove=False)
     assert not planned(scene)
     assert not list((scene.night_folder / "vgen2").glob("VMPA*"))
@@ -202,9 +203,7 @@ def test_restore_takes_back_what_was_made_and_the_night_goes_on(
     for _ in range(4):
         scene.turn(20)
 
-    assert {
-        row["content_key"]: row["frame_id"] for row in planned(scene)
-    }.items() >= numbers.items()
+    assert {row.content_key: row.frame_id for row in planned(scene)}.items() >= numbers.items()
     scene.close()
     assert scene.products() == waited
 
@@ -212,15 +211,15 @@ def test_restore_takes_back_what_was_made_and_the_night_goes_on(
 def test_a_quarantined_file_of_a_planned_stretch_is_left_out_at_the_close(scene: LiveScene) -> None:
     scene.play()
     first = planned(scene)[0]
-    path = files_row(scene, first["header_file"])["path"]
+    path = files_row(scene, first.header_file)["path"]
     order(scene, "quarantine", path=path, action="add", why="the shutter was closed")
 
     scene.close()
 
-    assert files.file_of(scene.ledger, scene.night["id"], path)["state"] == FileState.QUARANTINED
+    assert files.file_of(scene.ledger, scene.night.id, path).state == FileState.QUARANTINED
     used = scene.ledger.value(
         "select count(*) from segment where raw_file = ? and output is not null",
-        [first["header_file"]],
+        [first.header_file],
     )
     assert used == 0
 
@@ -272,9 +271,9 @@ def test_outputs_wait_for_their_nights_end_where_the_delivery_says_so(tmp_path: 
     with scene.begun():
         scene.play()
 
-        assert {row["state"] for row in planned(scene)} <= {OutputState.BUILT, OutputState.PLANNED}
+        assert {row.state for row in planned(scene)} <= {OutputState.BUILT, OutputState.PLANNED}
         assert not digests_of_tree(scene.far)
-        stages = {row.stage for row in tasks.tasks_of(scene.ledger, scene.night["id"])}
+        stages = {row.stage for row in tasks.tasks_of(scene.ledger, scene.night.id)}
         assert Stage.TRANSFER not in stages
 
 
@@ -289,8 +288,8 @@ def test_a_younger_night_gets_no_numbers_before_the_older_one_is_closed(tmp_path
         scene.play()
 
         assert planned(scene)
-        assert {row["frame_id"] for row in planned(scene)} == {None}
-        assert {row["state"] for row in planned(scene)} == {OutputState.PLANNED}
+        assert {row.frame_id for row in planned(scene)} == {None}
+        assert {row.state for row in planned(scene)} == {OutputState.PLANNED}
 
 
 @pytest.mark.parametrize("more", ['[quality]\nhold = ["dubious"]', "[cubes]\nmax_seconds = 10"])
@@ -305,13 +304,13 @@ def test_where_a_measure_may_hold_the_night_nothing_is_numbered_before_it_is_tak
 
 
 def order(scene: LiveScene, name: str, **more: object) -> None:
-    arguments = {"kind": scene.kind, "date": scene.night["date"], "dry_run": False, **more}
+    arguments = {"kind": scene.kind, "date": scene.night.date, "dry_run": False, **more}
     Orders(scene.ledger, scene.config, scene.engine.cancel).carry_out(name, arguments, "somebody")
 
 
 def test_how_far_it_is_is_told_and_what_holds_it(scene: LiveScene) -> None:
     scene.play()
-    number = scene.night["id"]
+    number = scene.night.id
 
     lag = lags(scene.ledger.connection, [number])[number]
 
@@ -332,7 +331,7 @@ def test_outputs_that_stay_far_behind_the_cameras_are_told_to_the_operators(
     scene: LiveScene,
 ) -> None:
     scene.play()
-    number = scene.night["id"]
+    number = scene.night.id
     within = limits(scene.config)
     reader, now_us = scene.ledger.connection, scene.clock.now_us()
     names = {found.name for found in conditions(reader, within, now_us)}

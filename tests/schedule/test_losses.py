@@ -29,7 +29,7 @@ def cube(scene: Scene, number: int, *, count: int | None = None) -> None:  # noq
 
 
 def faults(scene: Scene) -> list[Fault]:  # noqa: F811
-    return logger_faults.faults_of(scene.ledger.connection, scene.night["id"])
+    return logger_faults.faults_of(scene.ledger.connection, scene.night.id)
 
 
 def total(scene: Scene) -> tuple[int, int]:  # noqa: F811
@@ -46,7 +46,7 @@ def test_a_jump_of_the_counter_between_whole_cubes_is_kept_while_the_night_goes_
 
     [fault] = faults(scene)
 
-    assert scene.night["closed_us"] is None
+    assert scene.night.closed_us is None
     assert (fault.fault, fault.camera, fault.cubes, fault.frames) == (LoggerFault.LOST, 1, 2, 80)
     assert STEMS[1] in fault.text
     assert STEMS[4] in fault.text

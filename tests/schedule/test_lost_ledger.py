@@ -31,7 +31,7 @@ def anew(tmp_path: Path, world: World) -> Iterator[Ledger]:
 def _lose(world: World, night: NightTruth, anew: Ledger) -> None:
     """The papers are written, and a new ledger is made of them."""
     row = nights.get_night(world.ledger, night.number)
-    story.write_records(world.ledger, row, night_folder(row["folder"]))
+    story.write_records(world.ledger, row, night_folder(row.folder))
     make_again(anew, [(Kind.ARCHIVE, world.root)], digests=False)
 
 
@@ -40,13 +40,13 @@ def test_files_in_the_trash_count_by_the_new_ledgers_time(
 ) -> None:
     elapsed.record_elapsed(world.ledger)
     first = trash.in_trash(world.ledger, trashed.number)[0]
-    trash.set_states(world.ledger, [first["id"]], TrashState.RETURNING)
-    trash.rest(world.ledger, [first["id"]], elapsed.passed_us(world.ledger) + 10**9)
+    trash.set_states(world.ledger, [first.id], TrashState.RETURNING)
+    trash.rest(world.ledger, [first.id], elapsed.passed_us(world.ledger) + 10**9)
 
     _lose(world, trashed, anew)
 
     assert elapsed.passed_us(anew) == 0
-    assert [row["path"] for row in trash.unsettled(anew, 10, 0)] == [first["path"]]
+    assert [row.path for row in trash.unsettled(anew, 10, 0)] == [first.path]
     lying = anew.rows("select * from trash where state = 'trashed'")
     assert len(lying) == 3
     assert {row["moved_passed_us"] for row in lying} == {0}

@@ -73,27 +73,27 @@ class Scene:
         night = a_night(self.ledger, date)
         folder = self.folder / "archive" / date
         folder.mkdir(parents=True, exist_ok=True)
-        self.ledger.update("night", night["id"], folder=str(folder), closed_us=1, status="safe")
+        self.ledger.update("night", night.id, folder=str(folder), closed_us=1, status="safe")
         self.add_batch(reread(self.ledger, night), 1, files, first, verified=verified)
         return reread(self.ledger, night)
 
     def add_batch(
         self, night: Night, batch: int, files: int = 2, first: int | None = None, *, verified: bool
     ) -> None:
-        number = first if first is not None else int(night["date"][4:]) * 1000 + batch * 100
+        number = first if first is not None else int(night.date[4:]) * 1000 + batch * 100
         rows = [
-            f"VMPA{number + n:08d}|{night['folder']}/vgen2/VMPA{number + n:08d}.fits.fz|{1000 + n}"
+            f"VMPA{number + n:08d}|{night.folder}/vgen2/VMPA{number + n:08d}.fits.fz|{1000 + n}"
             for n in range(files)
         ]
         ending = "" if batch == 1 else f".{batch}"
-        path = f"manifest_VMP_{night['date']}{ending}.csv"
+        path = f"manifest_VMP_{night.date}{ending}.csv"
         content = "".join(f"{row}\n" for row in rows).encode()
-        (Path(night["folder"]) / path).write_bytes(content)
+        (Path(night.folder) / path).write_bytes(content)
         now_us = self.ledger.now_us()
         for name, text in ((path, content), (f"vgen2/{batch}.fits.fz", b"cube")):
             self.ledger.insert(
                 "deliverable",
-                night=night["id"],
+                night=night.id,
                 batch=batch,
                 path=name,
                 size_bytes=len(text),
@@ -102,7 +102,7 @@ class Scene:
                 verdict="verified" if verified else None,
             )
         if batch == 1:
-            task = a_task(self.ledger, night["id"], Stage.VERIFY)
+            task = a_task(self.ledger, night.id, Stage.VERIFY)
             self.ledger.update("task", task, state="done" if verified else "pending")
             self.ledger.update("task", task, finished_us=now_us)
 
@@ -111,19 +111,19 @@ class Scene:
         now_us = self.ledger.now_us()
         self.ledger.execute(
             "update deliverable set verified_us = ?, verdict = 'verified' where night = ?",
-            [now_us, night["id"]],
+            [now_us, night.id],
         )
         self.ledger.execute(
-            "update task set state = 'done', finished_us = ? where night = ?", [now_us, night["id"]]
+            "update task set state = 'done', finished_us = ? where night = ?", [now_us, night.id]
         )
 
     def send(self, *rows: Night, dry_run: bool = False, anew: str | None = None) -> list[str]:
         """The operator's word."""
-        asked = [{"kind": row["kind"], "date": row["date"]} for row in rows]
+        asked = [{"kind": row.kind, "date": row.date} for row in rows]
         return self.order("mail", date=None, nights=asked, anew=anew, dry_run=dry_run)
 
     def ack(self, night: Night, **arguments: Any) -> list[str]:
-        named = {"kind": night["kind"], "date": night["date"], "dry_run": False}
+        named = {"kind": night.kind, "date": night.date, "dry_run": False}
         return self.order("ack", **(named | arguments))
 
     def order(self, order: str, **arguments: Any) -> list[str]:
@@ -135,7 +135,7 @@ class Scene:
         mail_job.do_all(self.ledger, self.config)
 
     def track(self, night: Night) -> MailTrack:
-        return mail_tracks.night_track(self.ledger.connection, night["id"], configured=True)
+        return mail_tracks.night_track(self.ledger.connection, night.id, configured=True)
 
     def contents(self) -> list[bytes]:
         return [received.content for received in self.office.received]
@@ -159,7 +159,7 @@ def test_a_verified_night_is_mailed_on_an_operators_word(scene: Scene) -> None:
 
     assert before == []
     (received,) = scene.office.accepted
-    manifest = Path(night["folder"]) / "manifest_VMP_20251106.csv"
+    manifest = Path(night.folder) / "manifest_VMP_20251106.csv"
     assert received.attachment == manifest.read_bytes()
     assert received.mail["Subject"] == "VAMPIRES 20251106: 2 files for the archive"
     assert received.mail["Date"] == "Thu, 06 Nov 2025 16:00:00 +0000"
@@ -220,7 +220,7 @@ def test_nights_that_are_ready_together_go_in_one_mail_with_one_manifest(scene: 
 
     (received,) = scene.office.accepted
     manifests = [
-        (Path(night["folder"]) / f"manifest_VMP_{night['date']}.csv").read_bytes()
+        (Path(night.folder) / f"manifest_VMP_{night.date}.csv").read_bytes()
         for night in (older, younger)
     ]
     assert received.attachment == b"".join(manifests)
@@ -234,16 +234,16 @@ def test_nights_that_are_ready_together_go_in_one_mail_with_one_manifest(scene: 
 def test_in_mode_auto_a_night_waits_for_those_at_work_but_not_for_ever(scene: Scene) -> None:
     scene.configured(mode="auto")
     older = scene.night("20251101", verified=False)
-    scene.ledger.update("night", older["id"], status="running")
+    scene.ledger.update("night", older.id, status="running")
     younger = scene.night("20251106")
     late = scene.night("20251107", verified=False)
-    scene.ledger.update("night", late["id"], status="waiting")
+    scene.ledger.update("night", late.id, status="waiting")
 
     scene.work()
     at_first = scene.contents()
     scene.clock.pass_seconds(1800)
     scene.verify(older)
-    scene.ledger.update("night", older["id"], status="safe")
+    scene.ledger.update("night", older.id, status="safe")
     scene.work()
     after_half_an_hour = scene.contents()
     scene.clock.pass_seconds(1800)
@@ -503,7 +503,7 @@ def _composed(scene: Scene) -> Any:
 
 def test_a_changed_manifest_is_not_mailed(scene: Scene) -> None:
     night = scene.night("20251106")
-    (Path(night["folder"]) / "manifest_VMP_20251106.csv").write_text("VMPA00000001|/x|1\n")
+    (Path(night.folder) / "manifest_VMP_20251106.csv").write_text("VMPA00000001|/x|1\n")
     scene.send(night)
 
     scene.work()
@@ -573,7 +573,7 @@ def test_a_supplement_has_a_mail_of_its_own(scene: Scene) -> None:
     scene.work()
     scene.ack(night)
     scene.add_batch(night, 2, verified=True)
-    before = mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"])
+    before = mail_tracks.acknowledged_batch(scene.ledger.connection, night.id)
 
     scene.send(night)
     scene.work()
@@ -585,7 +585,7 @@ def test_a_supplement_has_a_mail_of_its_own(scene: Scene) -> None:
     (part,) = second.mail.iter_attachments()
     assert part.get_filename() == "manifest_VMP_20251106.2.csv"
     assert before == 1
-    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 2
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night.id) == 2
     assert scene.track(night).note == "RE: VAMPIRES"
 
 
@@ -597,7 +597,7 @@ def test_only_what_was_mailed_is_acknowledged_unless_forced(scene: Scene) -> Non
     scene.ack(night, force=True, why="mailed by hand")
 
     assert scene.track(night).state is Track.ACKNOWLEDGED
-    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 1
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night.id) == 1
     assert scene.ack(night) == ["the archive's word is recorded already"]
 
 
@@ -609,7 +609,7 @@ def test_an_acknowledgement_counts_only_for_the_manifest_of_its_time(scene: Scen
 
     scene.ledger.execute("update deliverable set sha256 = ? where path like 'm%'", ["0" * 64])
 
-    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 0
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night.id) == 0
     assert scene.track(night).state is Track.CHANGED
 
 
@@ -622,7 +622,7 @@ def test_an_acknowledgement_given_by_mistake_is_taken_back(scene: Scene) -> None
     scene.ack(night, revoke=True, why="the wrong date")
 
     assert scene.track(night).state is Track.SENT
-    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night["id"]) == 0
+    assert mail_tracks.acknowledged_batch(scene.ledger.connection, night.id) == 0
     words = scene.ledger.rows("select became from event where subject = 'ack' order by id")
     assert [row["became"] for row in words] == ["acknowledged", "revoked"]
 
@@ -649,7 +649,7 @@ def test_without_settings_nothing_is_asked_and_nothing_waits(scene: Scene) -> No
     with pytest.raises(ConfigError, match="nobody is to be told"):
         scene.send(night)
 
-    track = mail_tracks.night_track(scene.ledger.connection, night["id"], configured=False)
+    track = mail_tracks.night_track(scene.ledger.connection, night.id, configured=False)
     assert track.state is Track.NOT_CONFIGURED
 
 
@@ -664,7 +664,7 @@ def test_engineering_nights_have_no_mail(scene: Scene) -> None:
 def test_a_held_night_is_not_mailed(scene: Scene) -> None:
     scene.configured(mode="auto")
     night = scene.night("20251106")
-    nights.hold(scene.ledger, night["id"], Cause(HoldCode.ORDER, {"why": "quality"}))
+    nights.hold(scene.ledger, night.id, Cause(HoldCode.ORDER, {"why": "quality"}))
 
     scene.work()
     with pytest.raises(OperatorError, match="is held: quality"):
@@ -702,7 +702,7 @@ def test_every_move_of_a_mail_is_an_event_of_its_night(scene: Scene) -> None:
 
     rows = scene.ledger.rows(
         "select was, became, actor from event where subject = 'mail' and night = ? order by id",
-        [night["id"]],
+        [night.id],
     )
     assert [(row["was"], row["became"]) for row in rows] == [
         (None, "wanted"),

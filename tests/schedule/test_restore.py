@@ -37,7 +37,7 @@ def _restore(world: World, night: NightTruth) -> None:
 
 
 def _status(world: World, night: NightTruth) -> str:
-    return str(nights.get_night(world.ledger, night.number)["status"])
+    return str(nights.get_night(world.ledger, night.number).status)
 
 
 @pytest.mark.parametrize("gone", ["vcam1_00:00:00.000000000.fits", "vcam1_00:00:00.000000000.txt"])

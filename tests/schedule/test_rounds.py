@@ -66,7 +66,7 @@ class Scene:
         return path
 
     def reason(self, path: str) -> str | None:
-        found: str | None = files.file_of(self.ledger, self.night["id"], path)["reason"]
+        found: str | None = files.file_of(self.ledger, self.night.id, path).reason
         return found
 
     def go(self, times: int = 1) -> None:
@@ -87,11 +87,11 @@ class Scene:
         self.go(2)
         self.end_the_date()
         self.go(4)
-        assert self.night["closed_us"] is not None
+        assert self.night.closed_us is not None
 
     def states(self) -> dict[str, str]:
-        rows = files.files_of(self.ledger, self.night["id"])
-        return {path: row["state"] for path, row in rows.items()}
+        rows = files.files_of(self.ledger, self.night.id)
+        return {path: row.state for path, row in rows.items()}
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_a_cube_is_whole_after_two_looks_that_agree_and_one_reading(scene: Scene
 
     assert set(after_one.values()) == {FileState.ARRIVING}
     assert scene.states() == {f"vcam1/{STEM}.fits": "whole", f"vcam1/{STEM}.txt": "whole"}
-    cube, *_ = files.cubes_of(scene.ledger, scene.night["id"])
-    assert (cube["frames"], cube["width"], cube["height"]) == (5, 6, 4)
+    cube, *_ = files.cubes_of(scene.ledger, scene.night.id)
+    assert (cube.frames, cube.width, cube.height) == (5, 6, 4)
     first, last = raw_cube(cube).counts or (0, 0)
     assert last - first == 4
 
@@ -126,14 +126,14 @@ def test_a_cube_is_whole_after_two_looks_that_agree_and_one_reading(scene: Scene
 def test_a_night_is_closed_when_its_date_is_over_and_nothing_changes(scene: Scene) -> None:
     scene.cube()
     scene.go(5)
-    during = scene.night["closed_us"]
+    during = scene.night.closed_us
 
     scene.end_the_date()
     scene.go(2)
 
     assert during is None
-    assert (scene.night["status"], scene.night["closed_by"]) == (NightStatus.READY, "vampd")
-    stages = [row.stage for row in tasks.tasks_of(scene.ledger, scene.night["id"])]
+    assert (scene.night.status, scene.night.closed_by) == (NightStatus.READY, "vampd")
+    stages = [row.stage for row in tasks.tasks_of(scene.ledger, scene.night.id)]
     assert stages == [stage for stage in STAGES_OF[Kind.ARCHIVE] if stage is not Stage.BUILD]
 
 
@@ -144,11 +144,11 @@ def test_a_night_in_which_files_arrive_stays_open(scene: Scene) -> None:
     for minute in range(25):
         scene.cube(f"vcam1_07:{minute:02}:00.000000000")
         scene.go(2)
-        assert scene.night["closed_us"] is None
+        assert scene.night.closed_us is None
 
     scene.go(32)
 
-    assert scene.night["closed_us"] is not None
+    assert scene.night.closed_us is not None
 
 
 @pytest.mark.parametrize("content", [None, "", "vampd-root 00000000-0000-0000-0000-000000000000\n"])
@@ -172,13 +172,13 @@ def test_a_root_that_is_not_the_disk_that_it_was_pauses_its_nights(
     [facts] = read_facts(scene.ledger, scene.scan_cycle, {})
     assert str(facts.pause) == pause
     assert scene.states() == before
-    assert scene.night["hold"] is None
+    assert scene.night.hold is None
 
     (scene.folder / "elsewhere").rename(scene.night_folder / "vcam1")
     marker.write_text(good)
     scene.go()
     assert read_facts(scene.ledger, scene.scan_cycle, {})[0].pause is None
-    assert (scene.states(), scene.night["hold"]) == (before, None)
+    assert (scene.states(), scene.night.hold) == (before, None)
 
 
 def test_a_file_that_comes_after_the_close_is_late_and_untouched(scene: Scene) -> None:
@@ -195,9 +195,9 @@ def test_a_file_that_comes_after_the_close_is_late_and_untouched(scene: Scene) -
         f"vcam1/{LATER_STEM}.fits": "late",
         f"vcam1/{LATER_STEM}.txt": "late",
     }
-    assert len(files.cubes_of(scene.ledger, scene.night["id"])) == 1
+    assert len(files.cubes_of(scene.ledger, scene.night.id)) == 1
     assert identities_of_tree(scene.night_folder) == before
-    assert scene.night["hold"] is None
+    assert scene.night.hold is None
 
 
 def test_a_raw_file_that_changes_after_the_close_holds_the_night(
@@ -205,17 +205,17 @@ def test_a_raw_file_that_changes_after_the_close_holds_the_night(
 ) -> None:
     cube = scene.cube()
     scene.close_night()
-    known = files.files_of(scene.ledger, scene.night["id"])[f"vcam1/{STEM}.fits"]
+    known = files.files_of(scene.ledger, scene.night.id)[f"vcam1/{STEM}.fits"]
 
     with cube.open("ab") as file:
         file.write(b"\0" * 2880)
     scene.go(3)
 
-    assert scene.night["hold"] == (
+    assert scene.night.hold == (
         f"raw file changed after the night was closed: vcam1/{STEM}.fits\n"
         "it had 5760 bytes, and has 8640"
     )
-    now = files.files_of(scene.ledger, scene.night["id"])[f"vcam1/{STEM}.fits"]
+    now = files.files_of(scene.ledger, scene.night.id)[f"vcam1/{STEM}.fits"]
     assert now == known
     assert "came after its night was closed" not in caplog.text
 
@@ -227,7 +227,7 @@ def test_a_raw_file_that_goes_after_the_close_holds_the_night(scene: Scene) -> N
     cube.unlink()
     scene.go(2)
 
-    assert scene.night["hold"] == f"raw file gone after the night was closed: vcam1/{STEM}.fits"
+    assert scene.night.hold == f"raw file gone after the night was closed: vcam1/{STEM}.fits"
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
 
 
@@ -242,33 +242,33 @@ def test_no_order_lets_a_night_go_on_while_its_raw_file_is_another(
     if not gone:
         cube.write_bytes(aside.read_bytes() + b"\0")
     scene.go(3)
-    held = scene.night["hold"]
+    held = scene.night.hold
     orders, night = Orders(scene.ledger, scene.config), {"kind": Kind.ARCHIVE, "date": DATE}
 
     with pytest.raises(OperatorError, match="put that one back"):
         orders.carry_out(order, {**night, "dry_run": False}, "somebody")
-    refused = scene.night["hold"]
+    refused = scene.night.hold
     aside.rename(cube)
     orders.carry_out(order, {**night, "dry_run": False}, "somebody")
 
     assert held is not None
     assert refused == held
-    assert scene.night["hold"] is None
+    assert scene.night.hold is None
 
 
 def test_a_night_without_a_cube_is_empty_and_reopens_when_files_come(scene: Scene) -> None:
     scene.end_the_date()
     scene.go(40)
-    empty = scene.night["status"]
+    empty = scene.night.status
     scene.cube()
 
     scene.go()
-    reopened = scene.night["status"], scene.night["closed_us"]
+    reopened = scene.night.status, scene.night.closed_us
     scene.go(40)
 
     assert empty == NightStatus.EMPTY
     assert reopened == (NightStatus.COLLECTING, None)
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.status == NightStatus.READY
     assert set(scene.states().values()) == {FileState.WHOLE}
 
 
@@ -281,13 +281,13 @@ def test_a_cube_that_never_becomes_whole_is_quarantined_at_the_close_with_its_re
 
     scene.close_night()
 
-    rows = files.files_of(scene.ledger, scene.night["id"])
+    rows = files.files_of(scene.ledger, scene.night.id)
     lonely = rows[f"vcam1/{LATER_STEM}.fits"]
-    assert (lonely["state"], lonely["reason"]) == (FileState.QUARANTINED, "no timing file")
-    [temporary] = [row for row in rows.values() if row["role"] == Role.TEMPORARY]
-    assert temporary["state"] == FileState.QUARANTINED
-    assert "never renamed" in temporary["reason"]
-    assert rows[f"vcam1/{STEM}.fits"]["state"] == FileState.WHOLE
+    assert (lonely.state, lonely.reason) == (FileState.QUARANTINED, "no timing file")
+    [temporary] = [row for row in rows.values() if row.role == Role.TEMPORARY]
+    assert temporary.state == FileState.QUARANTINED
+    assert "never renamed" in (temporary.reason or "")
+    assert rows[f"vcam1/{STEM}.fits"].state == FileState.WHOLE
 
 
 def test_a_whole_cube_arrives_again_while_its_name_is_being_written(scene: Scene) -> None:
@@ -351,23 +351,23 @@ def test_a_file_of_somebody_else_is_listed_and_keeps_no_night_open(scene: Scene)
 def test_an_operator_closes_a_night_before_its_date_is_over(scene: Scene) -> None:
     scene.cube()
     scene.go(2)
-    scene.ledger.update("night", scene.night["id"], close_asked_by="uid 1000 (observer)")
+    scene.ledger.update("night", scene.night.id, close_asked_by="uid 1000 (observer)")
 
     scene.go(2)
 
-    assert scene.night["closed_by"] == "uid 1000 (observer)"
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.closed_by == "uid 1000 (observer)"
+    assert scene.night.status == NightStatus.READY
 
 
 def test_a_held_night_is_not_closed(scene: Scene) -> None:
     scene.cube()
     scene.go(2)
-    nights.hold(scene.ledger, scene.night["id"], Cause(HoldCode.ORDER, {"why": "dome flats"}))
+    nights.hold(scene.ledger, scene.night.id, Cause(HoldCode.ORDER, {"why": "dome flats"}))
 
     scene.end_the_date()
     scene.go(4)
 
-    assert scene.night["closed_us"] is None
+    assert scene.night.closed_us is None
 
 
 def test_rounds_that_begin_again_change_nothing_that_is_known(scene: Scene) -> None:
@@ -385,7 +385,7 @@ def _close_while_reading_fails(scene: Scene, failures: int) -> None:
     """Close the night by hand; the cube cannot be read so many times in succession."""
     scene.cube()
     scene.go()
-    scene.ledger.update("night", scene.night["id"], close_asked_by="test")
+    scene.ledger.update("night", scene.night.id, close_asked_by="test")
     for number in range(failures + 4):
         scene.clock.pass_seconds(60)
         scene.scan_cycle.go()
@@ -405,7 +405,7 @@ def _close_while_reading_fails(scene: Scene, failures: int) -> None:
 def test_a_disk_that_stumbles_at_the_close_costs_no_cube(scene: Scene, failures: int) -> None:
     _close_while_reading_fails(scene, failures)
 
-    assert scene.night["closed_us"] is not None
+    assert scene.night.closed_us is not None
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.WHOLE
 
 
@@ -413,12 +413,12 @@ def test_a_cube_that_can_never_be_read_is_quarantined_and_its_night_waits_for_a_
     scene: Scene,
 ) -> None:
     _close_while_reading_fails(scene, 6)
-    held = scene.night["hold"]
+    held = scene.night.hold
 
     named = {"kind": Kind.ARCHIVE, "date": DATE, "dry_run": False}
     Orders(scene.ledger, scene.config).carry_out("release", named, "uid 0")
     scene.go(2)
 
-    assert held.startswith("no cube can be used: its one cube is quarantined")
+    assert str(held).startswith("no cube can be used: its one cube is quarantined")
     assert scene.states()[f"vcam1/{STEM}.fits"] == FileState.QUARANTINED
-    assert scene.night["status"] == NightStatus.EMPTY
+    assert scene.night.status == NightStatus.EMPTY

@@ -25,7 +25,7 @@ __all__ = ["scene", "watching"]
 def _events(scene: Scene) -> list[tuple[str, str | None]]:
     rows = scene.ledger.rows(
         "select became, why from event where subject = 'night' and night = ? order by id",
-        [scene.night["id"]],
+        [scene.night.id],
     )
     return [(row["became"], row["why"]) for row in rows]
 
@@ -39,7 +39,7 @@ def test_the_events_of_a_night_are_no_more_where_its_files_are_read_one_by_one(
     monkeypatch.setattr(
         engine_module,
         "digest_batch",
-        lambda *rows: () if scene.night["closed_us"] is None else readings.digest_batch(*rows),
+        lambda *rows: () if scene.night.closed_us is None else readings.digest_batch(*rows),
     )
 
     scene.go_until(NightStatus.SAFE)
@@ -55,7 +55,7 @@ def test_how_many_files_are_left_is_told_where_the_cause_is_shown(watching: Watc
     watching.close_night()
     watching.ledger.update(
         "night",
-        watching.night["id"],
+        watching.night.id,
         status="waiting",
         cause=str(Cause(WaitCode.READ_THROUGH)),
         cause_code=WaitCode.READ_THROUGH,

@@ -119,7 +119,7 @@ def test_whether_others_must_read_an_output_costs_the_same_however_many_are_buil
     night = a_night(ledger)
 
     def choose() -> list[int]:
-        rows: list[Output] = outputs.outputs_of_unit(ledger, night["id"], "1.1")
+        rows: list[Output] = outputs.outputs_of_unit(ledger, night.id, "1.1")
         return build_jobs._read_whole(ledger, night, rows, Compress())
 
     assert _growth(ledger, choose) < _NOISE
@@ -132,7 +132,7 @@ def test_the_next_files_to_be_read_through_cost_the_same_however_many_are_left(
     a_night(ledger)
 
     assert _growth(ledger, lambda: files.without_digest(ledger, 1, 10)) < _NOISE
-    assert [row["path"] for row in files.without_digest(ledger, 1, 2)] == [
+    assert [row.path for row in files.without_digest(ledger, 1, 2)] == [
         "vcam1/00000",
         "vcam1/00001",
     ]

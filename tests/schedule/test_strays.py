@@ -40,9 +40,9 @@ PATH = f"vcam1/{STEM}.fits"
 
 def read_through(scene: Scene) -> None:
     """What the engine does with digests: raw files that nobody read, and strays."""
-    number = scene.night["id"]
+    number = scene.night.id
     rows = (*strays.unread(scene.ledger, number), *files.without_digest(scene.ledger, number))
-    job = {"night": str(scene.night_folder), "files": [row["path"] for row in rows]}
+    job = {"night": str(scene.night_folder), "files": [row.path for row in rows]}
     for result in inspect.sha256_files(job)["results"]:
         who = inspect.identity_from_plain(result["identity"])
         if who is None:
@@ -61,7 +61,7 @@ def standing_of(scene: Scene) -> tuple[NightStatus, str | None]:
 
 
 def raw_row(scene: Scene, path: str = PATH) -> RawFile:
-    return files.file_of(scene.ledger, scene.night["id"], path)
+    return files.file_of(scene.ledger, scene.night.id, path)
 
 
 def move_to_another_inode(path: Path) -> None:
@@ -88,7 +88,7 @@ def closed(scene: Scene) -> Scene:
 
 def plan(scene: Scene) -> None:
     """One output of the whole cube, to be built."""
-    number = raw_row(scene)["id"]
+    number = raw_row(scene).id
     output = PlannedOutput(
         cube=0,
         camera=1,
@@ -104,8 +104,8 @@ def plan(scene: Scene) -> None:
         segments=(Segment(raw_file=number, first=0, step=1, count=5),),
     )
     planned = Plan(outputs=(output,), rejected=(), reports=())
-    outputs.store_plan(scene.ledger, scene.night["id"], planned)
-    tasks.add_task(scene.ledger, scene.night["id"], Stage.BUILD, "0.1")
+    outputs.store_plan(scene.ledger, scene.night.id, planned)
+    tasks.add_task(scene.ledger, scene.night.id, Stage.BUILD, "0.1")
 
 
 def fail(scene: Scene, stage: Stage, error_class: ErrorClass) -> int:
@@ -139,9 +139,9 @@ def test_the_recorded_bytes_under_another_inode_are_the_file(
     )
     assert due == []
     assert standing_of(closed)[0] == NightStatus.READY
-    assert (after["state"], after["sha256"]) == (before["state"], before["sha256"])
+    assert (after.state, after.sha256) == (before.state, before.sha256)
     found = (closed.night_folder / PATH).stat()
-    assert (after["inode"], after["modified_ns"]) == (found.st_ino, found.st_mtime_ns)
+    assert (after.inode, after.modified_ns) == (found.st_ino, found.st_mtime_ns)
     events = closed.ledger.rows("select was, became, about from event where subject = 'stray'")
     assert [tuple(row) for row in events] == [
         (None, "unread", PATH),
@@ -163,9 +163,9 @@ def test_other_bytes_of_the_same_size_hold_the_night_and_both_digests_are_told(
     read_through(closed)
 
     found = inspect.sha256_files({"night": str(closed.night_folder), "files": [PATH]})["results"]
-    assert closed.night["hold"] == (
+    assert closed.night.hold == (
         f"raw file changed after the night was closed: {PATH}\n"
-        f"its SHA-256 was {raw_row(closed)['sha256']}, and is {found[0]['sha256']}"
+        f"its SHA-256 was {raw_row(closed).sha256}, and is {found[0].sha256}"
     )
     assert standing_of(closed)[0] == NightStatus.HELD
 
@@ -177,14 +177,14 @@ def test_a_file_that_went_and_comes_back_lets_its_night_go_on_by_itself(
     aside = closed.folder / "aside"
     shutil.move(closed.night_folder / PATH, aside)
     closed.go()
-    held = closed.night["hold"]
+    held = closed.night.hold
 
     (shutil.copy2 if copied else shutil.move)(aside, closed.night_folder / PATH)
     closed.go()
     read_through(closed)
 
     assert held == f"raw file gone after the night was closed: {PATH}"
-    assert closed.night["hold"] is None
+    assert closed.night.hold is None
     assert standing_of(closed)[0] == NightStatus.READY
 
 
@@ -192,13 +192,13 @@ def test_an_operators_hold_is_not_lifted_with_the_files(closed: Scene) -> None:
     aside = (closed.night_folder / PATH).rename(closed.folder / "aside")
     closed.go()
     order(closed, "hold")
-    operators = closed.night["hold"]
+    operators = closed.night.hold
 
     aside.rename(closed.night_folder / PATH)
     closed.go()
 
     assert operators == "a look"
-    assert closed.night["hold"] == "a look"
+    assert closed.night.hold == "a look"
 
 
 def test_a_night_released_by_an_operator_is_held_again_for_its_files(closed: Scene) -> None:
@@ -208,10 +208,10 @@ def test_a_night_released_by_an_operator_is_held_again_for_its_files(closed: Sce
 
     with pytest.raises(OperatorError, match="put that one back"):
         order(closed, "release")
-    closed.ledger.update("night", closed.night["id"], hold=None)
+    closed.ledger.update("night", closed.night.id, hold=None)
     closed.go()
 
-    assert (closed.night["hold"] or "").startswith("raw file gone")
+    assert (closed.night.hold or "").startswith("raw file gone")
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -224,10 +224,10 @@ def test_retry_after_the_file_was_put_back_reads_it_again_and_goes_on(
 
     (closed.night_folder / PATH).write_bytes(content)
     lines = order(closed, "retry", dry_run=dry_run)
-    left = strays.strays_of(closed.ledger, closed.night["id"])
+    left = strays.strays_of(closed.ledger, closed.night.id)
 
     assert lines[0].startswith("1 raw file is read again first")
-    assert [row["state"] for row in left] == [StrayState.MISSING if dry_run else StrayState.UNREAD]
+    assert [row.state for row in left] == [StrayState.MISSING if dry_run else StrayState.UNREAD]
     closed.go()
     read_through(closed)
     assert standing_of(closed)[0] == NightStatus.READY
@@ -262,30 +262,30 @@ def test_a_file_that_cannot_be_read_again_holds_its_night_until_it_can(closed: S
     cube = closed.night_folder / PATH
     move_to_another_inode(cube)
     closed.go()
-    strays.note_unreadable(closed.ledger, closed.night["id"], PATH, "Input/output error")
-    strays.review(closed.ledger, closed.night["id"])
+    strays.note_unreadable(closed.ledger, closed.night.id, PATH, "Input/output error")
+    strays.review(closed.ledger, closed.night.id)
     closed.go(2)
-    held = closed.night["hold"]
+    held = closed.night.hold
 
     order(closed, "retry")
     read_through(closed)
 
     assert held == f"raw file that cannot be read any more: {PATH}\nInput/output error"
-    assert closed.night["hold"] is None
+    assert closed.night.hold is None
 
 
 def test_a_safe_night_stays_safe_whatever_becomes_of_its_raw_files(closed: Scene) -> None:
-    closed.ledger.update("night", closed.night["id"], status=NightStatus.SAFE)
+    closed.ledger.update("night", closed.night.id, status=NightStatus.SAFE)
     move_to_another_inode(closed.night_folder / PATH)
     (closed.night_folder / PATH).with_suffix(".txt").write_bytes(b"shorter")
 
     closed.go(2)
     read_through(closed)
 
-    [left] = strays.strays_of(closed.ledger, closed.night["id"])
-    assert (left["path"], left["state"]) == (f"vcam1/{STEM}.txt", StrayState.OTHER)
-    assert (closed.night["status"], closed.night["hold"]) == (NightStatus.SAFE, None)
-    assert closed.night["batch"] == 1
+    [left] = strays.strays_of(closed.ledger, closed.night.id)
+    assert (left.path, left.state) == (f"vcam1/{STEM}.txt", StrayState.OTHER)
+    assert (closed.night.status, closed.night.hold) == (NightStatus.SAFE, None)
+    assert closed.night.batch == 1
 
 
 def test_a_quarantined_file_on_a_copied_disk_is_no_late_one(scene: Scene) -> None:
@@ -293,13 +293,13 @@ def test_a_quarantined_file_on_a_copied_disk_is_no_late_one(scene: Scene) -> Non
     scene.cube(LATER_STEM).with_suffix(".txt").unlink()
     scene.close_night()
     read_through(scene)
-    scene.ledger.update("night", scene.night["id"], status=NightStatus.SAFE)
+    scene.ledger.update("night", scene.night.id, status=NightStatus.SAFE)
 
     move_to_another_inode(scene.night_folder / f"vcam1/{LATER_STEM}.fits")
     scene.go(3)
 
     assert scene.states()[f"vcam1/{LATER_STEM}.fits"] == FileState.QUARANTINED
-    assert (scene.night["status"], scene.night["batch"]) == (NightStatus.SAFE, 1)
+    assert (scene.night.status, scene.night.batch) == (NightStatus.SAFE, 1)
 
 
 def test_other_bytes_under_the_name_of_a_quarantined_file_are_a_late_file(scene: Scene) -> None:
@@ -308,24 +308,24 @@ def test_other_bytes_under_the_name_of_a_quarantined_file_are_a_late_file(scene:
     bad.with_suffix(".txt").unlink()
     scene.close_night()
     row = raw_row(scene, f"vcam1/{LATER_STEM}.fits")
-    scene.ledger.update("raw_file", row["id"], sha256="0" * 64)
+    scene.ledger.update("raw_file", row.id, sha256="0" * 64)
 
     os.utime(bad)
     scene.go()
-    unread = len(strays.unread(scene.ledger, scene.night["id"]))
+    unread = len(strays.unread(scene.ledger, scene.night.id))
     read_through(scene)
 
     assert unread == 1
-    assert raw_row(scene, f"vcam1/{LATER_STEM}.fits")["state"] == FileState.LATE
-    assert strays.strays_of(scene.ledger, scene.night["id"]) == []
+    assert raw_row(scene, f"vcam1/{LATER_STEM}.fits").state == FileState.LATE
+    assert strays.strays_of(scene.ledger, scene.night.id) == []
 
 
 def test_an_operators_word_on_a_file_outlives_a_copied_disk(scene: Scene) -> None:
     cube = scene.cube()
     scene.go(3)
     dome = Cause(FileCode.BY_HAND, {"why": "the dome was closed"})
-    for row in files.files_of(scene.ledger, scene.night["id"]).values():
-        files.set_state(scene.ledger, row["id"], FileState.QUARANTINED, dome)
+    for row in files.files_of(scene.ledger, scene.night.id).values():
+        files.set_state(scene.ledger, row.id, FileState.QUARANTINED, dome)
 
     move_to_another_inode(cube)
     scene.go(3)
@@ -339,11 +339,11 @@ def test_a_file_moved_before_it_was_read_through_is_taken_as_if_it_came_now(scen
 
     move_to_another_inode(cube)
     scene.go()
-    reopened = scene.night["status"]
+    reopened = scene.night.status
     scene.go(40)
 
     assert reopened == NightStatus.COLLECTING
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.status == NightStatus.READY
     assert set(scene.states().values()) == {FileState.WHOLE}
 
 
@@ -351,18 +351,18 @@ def test_a_processed_file_that_went_from_a_safe_night_is_known_again_by_its_byte
     closed: Scene,
 ) -> None:
     plan(closed)
-    closed.ledger.update("night", closed.night["id"], status=NightStatus.SAFE)
+    closed.ledger.update("night", closed.night.id, status=NightStatus.SAFE)
     aside = (closed.night_folder / PATH).rename(closed.folder / "aside")
     closed.go()
-    gone = raw_row(closed)["state"]
+    gone = raw_row(closed).state
 
     shutil.copyfile(aside, closed.night_folder / PATH)
     closed.go()
     read_through(closed)
 
     assert gone == FileState.GONE
-    assert raw_row(closed)["state"] == FileState.WHOLE
-    assert strays.strays_of(closed.ledger, closed.night["id"]) == []
+    assert raw_row(closed).state == FileState.WHOLE
+    assert strays.strays_of(closed.ledger, closed.night.id) == []
 
 
 def odd(scene: Scene) -> list[str]:
@@ -376,7 +376,7 @@ def test_raw_files_that_go_one_by_one_from_a_safe_night_are_told_in_one_line(sce
     scene.cube(LATER_STEM)
     scene.close_night()
     read_through(scene)
-    scene.ledger.update("night", scene.night["id"], status=NightStatus.SAFE)
+    scene.ledger.update("night", scene.night.id, status=NightStatus.SAFE)
     aside = (scene.night_folder / PATH).rename(scene.folder / "aside")
     scene.go()
     one = odd(scene)
@@ -394,12 +394,12 @@ def test_raw_files_that_go_one_by_one_from_a_safe_night_are_told_in_one_line(sce
     assert checked.text == f"archive {DATE}: {one[0]}: vampd show {DATE}"
     assert two == [f"{PATH} {deleted}, and so is 1 more raw file; what was made of it is as it was"]
     assert odd(scene) == [one[0].replace(STEM, LATER_STEM)]
-    assert (scene.night["status"], scene.night["batch"]) == (NightStatus.SAFE, 1)
+    assert (scene.night.status, scene.night.batch) == (NightStatus.SAFE, 1)
 
 
 def test_a_file_whose_space_was_given_back_is_not_missed(closed: Scene) -> None:
     plan(closed)
-    closed.ledger.update("night", closed.night["id"], status=NightStatus.SAFE)
+    closed.ledger.update("night", closed.night.id, status=NightStatus.SAFE)
     closed.ledger.execute(
         "insert into reclaim (id, run, night, space, final, state, begun_us, begun_passed_us,"
         " changed_us, changed_by) select 1, 1, id, 'raw', 1, 'done', 1, 1, 1, 'x' from night"
@@ -413,7 +413,7 @@ def test_a_file_whose_space_was_given_back_is_not_missed(closed: Scene) -> None:
     (closed.night_folder / PATH).unlink()
     closed.go(2)
 
-    assert raw_row(closed)["state"] == FileState.GONE
+    assert raw_row(closed).state == FileState.GONE
     assert odd(closed) == []
 
 
@@ -426,4 +426,4 @@ def test_a_restore_waits_until_a_moved_file_is_read_again(closed: Scene) -> None
     read_through(closed)
 
     assert order(closed, "restore")
-    assert nights.get_night(closed.ledger, closed.night["id"])["hold"] == "restored"
+    assert nights.get_night(closed.ledger, closed.night.id).hold == "restored"

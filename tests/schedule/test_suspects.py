@@ -16,7 +16,7 @@ PATH = "vcam1/vcam1_05:10:00.000000000.fits"
 
 def test_a_file_of_the_same_name_in_another_night_is_no_suspect(tmp_path: Path) -> None:
     with closing(opened(tmp_path)) as ledger:
-        bad, good = (a_night(ledger, date)["id"] for date in ("20251105", "20251106"))
+        bad, good = (a_night(ledger, date).id for date in ("20251105", "20251106"))
         for night in (bad, good):
             files.add_file(
                 ledger,
@@ -36,6 +36,6 @@ def test_a_file_of_the_same_name_in_another_night_is_no_suspect(tmp_path: Path) 
             suspects.count(bad, PATH, fails)
         suspects.count(good, PATH, fails)
 
-        states = [files.file_of(ledger, night, PATH)["state"] for night in (bad, good)]
+        states = [files.file_of(ledger, night, PATH).state for night in (bad, good)]
     assert states == [FileState.QUARANTINED, FileState.WHOLE]
     assert suspects.of(good) == {PATH}

@@ -110,13 +110,13 @@ def order(scene: Scene, name: str, **more: Any) -> list[str]:
 
 
 def found(scene: Scene) -> dict[str, str]:
-    rows = unseen.unseen_of(scene.ledger, scene.night["id"])
-    return {row["sort"]: row["text"] for row in rows if row["sort"] != UnseenSort.FOREIGN}
+    rows = unseen.unseen_of(scene.ledger, scene.night.id)
+    return {row.sort: row.text for row in rows if row.sort != UnseenSort.FOREIGN}
 
 
 def status(scene: Scene) -> NightStatus:
     facts = read_facts(scene.ledger, scene.scan_cycle, {})
-    [own] = [each for each in facts if each.number == scene.night["id"]]
+    [own] = [each for each in facts if each.number == scene.night.id]
     return standing(own, facts).status
 
 
@@ -141,10 +141,10 @@ def test_what_could_be_the_cameras_data_and_is_not_taken_holds_the_night(
 
     assert early == (NightStatus.COLLECTING, {sort})
     assert status(scene) is NightStatus.HELD
-    assert scene.night["closed_us"] is None
-    assert scene.night["hold_code"] in UNSEEN_HOLDS
-    assert scene.night["hold"].startswith("not taken, and could be the cameras': ")
-    assert found(scene)[sort] in scene.night["hold"]
+    assert scene.night.closed_us is None
+    assert scene.night.hold_code in UNSEEN_HOLDS
+    assert str(scene.night.hold).startswith("not taken, and could be the cameras': ")
+    assert found(scene)[sort] in (scene.night.hold or "")
 
 
 def test_a_released_night_is_taken_as_it_is(scene: Scene) -> None:
@@ -155,10 +155,10 @@ def test_a_released_night_is_taken_as_it_is(scene: Scene) -> None:
     order(scene, "release")
     scene.go(3)
 
-    assert scene.night["hold"] is None
-    assert scene.night["status"] == NightStatus.READY
-    [row] = unseen.unseen_of(scene.ledger, scene.night["id"])
-    assert (row["accepted"], row["changed_by"]) == (1, "uid 0")
+    assert scene.night.hold is None
+    assert scene.night.status == NightStatus.READY
+    [row] = unseen.unseen_of(scene.ledger, scene.night.id)
+    assert (row.accepted, row.changed_by) == (1, "uid 0")
 
 
 def test_an_empty_night_says_what_was_left_of_it_on_whose_word(scene: Scene) -> None:
@@ -168,8 +168,8 @@ def test_an_empty_night_says_what_was_left_of_it_on_whose_word(scene: Scene) -> 
     order(scene, "release")
     scene.go(3)
 
-    assert scene.night["status"] == NightStatus.EMPTY
-    assert "vcam2 is a symbolic link" in scene.night["cause"]
+    assert scene.night.status == NightStatus.EMPTY
+    assert "vcam2 is a symbolic link" in (scene.night.cause or "")
 
 
 def test_more_of_what_was_left_holds_the_night_again(scene: Scene) -> None:
@@ -182,25 +182,25 @@ def test_more_of_what_was_left_holds_the_night_again(scene: Scene) -> None:
     (scene.night_folder / "vcam1" / f"{STEM}.fits.gz").write_bytes(b"one more" * 1000)
     scene.go()
 
-    assert "2 files in vcam1/" in scene.night["hold"]
+    assert "2 files in vcam1/" in (scene.night.hold or "")
 
 
 def test_a_folder_that_gets_its_right_name_is_taken_and_the_night_goes_on(scene: Scene) -> None:
     renamed("VCAM1")(scene)
     end(scene)
-    held = scene.night["hold"]
+    held = scene.night.hold
 
     (scene.night_folder / "VCAM1").rename(scene.night_folder / "vcam1")
     scene.go(40)
 
     assert held is not None
-    assert (scene.night["hold"], scene.night["status"]) == (None, NightStatus.READY)
+    assert (scene.night.hold, scene.night.status) == (None, NightStatus.READY)
     assert set(scene.states().values()) == {"ignored", "gone", "whole"} - {"ignored"}
 
 
 def test_an_empty_night_in_which_data_could_lie_collects_again_and_is_held(scene: Scene) -> None:
     end(scene)
-    empty = scene.night["status"]
+    empty = scene.night.status
 
     linked(scene)
     scene.go(4)
@@ -217,11 +217,11 @@ def test_what_comes_beside_a_safe_night_is_told_and_it_stays_safe(scene: Scene) 
     renamed("vcam1_old")(scene)
     scene.go(2)
 
-    assert scene.night["hold"] is None
-    assert scene.night["status"] == NightStatus.SAFE
+    assert scene.night.hold is None
+    assert scene.night.status == NightStatus.SAFE
     assert list(found(scene)) == [UnseenSort.NAME]
     assert "no more is said of" in " ".join(order(scene, "release"))
-    assert unseen.holding(scene.ledger, scene.night["id"]) == []
+    assert unseen.holding(scene.ledger, scene.night.id) == []
 
 
 def make_safe(scene: Scene) -> None:
@@ -241,9 +241,9 @@ def test_somebody_elses_files_hold_nothing_and_are_told(scene: Scene) -> None:
 
     scene.close_night()
 
-    [row] = unseen.unseen_of(scene.ledger, scene.night["id"])
-    assert (row["sort"], row["is_data"]) == (UnseenSort.FOREIGN, 0)
-    assert row["text"] == "README, weather: nothing of the cameras"
+    [row] = unseen.unseen_of(scene.ledger, scene.night.id)
+    assert (row.sort, row.is_data) == (UnseenSort.FOREIGN, 0)
+    assert row.text == "README, weather: nothing of the cameras"
 
 
 @contextmanager
@@ -272,13 +272,13 @@ def test_a_folder_that_cannot_be_looked_at_holds_the_night_until_it_can(
     (scene.night_folder / "vcam2").mkdir()
     with closed_to_us(scene.night_folder / name, number):
         end(scene)
-        held, during = scene.night["hold"], status(scene)
+        held, during = scene.night.hold, status(scene)
     scene.go(40)
 
     assert during is NightStatus.HELD
-    assert os.strerror(number) in held
-    assert scene.night["hold"] is None
-    assert scene.night["status"] == NightStatus.READY
+    assert os.strerror(number) in (held or "")
+    assert scene.night.hold is None
+    assert scene.night.status == NightStatus.READY
 
 
 def cube_of(scene: Scene, first_us: int, stem: str = STEM, extra: tuple[str, ...] = ()) -> None:
@@ -291,8 +291,8 @@ def test_a_night_of_which_all_cubes_are_years_off_is_held(scene: Scene) -> None:
     cube_of(scene, FIRST_US - 4 * 365 * DAY_US)
     end(scene)
 
-    assert scene.night["hold"].startswith("cubes of another date: 1 of 1 cubes")
-    assert "2021-11-07" in scene.night["hold"]
+    assert str(scene.night.hold).startswith("cubes of another date: 1 of 1 cubes")
+    assert "2021-11-07" in (scene.night.hold or "")
 
 
 def test_one_cube_of_another_date_is_told_and_holds_nothing(scene: Scene) -> None:
@@ -300,14 +300,14 @@ def test_one_cube_of_another_date_is_told_and_holds_nothing(scene: Scene) -> Non
     cube_of(scene, FIRST_US + 30 * DAY_US, LATER_STEM)
     end(scene)
 
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.status == NightStatus.READY
     assert found(scene)[UnseenSort.DATE].startswith("1 of 2 cubes were taken far from")
 
 
 def test_a_night_of_which_every_cube_is_bad_is_held_and_ends_empty_on_a_word(scene: Scene) -> None:
     scene.cube().with_suffix(".txt").unlink()
     end(scene)
-    held = scene.night["hold"]
+    held = scene.night.hold
 
     order(scene, "release")
     scene.go(2)
@@ -315,28 +315,28 @@ def test_a_night_of_which_every_cube_is_bad_is_held_and_ends_empty_on_a_word(sce
     assert held == (
         f"no cube can be used: its one cube is quarantined; vcam1/{STEM}.fits: no timing file"
     )
-    assert scene.night["status"] == NightStatus.EMPTY
-    assert "its one cube is quarantined" in scene.night["cause"]
+    assert scene.night.status == NightStatus.EMPTY
+    assert "its one cube is quarantined" in (scene.night.cause or "")
 
 
 def test_a_bad_night_that_is_mended_goes_on_by_itself(scene: Scene) -> None:
     timing = scene.cube().with_suffix(".txt")
     aside = timing.rename(scene.folder / timing.name)
     end(scene)
-    held = scene.night["hold_code"]
+    held = scene.night.hold_code
 
     shutil.copy(aside, timing)
     scene.go(40)
 
     assert held in UNSEEN_HOLDS
-    assert (scene.night["hold"], scene.night["status"]) == (None, NightStatus.READY)
+    assert (scene.night.hold, scene.night.status) == (None, NightStatus.READY)
 
 
 def test_one_camera_alone_under_the_trigger_of_both_is_told(scene: Scene) -> None:
     cube_of(scene, FIRST_US, extra=("EXTTRIG =                    T",))
     end(scene)
 
-    assert scene.night["status"] == NightStatus.READY
+    assert scene.night.status == NightStatus.READY
     assert found(scene)[UnseenSort.ALONE].startswith("camera 1 alone: 1 cube")
 
 
@@ -358,11 +358,11 @@ def test_the_same_cubes_in_a_night_of_the_other_kind_are_told_in_both(scene: Sce
     scene.go(40)
 
     night = nights.find_night(scene.ledger, Kind.ENGINEERING, DATE)
-    [row] = unseen.unseen_of(scene.ledger, night["id"])
+    [row] = unseen.unseen_of(scene.ledger, night.id)
 
-    assert night["status"] == NightStatus.READY
-    assert row["sort"] == UnseenSort.TWICE
-    assert f"archive {DATE}" in row["text"]
+    assert night.status == NightStatus.READY
+    assert row.sort == UnseenSort.TWICE
+    assert f"archive {DATE}" in row.text
 
 
 @pytest.mark.parametrize("becomes", ["gone", "renamed", "a link", "a file"])
@@ -389,7 +389,7 @@ def test_a_nights_folder_that_is_not_there_is_told_and_holds_what_is_not_safe(
     assert during is (NightStatus.SAFE if is_safe else NightStatus.HELD)
     assert list(told) == [UnseenSort.FOLDER]
     assert found(scene) == {}
-    assert scene.night["hold"] is None
+    assert scene.night.hold is None
 
 
 def test_a_night_whose_files_went_with_its_folder_is_not_released(scene: Scene) -> None:
@@ -406,15 +406,15 @@ def test_a_night_that_is_a_link_is_held_and_ends_empty_on_a_word(scene: Scene) -
     scene.night_folder.rmdir()
     scene.night_folder.symlink_to(scene.folder)
     scene.go(2)
-    held = status(scene), scene.night["hold"]
+    held = status(scene), scene.night.hold
 
     order(scene, "release")
     scene.go(2)
 
     assert held[0] is NightStatus.HELD
-    assert "it is a symbolic link to" in held[1]
-    assert scene.night["status"] == NightStatus.EMPTY
-    assert "symbolic link" in scene.night["cause"]
+    assert "it is a symbolic link to" in (held[1] or "")
+    assert scene.night.status == NightStatus.EMPTY
+    assert "symbolic link" in (scene.night.cause or "")
 
 
 def test_a_link_to_a_night_of_another_root_is_that_night(scene: Scene) -> None:
@@ -449,7 +449,7 @@ def test_a_root_that_is_emptied_is_told_in_one_sentence(scene: Scene) -> None:
         scene.ledger.insert(
             "night",
             **{
-                **{name: scene.night[name] for name in ("kind", "status", "seen_us")},
+                **{name: getattr(scene.night, name) for name in ("kind", "status", "seen_us")},
                 "date": f"2025100{day}",
                 "folder": str(scene.root / f"2025100{day}"),
                 "last_change_us": 1,

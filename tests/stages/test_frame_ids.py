@@ -102,8 +102,8 @@ def test_a_supplement_gets_numbers_of_its_own(any_desk: Desk) -> None:
     night = any_desk.night("20251106", ["a", "b"])
     any_desk.attempt(night)
     first = any_desk.bound(night)
-    any_desk.ledger.update("night", night["id"], batch=2)
-    tasks.add_task(any_desk.ledger, night["id"], Stage.FRAME_IDS)
+    any_desk.ledger.update("night", night.id, batch=2)
+    tasks.add_task(any_desk.ledger, night.id, Stage.FRAME_IDS)
     any_desk.plan(night, ["late"])
 
     any_desk.attempt(night)
@@ -261,7 +261,7 @@ def test_a_program_that_is_not_there_needs_somebody(tmp_path: Path) -> None:
 def test_a_worker_that_dies_with_a_question_on_its_way_holds_the_night(foreign: Desk) -> None:
     night = foreign.night("20251106", ["a"])
     foreign.clock.pass_seconds(1)
-    foreign.ledger.update("night", night["id"], ids_looked_us=foreign.ledger.now_us())
+    foreign.ledger.update("night", night.id, ids_looked_us=foreign.ledger.now_us())
     tasks.claim(foreign.ledger, foreign.task(night).id)
 
     STAGES[Stage.FRAME_IDS].prepare(
@@ -459,7 +459,7 @@ def test_a_dry_run_decides_nothing(frames: Desk) -> None:
 
     assert frames.requests() == [RequestState.UNCLEAR]
     assert numbers_in(frames) == []
-    assert reread(frames.ledger, night)["ids_skip_why"] is None
+    assert reread(frames.ledger, night).ids_skip_why is None
 
 
 def test_there_is_nothing_to_decide_where_nothing_is_unclear(local: Desk) -> None:
@@ -477,7 +477,7 @@ def test_a_skip_is_on_record_once(local: Desk) -> None:
     twice = local.order("ids-skip", night, why="again")
 
     assert (once["changed"], twice["changed"]) == (True, False)
-    assert reread(local.ledger, night)["ids_skip_why"] == "dome flats first"
+    assert reread(local.ledger, night).ids_skip_why == "dome flats first"
     event = local.ledger.row("select * from event where subject = 'night' order by id desc")
     assert event is not None
     assert (event["actor"], event["why"]) == ("me", "ids skip: dome flats first")

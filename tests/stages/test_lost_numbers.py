@@ -100,7 +100,7 @@ def lose_ledger(made: Desk) -> None:
     """A new one, that finds everything out by looking."""
     _new_ledger(made)
     night = nights.sight_night(made.ledger, Kind.ARCHIVE, DATE, made.archive / DATE)
-    tasks.add_task(made.ledger, night["id"], Stage.FRAME_IDS)
+    tasks.add_task(made.ledger, night.id, Stage.FRAME_IDS)
     made.plan(night, CONTENTS)
 
 
@@ -129,7 +129,7 @@ def finish(made: Desk) -> dict[str, int]:
         task = made.attempt(night)
         if task.state == TaskState.DONE:
             return made.bound(night)
-        if requests.open_request(made.ledger, night["id"]) is not None:
+        if requests.open_request(made.ledger, night.id) is not None:
             made.order("ids-void", night)
         made.clock.pass_seconds(7200)
     raise AssertionError(task.error)

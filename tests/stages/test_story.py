@@ -64,7 +64,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     folder.mkdir(parents=True)
     (tmp_path / "state").mkdir()
     with closing(opened(tmp_path / "state", clock)) as ledger:
-        number = nights.sight_night(ledger, Kind.ARCHIVE, folder.name, folder)["id"]
+        number = nights.sight_night(ledger, Kind.ARCHIVE, folder.name, folder).id
         yield Desk(folder=folder, ledger=ledger, clock=clock, number=number)
 
 
@@ -130,7 +130,7 @@ def test_the_rows_are_dumped_when_a_stage_has_ended_and_seldom_before(desk: Desk
         desk.happens(f"minute {minute}")
         night = exports.next_to_export(desk.ledger)
         assert night is not None
-        found.append(bool(night["with_dump"]))
+        found.append(bool(night.with_dump))
         desk.tell(with_dump=found[-1])
     seldom = found.count(True)
     for row in desk.ledger.rows("select * from task order by id"):
@@ -142,7 +142,7 @@ def test_the_rows_are_dumped_when_a_stage_has_ended_and_seldom_before(desk: Desk
 
     assert seldom == 1
     assert ended is not None
-    assert ended["with_dump"]
+    assert ended.with_dump
 
 
 def test_rows_that_were_not_dumped_are_dumped_though_nothing_more_happens(desk: Desk) -> None:
@@ -159,7 +159,7 @@ def test_rows_that_were_not_dumped_are_dumped_though_nothing_more_happens(desk: 
 
     assert soon is None
     assert later is not None
-    assert later["with_dump"]
+    assert later.with_dump
 
 
 def test_what_is_due_costs_the_daemon_the_same_however_much_happened(desk: Desk) -> None:

@@ -116,7 +116,7 @@ def claimed(ledger: Ledger, number: int) -> Task:
 
 
 def reread(ledger: Ledger, night: Night) -> Night:
-    return get_night(ledger, night["id"])
+    return get_night(ledger, night.id)
 
 
 def identity(size_bytes: int = 2880) -> FileIdentity:

@@ -68,8 +68,8 @@ class Desk:
         """A planned night, whose frame IDs are due."""
         night = a_night(self.ledger, date)
         (self.archive / date).mkdir()
-        self.ledger.update("night", night["id"], folder=str(self.archive / date))
-        a_task(self.ledger, night["id"], Stage.FRAME_IDS)
+        self.ledger.update("night", night.id, folder=str(self.archive / date))
+        a_task(self.ledger, night.id, Stage.FRAME_IDS)
         self.plan(night, contents)
         return reread(self.ledger, night)
 
@@ -78,7 +78,7 @@ class Desk:
         night = reread(self.ledger, night)
         raw = self.ledger.insert(
             "raw_file",
-            night=night["id"],
+            night=night.id,
             path=f"{contents}",
             role="cube",
             inode=1,
@@ -88,12 +88,12 @@ class Desk:
             seen_us=1,
             **self.ledger.stamp(),
         )
-        taken = len(outputs.outputs_of(self.ledger, night["id"]))
+        taken = len(outputs.outputs_of(self.ledger, night.id))
         for ordinal, content in enumerate(contents, start=taken):
             self.ledger.insert(
                 "output",
-                night=night["id"],
-                batch=night["batch"],
+                night=night.id,
+                batch=night.batch,
                 ordinal=ordinal,
                 cube=ordinal,
                 camera=1,
@@ -140,17 +140,17 @@ class Desk:
 
     def retry(self, night: Night) -> tasks.Task:
         """An operator's `retry`, and what follows."""
-        tasks.retry_failed(self.ledger, night["id"], "retry")
+        tasks.retry_failed(self.ledger, night.id, "retry")
         return self.attempt(night)
 
     def order(self, order: str, night: Night, **arguments: Any) -> dict[str, Any]:
-        named = {"kind": "archive", "date": night["date"], "dry_run": False, "why": "seen so"}
+        named = {"kind": "archive", "date": night.date, "dry_run": False, "why": "seen so"}
         return Orders(self.ledger, self.config).carry_out(order, {**named, **arguments}, "me")
 
     def task(self, night: Night) -> tasks.Task:
         number = self.ledger.value(
             "select id from task where night = ? and stage = 'frame_ids' order by batch desc",
-            [night["id"]],
+            [night.id],
         )
         return tasks.get_task(self.ledger, number)
 

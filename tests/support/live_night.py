@@ -126,9 +126,9 @@ class LiveScene:
     def go_until(self, status: NightStatus) -> None:
         for _ in range(60):
             self.turn(20)
-            if self.night["status"] == status:
+            if self.night.status == status:
                 return
-        msg = f"the night is {self.night['status']}: {self.night['cause']}"
+        msg = f"the night is {self.night.status}: {self.night.cause}"
         raise AssertionError(msg)
 
     def products(self) -> dict[str, str]:

@@ -110,7 +110,7 @@ class Life:
     def _doubt_a_copy(self) -> None:
         self.scene.ledger.execute(
             "update deliverable set verified_us = null where night = ? and path like 'vgen2%'",
-            [self.chance.choice(self.nights)["id"]],
+            [self.chance.choice(self.nights).id],
         )
 
     def _verify(self) -> None:
@@ -119,17 +119,17 @@ class Life:
     def _restore(self) -> None:
         """Forgotten and made again; perhaps with other frames."""
         night = self.chance.choice(self.nights)
-        self.scene.ledger.execute("delete from deliverable where night = ?", [night["id"]])
+        self.scene.ledger.execute("delete from deliverable where night = ?", [night.id])
         if self.chance.random() < 0.5:
             self._chore()
-        number = 1000 * (1 + _DATES.index(night["date"]))
+        number = 1000 * (1 + _DATES.index(night.date))
         other = self.chance.random() < 0.3
         self.scene.add_batch(night, 1, first=number + 500 * other, verified=True)
 
     def _hold(self) -> None:
         night = self.chance.choice(self.nights)
         why = "quality" if self.chance.random() < 0.5 else None
-        self.scene.ledger.update("night", night["id"], hold=why)
+        self.scene.ledger.update("night", night.id, hold=why)
 
     def _ack(self) -> None:
         if self.chance.random() < 0.3:
@@ -157,13 +157,13 @@ class Life:
             night = self.nights[_DATES.index(date)]
             unverified = self.scene.ledger.value(
                 "select count(*) from deliverable where night = ? and verified_us is null",
-                [night["id"]],
+                [night.id],
             )
             assert unverified == 0, (date, self.said)
             if answer.startswith("2") or answer == DROP:
                 self.taken[date].add(received.content)
                 assert len(self.taken[date]) == 1, (date, self.said)
-        folders = [Path(self.nights[_DATES.index(date)]["folder"]) for date in dates]
+        folders = [Path(self.nights[_DATES.index(date)].folder) for date in dates]
         manifests = [
             (folder / f"manifest_VMP_{folder.name}.csv").read_bytes() for folder in folders
         ]
@@ -177,7 +177,7 @@ class Life:
         scene.office.addresses = {}
         for night in self.nights:
             scene.verify(night)
-            scene.ledger.update("night", night["id"], hold=None)
+            scene.ledger.update("night", night.id, hold=None)
         for _ in range(3):
             scene.clock.pass_seconds(86400)
             for night in self.nights:
@@ -192,7 +192,7 @@ class Life:
                 self._look()
         for night in self.nights:
             track = scene.track(night)
-            assert track.state in _SETTLED, (night["date"], track, self.said)
+            assert track.state in _SETTLED, (night.date, track, self.said)
             self._judge_acknowledged(track)
 
     def _settle(self, night: Night) -> None:

@@ -253,10 +253,8 @@ def _deliver(ledger: Ledger, night: NightTruth, path: str, sha256: str) -> None:
 def prove(ledger: Ledger, night: NightTruth) -> None:
     """Record that every raw file was rebuilt."""
     proof = proofs.begin(ledger, night.number, 1, f"{night.number:064}")
-    ledger.update("rebuild_proof", proof["id"], proved_us=1)
-    ledger.execute(
-        "update raw_file set rebuilt_by = ? where night = ?", [proof["id"], night.number]
-    )
+    ledger.update("rebuild_proof", proof.id, proved_us=1)
+    ledger.execute("update raw_file set rebuilt_by = ? where night = ?", [proof.id, night.number])
     night.proved = True
 
 

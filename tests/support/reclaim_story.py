@@ -199,7 +199,7 @@ def stranger_goes(_world: World, night: NightTruth) -> None:
 
 def work_begins_anew(world: World, night: NightTruth) -> None:
     row = get_night(world.ledger, night.number)
-    if row["status"] == NightStatus.SAFE and row["hold"] is None:
+    if row.status == NightStatus.SAFE and row.hold is None:
         world.ledger.execute(
             "update task set state = 'pending' where night = ? and stage = 'verify'", [night.number]
         )

@@ -86,19 +86,19 @@ def _piece(ledger: Ledger, config: Config, night: Night) -> dict[str, Any] | Non
     if not piece:
         _finish(ledger, night, job["verify_at"])
         return None
-    return {**job, "files": piece, "number": night["id"]}
+    return {**job, "files": piece, "number": night.id}
 
 
 def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
     """Keep what was found; a night of which a copy is wrong is not safe any more."""
     del config
     night = nights.get_night(ledger, job["number"])
-    if night["status"] not in AT_REST or night["verify_since_us"] is None:
+    if night.status not in AT_REST or night.verify_since_us is None:
         return  # it was restored or held meanwhile: its own stages verify it
     if outcome.result is None:
         _note_failure(ledger, night, job["verify_at"], outcome.error or "its worker died")
         return
-    wrong = verify.keep_verdicts(ledger, night["id"], outcome.result)
+    wrong = verify.keep_verdicts(ledger, night.id, outcome.result)
     if wrong:
         _note(ledger, night, job["verify_at"], wrong=len(wrong))
         handle_bad_copies(ledger, night, outcome.result, wrong)
@@ -108,33 +108,33 @@ def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
 
 def _finish(ledger: Ledger, night: Night, place: str) -> None:
     _note(ledger, night, place, wrong=0)
-    verifications.end(ledger, night["id"])
+    verifications.end(ledger, night.id)
     log.info(
         "%s: every copy at %s was read through again, and is right",
         nights.label(night),
         place,
-        extra={"NIGHT": night["date"]},
+        extra={"NIGHT": night.date},
     )
 
 
 def _note_failure(ledger: Ledger, night: Night, place: str, error: str) -> None:
     _note(ledger, night, place, wrong=0, error=error)
-    verifications.note_tried(ledger, night["id"])
+    verifications.note_tried(ledger, night.id)
     log.warning(
         "%s: its copies could not be verified again: %s",
         nights.label(night),
         error,
-        extra={"NIGHT": night["date"]},
+        extra={"NIGHT": night.date},
     )
 
 
 def _note(
     ledger: Ledger, night: Night, place: str, *, wrong: int, error: str | None = None
 ) -> None:
-    by = night["verify_asked_by"]
-    files = len(deliveries.deliverables_of(ledger, night["id"]))
+    by = night.verify_asked_by
+    files = len(deliveries.deliverables_of(ledger, night.id))
     why = f"asked for by {by}" if by else _BY_AGE
-    verifications.record(ledger, night["id"], place, files=files, wrong=wrong, error=error, why=why)
+    verifications.record(ledger, night.id, place, files=files, wrong=wrong, error=error, why=why)
 
 
 def handle_bad_copies(
@@ -149,20 +149,20 @@ def handle_bad_copies(
     """
     what = _what_is_wrong(result, wrong)
     why_not = _why_not_sent_again(ledger, night, result, wrong)
-    extra = {"NIGHT": night["date"]}
+    extra = {"NIGHT": night.date}
     if why_not is None:
-        deliveries.send_again(ledger, night["id"], [row["path"] for row in wrong])
-        tasks.make_pending(ledger, night["id"], [Stage.TRANSFER, Stage.VERIFY], what)
+        deliveries.send_again(ledger, night.id, [row["path"] for row in wrong])
+        tasks.make_pending(ledger, night.id, [Stage.TRANSFER, Stage.VERIFY], what)
         sent_again = Cause(WaitCode.SENT_AGAIN, {"what": what})
         nights.set_status(ledger, night, NightStatus.READY, sent_again)
-        nights.unmark_safe(ledger, night["id"])
+        nights.unmark_safe(ledger, night.id)
         log.error(
             "%s is no longer safe: %s; they are sent again", nights.label(night), what, extra=extra
         )
         return
     hold = Cause(HoldCode.COPIES_WRONG, {"what": what, "why_not": why_not})
-    nights.hold(ledger, night["id"], hold)
-    nights.set_status(ledger, nights.get_night(ledger, night["id"]), NightStatus.HELD, hold)
+    nights.hold(ledger, night.id, hold)
+    nights.set_status(ledger, nights.get_night(ledger, night.id), NightStatus.HELD, hold)
     log.error("%s is held: %s", nights.label(night), hold, extra=extra)
 
 
@@ -179,19 +179,19 @@ def _why_not_sent_again(
 ) -> str | None:
     if all(row["verdict"] == "missing" for row in result["results"]):
         return "nothing of it was found there: is its disk mounted, was it moved?"
-    if night["status"] == NightStatus.RECLAIMED:
+    if night.status == NightStatus.RECLAIMED:
         return "its space here was given back"
-    listed = {row["path"]: row for row in deliveries.deliverables_of(ledger, night["id"])}
+    listed = {row.path: row for row in deliveries.deliverables_of(ledger, night.id)}
     files: list[ListedFile] = [
         {
             "path": row["path"],
-            "size_bytes": listed[row["path"]]["size_bytes"],
-            "sha256": listed[row["path"]]["sha256"],
+            "size_bytes": listed[row["path"]].size_bytes,
+            "sha256": listed[row["path"]].sha256,
         }
         for row in wrong
     ]
     try:
-        check_sizes(night_folder(night["folder"]), files)
+        check_sizes(night_folder(night.folder), files)
     except IntegrityError as error:
         return str(error)
     return None

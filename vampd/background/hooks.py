@@ -26,11 +26,11 @@ def _due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     for words in config.hooks.after_safe:
         night = hooks.claim(ledger, shlex.join(words))
         if night is not None:
-            values = {key: str(night[column]) for key, column in _VALUES.items()}
+            values = {key: str(getattr(night, column)) for key, column in _VALUES.items()}
             return {
-                "run": night["run"],
-                "night": f"{night['kind']} {night['date']}",
-                "date": night["date"],
+                "run": night.run,
+                "night": f"{night.kind} {night.date}",
+                "date": night.date,
                 "command": [_filled(word, values) for word in words],
                 "deadline_seconds": config.hooks.deadline_minutes * 60,
             }

@@ -25,7 +25,7 @@ def due(ledger: Ledger, _config: Config) -> dict[str, Any] | None:
     if night is None:
         return None
     return {
-        "night": night["id"],
+        "night": night.id,
         **nights.root_of(ledger, night),
         **story.prepare_records(ledger, night, with_dump=night.with_dump),
     }

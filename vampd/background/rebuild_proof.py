@@ -37,15 +37,15 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     if sidecar is None:
         return None
     night = nights.get_night(ledger, sidecar["night"])
-    files = proofs.files_to_rebuild(ledger, night["id"], sidecar["batch"], _PIECE_BYTES)
+    files = proofs.files_to_rebuild(ledger, night.id, sidecar["batch"], _PIECE_BYTES)
     outputs = ledger.rows(
         "select path, sha256 from deliverable where night = ? and batch = ?",
-        [night["id"], sidecar["batch"]],
+        [night.id, sidecar["batch"]],
     )
     return {
-        "number": night["id"],
+        "number": night.id,
         "batch": sidecar["batch"],
-        "night": night["folder"],
+        "night": night.folder,
         **nights.root_of(ledger, night),
         "sidecar": sidecar["path"],
         "sha256": sidecar["sha256"],
@@ -65,7 +65,7 @@ def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
         return  # the night was restored meanwhile
     proof = proofs.begin(ledger, job["number"], job["batch"], job["sha256"])
     night = nights.get_night(ledger, job["number"])
-    if proof["sidecar_sha256"] != job["sha256"]:
+    if proof.sidecar_sha256 != job["sha256"]:
         return  # the night was made anew meanwhile
     if outcome.result is not None:
         _record_result(ledger, night, proof, job, outcome.result)
@@ -96,26 +96,26 @@ def _record_result(
         )
     else:
         proofs.record_rebuilt(ledger, proof, result["rebuilt"])
-        if proofs.rebuild_proved(ledger, night["id"]):
+        if proofs.rebuild_proved(ledger, night.id):
             text = "%s: every raw file can be rebuilt bit for bit from what was delivered"
-            log.info(text, nights.label(night), extra={"NIGHT": night["date"]})
+            log.info(text, nights.label(night), extra={"NIGHT": night.date})
 
 
 def _record_problem(ledger: Ledger, night: Night, proof: RebuildProof, problem: str) -> None:
     proofs.record_problem(ledger, proof, problem)
     why = Cause(HoldCode.NOT_REBUILDABLE, {"problem": problem})
-    nights.hold(ledger, night["id"], why)
-    log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night["date"]})
+    nights.hold(ledger, night.id, why)
+    log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night.date})
 
 
 def _put_off(ledger: Ledger, config: Config, proof: RebuildProof, outcome: Outcome) -> None:
     error = outcome.error or "it ended without a word"
     log.warning("a proof is put off: %s", error)
-    if proof["failures"] + 1 >= _MOST_FAILURES and outcome.error_class not in _PASSING:
+    if proof.failures + 1 >= _MOST_FAILURES and outcome.error_class not in _PASSING:
         proofs.record_problem(ledger, proof, error)
         return
     rest_us = pause_us(
-        config.retry.first_seconds, config.retry.longest_seconds, failures=proof["failures"]
+        config.retry.first_seconds, config.retry.longest_seconds, failures=proof.failures
     )
     proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + rest_us)
 

@@ -17,11 +17,11 @@ JOIN = "left join clock_word on clock_word.raw_file = cube.raw_file"
 def state(ledger: Ledger, row: RawFile, ahead_s: int, why: str) -> None:
     """Keep that the clock of the cube *row* was so far ahead of UTC, in place of an older word."""
     with ledger.transaction():
-        forget(ledger, row["id"], "stated anew")
+        forget(ledger, row.id, "stated anew")
         ledger.insert(
             "clock_word",
-            raw_file=row["id"],
-            night=row["night"],
+            raw_file=row.id,
+            night=row.night,
             ahead_s=ahead_s,
             **ledger.stamp(why),
         )

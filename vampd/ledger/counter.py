@@ -215,7 +215,7 @@ def unexplained(ledger: Ledger, night: Night, runs: Iterable[Sequence[Any]]) -> 
     """Whether something bears numbers which are not the night's, and that nobody dismissed."""
     own = {
         row["number"]
-        for row in ledger.rows("select number from frame_id where night = ?", [night["id"]])
+        for row in ledger.rows("select number from frame_id where night = ?", [night.id])
     }
     ranges = dismissed(ledger.connection)
     return any(

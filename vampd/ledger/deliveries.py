@@ -49,7 +49,7 @@ def some_unsent(ledger: Ledger, night: int, *, newest_first: bool) -> list[Deliv
     chosen: list[Deliverable] = []
     size_bytes = 0
     for row in reversed(rows) if newest_first else rows:
-        size_bytes += row["size_bytes"]
+        size_bytes += row.size_bytes
         if chosen and (len(chosen) == _SOME_FILES or size_bytes > _SOME_BYTES):
             break
         chosen.append(row)
@@ -139,7 +139,7 @@ def send_batch_again(ledger: Ledger, night: Night) -> None:
     ledger.execute(
         "update deliverable set sent_us = null, verified_us = null, resends = 0"
         " where night = ? and batch = ?",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     )
 
 
@@ -150,6 +150,4 @@ def forget_file(ledger: Ledger, night: int, path: str) -> None:
 
 def forget_batch(ledger: Ledger, night: Night) -> None:
     """Nothing of the night's batch is to be sent."""
-    ledger.execute(
-        "delete from deliverable where night = ? and batch = ?", [night["id"], night["batch"]]
-    )
+    ledger.execute("delete from deliverable where night = ? and batch = ?", [night.id, night.batch])

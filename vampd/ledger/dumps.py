@@ -150,7 +150,7 @@ def _lines(ledger: Ledger, night: Night) -> Iterator[dict[str, Any]]:
         if name in _LINKED or ("night" in schema[name].columns and name not in _LEFT_OUT)
     ]
     selections = {name: f"from {name} where {_LINKED.get(name, 'night = ?1')}" for name in names}
-    number = [night["id"]]
+    number = [night.id]
     counts = [ledger.value(f"select count(*) {sql}", number) for sql in selections.values()]
     yield {"format": FORMAT, "version": VERSION, "rows": sum(counts)}
     for name, sql in selections.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -55,13 +55,13 @@ class CubeFacts:
 def files_of(ledger: Ledger, night: int) -> dict[str, RawFile]:
     """Every file ever seen in the night, by path."""
     rows = fetch_all(RawFile, ledger, "select * from raw_file where night = ?", [night])
-    return {row["path"]: row for row in rows}
+    return {row.path: row for row in rows}
 
 
 def files_at(ledger: Ledger, night: int, paths: Iterable[str]) -> dict[str, RawFile]:
     """Those of *paths* that were ever seen in the night, by path."""
     rows = (find_file(ledger, night, path) for path in paths)
-    return {row["path"]: row for row in rows if row is not None}
+    return {row.path: row for row in rows if row is not None}
 
 
 def files_of_stems(ledger: Ledger, night: int, stems: Iterable[str]) -> list[RawFile]:
@@ -84,7 +84,7 @@ def undecided_stems(ledger: Ledger, night: Night) -> set[str]:
         "select stem from raw_file where night = ?1 and batch = ?2 and role in ('cube', 'timing')"
         " and state in ('arriving', 'late') union select stem from raw_file where night = ?1"
         " and batch = ?2 and role = 'temporary' and state in ('arriving', 'quarantined', 'late')",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     )
     return {row["stem"] for row in rows}
 
@@ -202,20 +202,19 @@ def renew_identity(ledger: Ledger, row: RawFile, who: FileIdentity, why: str) ->
 
     Nothing that is known of its bytes changes; where it was gone, it is back.
     """
-    state = FileState.WHOLE if row["state"] == FileState.GONE else row["state"]
+    state = FileState.WHOLE if row.state == FileState.GONE else row.state
     with ledger.transaction():
         ledger.update(
             "raw_file",
-            row["id"],
+            row.id,
             inode=who.inode,
             size_bytes=who.size_bytes,
             modified_ns=who.modified_ns,
             state=state,
-            **_because(ledger, cause_of(row) if state == row["state"] else None)
-            | ledger.stamp(why),
+            **_because(ledger, cause_of(row) if state == row.state else None) | ledger.stamp(why),
         )
         # The same bytes have the same header: it need not be read again.
-        ledger.update("raw_file", row["id"], headed=row["headed"])
+        ledger.update("raw_file", row.id, headed=row.headed)
 
 
 def note_logged(
@@ -416,20 +415,20 @@ def quarantine(ledger: Ledger, night: int, path: str, cause: Cause) -> bool:
     if row is None:
         return False
     for twin in twins(ledger, row):
-        set_state(ledger, twin["id"], FileState.QUARANTINED, cause)
+        set_state(ledger, twin.id, FileState.QUARANTINED, cause)
     return True
 
 
 def twins(ledger: Ledger, row: RawFile) -> list[RawFile]:
     """A cube and its timing file, by the row of either; any other file alone."""
-    if row["stem"] is None or row["role"] not in {"cube", "timing"}:
+    if row.stem is None or row.role not in {"cube", "timing"}:
         return [row]
     return fetch_all(
         RawFile,
         ledger,
         "select * from raw_file where night = ? and stem = ? and role in ('cube', 'timing')"
         " and state != 'gone'",
-        [row["night"], row["stem"]],
+        [row.night, row.stem],
     )
 
 
@@ -453,7 +452,7 @@ def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
 
 
 def _plain_file(row: RawFile) -> dict[str, Any]:
-    return {name: row[name] for name in ("path", "inode", "size_bytes", "modified_ns")}
+    return {"path": row.path, **asdict(identity(row))}
 
 
 def move_to_batch(ledger: Ledger, raw_file: int, batch: int) -> None:

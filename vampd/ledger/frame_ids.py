@@ -74,7 +74,7 @@ def bound_of(ledger: Ledger, night: Night) -> dict[str, int]:
     rows = ledger.rows(
         "select number, content_key from frame_id"
         " where night = ? and batch = ? and state = 'bound'",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     )
     return {row["content_key"]: row["number"] for row in rows}
 
@@ -84,7 +84,7 @@ def reserved_of(ledger: Ledger, night: Night) -> list[int]:
     rows = ledger.rows(
         "select number from frame_id where night = ? and batch = ? and state = 'reserved'"
         " order by number",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     )
     return [row["number"] for row in rows]
 
@@ -102,8 +102,8 @@ def reserve(ledger: Ledger, night: Night, numbers: Sequence[int], why: str) -> N
             ledger.insert(
                 "frame_id",
                 number=number,
-                night=night["id"],
-                batch=night["batch"],
+                night=night.id,
+                batch=night.batch,
                 state="reserved",
                 reserved_us=ledger.now_us(),
                 **ledger.stamp(why),
@@ -201,8 +201,8 @@ def void_unknown(ledger: Ledger, night: Night, number: int, why: str, *, is_fore
     ledger.insert(
         "frame_id",
         number=number,
-        night=night["id"],
-        batch=night["batch"],
+        night=night.id,
+        batch=night.batch,
         state="void",
         is_foreign=int(is_foreign),
         reserved_us=ledger.now_us(),

@@ -29,10 +29,10 @@ def give_up(ledger: Ledger, rows: Iterable[RawFile], why: str) -> None:
     """Give a cube and its timing file up, for the reason *why*."""
     with ledger.transaction():
         for row in rows:
-            ledger.insert("given_up", raw_file=row["id"], night=row["night"], **ledger.stamp(why))
+            ledger.insert("given_up", raw_file=row.id, night=row.night, **ledger.stamp(why))
             cause = given_up_by(ledger.actor, why)
             strays.drop(ledger, row, str(cause))
-            files.set_state(ledger, row["id"], FileState.QUARANTINED, cause)
+            files.set_state(ledger, row.id, FileState.QUARANTINED, cause)
 
 
 def given_up_by(actor: str, why: str) -> Cause:
@@ -64,7 +64,7 @@ def cubes_of(ledger: Ledger, night: Night) -> list[GivenUpCube]:
         " join cube on cube.raw_file = given_up.raw_file"
         " join raw_file on raw_file.id = given_up.raw_file"
         " where given_up.night = ? and raw_file.batch = ? order by raw_file.path",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     )
 
 

@@ -62,9 +62,9 @@ def due(ledger: Ledger, resting: Collection[int] = ()) -> dict[str, Any] | None:
             continue
         night = fetch_one(Night, ledger, "select * from night where id = ?", [first["night"]])
         assert night is not None
-        rows = ledger.rows(f"{query} and night = ? order by id limit ?", [night["id"], _MOST_FILES])
+        rows = ledger.rows(f"{query} and night = ? order by id limit ?", [night.id, _MOST_FILES])
         files = [{"id": row["id"], "kind": kind, "path": row["path"]} for row in rows]
-        return {"night": night["id"], "folder": night["folder"], "files": files}
+        return {"night": night.id, "folder": night.folder, "files": files}
     if ledger.value("select 1 from header_gone limit 1"):
         return {"night": None, "folder": "/", "files": []}
     return None
@@ -90,7 +90,7 @@ def record(
     Returns why the header of a file is not kept, by its path: no table can hold it.
     ResourceError: that file cannot be written.
     """
-    nights = {row["id"]: row for row in fetch_all(Night, ledger, "select * from night")}
+    nights = {row.id: row for row in fetch_all(Night, ledger, "select * from night")}
     refused: dict[str, str] = {}
     try:
         with closing(_open(path)) as book, book:
@@ -176,8 +176,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _store(book: sqlite3.Connection, night: Night, file: Mapping[str, Any]) -> None:
     values: dict[str, Any] = {
-        "night_kind": night["kind"],
-        "night_date": night["date"],
+        "night_kind": night.kind,
+        "night_date": night.date,
         "file_path": file["path"],
         "file_kind": file["kind"],
     }
@@ -241,7 +241,7 @@ def _held(value: CardValue) -> CardValue:
 def _forget(book: sqlite3.Connection, night: Night, path: str) -> None:
     book.execute(
         "delete from header where night_kind = ? and night_date = ? and file_path = ?",
-        [night["kind"], night["date"], path],
+        [night.kind, night.date, path],
     )
 
 

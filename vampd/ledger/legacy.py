@@ -61,12 +61,12 @@ def notice(ledger: Ledger, night: Night, signs: Sequence[str]) -> bool:
 
     Returns whether it is held for that now. An operator who released it knew the signs.
     """
-    if adoption_of(ledger, night["id"]) is not None or _is_own(ledger, night["id"]):
+    if adoption_of(ledger, night.id) is not None or _is_own(ledger, night.id):
         return False
     noticed = Cause(HoldCode.EARLIER_PIPELINE, {"signs": ", ".join(signs)})
     with ledger.transaction():
-        _store(ledger, night["id"], "noticed", Found(signs=signs), str(noticed))
-        _hold(ledger, night["id"], noticed)
+        _store(ledger, night.id, "noticed", Found(signs=signs), str(noticed))
+        _hold(ledger, night.id, noticed)
     return True
 
 
@@ -75,14 +75,14 @@ def adopt(ledger: Ledger, night: Night, found: Found) -> bool:
 
     A night that was released since stays so: it is vampd's own now.
     """
-    row = adoption_of(ledger, night["id"])
+    row = adoption_of(ledger, night.id)
     known = row is not None and all(row[name] == text for name, text in found.columns().items())
     if row is not None and (row["state"] == "released" or (row["state"] == "adopted" and known)):
         return False
     with ledger.transaction():
-        _store(ledger, night["id"], "adopted", found, str(_ADOPTED))
-        _report(ledger, night["id"], found)
-        _hold(ledger, night["id"], _ADOPTED)
+        _store(ledger, night.id, "adopted", found, str(_ADOPTED))
+        _report(ledger, night.id, found)
+        _hold(ledger, night.id, _ADOPTED)
     return True
 
 
@@ -148,7 +148,7 @@ def use_frame_ids(
             other = get_night(ledger, row["night"])
             conflicts.append(
                 f"{frame_id_text(number)} of {place} is {row['state']} in the ledger,"
-                f" for {other['kind']} {other['date']}"
+                f" for {other.kind} {other.date}"
             )
     return added, conflicts
 
@@ -209,9 +209,9 @@ def _report(ledger: Ledger, night: int, found: Found) -> None:
 def _hold(ledger: Ledger, night: int, cause: Cause) -> None:
     """Hold it for this. An operator's own hold stays, and so does an abandoned night."""
     row = get_night(ledger, night)
-    if row["status"] == NightStatus.ABANDONED:
+    if row.status == NightStatus.ABANDONED:
         return
     if hold_of(row) in {None, HoldCode.EARLIER_PIPELINE}:
         hold_instead(ledger, night, cause)
-    if row["status"] in {NightStatus.EMPTY, NightStatus.COLLECTING}:
+    if row.status in {NightStatus.EMPTY, NightStatus.COLLECTING}:
         set_status(ledger, get_night(ledger, night), NightStatus.HELD, cause)

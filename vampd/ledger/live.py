@@ -207,7 +207,7 @@ def planned(ledger: Ledger, night: int, planned_us: int | None) -> None:
 
 def goes_on(ledger: Ledger, night: Night) -> bool:
     """Whether a night is not closed, and is worked on while its cameras write."""
-    return night["closed_us"] is None and row_of(ledger, night["id"]) is not None
+    return night.closed_us is None and row_of(ledger, night.id) is not None
 
 
 def is_planned(ledger: Ledger, raw_file: int) -> bool:
@@ -223,9 +223,9 @@ def is_planned(ledger: Ledger, raw_file: int) -> bool:
 
 def is_unconfirmed(ledger: Ledger, night: Night) -> bool:
     """Whether outputs of the night's batch were planned while it went on, and no close said so."""
-    row = row_of(ledger, night["id"])
-    is_planned = row is not None and row["confirmed_us"] is None and night["batch"] == 1
-    return is_planned and bool(outputs.outputs_of_batch(ledger, night["id"]))
+    row = row_of(ledger, night.id)
+    is_planned = row is not None and row.confirmed_us is None and night.batch == 1
+    return is_planned and bool(outputs.outputs_of_batch(ledger, night.id))
 
 
 def close(ledger: Ledger, night: int) -> None:

@@ -63,9 +63,9 @@ def renew(
     """
     known = {
         _fault(row): row["id"]
-        for row in ledger.rows("select * from logger_fault where night = ?", [night["id"]])
+        for row in ledger.rows("select * from logger_fault where night = ?", [night.id])
         if row["fault"] in faults
-        and (row["batch"] == night["batch"] or row["fault"] == LoggerFault.LOST)
+        and (row["batch"] == night.batch or row["fault"] == LoggerFault.LOST)
     }
     new = list(dict.fromkeys(found))
     with ledger.transaction():
@@ -76,8 +76,8 @@ def renew(
             if fault not in known:
                 ledger.insert(
                     "logger_fault",
-                    night=night["id"],
-                    batch=night["batch"],
+                    night=night.id,
+                    batch=night.batch,
                     found_us=ledger.now_us(),
                     **asdict(fault),
                 )

@@ -135,21 +135,19 @@ def store(
             "message_id": composed["message_id"],
             "content": composed["content"],
             "sender": sender,
-            "id": mail["id"],
+            "id": mail.id,
             **ledger.stamp(),
         },
     )
-    _name_recipients(ledger, mail["id"], recipients)
+    _name_recipients(ledger, mail.id, recipients)
     return cursor.rowcount == 1
 
 
 def begin(ledger: Ledger, mail: MailRow) -> MailRow:
     """An attempt begins; return the mail as it is then. Until its end is told, it is in doubt."""
-    sends = mail["state"] == MailState.COMPOSED
-    ledger.update(
-        "mail", mail["id"], attempts=mail["attempts"] + 1, in_doubt=int(sends or mail["in_doubt"])
-    )
-    return get_mail(ledger, mail["id"])
+    sends = mail.state == MailState.COMPOSED
+    ledger.update("mail", mail.id, attempts=mail.attempts + 1, in_doubt=int(sends or mail.in_doubt))
+    return get_mail(ledger, mail.id)
 
 
 def settle_doubt(ledger: Ledger, number: int, *, in_doubt: bool) -> None:
@@ -193,18 +191,18 @@ def postpone(ledger: Ledger, mail: MailRow, error: str, due_us: int) -> None:
     """It is tried again from *due_us* on."""
     ledger.update(
         "mail",
-        mail["id"],
+        mail.id,
         error=error,
         due_us=due_us,
-        failing_since_us=mail["failing_since_us"] or ledger.now_us(),
+        failing_since_us=mail.failing_since_us or ledger.now_us(),
         **ledger.stamp(error),
     )
 
 
 def fail(ledger: Ledger, mail: MailRow, error: str) -> None:
     """Nothing more is done with it until an operator acts."""
-    since_us = mail["failing_since_us"] or ledger.now_us()
-    _move(ledger, mail["id"], MailState.FAILED, error, error=error, failing_since_us=since_us)
+    since_us = mail.failing_since_us or ledger.now_us()
+    _move(ledger, mail.id, MailState.FAILED, error, error=error, failing_since_us=since_us)
 
 
 def withdraw(ledger: Ledger, number: int, why: str) -> None:

@@ -238,18 +238,18 @@ def _track(night: Night, key: _Key, sources: _Sources, *, configured: bool) -> M
         state = _differs(listed, acked) or Track.ACKNOWLEDGED
     elif mailed is not None:
         state = _differs(listed, mailed) or _SAYS[MailState(mailed["state"])]
-    elif night["kind"] != Kind.ARCHIVE or night["status"] in _NEEDS_NO_MAIL:
+    elif night.kind != Kind.ARCHIVE or night.status in _NEEDS_NO_MAIL:
         state = Track.NONE
     elif not configured:
         state = Track.NOT_CONFIGURED
-    elif is_verified and not night["hold"]:
+    elif is_verified and not night.hold:
         state = Track.READY
     return MailTrack(
         night=key[0],
         batch=key[1],
         state=state,
         is_verified=is_verified,
-        hold=night["hold"],
+        hold=night.hold,
         accepted=tuple(row["address"] for row in people if row["accepted_us"] is not None),
         refused=tuple(row["address"] for row in people if row["refused_us"] is not None),
         **_columns(listed, mailed, acked),

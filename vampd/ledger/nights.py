@@ -36,9 +36,9 @@ def sight_night(ledger: Ledger, kind: Kind, date: str, folder: Path) -> Night:
             **ledger.stamp("its folder was seen"),
         )
         return get_night(ledger, number)
-    if row["folder"] != str(folder):
-        move_folder(ledger, row["id"], str(folder))
-        return get_night(ledger, row["id"])
+    if row.folder != str(folder):
+        move_folder(ledger, row.id, str(folder))
+        return get_night(ledger, row.id)
     return row
 
 
@@ -65,13 +65,13 @@ def find_night(ledger: Ledger, kind: str, date: str) -> Night:
 
 def root_of(ledger: Ledger, night: Night) -> dict[str, str]:
     """The root in which a night lies, and the marker by which its disk is known; "": none."""
-    root = str(Path(night["folder"]).parent)
+    root = str(Path(night.folder).parent)
     return {"root": root, "marker": roots.marker_of(ledger, root) or ""}
 
 
 def label(night: Night) -> str:
     """How messages name a night."""
-    return f"{night['kind']} {night['date']}"
+    return f"{night.kind} {night.date}"
 
 
 def set_status(
@@ -85,16 +85,16 @@ def set_status(
 
     The move is made only if the night still has the status that *night* shows.
     """
-    old = NightStatus(night["status"])
+    old = NightStatus(night.status)
     text = None if cause is None else str(cause)
     code = None if cause is None else cause.code
-    if old == status and night["cause"] == text and night["cause_code"] == code:
+    if old == status and night.cause == text and night.cause_code == code:
         return False
     if old != status and not may_move(old, status):
         msg = f"{label(night)} cannot go from {old} to {status}"
         raise OperatorError(msg)
     now_us = ledger.now_us()
-    safe_us = night["safe_us"] or (now_us if status is NightStatus.SAFE else None)
+    safe_us = night.safe_us or (now_us if status is NightStatus.SAFE else None)
     cursor = ledger.execute(
         "update night set status = :new, cause = :cause, cause_code = :code, cause_words = :words,"
         " safe_us = :safe_us,"
@@ -107,7 +107,7 @@ def set_status(
             "code": code,
             "words": None if cause is None else json.dumps(cause.words),
             "safe_us": safe_us,
-            "id": night["id"],
+            "id": night.id,
             "old": old,
         },
     )
@@ -116,19 +116,19 @@ def set_status(
 
 def hold_of(night: Night) -> HoldCode | None:
     """Why a night is held; None where it is not."""
-    if night["hold"] is None:
+    if night.hold is None:
         return None
-    return HoldCode(night["hold_code"] or HoldCode.ORDER)
+    return HoldCode(night.hold_code or HoldCode.ORDER)
 
 
 def cause_of_hold(night: Night) -> Cause | None:
     """The same with its sentence; a hold that has none of its own is an order's."""
     code = hold_of(night)
-    if code is None:
+    if code is None or night.hold is None:
         return None
-    if night["hold_words"] is None:
-        return Cause(HoldCode.ORDER, {"why": night["hold"]})
-    return Cause(code, json.loads(night["hold_words"]))
+    if night.hold_words is None:
+        return Cause(HoldCode.ORDER, {"why": night.hold})
+    return Cause(code, json.loads(night.hold_words))
 
 
 def hold(ledger: Ledger, night: int, cause: Cause) -> None:
@@ -158,7 +158,7 @@ def hold_while(ledger: Ledger, night: int, cause: Cause, *, like: frozenset[Hold
     """
     row = get_night(ledger, night)
     present = hold_of(row)
-    if row["hold"] == str(cause) or present not in {None, *like}:
+    if row.hold == str(cause) or present not in {None, *like}:
         return False
     hold_instead(ledger, night, cause)
     return present is None
@@ -185,11 +185,11 @@ def hold_for_trouble(ledger: Ledger, night: int, words: str) -> bool:
     """
     row = get_night(ledger, night)
     cause = Cause(HoldCode.TROUBLE, {"error": words})
-    if row["status"] in FINAL or row["hold"] not in {None, str(cause)}:
+    if row.status in FINAL or row.hold not in {None, str(cause)}:
         return False
-    if row["hold"] is None:
+    if row.hold is None:
         hold(ledger, night, cause)
-        log.error("%s held: %s", label(row), cause, extra={"NIGHT": row["date"]})
+        log.error("%s held: %s", label(row), cause, extra={"NIGHT": row.date})
     return True
 
 
@@ -225,12 +225,12 @@ def mark_open(ledger: Ledger, night: int) -> None:
 
 def begin_batch(ledger: Ledger, night: Night) -> None:
     """What comes from now on is the next batch; with it, the night is not safe."""
-    ledger.update("night", night["id"], batch=night["batch"] + 1, safe_us=None)
+    ledger.update("night", night.id, batch=night.batch + 1, safe_us=None)
 
 
 def drop_batch(ledger: Ledger, night: Night) -> None:
     """Nothing of the batch is left: the one before is the last again."""
-    ledger.update("night", night["id"], batch=night["batch"] - 1)
+    ledger.update("night", night.id, batch=night.batch - 1)
 
 
 def unmark_safe(ledger: Ledger, night: int) -> None:

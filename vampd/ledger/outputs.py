@@ -262,7 +262,7 @@ def outputs_needing(ledger: Ledger, raw_file: int) -> list[Output]:
 
 def unit_of(output: Output) -> str:
     """The unit of work to which an output belongs."""
-    return f"{output['cube']}.{output['camera']}"
+    return f"{output.cube}.{output.camera}"
 
 
 def segments_of(ledger: Ledger, output: int) -> list[SegmentRow]:
@@ -281,11 +281,11 @@ def acquired_us(
     """
     parts = []
     for row in segments:
-        steps = np.arange(row["count"], dtype=np.int64)
-        own = times[row["raw_file"]][row["first"] + steps * row["step"]]
-        if row["partner_file"] is not None:
-            partner = times[row["partner_file"]]
-            own = pair_time_us(own, partner[row["partner_first"] + steps * row["partner_step"]])
+        steps = np.arange(row.count, dtype=np.int64)
+        own = times[row.raw_file][row.first + steps * row.step]
+        if row.partner is not None:
+            number, first, step = row.partner
+            own = pair_time_us(own, times[number][first + steps * step])
         parts.append(own)
     return np.concatenate(parts)
 
@@ -301,14 +301,14 @@ def times_of(ledger: Ledger, raw_files: Iterable[int]) -> dict[int, NDArray[np.i
 def bind_frame_ids(ledger: Ledger, numbers: Mapping[str, int], night: int) -> None:
     """Write the frame ID of each output of the batch; *numbers* by content."""
     for output in outputs_of_batch(ledger, night):
-        ledger.update("output", output["id"], frame_id=numbers[output["content_key"]])
+        ledger.update("output", output.id, frame_id=numbers[output.content_key])
 
 
 def file_name(output: Output) -> str:
     """The output's name on disk, without ending: its frame ID where it has one."""
-    if output["frame_id"] is not None:
-        return frame_id_text(output["frame_id"])
-    return str(output["name"])
+    if output.frame_id is not None:
+        return frame_id_text(output.frame_id)
+    return str(output.name)
 
 
 def files_of_output(name: str) -> tuple[str, str]:
@@ -340,7 +340,7 @@ def mark_verified(ledger: Ledger, night: int, why: str) -> None:
         Output, ledger, "select * from output where night = ? and state = 'built'", [night]
     ):
         if unverified.isdisjoint(files_of_output(file_name(output))):
-            set_state(ledger, output["id"], OutputState.VERIFIED, why)
+            set_state(ledger, output.id, OutputState.VERIFIED, why)
 
 
 def mark_if_verified(ledger: Ledger, night: int, output: int, path: str, why: str) -> None:
@@ -359,7 +359,7 @@ def mark_if_verified(ledger: Ledger, night: int, output: int, path: str, why: st
 def mark_all_verified(ledger: Ledger, night: int, why: str) -> None:
     """Mark every output of a night: all its files were found right at the far end."""
     for output in outputs_of(ledger, night):
-        set_state(ledger, output["id"], OutputState.VERIFIED, why)
+        set_state(ledger, output.id, OutputState.VERIFIED, why)
 
 
 def set_state(ledger: Ledger, output: int, state: OutputState, why: str) -> None:

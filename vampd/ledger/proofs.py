@@ -163,26 +163,24 @@ def record_rebuilt(
         for file in rebuilt:
             cursor = ledger.execute(
                 "update raw_file set rebuilt_by = ? where night = ? and path = ? and sha256 = ?",
-                [proof["id"], proof["night"], file["path"], file["sha256"]],
+                [proof.id, proof.night, file["path"], file["sha256"]],
             )
             ledger.execute(
                 "update rebuild_proof set files = files + ?, frames = frames + ? where id = ?",
-                [cursor.rowcount, cursor.rowcount * file["frames"], proof["id"]],
+                [cursor.rowcount, cursor.rowcount * file["frames"], proof.id],
             )
-        ledger.update("rebuild_proof", proof["id"], failures=0)
-        if not files_to_rebuild(ledger, proof["night"], proof["batch"], 0):
+        ledger.update("rebuild_proof", proof.id, failures=0)
+        if not files_to_rebuild(ledger, proof.night, proof.batch, 0):
             why = "every raw file came back bit for bit"
-            ledger.update(
-                "rebuild_proof", proof["id"], proved_us=ledger.now_us(), **ledger.stamp(why)
-            )
+            ledger.update("rebuild_proof", proof.id, proved_us=ledger.now_us(), **ledger.stamp(why))
 
 
 def put_off(ledger: Ledger, proof: RebuildProof, why: str, *, due_us: int) -> None:
     """An attempt told nothing of the files; the next one is due later."""
     ledger.update(
         "rebuild_proof",
-        proof["id"],
-        failures=proof["failures"] + 1,
+        proof.id,
+        failures=proof.failures + 1,
         due_us=due_us,
         **ledger.stamp(why),
     )
@@ -190,7 +188,7 @@ def put_off(ledger: Ledger, proof: RebuildProof, why: str, *, due_us: int) -> No
 
 def record_problem(ledger: Ledger, proof: RebuildProof, problem: str) -> None:
     """The proof failed; it is not tried again until somebody asks."""
-    ledger.update("rebuild_proof", proof["id"], problem=problem, **ledger.stamp(problem))
+    ledger.update("rebuild_proof", proof.id, problem=problem, **ledger.stamp(problem))
 
 
 def forget(ledger: Ledger, night: int, why: str) -> int:

@@ -142,9 +142,9 @@ def list_files(
         [
             {
                 **ledger.stamp(),
-                "reclaim": row["id"],
-                "night": row["night"],
-                "space": row["space"],
+                "reclaim": row.id,
+                "night": row.night,
+                "space": row.space,
                 "place": f"{place}/{file['path']}",
                 **file,
             }
@@ -155,25 +155,25 @@ def list_files(
 
 def next_files(ledger: Ledger, row: Reclaim, most: int) -> list[TrashFile]:
     """The next files to go under *row*: out of their places, or, if final, out of the trash."""
-    if row["final"]:
+    if row.final:
         return fetch_all(
             TrashFile,
             ledger,
             "select * from trash where night = ? and space = ? and state = 'trashed'"
             " order by id limit ?",
-            [row["night"], row["space"], most],
+            [row.night, row.space, most],
         )
     return fetch_all(
         TrashFile,
         ledger,
         "select * from trash where reclaim = ? and state = 'listed' order by id limit ?",
-        [row["id"], most],
+        [row.id, most],
     )
 
 
 def count_gone(ledger: Ledger, number: int, gone: Iterable[TrashFile]) -> None:
     """Add what went to the sums of a run."""
-    sizes = [row["size_bytes"] for row in gone]
+    sizes = [row.size_bytes for row in gone]
     ledger.execute(
         "update reclaim set files = files + ?, size_bytes = size_bytes + ? where id = ?",
         [len(sizes), sum(sizes), number],

@@ -231,6 +231,13 @@ class SegmentRow(Record):
     partner_step: int | None
     reason: str | None
 
+    @property
+    def partner(self) -> tuple[int, int, int] | None:
+        """The other camera's raw cube, and the first and the step of the frames there."""
+        if self.partner_file is None or self.partner_first is None or self.partner_step is None:
+            return None
+        return self.partner_file, self.partner_first, self.partner_step
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deliverable(Record):

@@ -39,7 +39,7 @@ def do_again(
         " and state != 'pending'",
         {
             **ledger.stamp(why),
-            "night": night["id"],
+            "night": night.id,
             "stage": stage,
             "unit": unit,
             "batch": batch,

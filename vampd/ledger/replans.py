@@ -22,7 +22,7 @@ def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Output]:
     digests = outputs.digests(ledger, night)
     keys = [outputs.content_key(output, digests) for output in plan.outputs]
     with ledger.transaction():
-        before = {row["content_key"]: row for row in outputs.outputs_of_batch(ledger, night)}
+        before = {row.content_key: row for row in outputs.outputs_of_batch(ledger, night)}
         dropped = [row for key, row in before.items() if key not in set(keys)]
         _forget(ledger, night, dropped, why)
         cubes = _cube_numbers(ledger, night, plan, keys, before)
@@ -31,7 +31,7 @@ def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Output]:
         for ordinal, (output, key) in enumerate(zip(plan.outputs, keys, strict=True), start=first):
             cube = cubes[output.cube]
             if key in before:
-                ledger.update("output", before[key]["id"], ordinal=ordinal, cube=cube)
+                ledger.update("output", before[key].id, ordinal=ordinal, cube=cube)
             else:
                 outputs.store_output(ledger, night, ordinal, replace(output, cube=cube), key)
         outputs.store_rejected(ledger, night, plan)
@@ -43,14 +43,14 @@ def _forget(ledger: Ledger, night: int, dropped: Iterable[Output], reason: str) 
     batch = {"night": night, "batch": outputs.batch_of(ledger, night)}
     for row in dropped:
         why = _why(ledger, row) or reason
-        if row["frame_id"] is not None:
-            frame_ids.void(ledger, row["frame_id"], why)
-        ledger.execute("delete from segment where output = ?", [row["id"]])
+        if row.frame_id is not None:
+            frame_ids.void(ledger, row.frame_id, why)
+        ledger.execute("delete from segment where output = ?", [row.id])
         name = outputs.file_name(row)
         for path in outputs.files_of_output(name):
             deliveries.forget_file(ledger, night, path)
-        ledger.update("output", row["id"], **ledger.stamp(why))
-        ledger.execute("delete from output where id = ?", [row["id"]])
+        ledger.update("output", row.id, **ledger.stamp(why))
+        ledger.execute("delete from output where id = ?", [row.id])
     ledger.execute(
         "delete from segment where night = :night and batch = :batch and output is null", batch
     )
@@ -66,7 +66,7 @@ def _why(ledger: Ledger, output: Output) -> str | None:
         " join raw_file on raw_file.id = given_up.raw_file where given_up.raw_file in"
         " (select raw_file from segment where output = ?1"
         " union select partner_file from segment where output = ?1) order by path limit 1",
-        [output["id"]],
+        [output.id],
     )
     if row is None:
         return None
@@ -79,7 +79,7 @@ def _cube_numbers(
     """The number in the ledger of each cube of the plan: of one that is whole, the old one."""
     old: dict[int, set[str]] = defaultdict(set)
     for key, row in before.items():
-        old[row["cube"]].add(key)
+        old[row.cube].add(key)
     new: dict[int, set[str]] = defaultdict(set)
     for output, key in zip(plan.outputs, keys, strict=True):
         new[output.cube].add(key)
@@ -87,7 +87,7 @@ def _cube_numbers(
     free = max([free, *(number + 1 for number in old)])
     found: dict[int, int] = {}
     for cube, of_cube in new.items():
-        numbers_of = {before[key]["cube"] for key in of_cube if key in before}
+        numbers_of = {before[key].cube for key in of_cube if key in before}
         same = [number for number in numbers_of if old[number] == of_cube]
         found[cube] = same[0] if same else free
         free += not same
@@ -97,6 +97,4 @@ def _cube_numbers(
 def _free_ordinals(ledger: Ledger, kept: Iterable[Output]) -> None:
     """Out of the way of the places that are given anew: no two rows may have one at any moment."""
     for row in kept:
-        ledger.execute(
-            "update output set ordinal = ? where id = ?", [-1 - row["ordinal"], row["id"]]
-        )
+        ledger.execute("update output set ordinal = ? where id = ?", [-1 - row.ordinal, row.id])

@@ -39,11 +39,11 @@ def ask(ledger: Ledger, night: Night, count: int, issuer: str) -> int:
 
     No two of a night are asked at the same microsecond: by it the night's paper knows them.
     """
-    last_us = ledger.value("select max(asked_us) from frame_request where night = ?", [night["id"]])
+    last_us = ledger.value("select max(asked_us) from frame_request where night = ?", [night.id])
     return ledger.insert(
         "frame_request",
-        night=night["id"],
-        batch=night["batch"],
+        night=night.id,
+        batch=night.batch,
         count=count,
         issuer=issuer,
         state=RequestState.ASKED,
@@ -66,7 +66,7 @@ def take_over(
     """Keep a request that only the night's paper tells of; one that is open excludes others."""
     ledger.insert(
         "frame_request",
-        night=night["id"],
+        night=night.id,
         batch=batch,
         count=count,
         issuer=issuer,
@@ -83,7 +83,7 @@ def asked_at(ledger: Ledger, night: Night, asked_us: int) -> FrameRequest | None
         FrameRequest,
         ledger,
         "select * from frame_request where night = ? and asked_us = ?",
-        [night["id"], asked_us],
+        [night.id, asked_us],
     )
 
 
@@ -134,10 +134,10 @@ def written_off(ledger: Ledger) -> set[int]:
 
 def choices(night: Night, request: FrameRequest) -> str:
     """What is unclear of an open request, and what an operator may type."""
-    became = request["error"] or "whoever asked for them died before the answer was recorded"
-    date = night["date"]
+    became = request.error or "whoever asked for them died before the answer was recorded"
+    date = night.date
     return (
-        f"{request['count']} frame IDs were asked for ({request['issuer']}), and it is unclear"
+        f"{request.count} frame IDs were asked for ({request.issuer}), and it is unclear"
         f" which were dealt: {became}\n"
         f"look: vampd archive ids show {date}; then either: vampd archive ids adopt {date}"
         f" FIRST..LAST --why TEXT (these were dealt), or: vampd archive ids void {date}"

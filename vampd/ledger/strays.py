@@ -68,7 +68,7 @@ def strays_of(ledger: Ledger, night: int) -> list[Stray]:
 
 def holding(ledger: Ledger, night: Night) -> list[Stray]:
     """Those for which a night is held: of the batch that is worked on, and read again in vain."""
-    if night["status"] in FINAL:
+    if night.status in FINAL:
         return []
     query = (
         f"{_ROWS} and stray.state != 'unread' and raw_file.state = 'whole'"
@@ -76,7 +76,7 @@ def holding(ledger: Ledger, night: Night) -> list[Stray]:
         " and (stray.inode is not raw_file.inode or stray.modified_ns is not raw_file.modified_ns)"
         " and raw_file.batch = ? order by path"
     )
-    return fetch_all(Stray, ledger, query, [night["id"], night["batch"]])
+    return fetch_all(Stray, ledger, query, [night.id, night.batch])
 
 
 def unread(ledger: Ledger, night: int) -> list[UnreadFile]:
@@ -137,18 +137,18 @@ def take_digest(ledger: Ledger, night: int, path: str, sha256: str, who: FileIde
     With the recorded digest it is the recorded file, and its identity is renewed.
     """
     row = files.file_of(ledger, night, path)
-    if not is_stray(ledger, row["id"]):
+    if not is_stray(ledger, row.id):
         return False
-    if row["sha256"] == sha256:
+    if row.sha256 == sha256:
         why = "the recorded bytes, under another inode or time"
         files.renew_identity(ledger, row, who, why)
         _settle(ledger, row, why, _TRIED_ONCE_READ)
-    elif row["state"] == FileState.QUARANTINED:
+    elif row.state == FileState.QUARANTINED:
         # Nothing was made of the old one: it is a new file, as any that comes late.
         _settle(ledger, row, "another file lies under its name", ())
-        files.renew_file(ledger, row["id"], who, FileState.LATE, Cause(FileCode.LATE))
+        files.renew_file(ledger, row.id, who, FileState.LATE, Cause(FileCode.LATE))
     else:
-        detail = f"its SHA-256 was {row['sha256']}, and is {sha256}"
+        detail = f"its SHA-256 was {row.sha256}, and is {sha256}"
         _store(ledger, row, StrayState.OTHER, who, detail)
     return True
 
@@ -163,7 +163,7 @@ def review(ledger: Ledger, night: int) -> str | None:
     row = nights.get_night(ledger, night)
     found = holding(ledger, row)
     if found:
-        cause = hold_cause(found, is_closed=row["closed_us"] is not None)
+        cause = hold_cause(found, is_closed=row.closed_us is not None)
         is_new = nights.hold_while(ledger, night, cause, like=RAW_HOLDS)
         return str(cause) if is_new else None
     nights.lift(ledger, night, RAW_HOLDS, "its raw files are what they were")
@@ -173,25 +173,25 @@ def review(ledger: Ledger, night: int) -> str | None:
 def hold_cause(found: Sequence[Stray], *, is_closed: bool) -> Cause:
     """Why a night is held: the first file, in what it differs, and how many more there are."""
     order = list(_HOLDS)
-    first, *others = sorted(found, key=lambda row: (order.index(row["state"]), row["path"]))
-    more = f"\n{first['detail']}" if first["detail"] else ""
+    first, *others = sorted(found, key=lambda row: (order.index(row.state), row.path))
+    more = f"\n{first.detail}" if first.detail else ""
     more += f"\nand {len(others)} more raw file{'s' if len(others) > 1 else ''}" if others else ""
     when = "the night was closed" if is_closed else "it was planned"
-    words = {"when": when, "path": first["path"], "more": more}
-    return Cause(_HOLDS[StrayState(first["state"])], words)
+    words = {"when": when, "path": first.path, "more": more}
+    return Cause(_HOLDS[StrayState(first.state)], words)
 
 
 def _known(ledger: Ledger, row: RawFile) -> Stray | None:
-    return fetch_one(Stray, ledger, f"{_STRAYS} where raw_file = ?", [row["id"]])
+    return fetch_one(Stray, ledger, f"{_STRAYS} where raw_file = ?", [row.id])
 
 
 def _judge(row: RawFile, found: FileIdentity | None) -> tuple[StrayState, str | None]:
     """What can be said without reading it."""
     if found is None:
         return StrayState.MISSING, None
-    if found.size_bytes != row["size_bytes"]:
-        return StrayState.OTHER, f"it had {row['size_bytes']} bytes, and has {found.size_bytes}"
-    if row["sha256"] is None:
+    if found.size_bytes != row.size_bytes:
+        return StrayState.OTHER, f"it had {row.size_bytes} bytes, and has {found.size_bytes}"
+    if row.sha256 is None:
         return StrayState.OTHER, "its SHA-256 was never recorded: nobody can tell what it was"
     return StrayState.UNREAD, None
 
@@ -206,8 +206,8 @@ def _store(
         " state = :state, inode = :inode, size_bytes = :size_bytes, modified_ns = :modified_ns,"
         " detail = :detail, changed_us = :changed_us, changed_by = :changed_by, why = :why",
         {
-            "raw_file": row["id"],
-            "night": row["night"],
+            "raw_file": row.id,
+            "night": row.night,
             "state": state,
             "inode": None if found is None else found.inode,
             "size_bytes": None if found is None else found.size_bytes,
@@ -223,9 +223,9 @@ def _settle(ledger: Ledger, row: RawFile, why: str, tried: Sequence[ErrorClass])
     ledger.execute(
         "update stray set changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where raw_file = :raw_file",
-        {**ledger.stamp(why), "raw_file": row["id"]},
+        {**ledger.stamp(why), "raw_file": row.id},
     )
-    ledger.execute("delete from stray where raw_file = ?", [row["id"]])
+    ledger.execute("delete from stray where raw_file = ?", [row.id])
     for error_class in tried:
         tasks.retry_of_raw(ledger, row, error_class, why)
 

@@ -196,9 +196,9 @@ def retry_of_raw(ledger: Ledger, raw_file: RawFile, error_class: ErrorClass, why
         " (select output from segment where segment.raw_file = cube.raw_file))))",
         {
             **ledger.stamp(why),
-            "night": raw_file["night"],
-            "batch": raw_file["batch"],
-            "raw_file": raw_file["id"],
+            "night": raw_file.night,
+            "batch": raw_file.batch,
+            "raw_file": raw_file.id,
             "error_class": error_class,
         },
     )

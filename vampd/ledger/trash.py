@@ -202,9 +202,9 @@ def plain(ledger: Ledger, row: TrashFile) -> dict[str, Any]:
     sha256 = ledger.value(
         "select sha256 from raw_file where id = ?1 union all select sha256 from deliverable"
         " where ?1 is null and night = ?2 and path = ?3",
-        [row["raw_file"], row["night"], row["path"]],
+        [row.raw_file, row.night, row.path],
     )
-    return {**{column: row[column] for column in columns}, "sha256": sha256}
+    return {**{column: getattr(row, column) for column in columns}, "sha256": sha256}
 
 
 def rest(ledger: Ledger, numbers: Sequence[int], until_passed_us: int) -> None:
@@ -230,16 +230,17 @@ def set_states(
 def settle(ledger: Ledger, row: TrashFile, state: TrashState, why: str | None) -> None:
     """Keep what a look at the disk told of one file; its raw file's row follows."""
     moved = {}
-    if state is TrashState.TRASHED and row["moved_us"] is None:
+    if state is TrashState.TRASHED and row.moved_us is None:
         moved = {"moved_us": ledger.now_us(), "moved_passed_us": passed_us(ledger)}
-    ledger.update("trash", row["id"], state=state, **moved, **ledger.stamp(why))
-    if row["raw_file"] is None:
+    ledger.update("trash", row.id, state=state, **moved, **ledger.stamp(why))
+    if row.raw_file is None:
         return
     if state is TrashState.RETURNED:
+        assert row.was is not None, row.id
         cause = file_cause(row.was_code, row.was_words, row.was_reason)
-        files.set_state(ledger, row["raw_file"], FileState(row["was"]), cause)
+        files.set_state(ledger, row.raw_file, row.was, cause)
     else:
-        files.set_state(ledger, row["raw_file"], FileState.GONE, _gone(state))
+        files.set_state(ledger, row.raw_file, FileState.GONE, _gone(state))
 
 
 def _gone(state: TrashState) -> Cause:

@@ -76,9 +76,9 @@ def renew(
     Returns those that are new. What an operator accepted stays so until it is more than it was.
     """
     known = {
-        (UnseenSort(row["sort"]), row["place"]): row
+        (UnseenSort(row.sort), row.place): row
         for row in fetch_all(UnseenRow, ledger, "select * from unseen where night is ?", [night])
-        if row["sort"] in sorts and row["place"].startswith(below)
+        if row.sort in sorts and row.place.startswith(below)
     }
     there = {(each.sort, each.place): each for each in found}
     new = []
@@ -86,9 +86,9 @@ def renew(
         ledger.execute(
             "update unseen set changed_us = :changed_us, changed_by = :changed_by, why = :why"
             " where id = :id",
-            {**ledger.stamp(_GONE), "id": known[key]["id"]},
+            {**ledger.stamp(_GONE), "id": known[key].id},
         )
-        ledger.execute("delete from unseen where id = ?", [known[key]["id"]])
+        ledger.execute("delete from unseen where id = ?", [known[key].id])
     for key, each in there.items():
         if key not in known:
             _insert(ledger, night, each)
@@ -110,7 +110,7 @@ def unseen_of(ledger: Ledger, night: int) -> list[UnseenRow]:
 
 def holding(ledger: Ledger, night: int) -> list[UnseenRow]:
     """That for which a night is, or would be, held."""
-    return [row for row in unseen_of(ledger, night) if row["is_data"] and not row["accepted"]]
+    return [row for row in unseen_of(ledger, night) if row.is_data and not row.accepted]
 
 
 def review(ledger: Ledger, night: int, *, is_over: bool) -> str | None:
@@ -119,11 +119,11 @@ def review(ledger: Ledger, night: int, *, is_over: bool) -> str | None:
     One whose files still arrive is held when it *is_over*: until then there is time to mend it.
     """
     row = nights.get_night(ledger, night)
-    found = [] if row["status"] in FINAL else holding(ledger, night)
+    found = [] if row.status in FINAL else holding(ledger, night)
     if not found:
         nights.lift(ledger, night, UNSEEN_HOLDS, "nothing is left that nobody takes")
         return None
-    if not (is_over or row["closed_us"] is not None or nights.hold_of(row) in UNSEEN_HOLDS):
+    if not (is_over or row.closed_us is not None or nights.hold_of(row) in UNSEEN_HOLDS):
         return None
     cause = hold_cause(found)
     is_new = nights.hold_while(ledger, night, cause, like=UNSEEN_HOLDS)
@@ -132,18 +132,18 @@ def review(ledger: Ledger, night: int, *, is_over: bool) -> str | None:
 
 def hold_cause(found: Sequence[UnseenRow]) -> Cause:
     """Why a night is held: every place, the first on the first line."""
-    code = _HOLDS.get(UnseenSort(found[0]["sort"]), HoldCode.NOT_TAKEN)
-    return Cause(code, {"what": "\n".join(row["text"] for row in found)})
+    code = _HOLDS.get(UnseenSort(found[0].sort), HoldCode.NOT_TAKEN)
+    return Cause(code, {"what": "\n".join(row.text for row in found)})
 
 
 def refuse_away(ledger: Ledger, night: Night) -> None:
     """OperatorError: a night whose folder went with its files cannot be taken as it is."""
     is_held = nights.hold_of(night) in UNSEEN_HOLDS
-    away = [row for row in holding(ledger, night["id"]) if row["sort"] == UnseenSort.FOLDER]
-    if is_held and away and files.files_of(ledger, night["id"]):
+    away = [row for row in holding(ledger, night.id) if row.sort == UnseenSort.FOLDER]
+    if is_held and away and files.files_of(ledger, night.id):
         msg = (
-            f"{nights.label(night)}: {away[0]['text']}; bring its folder back, and it goes on by"
-            f" itself; or give it up: vampd abandon {night['date']} --why TEXT"
+            f"{nights.label(night)}: {away[0].text}; bring its folder back, and it goes on by"
+            f" itself; or give it up: vampd abandon {night.date} --why TEXT"
         )
         raise OperatorError(msg)
 
@@ -155,15 +155,15 @@ def accept(ledger: Ledger, night: int, why: str) -> list[str]:
         ledger.execute(
             "update unseen set accepted = 1, changed_us = :changed_us, changed_by = :changed_by,"
             " why = :why where id = :id",
-            {**ledger.stamp(why), "id": row["id"]},
+            {**ledger.stamp(why), "id": row.id},
         )
-    return [row["text"] for row in found]
+    return [row.text for row in found]
 
 
 def _differs(row: UnseenRow, each: Unseen) -> bool:
     # Somebody's log grows all night: that is no news.
     names = ("text", "entries") if each.sort is UnseenSort.FOREIGN else _COLUMNS
-    return any(row[name] != getattr(each, name) for name in names)
+    return any(getattr(row, name) != getattr(each, name) for name in names)
 
 
 _COLUMNS = ("text", "is_data", "entries", "size_bytes")
@@ -182,11 +182,11 @@ def _insert(ledger: Ledger, night: int | None, each: Unseen) -> None:
 
 
 def _update(ledger: Ledger, row: UnseenRow, each: Unseen) -> None:
-    is_more = each.entries > row["entries"] or each.size_bytes > row["size_bytes"]
+    is_more = each.entries > row.entries or each.size_bytes > row.size_bytes
     ledger.update(
         "unseen",
-        row["id"],
+        row.id,
         **{name: getattr(each, name) for name in _COLUMNS},
-        accepted=0 if is_more else row["accepted"],
+        accepted=0 if is_more else row.accepted,
         **ledger.stamp(each.text),
     )

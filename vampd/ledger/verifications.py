@@ -54,7 +54,7 @@ def unread_copies(ledger: Ledger, night: Night) -> list[str]:
     rows = ledger.rows(
         "select path from deliverable where night = ? and coalesce(verified_us, 0) < ?"
         " order by coalesce(verified_us, 0), path",
-        [night["id"], night["verify_since_us"]],
+        [night.id, night.verify_since_us],
     )
     return [row["path"] for row in rows]
 

@@ -22,10 +22,10 @@ def state_clock(ledger: Ledger, night: Night, row: RawFile, name: str, why: str 
     if name not in STATEABLE_S or not why:
         msg = f"--clock is one of {', '.join(STATEABLE_S)}, and needs --why TEXT"
         raise UsageError(msg)
-    cube = next((each for each in files.twins(ledger, row) if each["role"] == "cube"), None)
-    facts = None if cube is None else files.cube_of(ledger, cube["id"])
+    cube = next((each for each in files.twins(ledger, row) if each.role == "cube"), None)
+    facts = None if cube is None else files.cube_of(ledger, cube.id)
     if cube is None or facts is None:
-        msg = f"{nights.label(night)}: {row['path']}: no times of such a cube could be read"
+        msg = f"{nights.label(night)}: {row.path}: no times of such a cube could be read"
         raise OperatorError(msg)
     word = StatedClock(ahead_s=STATEABLE_S[name], words=ledger.actor)
     _refuse_proved(ledger, night, replace(raw_cube(facts), stated_clock=word))
@@ -39,8 +39,8 @@ def _refuse_proved(ledger: Ledger, night: Night, cube: RawCube) -> None:
     if cube.has_acquisition:
         msg = f"{name} has acquisition times, which are on UTC: its logger's clock is not asked for"
         raise OperatorError(msg)
-    rows = (*files.cubes_of(ledger, night["id"]), *files.earlier_cubes_of(ledger, night["id"]))
-    others = [raw_cube(row) for row in rows if row["raw_file"] != cube.raw_file]
+    rows = (*files.cubes_of(ledger, night.id), *files.earlier_cubes_of(ledger, night.id))
+    others = [raw_cube(row) for row in rows if row.raw_file != cube.raw_file]
     found = judge_clocks([cube, *others]).get(cube.raw_file)
     if found is None or found.ahead_s != word.ahead_s:
         why = "none of its rows has a time" if found is None else found.text

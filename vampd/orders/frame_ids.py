@@ -31,7 +31,7 @@ def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
     """These numbers were dealt in answer to the request of which nobody knows."""
     ledger = context.ledger
     dealt = frame_ids.parse_range(arguments["ids"])
-    request = requests.open_request(ledger, night["id"])
+    request = requests.open_request(ledger, night.id)
     if request is None:
         if set(dealt) <= _numbers_of(ledger, night):
             return CommandResult(lines=["these frame IDs are the night's already"], changed=False)
@@ -39,50 +39,48 @@ def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
     _refuse_impossible(ledger, request, dealt)
     lines = [
         f"{frame_id_text(dealt[0])} to {frame_id_text(dealt[-1])} are taken as dealt",
-        f"{len(dealt)} frame IDs, and {request['count']} were asked for",
+        f"{len(dealt)} frame IDs, and {request.count} were asked for",
         "it goes on with them",
     ]
     if not arguments["dry_run"]:
         _write_word(ledger, night, request, RequestState.ADOPTED, dealt)
         with ledger.transaction():
             frame_ids.reserve(ledger, night, dealt, f"adopted: {arguments['why']}")
-            requests.decide(ledger, request["id"], RequestState.ADOPTED, arguments["why"])
+            requests.decide(ledger, request.id, RequestState.ADOPTED, arguments["why"])
             _go_on(ledger, night, "ids adopt")
     return CommandResult(lines=lines, changed=True)
 
 
 def _void(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Whatever was dealt in answer to the open request is never used."""
-    request = requests.open_request(context.ledger, night["id"])
+    request = requests.open_request(context.ledger, night.id)
     if request is None:
         last = context.ledger.value(
             "select state from frame_request where night = ? order by id desc limit 1",
-            [night["id"]],
+            [night.id],
         )
         if last == RequestState.VOID:
             return CommandResult(lines=["its last request is void already"], changed=False)
         raise OperatorError(_nothing_open(night))
     lines = [
-        f"what was dealt in answer to the request of {request['count']} frame IDs is written off",
+        f"what was dealt in answer to the request of {request.count} frame IDs is written off",
         "it goes on, and asks anew",
     ]
     if not arguments["dry_run"]:
         _write_word(context.ledger, night, request, RequestState.VOID)
         with context.ledger.transaction():
-            requests.decide(context.ledger, request["id"], RequestState.VOID, arguments["why"])
+            requests.decide(context.ledger, request.id, RequestState.VOID, arguments["why"])
             _go_on(context.ledger, night, "ids void")
     return CommandResult(lines=lines, changed=True)
 
 
 def _skip(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Younger nights do not wait for the numbers of this one."""
-    if Stage.FRAME_IDS not in STAGES_OF[Kind(night["kind"])]:
+    if Stage.FRAME_IDS not in STAGES_OF[Kind(night.kind)]:
         msg = f"{label(night)} gets no frame IDs, so no night waits for it"
         raise OperatorError(msg)
-    if night["ids_skip_why"] is not None:
-        return CommandResult(
-            lines=[f"it is skipped already: {night['ids_skip_why']}"], changed=False
-        )
+    if night.ids_skip_why is not None:
+        return CommandResult(lines=[f"it is skipped already: {night.ids_skip_why}"], changed=False)
     if _has_numbers(context.ledger, night):
         return CommandResult(lines=["it has its frame IDs: no night waits for it"], changed=False)
     lines = [
@@ -90,7 +88,7 @@ def _skip(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -
         "its own may come after theirs: an exception, which `vampd archive ids audit` lists",
     ]
     if not arguments["dry_run"]:
-        nights.skip_frame_ids(context.ledger, night["id"], arguments["why"])
+        nights.skip_frame_ids(context.ledger, night.id, arguments["why"])
     return CommandResult(lines=lines, changed=True)
 
 
@@ -158,17 +156,17 @@ def _write_word(
     check_root(known["root"], known["marker"])
     line = frame_id_papers.word_line(request, state, adopted)
     try:
-        number_papers.append(night_folder(night["folder"]), [line])
+        number_papers.append(night_folder(night.folder), [line])
     except OSError as error:
         if isinstance(error, VampdError):
             raise
-        msg = f"{error.filename or night['folder']}: {error.strerror}; nothing was decided"
+        msg = f"{error.filename or night.folder}: {error.strerror}; nothing was decided"
         raise RetryableError(msg) from error
 
 
 def _refuse_impossible(ledger: Ledger, request: FrameRequest, dealt: list[int]) -> None:
-    if len(dealt) > request["count"]:
-        msg = f"{len(dealt)} frame IDs are more than the {request['count']} that were asked for"
+    if len(dealt) > request.count:
+        msg = f"{len(dealt)} frame IDs are more than the {request.count} that were asked for"
         raise OperatorError(msg)
     for number in dealt:
         row = fetch_one(
@@ -207,7 +205,7 @@ def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
 
 
 def _numbers_of(ledger: Ledger, night: Night) -> set[int]:
-    rows = ledger.rows("select number from frame_id where night = ?", [night["id"]])
+    rows = ledger.rows("select number from frame_id where night = ?", [night.id])
     return {row["number"] for row in rows}
 
 
@@ -216,7 +214,7 @@ def _has_numbers(ledger: Ledger, night: Night) -> bool:
         row["state"]
         for row in ledger.rows(
             "select state from task where night = ? and batch = ? and stage = ?",
-            [night["id"], night["batch"], Stage.FRAME_IDS],
+            [night.id, night.batch, Stage.FRAME_IDS],
         )
     }
     return states == {TaskState.DONE}
@@ -225,12 +223,12 @@ def _has_numbers(ledger: Ledger, night: Night) -> bool:
 def _nothing_open(night: Night) -> str:
     return (
         f"{label(night)}: no request for frame IDs is unclear, so there is nothing to decide;"
-        f" see `vampd archive ids show {night['date']}`"
+        f" see `vampd archive ids show {night.date}`"
     )
 
 
 def _go_on(ledger: Ledger, night: Night, why: str) -> None:
-    tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
+    tasks.make_pending(ledger, night.id, [Stage.FRAME_IDS], why)
 
 
 ORDERS_OF_ALL: dict[str, OrderOfAll] = {"ids-used": _used, "ids-dismiss": _dismiss}

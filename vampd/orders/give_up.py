@@ -43,21 +43,21 @@ class _Loss:
 def give_up(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Plan the night again without one raw file, which is changed, gone or cannot be read."""
     ledger, why = context.ledger, arguments.get("why") or ""
-    row = files.find_file(ledger, night["id"], arguments["path"])
+    row = files.find_file(ledger, night.id, arguments["path"])
     if row is None:
         msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
         raise OperatorError(msg)
-    if given_up.is_given_up(ledger, row["id"]):
-        return CommandResult(lines=[f"{row['path']} is given up already"], changed=False)
+    if given_up.is_given_up(ledger, row.id):
+        return CommandResult(lines=[f"{row.path} is given up already"], changed=False)
     with ledger.in_vain() if arguments["dry_run"] else ledger.transaction():
         restore_orders.note_strays(ledger, night, files.twins(ledger, row))
         _refuse(ledger, night, row)
         loss = _loss(ledger, row)
         lines = _lines(ledger, night, loss)
         if not arguments["dry_run"]:
-            context.stop_work(night["id"])
+            context.stop_work(night.id)
             _carry_out(ledger, night, loss, why)
-        left = nights.get_night(ledger, night["id"])["hold"]
+        left = nights.get_night(ledger, night.id).hold
     if left is not None and not arguments["dry_run"]:
         lines.append(f"it stays held: {left}")
     return CommandResult(lines=lines, changed=True)
@@ -65,13 +65,13 @@ def give_up(context: CommandContext, night: Night, arguments: Mapping[str, Any])
 
 def _carry_out(ledger: Ledger, night: Night, loss: _Loss, why: str) -> None:
     given_up.give_up(ledger, [row for row in (loss.cube, loss.timing) if row is not None], why)
-    tasks.make_pending(ledger, night["id"], [Stage.SYNC], _WHY)
-    strays.review(ledger, night["id"])
+    tasks.make_pending(ledger, night.id, [Stage.SYNC], _WHY)
+    strays.review(ledger, night.id)
 
 
 def _refuse(ledger: Ledger, night: Night, row: RawFile) -> None:
     """OperatorError: the file is not one that can be given up now; the message says what to do."""
-    label, path = nights.label(night), row["path"]
+    label, path = nights.label(night), row.path
     why = _why_not_the_night(ledger, night, row) or _why_not_the_file(ledger, night, row)
     if why is not None:
         msg = f"{label}: {path} cannot be given up: {why}"
@@ -79,35 +79,35 @@ def _refuse(ledger: Ledger, night: Night, row: RawFile) -> None:
 
 
 def _why_not_the_night(ledger: Ledger, night: Night, row: RawFile) -> str | None:
-    is_safe = night["status"] in {NightStatus.SAFE, NightStatus.RECLAIMED}
-    if is_safe or row["batch"] < night["batch"]:
+    is_safe = night.status in {NightStatus.SAFE, NightStatus.RECLAIMED}
+    if is_safe or row.batch < night.batch:
         return "its outputs are safe at the far end, made of the file as it was when it was whole"
-    if night["status"] in FINAL:
-        return f"the night is {night['status']}: nothing is made of it"
-    if mail_tracks.is_told(ledger.connection, night["id"]):
+    if night.status in FINAL:
+        return f"the night is {night.status}: nothing is made of it"
+    if mail_tracks.is_told(ledger.connection, night.id):
         return "the archive was told of its outputs; `vampd restore --force` undoes that"
-    if not outputs.outputs_of_batch(ledger, night["id"]):
+    if not outputs.outputs_of_batch(ledger, night.id):
         return (
             "nothing is planned yet, so leave it out:"
-            f" vampd quarantine {night['date']} {row['path']} --add --why TEXT"
+            f" vampd quarantine {night.date} {row.path} --add --why TEXT"
         )
     return None
 
 
 def _why_not_the_file(ledger: Ledger, night: Night, row: RawFile) -> str | None:
-    if row["role"] not in {"cube", "timing"} or row["state"] != FileState.WHOLE:
-        return f"it is {row['state']}, so no output is made of it"
+    if row.role not in {"cube", "timing"} or row.state != FileState.WHOLE:
+        return f"it is {row.state}, so no output is made of it"
     states = {
-        stray["state"]
-        for stray in strays.strays_of(ledger, night["id"])
+        stray.state
+        for stray in strays.strays_of(ledger, night.id)
         for twin in files.twins(ledger, row)
-        if stray["raw_file"] == twin["id"]
+        if stray.raw_file == twin.id
     }
     if not states:
         return (
             "it lies there as it was recorded. To leave a good file out:"
-            f" vampd restore {night['date']}, then vampd quarantine {night['date']} {row['path']}"
-            f" --add --why TEXT, then vampd release {night['date']}"
+            f" vampd restore {night.date}, then vampd quarantine {night.date} {row.path}"
+            f" --add --why TEXT, then vampd release {night.date}"
         )
     if states <= {StrayState.UNREAD}:
         return (
@@ -118,38 +118,38 @@ def _why_not_the_file(ledger: Ledger, night: Night, row: RawFile) -> str | None:
 
 
 def _loss(ledger: Ledger, row: RawFile) -> _Loss:
-    twins = {twin["role"]: twin for twin in files.twins(ledger, row)}
+    twins = {twin.role: twin for twin in files.twins(ledger, row)}
     cube = twins["cube"]
-    needing = outputs.outputs_needing(ledger, cube["id"])
+    needing = outputs.outputs_needing(ledger, cube.id)
     others = sum(
-        segment["count"]
+        segment.count
         for each in needing
-        for segment in outputs.segments_of(ledger, each["id"])
-        if segment["raw_file"] != cube["id"]
+        for segment in outputs.segments_of(ledger, each.id)
+        if segment.raw_file != cube.id
     )
     return _Loss(
         cube=cube,
         timing=twins.get("timing"),
-        frames=files.frames_of(ledger, cube["id"]),
+        frames=files.frames_of(ledger, cube.id),
         others=others,
         needing=needing,
-        outputs=len(outputs.outputs_of_batch(ledger, row["night"])),
+        outputs=len(outputs.outputs_of_batch(ledger, row.night)),
     )
 
 
 def _lines(ledger: Ledger, night: Night, loss: _Loss) -> list[str]:
     """What giving it up does, or would do."""
     lines = [
-        f"{loss.cube['path']} and its timing file are given up: {loss.frames} frames are rejected"
+        f"{loss.cube.path} and its timing file are given up: {loss.frames} frames are rejected"
     ]
     lines.append(
         f"{len(loss.needing)} of {loss.outputs} outputs go, and the {loss.others} frames of other"
         " cubes in them are planned anew"
     )
-    built = [row for row in loss.needing if row["state"] != OutputState.PLANNED]
+    built = [row for row in loss.needing if row.state != OutputState.PLANNED]
     if built:
         lines.append(f"{len(built)} of them are built: set aside in {GIVEN_UP_FOLDER}")
-    numbers = [row["frame_id"] for row in loss.needing if row["frame_id"] is not None]
+    numbers = [row.frame_id for row in loss.needing if row.frame_id is not None]
     if numbers:
         names = ", ".join(frame_id_text(number) for number in numbers)
         lines.append(f"their frame IDs become void, on record: {names}")
@@ -157,7 +157,7 @@ def _lines(ledger: Ledger, night: Night, loss: _Loss) -> list[str]:
     paths = [
         path for row in loss.needing for path in outputs.files_of_output(outputs.file_name(row))
     ]
-    copies = remote_copies.copies_of(ledger, night["id"], paths)
+    copies = remote_copies.copies_of(ledger, night.id, paths)
     if copies:
         lines.append(
             f"{len(copies)} copies of them lie at {copies[0][0]}, {copies[0][1]} first: what is not"

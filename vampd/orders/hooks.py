@@ -13,10 +13,10 @@ from vampd.states import HookState
 
 def _again(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments["dry_run"]:
-        runs = hooks.runs(context.ledger.connection, night["id"])
+        runs = hooks.runs(context.ledger.connection, night.id)
         failed = [run.command for run in runs if run.state is HookState.FAILED]
     else:
-        failed = hooks.again(context.ledger, night["id"], "hooks --again")
+        failed = hooks.again(context.ledger, night.id, "hooks --again")
     if not failed:
         return CommandResult(lines=["no command failed"], changed=False)
     return CommandResult(lines=[f"runs again: {command}" for command in failed], changed=True)

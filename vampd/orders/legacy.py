@@ -26,14 +26,14 @@ from vampd.watch.naming import night_date
 
 def refuse_unrestored(ledger: Ledger, night: Night) -> None:
     """OperatorError: the earlier pipeline has the raw files of this night in another place."""
-    if not legacy.is_foreign(ledger, night["id"]):
+    if not legacy.is_foreign(ledger, night.id):
         return
-    signs = signs_of(Path(night["folder"]))
+    signs = signs_of(Path(night.folder))
     in_the_way = [name for name in signs if name == OUTPUT_FOLDER or name.endswith(BACKUP_ENDING)]
     if in_the_way:
         msg = (
             f"{nights.label(night)} is the earlier pipeline's: {', '.join(in_the_way)} stand in"
-            f" {night['folder']}; `vampd restore {night['date']}` puts the raw files back first"
+            f" {night.folder}; `vampd restore {night.date}` puts the raw files back first"
         )
         raise OperatorError(msg)
 
@@ -89,11 +89,11 @@ def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> _Taken:
         raise UsageError(msg)
     night = nights.sight_night(ledger, Kind(told["kind"]), told["date"], Path(told["folder"]))
     changes, conflicts = [], []
-    if told["adopt"] and ledger.value("select 1 from output where night = ?", [night["id"]]):
+    if told["adopt"] and ledger.value("select 1 from output where night = ?", [night.id]):
         conflicts.append("vampd planned this night itself; it is not adopted")
     elif told["adopt"] and _adopt(ledger, night, told):
         changes.append(str(Cause(HoldCode.ADOPTED)))
-    changed = legacy.record_files(ledger, night["id"], arguments["files"])
+    changed = legacy.record_files(ledger, night.id, arguments["files"])
     if changed:
         changes.append(f"{changed} files of the earlier pipeline are recorded")
     named = {int(number): place for number, place in arguments["frame_ids"].items()}
@@ -102,14 +102,14 @@ def _take_night(ledger: Ledger, arguments: Mapping[str, Any]) -> _Taken:
 
 
 def _use(ledger: Ledger, night: Night, named: Mapping[int, str]) -> _Taken:
-    added, conflicts = legacy.use_frame_ids(ledger, night["id"], named)
+    added, conflicts = legacy.use_frame_ids(ledger, night.id, named)
     recorded = f"{len(added)} frame IDs are recorded as used; they are never dealt again"
     return _Taken(changes=[recorded] if added else [], conflicts=conflicts)
 
 
 def remember_frame_ids(ledger: Ledger, night: Night) -> list[str]:
     """Before the earlier pipeline's files are set aside: their numbers are used, import or not."""
-    return _use(ledger, night, named_frame_ids(Path(night["folder"]))).lines
+    return _use(ledger, night, named_frame_ids(Path(night.folder))).lines
 
 
 def _adopt(ledger: Ledger, night: Night, told: Mapping[str, Any]) -> bool:

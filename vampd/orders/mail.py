@@ -29,7 +29,7 @@ def _send(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResul
         for each in arguments["nights"]
         for night in [nights.find_night(context.ledger, each["kind"], each["date"])]
         for track in mail_tracks.batch_tracks(
-            context.ledger.connection, configured=True, night=night["id"]
+            context.ledger.connection, configured=True, night=night.id
         )
     ]
     anew = arguments.get("anew")
@@ -68,7 +68,7 @@ def _carry_out(context: CommandContext, chosen: Sequence[MailTrack], anew: str |
 
 def _refusal(context: CommandContext, night: Night, track: MailTrack, *, anew: bool) -> str:
     """Why no mail can be sent about a batch; '' when one can, or need not."""
-    name, date = _name(night, track), night["date"]
+    name, date = _name(night, track), night.date
     if track.state is Track.SENDING and anew:
         return f"{name}: its mail is being sent: hold your word until that has failed"
     if track.state not in {Track.NOT_YET, Track.FAILED, Track.CHANGED}:
@@ -85,7 +85,7 @@ def _refusal(context: CommandContext, night: Night, track: MailTrack, *, anew: b
             f" vampd archive ack {date} (--force); if nothing ever came, --send --anew --why TEXT"
         )
     if not track.is_verified:
-        return f"{name} is {night['status']}: not every file of it is verified at the far end yet"
+        return f"{name} is {night.status}: not every file of it is verified at the far end yet"
     return f"{name} is held: {track.hold}" if track.hold else ""
 
 
@@ -95,9 +95,9 @@ def _changed_part(context: CommandContext, track: MailTrack) -> str:
     for part in mail.parts_of(context.ledger, track.mail):
         listed = context.ledger.value(
             "select sha256 from deliverable where night = ? and path = ?",
-            [part["id"], part["manifest"]],
+            [part.id, part.manifest],
         )
-        if listed != part["manifest_sha256"]:
+        if listed != part.manifest_sha256:
             return nights.label(part)
     return ""
 
@@ -119,7 +119,7 @@ def _intention(night: Night, track: MailTrack, *, anew: bool) -> str:
 
 def _ack(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """The archive has acknowledged every batch that it was told of. OperatorError: of none."""
-    every = mail_tracks.batch_tracks(context.ledger.connection, configured=True, night=night["id"])
+    every = mail_tracks.batch_tracks(context.ledger.connection, configured=True, night=night.id)
     if arguments.get("revoke"):
         return _revoke(context, night, every, arguments)
     chosen = list(_to_acknowledge(night, every, force=bool(arguments.get("force"))))

@@ -104,10 +104,10 @@ def _carry_out(context: CommandContext, order: str, arguments: Mapping[str, Any]
 
 
 def _close(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night["closed_us"] is not None:
+    if night.closed_us is not None:
         return CommandResult(lines=["it is closed already"], changed=False)
     if not arguments["dry_run"]:
-        nights.ask_to_close(context.ledger, night["id"])
+        nights.ask_to_close(context.ledger, night.id)
     line = "it is taken as over, without waiting for its date or for quiet"
     return CommandResult(lines=[line], changed=True)
 
@@ -121,19 +121,19 @@ def _retry(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
     troubled = context.ledger.value(
         "select count(*) from task where night = ? and (state = 'failed'"
         " or (state = 'pending' and due_us > 0))",
-        [night["id"]],
+        [night.id],
     )
-    if not troubled and night["hold"] is None:
+    if not troubled and night.hold is None:
         return CommandResult(lines=["nothing failed, and nothing waits for a retry"], changed=False)
     legacy_orders.refuse_unrestored(context.ledger, night)
     lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
     lines += [_tried_again(troubled)] if troubled else []
-    if night["hold"] is not None:
-        lines.append(f"it is released from its hold: {night['hold']}")
+    if night.hold is not None:
+        lines.append(f"it is released from its hold: {night.hold}")
     if not arguments["dry_run"]:
         with context.ledger.transaction():
             _release_hold(context.ledger, night, "retry")
-            tasks.retry_failed(context.ledger, night["id"], "retry")
+            tasks.retry_failed(context.ledger, night.id, "retry")
     return CommandResult(lines=lines, changed=True)
 
 
@@ -145,7 +145,7 @@ def _retry_from(
     context: CommandContext, night: Night, arguments: Mapping[str, Any]
 ) -> CommandResult:
     try:
-        stages = stages_from(Kind(night["kind"]), Stage(arguments["from"]))
+        stages = stages_from(Kind(night.kind), Stage(arguments["from"]))
     except ValueError as error:
         msg = f"{nights.label(night)} has no stage {arguments['from']}"
         raise UsageError(msg) from error
@@ -156,15 +156,15 @@ def _retry_from(
         answer = _restore(context, night, {**arguments, "force": False, "prove": False})
         if not arguments["dry_run"]:
             _release_hold(
-                context.ledger, nights.get_night(context.ledger, night["id"]), "retry --from sync"
+                context.ledger, nights.get_night(context.ledger, night.id), "retry --from sync"
             )
         return CommandResult(lines=[*answer.lines, "it is planned anew"], changed=True)
     lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
     refusals.refuse_half_restored(night)
     if not arguments["dry_run"]:
-        context.stop_work(night["id"])
+        context.stop_work(night.id)
         with context.ledger.transaction():
-            tasks.make_pending(context.ledger, night["id"], stages, f"retry --from {stages[0]}")
+            tasks.make_pending(context.ledger, night.id, stages, f"retry --from {stages[0]}")
             if Stage.TRANSFER in stages:
                 deliveries.send_batch_again(context.ledger, night)
             _release_hold(context.ledger, night, "retry")
@@ -177,7 +177,7 @@ def _restore(context: CommandContext, night: Night, arguments: Mapping[str, Any]
             lines=["it is restored already; `vampd release` lets it go on"], changed=False
         )
     plan = restore_orders.plan_restore(context.ledger, night)
-    if plan.nothing_to_do and night["status"] != NightStatus.ABANDONED:
+    if plan.nothing_to_do and night.status != NightStatus.ABANDONED:
         return CommandResult(
             lines=["it was never processed: there is nothing to restore"], changed=False
         )
@@ -187,22 +187,22 @@ def _restore(context: CommandContext, night: Night, arguments: Mapping[str, Any]
     lines = plan.lines()
     if arguments["dry_run"]:
         return CommandResult(lines=lines, changed=True)
-    context.stop_work(night["id"])
+    context.stop_work(night.id)
     prove = bool(arguments.get("prove"))
     lines += restore_orders.prove_raw(context.ledger, night, digests=prove)
     # Held before the first file goes: a power cut must not leave a night that goes on.
     # In place of any other reason: none of them may be what is released.
-    nights.hold_instead(context.ledger, night["id"], _BEING_RESTORED)
+    nights.hold_instead(context.ledger, night.id, _BEING_RESTORED)
     if plan.renames:
         lines += legacy_orders.remember_frame_ids(context.ledger, night)
     restore_orders.delete_derived(plan)
     with context.ledger.transaction():
-        outputs.forget_batches(context.ledger, night["id"], str(_RESTORED))
-        given_up.forget(context.ledger, night["id"], str(_RESTORED))
-        live.forget(context.ledger, night["id"])
-        tasks.forget_tasks(context.ledger, night["id"], str(_RESTORED))
-        nights.unmark_safe(context.ledger, night["id"])
-        nights.hold_instead(context.ledger, night["id"], _RESTORED)
+        outputs.forget_batches(context.ledger, night.id, str(_RESTORED))
+        given_up.forget(context.ledger, night.id, str(_RESTORED))
+        live.forget(context.ledger, night.id)
+        tasks.forget_tasks(context.ledger, night.id, str(_RESTORED))
+        nights.unmark_safe(context.ledger, night.id)
+        nights.hold_instead(context.ledger, night.id, _RESTORED)
         _move_to_held(context.ledger, night)
     restore_orders.prove_raw(context.ledger, night, digests=prove)
     lines.append("it is held until `vampd release` or `vampd retry`; far copies stay")
@@ -211,14 +211,14 @@ def _restore(context: CommandContext, night: Night, arguments: Mapping[str, Any]
 
 def _hold(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if nights.hold_of(night) not in {None, *LIFTED_HOLDS}:
-        return CommandResult(lines=[f"it is held already: {night['hold']}"], changed=False)
+        return CommandResult(lines=[f"it is held already: {night.hold}"], changed=False)
     if not arguments["dry_run"]:
-        nights.hold(context.ledger, night["id"], Cause(HoldCode.ORDER, {"why": arguments["why"]}))
+        nights.hold(context.ledger, night.id, Cause(HoldCode.ORDER, {"why": arguments["why"]}))
     return CommandResult(lines=["no more work of it is begun; what runs is finished"], changed=True)
 
 
 def _release(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night["hold"] is None:
+    if night.hold is None:
         return _leave_as_it_is(context, night, arguments)
     legacy_orders.refuse_unrestored(context.ledger, night)
     unseen.refuse_away(context.ledger, night)
@@ -226,19 +226,19 @@ def _release(context: CommandContext, night: Night, arguments: Mapping[str, Any]
     refusals.refuse_half_restored(night)
     if not arguments["dry_run"]:
         _release_hold(context.ledger, night, "release")
-    return CommandResult(lines=[*lines, f"it goes on; it was held: {night['hold']}"], changed=True)
+    return CommandResult(lines=[*lines, f"it goes on; it was held: {night.hold}"], changed=True)
 
 
 def _leave_as_it_is(
     context: CommandContext, night: Night, arguments: Mapping[str, Any]
 ) -> CommandResult:
     """A night that goes on, or is at rest, whatever of it nobody takes: no more is told of that."""
-    left = unseen.holding(context.ledger, night["id"])
+    left = unseen.holding(context.ledger, night.id)
     if not left:
         return CommandResult(lines=[refusals.why_not_released(night)], changed=False)
     if not arguments["dry_run"]:
-        unseen.accept(context.ledger, night["id"], "release")
-    lines = ["it is not held; no more is said of:", *(row["text"] for row in left)]
+        unseen.accept(context.ledger, night.id, "release")
+    lines = ["it is not held; no more is said of:", *(row.text for row in left)]
     return CommandResult(lines=lines, changed=True)
 
 
@@ -249,16 +249,16 @@ def _release_hold(ledger: Ledger, night: Night, why: str) -> None:
     """
     legacy_orders.refuse_unrestored(ledger, night)
     with ledger.transaction():
-        legacy.release(ledger, night["id"], why)
+        legacy.release(ledger, night.id, why)
         if nights.hold_of(night) in UNSEEN_HOLDS:
-            unseen.accept(ledger, night["id"], why)
-        nights.let_go_on(ledger, night["id"], why)
-        night = nights.get_night(ledger, night["id"])
-        has_tasks = ledger.value("select count(*) from task where night = ?", [night["id"]])
-        if night["closed_us"] is not None and not has_tasks:
-            reopen(ledger, night["id"], why)
-        elif night["status"] == NightStatus.HELD:
-            is_open = night["closed_us"] is None
+            unseen.accept(ledger, night.id, why)
+        nights.let_go_on(ledger, night.id, why)
+        night = nights.get_night(ledger, night.id)
+        has_tasks = ledger.value("select count(*) from task where night = ?", [night.id])
+        if night.closed_us is not None and not has_tasks:
+            reopen(ledger, night.id, why)
+        elif night.status == NightStatus.HELD:
+            is_open = night.closed_us is None
             status = NightStatus.COLLECTING if is_open else NightStatus.READY
             nights.set_status(ledger, night, status, None, why)
 
@@ -269,19 +269,19 @@ def _quarantine(
     if arguments["action"] == "give up":
         refusals.refuse_half_restored(night)
         return give_up_orders.give_up(context, night, arguments)
-    row = files.find_file(context.ledger, night["id"], arguments["path"])
+    row = files.find_file(context.ledger, night.id, arguments["path"])
     if row is None:
         msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
         raise OperatorError(msg)
-    is_in = row["state"] == FileState.QUARANTINED
+    is_in = row.state == FileState.QUARANTINED
     if (arguments["action"] == "add") == is_in:
-        return CommandResult(lines=[f"{row['path']} is {row['state']} already"], changed=False)
-    planned = context.ledger.value("select count(*) from output where night = ?", [night["id"]])
+        return CommandResult(lines=[f"{row.path} is {row.state} already"], changed=False)
+    planned = context.ledger.value("select count(*) from output where night = ?", [night.id])
     if planned and not live.is_unconfirmed(context.ledger, night):
         msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
         raise OperatorError(msg)
-    lines = [f"{row['path']} and its partner: {arguments['action']}"]
-    is_reopened = is_in and night["status"] == NightStatus.EMPTY
+    lines = [f"{row.path} and its partner: {arguments['action']}"]
+    is_reopened = is_in and night.status == NightStatus.EMPTY
     if is_reopened:
         lines.append("the night is no longer empty: it collects again, and is closed as others are")
     with context.ledger.in_vain() if arguments["dry_run"] else context.ledger.transaction():
@@ -290,7 +290,7 @@ def _quarantine(
             lines.append(clock_orders.state_clock(context.ledger, night, row, clock, why))
         _move_quarantine(context.ledger, row, arguments)
         if is_reopened:
-            reopen(context.ledger, night["id"], "a file that was quarantined is judged anew")
+            reopen(context.ledger, night.id, "a file that was quarantined is judged anew")
     return CommandResult(lines=lines, changed=True)
 
 
@@ -300,29 +300,29 @@ def _move_quarantine(ledger: Ledger, row: RawFile, arguments: Mapping[str, Any])
             if arguments["action"] == "add":
                 why = arguments.get("why") or "on an operator's word"
                 strays.drop(ledger, twin, why)
-                clock_words.forget(ledger, twin["id"], why)
+                clock_words.forget(ledger, twin.id, why)
                 cause = Cause(FileCode.BY_HAND, {"why": why})
-                files.set_state(ledger, twin["id"], FileState.QUARANTINED, cause)
+                files.set_state(ledger, twin.id, FileState.QUARANTINED, cause)
             else:
-                files.set_state(ledger, twin["id"], FileState.ARRIVING, Cause(FileCode.ANEW))
-        strays.review(ledger, row["night"])
+                files.set_state(ledger, twin.id, FileState.ARRIVING, Cause(FileCode.ANEW))
+        strays.review(ledger, row.night)
 
 
 def _abandon(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night["status"] == NightStatus.ABANDONED:
+    if night.status == NightStatus.ABANDONED:
         return CommandResult(lines=["it is abandoned already"], changed=False)
     refusals.refuse_finished(night, "there is nothing to abandon")
     if not arguments["dry_run"]:
-        context.stop_work(night["id"])
-        nights.let_go_on(context.ledger, night["id"])
-        night = nights.get_night(context.ledger, night["id"])
+        context.stop_work(night.id)
+        nights.let_go_on(context.ledger, night.id)
+        night = nights.get_night(context.ledger, night.id)
         given_up_for = Cause(WaitCode.GIVEN_UP, {"why": arguments["why"]})
         nights.set_status(context.ledger, night, NightStatus.ABANDONED, given_up_for)
     return CommandResult(lines=["nothing more is done for it; its raw files stay"], changed=True)
 
 
 def _move_to_held(ledger: Ledger, night: Night) -> None:
-    night = nights.get_night(ledger, night["id"])
+    night = nights.get_night(ledger, night.id)
     nights.set_status(ledger, night, NightStatus.HELD, _RESTORED)
 
 

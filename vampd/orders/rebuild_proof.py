@@ -14,10 +14,10 @@ def _prove(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
     """The order "prove": forget what was proved or failed, so that all of it is done anew."""
     if arguments["dry_run"]:
         known = context.ledger.value(
-            "select count(*) from rebuild_proof where night = ?", [night["id"]]
+            "select count(*) from rebuild_proof where night = ?", [night.id]
         )
     else:
-        known = proofs.forget(context.ledger, night["id"], "to be proved anew")
+        known = proofs.forget(context.ledger, night.id, "to be proved anew")
     line = "every raw file is rebuilt again, without being kept, once the night is safe"
     return CommandResult(lines=[line], changed=bool(known))
 

@@ -22,31 +22,31 @@ _BATCH = 1000
 
 
 def _keep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    pinned = trash.pinned(context.ledger, night["id"])
-    lying = trash.in_trash(context.ledger, night["id"])
+    pinned = trash.pinned(context.ledger, night.id)
+    lying = trash.in_trash(context.ledger, night.id)
     hint = [f"{len(lying)} files of it lie in the trash: `vampd space undelete`"] if lying else []
     if pinned is not None:
         return CommandResult(lines=[f"it is kept already: {pinned['why']}", *hint], changed=False)
     if not arguments["dry_run"]:
-        trash.pin(context.ledger, night["id"], arguments["why"])
+        trash.pin(context.ledger, night.id, arguments["why"])
     return CommandResult(
         lines=["nothing of it is given back until `vampd space keep --no`", *hint], changed=True
     )
 
 
 def _unkeep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    pinned = trash.pinned(context.ledger, night["id"])
+    pinned = trash.pinned(context.ledger, night.id)
     if pinned is None:
         return CommandResult(lines=["it is not kept"], changed=False)
     if not arguments["dry_run"]:
-        trash.unpin(context.ledger, night["id"], arguments.get("why"))
+        trash.unpin(context.ledger, night.id, arguments.get("why"))
     line = f"its space may be given back when its time comes; it was kept: {pinned['why']}"
     return CommandResult(lines=[line], changed=True)
 
 
 def _undelete(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Stop what is under way with a night, and put back what lies in the trash."""
-    ledger, number = context.ledger, night["id"]
+    ledger, number = context.ledger, night.id
     under_way = reclaims.open_of(ledger, number)
     lying = trash.to_put_back(ledger, number)
     moving = trash.on_their_way(ledger, number)
@@ -73,7 +73,7 @@ def _undelete(context: CommandContext, night: Night, arguments: Mapping[str, Any
 
 def _put_back(ledger: Ledger, rows: list[TrashFile]) -> list[str]:
     """Move files back, without replacing any; return why some stayed where they were."""
-    numbers = [row["id"] for row in rows]
+    numbers = [row.id for row in rows]
     trash.set_states(ledger, numbers, TrashState.RETURNING)
     rows = [trash.get(ledger, number) for number in numbers]
     job = move_job(ledger, rows, "return", row=None)
@@ -85,7 +85,7 @@ def _put_back(ledger: Ledger, rows: list[TrashFile]) -> list[str]:
 
 def _back_to_safe(ledger: Ledger, number: int) -> None:
     night = nights.get_night(ledger, number)
-    if night["status"] == NightStatus.RECLAIMED and not trash.raw_is_gone(ledger, number):
+    if night.status == NightStatus.RECLAIMED and not trash.raw_is_gone(ledger, number):
         nights.set_status(ledger, night, NightStatus.SAFE, None, "raw files were put back")
 
 
@@ -97,9 +97,9 @@ def _gone(ledger: Ledger, number: int) -> list[str]:
 def _reclaim(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Begin to give back what may go of one night, whether it is enabled or not."""
     ledger, config = context.ledger, context.config
-    under_way = reclaims.open_of(ledger, night["id"])
+    under_way = reclaims.open_of(ledger, night.id)
     if under_way is not None:
-        done = what_is_done(Space(under_way["space"]), final=bool(under_way["final"]))
+        done = what_is_done(Space(under_way.space), final=bool(under_way.final))
         return CommandResult(lines=[f"it is under way already: {done}"], changed=False)
     found = proposals(ledger, config, night)
     first = next((each for each in found if not each.refusals), None)
@@ -132,11 +132,11 @@ def _reclaim_all(context: CommandContext, arguments: Mapping[str, Any]) -> Comma
 
 def _let_go(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """An operator's word on the quarantined files of a night."""
-    undecided = trash.undecided(context.ledger, night["id"])
+    undecided = trash.undecided(context.ledger, night.id)
     if not undecided:
         return CommandResult(lines=["no quarantined file of it is undecided"], changed=False)
     if not arguments["dry_run"]:
-        trash.let_go(context.ledger, night["id"], arguments["why"])
+        trash.let_go(context.ledger, night.id, arguments["why"])
     lines = [f"{path} may go" for path in undecided]
     lines.append("they go with the others, once all are proved to be rebuildable")
     return CommandResult(lines=lines, changed=True)
@@ -161,7 +161,7 @@ def _refused(night: Night, found: list[Proposal]) -> str:
 
 
 def _size(rows: list[TrashFile]) -> str:
-    return f"{gigabytes(sum(row['size_bytes'] for row in rows))} GB"
+    return f"{gigabytes(sum(row.size_bytes for row in rows))} GB"
 
 
 ORDERS: dict[str, Order] = {

@@ -74,9 +74,9 @@ class RestorePlan:
 
 def plan_restore(ledger: Ledger, night: Night) -> RestorePlan:
     """Decide everything before touching any file."""
-    folder = night_folder(night["folder"])
-    planned = outputs.outputs_of(ledger, night["id"])
-    renames = _incumbent_renames(folder, foreign=legacy.is_foreign(ledger, night["id"]))
+    folder = night_folder(night.folder)
+    planned = outputs.outputs_of(ledger, night.id)
+    renames = _incumbent_renames(folder, foreign=legacy.is_foreign(ledger, night.id))
     names = [
         f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{ending}"
         for row in planned
@@ -84,14 +84,14 @@ def plan_restore(ledger: Ledger, night: Night) -> RestorePlan:
     ]
     if planned:
         names += [JOURNAL, CHECKSUMS]
-    for batch in range(1, night["batch"] + 1) if planned else ():
+    for batch in range(1, night.batch + 1) if planned else ():
         names += [
             name_changes_name(batch),
-            manifest_name(night["date"], batch),
+            manifest_name(night.date, batch),
             night_log_name(batch),
             sidecar_path(batch),
         ]
-    names += [row["path"] for row in deliveries.deliverables_of(ledger, night["id"])]
+    names += [row.path for row in deliveries.deliverables_of(ledger, night.id)]
     there = [name for name in dict.fromkeys(names) if is_file(folder / name)]
     return RestorePlan(
         folder=folder, derived=tuple(there), renames=renames, is_planned=bool(planned)
@@ -117,19 +117,19 @@ def look_at_strays(ledger: Ledger, night: Night, *, dry_run: bool) -> list[str]:
     may be the recorded ones are read again by the daemon, and the night waits for that; returns
     that in words. OperatorError: one is away, or is another.
     """
-    if hold_of(night) not in RAW_HOLDS and not strays.strays_of(ledger, night["id"]):
+    if hold_of(night) not in RAW_HOLDS and not strays.strays_of(ledger, night.id):
         return []
-    rows = [row for row in _plain_raw(ledger, night) if row["batch"] == night["batch"]]
+    rows = [row for row in _plain_raw(ledger, night) if row.batch == night.batch]
     with ledger.transaction() if not dry_run else ledger.in_vain():
         note_strays(ledger, night, rows, on_order=True)
         left = strays.holding(ledger, night)
-        unread = strays.unread_counts(ledger).get(night["id"], 0)
+        unread = strays.unread_counts(ledger).get(night.id, 0)
         if not left:
-            strays.review(ledger, night["id"])
+            strays.review(ledger, night.id)
     if left:
-        date, path = night["date"], left[0]["path"]
+        date, path = night.date, left[0].path
         msg = (
-            f"{night_folder(night['folder']) / path}: still not the file that it was when the night"
+            f"{night_folder(night.folder) / path}: still not the file that it was when the night"
             f" was closed; put that one back, then: vampd retry {date}; or give the file up:"
             f" vampd quarantine {date} {path} --give-up --why TEXT"
         )
@@ -144,7 +144,7 @@ def note_strays(
     ledger: Ledger, night: Night, rows: Iterable[RawFile], *, on_order: bool = False
 ) -> None:
     """Look where these raw files lie now; *on_order*: what was judged of them is judged again."""
-    folder = night_folder(night["folder"])
+    folder = night_folder(night.folder)
     for row in rows:
         strays.note(ledger, row, _found(folder, row), on_order=on_order)
 
@@ -154,17 +154,17 @@ def refuse_lost(ledger: Ledger, night: Night) -> None:
 
     One that was made again where it lay, with the bytes that it had, is not gone.
     """
-    folder = night_folder(night["folder"])
+    folder = night_folder(night.folder)
     gone = [
-        row["path"]
-        for row in files.processed_and_gone(ledger, night["id"])
-        if not is_file(folder / row["path"]) or row["sha256"] != _digest(folder / row["path"])
+        row.path
+        for row in files.processed_and_gone(ledger, night.id)
+        if not is_file(folder / row.path) or row.sha256 != _digest(folder / row.path)
     ]
     if gone:
         msg = (
             f"{folder / gone[0]}: gone, and {len(gone) - 1} other raw files of which outputs were"
             f" made; nothing is restored. Put them back, or make them again from the outputs:"
-            f" vampd data rebuild-raw {night['date']} --to {folder}"
+            f" vampd data rebuild-raw {night.date} --to {folder}"
         )
         raise OperatorError(msg)
 
@@ -174,13 +174,13 @@ def prove_raw(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
 
     IntegrityError: one is not. RetryableError: one has another inode or time, and is read again.
     """
-    folder = night_folder(night["folder"])
+    folder = night_folder(night.folder)
     rows = _plain_raw(ledger, night)
     for row in rows:
-        path, found = folder / row["path"], _found(folder, row)
+        path, found = folder / row.path, _found(folder, row)
         if found != files.identity(row):
             _refuse_stray(ledger, night, row, found)
-        if digests and row["sha256"] not in {None, _digest(path)}:
+        if digests and row.sha256 not in {None, _digest(path)}:
             msg = f"{path}: other bytes than were recorded"
             raise IntegrityError(msg)
     how = "identity and digest" if digests else "identity"
@@ -188,10 +188,10 @@ def prove_raw(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
 
 
 def _refuse_stray(ledger: Ledger, night: Night, row: RawFile, found: FileIdentity | None) -> None:
-    path = night_folder(night["folder"]) / row["path"]
-    if night["closed_us"] is not None:
+    path = night_folder(night.folder) / row.path
+    if night.closed_us is not None:
         strays.note(ledger, row, found)
-        if any(each["path"] == row["path"] for each in strays.unread(ledger, night["id"])):
+        if any(each.path == row.path for each in strays.unread(ledger, night.id)):
             msg = (
                 f"{path}: another inode or time than was recorded; the daemon reads it again, to"
                 " see whether its bytes are the same: try again once that is done"
@@ -205,14 +205,14 @@ def _plain_raw(ledger: Ledger, night: Night) -> list[RawFile]:
     """The raw files that a plan may be made of."""
     return [
         row
-        for row in files.files_of(ledger, night["id"]).values()
-        if row["state"] == "whole" and row["role"] in {"cube", "timing"}
+        for row in files.files_of(ledger, night.id).values()
+        if row.state == "whole" and row.role in {"cube", "timing"}
     ]
 
 
 def _found(folder: Beneath, row: RawFile) -> FileIdentity | None:
     """Who lies now under the name of a raw file; None: no regular file does."""
-    path = folder / row["path"]
+    path = folder / row.path
     return identity_of(status(path)) if is_file(path) else None
 
 

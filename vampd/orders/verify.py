@@ -19,18 +19,18 @@ _MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _verify(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night["status"] not in AT_REST:
+    if night.status not in AT_REST:
         msg = (
-            f"{label(night)} is {night['status']}: its stage verify records every digest; without "
+            f"{label(night)} is {night.status}: its stage verify records every digest; without "
             "--record, `vampd data verify` tells at once what lies at the far end"
         )
         raise OperatorError(msg)
-    if night["verify_asked_by"] is not None:
+    if night.verify_asked_by is not None:
         return CommandResult(
             lines=["it is being verified again already: `vampd show`"], changed=False
         )
     if not arguments["dry_run"]:
-        verifications.ask(context.ledger, night["id"])
+        verifications.ask(context.ledger, night.id)
     line = "every copy is read through again by the daemon; `vampd show` tells when it was done"
     return CommandResult(lines=[line], changed=True)
 

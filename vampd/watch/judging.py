@@ -76,7 +76,7 @@ class Judging:
             return
         found: list[Verdict] = []
         trouble = self._barrier.attempt(
-            f"{nights.label(night)}: judging {pair.rows[0]['path']}",
+            f"{nights.label(night)}: judging {pair.rows[0].path}",
             lambda: found.append(self.verdict(watch, pair, at_close=False)),
             writes=False,
         )
@@ -88,8 +88,8 @@ class Judging:
         """What they are by all that is known; where they must be read first, that is asked for."""
         now_ns = self._clock.monotonic_ns()
         settle_seconds = self._settle_seconds()
-        cube = watch.watched.get(pair.cube["path"]) if pair.cube is not None else None
-        timing = watch.watched.get(pair.timing["path"]) if pair.timing is not None else None
+        cube = watch.watched.get(pair.cube.path) if pair.cube is not None else None
+        timing = watch.watched.get(pair.timing.path) if pair.timing is not None else None
         inspection = watch.inspections.get(pair.stem)
         if timing is not None:
             settled = all(self.is_settled(file) for file in (cube, timing) if file is not None)
@@ -122,23 +122,23 @@ class Judging:
             watch.is_news = True
         if verdict.state is FileState.WHOLE:
             trouble = self._barrier.attempt(
-                f"{nights.label(night)}: keeping what {pair.rows[0]['path']} says",
+                f"{nights.label(night)}: keeping what {pair.rows[0].path} says",
                 partial(self._store, watch, pair),
             )
             watch.inspections.pop(pair.stem, None)
             verdict = verdict if trouble is None else _odd(trouble)
         for row in pair.rows:
-            if row["state"] != verdict.state or files.cause_of(row) != verdict.cause:
+            if row.state != verdict.state or files.cause_of(row) != verdict.cause:
                 watch.is_news = True
-                files.set_state(self._ledger, row["id"], verdict.state, verdict.cause)
+                files.set_state(self._ledger, row.id, verdict.state, verdict.cause)
         if verdict.alarm or verdict.state is FileState.QUARANTINED:
-            self._tell(f"{nights.label(night)}: {pair.rows[0]['path']}: {verdict.reason}")
+            self._tell(f"{nights.label(night)}: {pair.rows[0].path}: {verdict.reason}")
 
     def _store(self, watch: NightTracker, pair: Pair) -> None:
         assert pair.cube is not None
         assert pair.timing is not None
         facts = cube_facts(watch.inspections[pair.stem])
-        files.store_cube(self._ledger, pair.cube["id"], pair.timing["id"], facts)
+        files.store_cube(self._ledger, pair.cube.id, pair.timing.id, facts)
 
 
 def _odd(trouble: Trouble) -> Verdict:

@@ -27,7 +27,7 @@ def known_of(ledger: Ledger, night: Night, *, is_closing: bool) -> Iterator[Unse
     yield from _unusable(ledger, night)
     yield from _far_off(ledger, night)
     yield from _twice(ledger, night)
-    if is_closing or night["closed_us"] is not None:
+    if is_closing or night.closed_us is not None:
         yield from _alone(ledger, night)
 
 
@@ -37,9 +37,9 @@ def _unusable(ledger: Ledger, night: Night) -> Iterator[Unseen]:
         "select path, state, reason, size_bytes from raw_file where night = ? and size_bytes > 0"
         " and role in ('cube', 'temporary') and state not in ('gone', 'ignored')"
         " order by role, path",
-        [night["id"]],
+        [night.id],
     )
-    if not rows or night["batch"] > 1 or any(row["state"] != FileState.QUARANTINED for row in rows):
+    if not rows or night.batch > 1 or any(row["state"] != FileState.QUARANTINED for row in rows):
         return
     first = rows[0]
     every = "its one cube is" if len(rows) == 1 else f"all {len(rows)} cubes are"
@@ -55,14 +55,14 @@ def _unusable(ledger: Ledger, night: Night) -> Iterator[Unseen]:
 
 def _far_off(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     """Cubes whose times are far from the folder's date; where all are, it may be another's."""
-    date = night_date(night["date"])
+    date = night_date(night.date)
     assert date is not None
     ends_us = date_ends_us(date)
     rows = ledger.rows(
         "select path, first_us, size_bytes, (first_us < ? or first_us > ?) as is_far from cube"
         " join raw_file on raw_file.id = cube.raw_file"
         " where night = ? and state = 'whole' and first_us is not null order by path",
-        [ends_us - DAY_US - _FAR_US, ends_us + _FAR_US, night["id"]],
+        [ends_us - DAY_US - _FAR_US, ends_us + _FAR_US, night.id],
     )
     far = [row for row in rows if row["is_far"]]
     if not far:
@@ -71,7 +71,7 @@ def _far_off(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     yield Unseen(
         place=TOP,
         sort=UnseenSort.DATE,
-        text=f"{len(far)} of {len(rows)} cubes were taken far from {night['date']} by their own"
+        text=f"{len(far)} of {len(rows)} cubes were taken far from {night.date} by their own"
         f" times: {far[0]['path']} on {_day(far[0]['first_us'])}",
         is_data=is_all,
         entries=len(far),
@@ -81,9 +81,7 @@ def _far_off(ledger: Ledger, night: Night) -> Iterator[Unseen]:
 
 def _twice(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     """The same cubes in a night of the other kind: both are nights, and both are delivered."""
-    other = ledger.row(
-        "select * from night where date = ? and kind != ?", [night["date"], night["kind"]]
-    )
+    other = ledger.row("select * from night where date = ? and kind != ?", [night.date, night.kind])
     if other is None:
         return
     count, size_bytes = ledger.rows(
@@ -91,7 +89,7 @@ def _twice(ledger: Ledger, night: Night) -> Iterator[Unseen]:
         " on other.night = ? and other.path = own.path and other.size_bytes = own.size_bytes"
         " where own.night = ? and own.role = 'cube' and own.state not in ('gone', 'ignored')"
         " and (other.state != 'gone' or ?)",
-        [other["id"], night["id"], other["closed_us"] is not None],
+        [other["id"], night.id, other["closed_us"] is not None],
     )[0]
     if count:
         cubes = "1 cube has" if count == 1 else f"{count} cubes have"
@@ -111,14 +109,14 @@ def _alone(ledger: Ledger, night: Night) -> Iterator[Unseen]:
     rows = ledger.rows(
         "select camera, count(*) as cubes from raw_file where night = ? and role = 'cube'"
         " and state not in ('gone', 'ignored') group by camera",
-        [night["id"]],
+        [night.id],
     )
     if len(rows) != 1:
         return
     cards = ledger.rows(
         "select cards from cube join raw_file on raw_file.id = cube.raw_file where night = ?"
         " limit ?",
-        [night["id"], _CUBES_LOOKED_AT],
+        [night.id, _CUBES_LOOKED_AT],
     )
     if any(json.loads(row["cards"]).get("EXTTRIG") is True for row in cards):
         camera, count = rows[0]["camera"], rows[0]["cubes"]

@@ -28,7 +28,7 @@ def note_timing(ledger: Ledger, timing: RawFile | None, inspection: Inspection |
 
     Returns whether there was anything new.
     """
-    if timing is None or inspection is None or timing["logged_rows"] is not None:
+    if timing is None or inspection is None or timing.logged_rows is not None:
         return False
     identity: FileIdentity = files.identity(timing)
     is_of = inspection.timing_before == inspection.timing_after == identity
@@ -36,7 +36,7 @@ def note_timing(ledger: Ledger, timing: RawFile | None, inspection: Inspection |
         return False
     files.note_logged(
         ledger,
-        timing["id"],
+        timing.id,
         rows=inspection.rows,
         counts=inspection.counts,
         span_us=inspection.logged_span_us,
@@ -53,13 +53,13 @@ def renew_losses(ledger: Ledger, night: Night) -> Toll | None:
         "select raw_file.*, cube.cards, cube.width, cube.height from raw_file"
         " left join cube on cube.raw_file = raw_file.id"
         " where night = ? and role in ('cube', 'timing', 'temporary')",
-        [night["id"]],
+        [night.id],
     )
     losses = find_losses(list(_logged(rows)), list(_traces(rows)))
     faults = {LoggerFault.LOST}
     if not logger_faults.renew(ledger, night, faults, map(_fault, losses)):
         return None
-    return logger_faults.tolls(ledger.connection, [night["id"]])[night["id"]][LoggerFault.LOST]
+    return logger_faults.tolls(ledger.connection, [night.id])[night.id][LoggerFault.LOST]
 
 
 def _fault(loss: Loss) -> Fault:

@@ -44,9 +44,9 @@ class Oversight:
         """
         found = find_unseen(survey(folder, seen))
         self._keep(night, unseen.LOOKED_AT, found)
-        if night["status"] == NightStatus.EMPTY and unseen.holding(self._ledger, night["id"]):
-            reopen(self._ledger, night["id"], "what lies in it could be the cameras'")
-        self.holds(night["id"], is_over=False)
+        if night.status == NightStatus.EMPTY and unseen.holding(self._ledger, night.id):
+            reopen(self._ledger, night.id, "what lies in it could be the cameras'")
+        self.holds(night.id, is_over=False)
 
     def judge_known(self, night: Night, *, is_closing: bool) -> None:
         """Judge what the ledger shows of a night's cubes."""
@@ -57,8 +57,8 @@ class Oversight:
         why = unseen.review(self._ledger, night, is_over=is_over)
         row = nights.get_night(self._ledger, night)
         if why is not None:
-            log.error("%s held: %s", nights.label(row), why, extra={"NIGHT": row["date"]})
-        return row["hold"] is not None
+            log.error("%s held: %s", nights.label(row), why, extra={"NIGHT": row.date})
+        return row.hold is not None
 
     def go_through(self, root: Root, found: Nights) -> None:
         """Judge what lies in a root beside its nights, and nights whose folder is not there."""
@@ -78,7 +78,7 @@ class Oversight:
                 self._tell(new.text)
 
     def _keep(self, night: Night, sorts: frozenset[UnseenSort], found: Iterable[Unseen]) -> None:
-        for new in unseen.renew(self._ledger, night["id"], sorts, found):
+        for new in unseen.renew(self._ledger, night.id, sorts, found):
             if new.sort is not UnseenSort.FOREIGN:
                 self._tell(f"{nights.label(night)}: {new.text}")
 
@@ -120,30 +120,30 @@ class Oversight:
     def _judge_folder(self, root: Root, night: Night, there: set[str]) -> None:
         """Hold, or tell of, a night whose folder is not there or is none."""
         why = self._why_no_folder(root, night)
-        if night["date"] in there or why == _IS_FOLDER:
+        if night.date in there or why == _IS_FOLDER:
             self._keep(night, _FOLDER, [])
-            self.holds(night["id"], is_over=False)
+            self.holds(night.id, is_over=False)
             return
-        known = _what_was_there(self._ledger, night["id"])
+        known = _what_was_there(self._ledger, night.id)
         is_missed = why is not None or known
-        if night["status"] == NightStatus.ABANDONED or not is_missed:
+        if night.status == NightStatus.ABANDONED or not is_missed:
             self._keep(night, _FOLDER, [])
         else:
             self._keep(night, _FOLDER, [_no_folder(night, why, known)])
-        if not self.holds(night["id"], is_over=True) and not known:
+        if not self.holds(night.id, is_over=True) and not known:
             self._end(night, why)
 
     def _end(self, night: Night, why: str | None) -> None:
         """Nothing was ever seen of a night, and nobody waits for it: it is empty."""
-        if night["status"] not in FINAL:
+        if night.status not in FINAL:
             seen = "nothing of it was ever seen" + (f"; {why}" if why else "")
             cause = Cause(WaitCode.EMPTY, {"why": seen})
-            nights.mark_closed(self._ledger, night["id"], "vampd")
+            nights.mark_closed(self._ledger, night.id, "vampd")
             nights.set_status(self._ledger, night, NightStatus.EMPTY, cause)
 
     def _why_no_folder(self, root: Root, night: Night) -> str | None:
         """What has the name of a night's folder; None: nothing has."""
-        place = Beneath(root.path) / night["date"]
+        place = Beneath(root.path) / night.date
         try:
             if is_link(place):
                 return f"it is a symbolic link to {printable(str(link_target(place)))!r}"
@@ -192,9 +192,7 @@ def _beside(path: Path, sort: UnseenSort, why: str, entries: int = 1) -> Unseen:
 
 def _no_folder(night: Night, why: str | None, known: str) -> Unseen:
     told = why or f"nothing lies there any more; {known} of it were"
-    return Unseen(
-        place=TOP, sort=UnseenSort.FOLDER, text=f"{night['folder']}: {told}", is_data=True
-    )
+    return Unseen(place=TOP, sort=UnseenSort.FOLDER, text=f"{night.folder}: {told}", is_data=True)
 
 
 def _what_was_there(ledger: Ledger, night: int) -> str:

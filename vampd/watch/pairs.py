@@ -32,7 +32,7 @@ class Pair:
     @property
     def paths(self) -> tuple[str, str]:
         """Where its cube and its timing file are, or would be."""
-        path: str = self.rows[0]["path"].rpartition(".")[0]
+        path: str = self.rows[0].path.rpartition(".")[0]
         return path + RAW_ENDING, path + TIMING_ENDING
 
     @property
@@ -41,7 +41,7 @@ class Pair:
 
         A whole cube whose name is being written again may become another one.
         """
-        states = {row["state"] for row in self.rows}
+        states = {row.state for row in self.rows}
         if not states <= _JUDGED:
             return False
         return FileState.QUARANTINED in states or (len(self.rows) == 2 and not self.is_rewritten)
@@ -52,12 +52,12 @@ def pairs_of(rows: Iterable[RawFile]) -> list[Pair]:
     by_stem: dict[str, dict[str, RawFile]] = {}
     rewritten = set()
     for row in rows:
-        if row["state"] == FileState.GONE:
+        if row.state == FileState.GONE or row.stem is None:
             continue
-        if row["role"] in {Role.CUBE, Role.TIMING}:
-            by_stem.setdefault(row["stem"], {})[row["role"]] = row
-        elif row["role"] == Role.TEMPORARY:
-            rewritten.add(row["stem"])
+        if row.role in {Role.CUBE, Role.TIMING}:
+            by_stem.setdefault(row.stem, {})[row.role] = row
+        elif row.role == Role.TEMPORARY:
+            rewritten.add(row.stem)
     return [
         Pair(
             stem=stem,

@@ -129,7 +129,7 @@ class ScanCycle:
 
     def pause_of_row(self, night: Night) -> Cause | None:
         """Why a night must not be touched now."""
-        root = Path(night["folder"]).parent
+        root = Path(night.folder).parent
         if all(root != known.path for known in self.config.roots):
             return Cause(WaitCode.ROOT_UNKNOWN, {"root": str(root)})
         return self.absent.get(root)
@@ -162,11 +162,11 @@ class ScanCycle:
 
     def _go_to(self, kind: Kind, folder: Path) -> None:
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
-        new = NightTracker(night=night["id"], folder=folder, begun_ns=self._clock.monotonic_ns())
-        watch = self.nights.setdefault(night["id"], new)
+        new = NightTracker(night=night.id, folder=folder, begun_ns=self._clock.monotonic_ns())
+        watch = self.nights.setdefault(night.id, new)
         stamps = folder_stamps(folder)
-        at_rest = night["status"] in FINAL
-        if at_rest and night["id"] != self._resting and stamps in {watch.stamps, _kept(night)}:
+        at_rest = night.status in FINAL
+        if at_rest and night.id != self._resting and stamps in {watch.stamps, _kept(night)}:
             self._rest(night, watch, stamps)
             return
         seen = look(folder, follow=self.run_mode.is_shadow)
@@ -174,15 +174,15 @@ class ScanCycle:
             self._tell(problem)
         self._judging.follow(watch, seen)
         is_foreign = self._notice_others(night, folder, seen)
-        known = files.files_of(self._ledger, night["id"])
+        known = files.files_of(self._ledger, night.id)
         with self._ledger.transaction():
             recorded = self._recorder.record(night, seen, known)
             # What could not be looked at holds the night at its end: see `Oversight`.
             self._note_look(watch, recorded, is_whole=True)
             if not (is_foreign or self.run_mode.is_shadow):
-                night = nights.get_night(self._ledger, night["id"])
+                night = nights.get_night(self._ledger, night.id)
                 self._oversight.look_over(night, folder, seen)
-            self._judge_open(nights.get_night(self._ledger, night["id"]), watch, recorded.paths)
+            self._judge_open(nights.get_night(self._ledger, night.id), watch, recorded.paths)
             self._find_losses(night, watch)
         watch.stamps = () if seen.unread else stamps
         if at_rest and not seen.unread:
@@ -234,8 +234,8 @@ class ScanCycle:
     def _glance_at(self, kind: Kind, folder: Path, names: Collection[str]) -> None:
         """Look at files of a night by their names; what the others are is left as it is known."""
         night = nights.sight_night(self._ledger, kind, folder.name, folder)
-        watch = self.nights[night["id"]]
-        if night["status"] in FINAL:
+        watch = self.nights[night.id]
+        if night.status in FINAL:
             self._go_to(kind, folder)
             return
         seen = look_at(folder, names, follow=self.run_mode.is_shadow)
@@ -243,10 +243,10 @@ class ScanCycle:
             self._tell(problem)
         paths = {printable(name) for name in names}
         self._judging.follow(watch, seen, paths)
-        known = files.files_at(self._ledger, night["id"], paths)
+        known = files.files_at(self._ledger, night.id, paths)
         with self._ledger.transaction():
             self._note_look(watch, self._recorder.record(night, seen, known), is_whole=False)
-            night = nights.get_night(self._ledger, night["id"])
+            night = nights.get_night(self._ledger, night.id)
             self._judge_stems(night, watch, _stems_of(paths))
 
     def _next_at_rest(self) -> int:
@@ -261,7 +261,7 @@ class ScanCycle:
         """Keep when its folders changed, and forget its files: of all nights it were a million."""
         watch.watched, watch.unsettled, watch.inspections = {}, set(), {}
         if _kept(night) != stamps:
-            nights.keep_folder_stamps(self._ledger, night["id"], stamps)
+            nights.keep_folder_stamps(self._ledger, night.id, stamps)
 
     def _notice_others(self, night: Night, folder: Path, seen: FolderSnapshot) -> bool:
         """Hold a night whose raw files the earlier pipeline has moved, or is moving now."""
@@ -296,23 +296,23 @@ class ScanCycle:
         if not _is_open(night):
             return
         if stems is None or len(stems) > _MANY_STEMS:
-            rows = list(files.files_of(self._ledger, night["id"]).values())
+            rows = list(files.files_of(self._ledger, night.id).values())
         else:
-            rows = files.files_of_stems(self._ledger, night["id"], sorted(stems))
+            rows = files.files_of_stems(self._ledger, night.id, sorted(stems))
         for stem in stems or ():
             watch.wanted.pop(stem, None)
-        for pair in pairs_of(row for row in rows if row["batch"] == night["batch"]):
+        for pair in pairs_of(row for row in rows if row.batch == night.batch):
             if stems is None or pair.stem in stems:
                 self._judging.judge(night, watch, pair)
 
     def _close_if_over(self, night: Night, watch: NightTracker) -> None:
         if not _is_open(night):
             return
-        date = night_date(night["date"])
+        date = night_date(night.date)
         assert date is not None
         end = night_is_over(
             date,
-            last_change_us=night["last_change_us"],
+            last_change_us=night.last_change_us,
             now_us=self._ledger.now_us(),
             unchanged_looks=watch.unchanged_looks,
             unchanged_us=self._unchanged_us(watch),
@@ -320,8 +320,8 @@ class ScanCycle:
             grace_minutes=self.config.night.grace_minutes,
         )
         watch.waits_for, watch.due_us = end.waits_for, end.due_us
-        asked = night["close_asked_by"] is not None and watch.unchanged_looks > 0
-        if night["hold"] is None and (end.over or asked):
+        asked = night.close_asked_by is not None and watch.unchanged_looks > 0
+        if night.hold is None and (end.over or asked):
             watch.waits_for = self._close_if_read(night, watch)
 
     def _unchanged_us(self, watch: NightTracker) -> int | None:
@@ -331,25 +331,21 @@ class ScanCycle:
 
     def _find_losses(self, night: Night, watch: NightTracker, *, is_closing: bool = False) -> None:
         """Look for cubes that the logger lost, where something changed in an open night."""
-        night = nights.get_night(self._ledger, night["id"])
-        if night["closed_us"] is None and (watch.is_news or is_closing):
+        night = nights.get_night(self._ledger, night.id)
+        if night.closed_us is None and (watch.is_news or is_closing):
             watch.is_news = False
             self._oversight.judge_known(night, is_closing=is_closing)
             toll = renew_losses(self._ledger, night)
             if toll is not None:
-                self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night['date']}")
+                self._tell(f"{nights.label(night)}: {toll.lost_text}: vampd show {night.date}")
 
     def _close_if_read(self, night: Night, watch: NightTracker) -> Cause | None:
         """Close the night, unless something must settle or be read first; return what."""
         rows = self._files_of_batch(night)
-        present = [row for row in rows if row["state"] != FileState.GONE]
+        present = [row for row in rows if row.state != FileState.GONE]
         for row in present:
-            file = watch.watched.get(row["path"])
-            if (
-                row["role"] != Role.OTHER
-                and file is not None
-                and not self._judging.is_settled(file)
-            ):
+            file = watch.watched.get(row.path)
+            if row.role != Role.OTHER and file is not None and not self._judging.is_settled(file):
                 return Cause(WaitCode.SETTLE)
         undecided = [pair for pair in pairs_of(rows) if not pair.is_judged]
         verdicts = [(pair, self._judging.verdict(watch, pair, at_close=True)) for pair in undecided]
@@ -361,19 +357,19 @@ class ScanCycle:
         for pair, verdict in verdicts:
             self._judging.apply(night, watch, pair, verdict)
         for row in present:
-            if row["role"] == Role.TEMPORARY:
+            if row.role == Role.TEMPORARY:
                 left_over = judge_temporary(at_close=True)
-                files.set_state(self._ledger, row["id"], left_over.state, left_over.cause)
-                self._tell(f"{nights.label(night)}: {row['path']}: {left_over.reason}")
+                files.set_state(self._ledger, row.id, left_over.state, left_over.cause)
+                self._tell(f"{nights.label(night)}: {row.path}: {left_over.reason}")
         self._find_losses(night, watch, is_closing=True)
-        if not self.run_mode.is_shadow and self._oversight.holds(night["id"], is_over=True):
-            return nights.cause_of_hold(nights.get_night(self._ledger, night["id"]))
-        close(self._ledger, night, self.run_mode.stages[Kind(night["kind"])])
+        if not self.run_mode.is_shadow and self._oversight.holds(night.id, is_over=True):
+            return nights.cause_of_hold(nights.get_night(self._ledger, night.id))
+        close(self._ledger, night, self.run_mode.stages[Kind(night.kind)])
         return None
 
     def _files_of_batch(self, night: Night) -> list[RawFile]:
-        rows = files.files_of(self._ledger, night["id"])
-        return [row for row in rows.values() if row["batch"] == night["batch"]]
+        rows = files.files_of(self._ledger, night.id)
+        return [row for row in rows.values() if row.batch == night.batch]
 
     def _tell(self, text: str) -> None:
         """Log *text* the first time."""
@@ -383,7 +379,7 @@ class ScanCycle:
 
 
 def _is_open(night: Night) -> bool:
-    return night["closed_us"] is None and night["status"] != NightStatus.ABANDONED
+    return night.closed_us is None and night.status != NightStatus.ABANDONED
 
 
 def _stems_of(paths: Iterable[str]) -> set[str]:
@@ -392,4 +388,4 @@ def _stems_of(paths: Iterable[str]) -> set[str]:
 
 def _kept(night: Night) -> tuple[int, ...]:
     """When a night's folders had last changed at the last whole look at it, if it was at rest."""
-    return tuple(json.loads(night["folder_stamps"] or "[]"))
+    return tuple(json.loads(night.folder_stamps or "[]"))

@@ -40,12 +40,12 @@ def begin_supplement(ledger: Ledger, night: Night) -> None:
             RawFile,
             ledger,
             "select * from raw_file where night = ? and state = 'late'",
-            [night["id"]],
+            [night.id],
         ):
-            take_bad_twins(ledger, row, night["batch"] + 1)
+            take_bad_twins(ledger, row, night.batch + 1)
         nights.begin_batch(ledger, night)
-        nights.note_change(ledger, night["id"])
-        reopen(ledger, night["id"], f"late files: batch {night['batch'] + 1}")
+        nights.note_change(ledger, night.id)
+        reopen(ledger, night.id, f"late files: batch {night.batch + 1}")
 
 
 def reopen(ledger: Ledger, night: int, why: str) -> None:
@@ -66,13 +66,13 @@ def reopen(ledger: Ledger, night: int, why: str) -> None:
 def take_bad_twins(ledger: Ledger, row: RawFile, batch: int) -> None:
     """A file of *batch* takes its partner along, which was of no use in an earlier batch."""
     for twin in files.twins(ledger, row):
-        if twin["batch"] != batch and twin["state"] != FileState.WHOLE:
-            files.move_to_batch(ledger, twin["id"], batch)
+        if twin.batch != batch and twin.state != FileState.WHOLE:
+            files.move_to_batch(ledger, twin.id, batch)
 
 
 def is_used(night: Night, row: RawFile) -> bool:
     """Whether a plan may have been made of a file: it was whole when its batch was closed."""
-    return _is_closed(night, row) and row["state"] == FileState.WHOLE
+    return _is_closed(night, row) and row.state == FileState.WHOLE
 
 
 def stands_for(ledger: Ledger, night: Night, row: RawFile) -> bool:
@@ -81,11 +81,11 @@ def stands_for(ledger: Ledger, night: Night, row: RawFile) -> bool:
     What appears under it is that file, come back, or one that must not be taken for new: its
     frames are in outputs, and would be in two.
     """
-    if trash.why_gone(ledger, row["id"]) is not None:
+    if trash.why_gone(ledger, row.id) is not None:
         return True
-    is_gone = row["state"] == FileState.GONE and _is_closed(night, row)
-    return is_gone and files.is_known_cube(ledger, row["id"])
+    is_gone = row.state == FileState.GONE and _is_closed(night, row)
+    return is_gone and files.is_known_cube(ledger, row.id)
 
 
 def _is_closed(night: Night, row: RawFile) -> bool:
-    return night["closed_us"] is not None or row["batch"] < night["batch"]
+    return night.closed_us is not None or row.batch < night.batch

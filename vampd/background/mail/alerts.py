@@ -158,8 +158,8 @@ def _tell(ledger: Ledger, config: Config) -> None:
     if not rows:
         return
     every = alerts.open_alerts(ledger)
-    over = [row for row in rows if row["over_us"] is not None]
-    identity = " ".join(f"{row['id']}.{row['over_us']}" for row in [*every, *over])
+    over = [row for row in rows if row.over_us is not None]
+    identity = " ".join(f"{row.id}.{row.over_us}" for row in [*every, *over])
     composed = letter(config, _subject(every), _digest(every, over), f"{identity} {now_us}", now_us)
     mail.add_letter(
         ledger, composed, config.mail.sender, config.alerts.recipients, "something to tell"
@@ -168,7 +168,7 @@ def _tell(ledger: Ledger, config: Config) -> None:
 
 
 def _subject(every: Sequence[Alert]) -> str:
-    critical = sum(row["severity"] == Severity.CRITICAL for row in every)
+    critical = sum(row.severity == Severity.CRITICAL for row in every)
     warnings = len(every) - critical
     parts = [
         f"{count} {word}" for count, word in ((critical, "critical"), (warnings, "to look at"))
@@ -179,8 +179,8 @@ def _subject(every: Sequence[Alert]) -> str:
 def _digest(every: Sequence[Alert], over: Sequence[Alert]) -> str:
     """What is new, what is still so, what is over."""
     sections: Mapping[str, Sequence[Alert]] = {
-        "New": [row for row in every if row["told_us"] is None],
-        "Still so": [row for row in every if row["told_us"] is not None],
+        "New": [row for row in every if row.told_us is None],
+        "Still so": [row for row in every if row.told_us is not None],
         "Over, or dealt with": over,
     }
     return "\n".join(
@@ -191,7 +191,7 @@ def _digest(every: Sequence[Alert], over: Sequence[Alert]) -> str:
 
 
 def _line(row: Alert) -> str:
-    return f"  {row['severity'].upper():8} {row['text']} (since {_time(row['began_us'])})"
+    return f"  {row.severity.upper():8} {row.text} (since {_time(row.began_us)})"
 
 
 def _time(us: int) -> str:

@@ -46,10 +46,10 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
         mail = _gather(ledger, config)
     if mail is None or not _may_go_on(ledger, config, mail):
         return None
-    was_in_doubt = bool(mail["in_doubt"])
+    was_in_doubt = bool(mail.in_doubt)
     mail = mail_moves.begin(ledger, mail)
-    named = {"mail": mail["id"], "attempt": mail["attempts"], "was_in_doubt": was_in_doubt}
-    if mail["state"] == MailState.WANTED:
+    named = {"mail": mail.id, "attempt": mail.attempts, "was_in_doubt": was_in_doubt}
+    if mail.state == MailState.WANTED:
         return {**named, "compose": _compose_job(ledger, config, mail)}
     return {**named, "send": _send_job(ledger, config, mail)}
 
@@ -62,8 +62,8 @@ def work(job: Mapping[str, Any]) -> Mapping[str, Any]:
 def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome) -> None:
     """Keep what came of a job, unless the mail was given up or tried anew meanwhile."""
     mail = mail_moves.get_mail(ledger, job["mail"])
-    if mail["attempts"] != job["attempt"] or mail["state"] not in _OPEN:
-        log.warning("mail %d: an answer came too late, and is dropped", mail["id"])
+    if mail.attempts != job["attempt"] or mail.state not in _OPEN:
+        log.warning("mail %d: an answer came too late, and is dropped", mail.id)
         return
     if outcome.result is None:
         _record_error(ledger, config, mail, outcome)
@@ -73,7 +73,7 @@ def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outc
         mail_moves.store(ledger, mail, outcome.result, letter["sender"], recipients)
     else:
         in_doubt = bool(job["was_in_doubt"] or outcome.result["in_doubt"])
-        mail_moves.settle_doubt(ledger, mail["id"], in_doubt=in_doubt)
+        mail_moves.settle_doubt(ledger, mail.id, in_doubt=in_doubt)
         _record_answers(ledger, config, mail, outcome.result)
 
 
@@ -122,21 +122,19 @@ def _others_at_work(ledger: Ledger, ready: Sequence[MailTrack]) -> bool:
 
 def _may_go_on(ledger: Ledger, config: Config, mail: MailRow) -> bool:
     """Whether what the mail says is still so; else put it off, give it up, or ask an operator."""
-    parts = mail_moves.parts_of(ledger, mail["id"])
+    parts = mail_moves.parts_of(ledger, mail.id)
     found = {
         (track.night, track.batch): track
         for part in parts
-        for track in mail_tracks.batch_tracks(ledger.connection, configured=True, night=part["id"])
+        for track in mail_tracks.batch_tracks(ledger.connection, configured=True, night=part.id)
     }
-    if found and all(
-        found[part["id"], part["batch"]].state is Track.ACKNOWLEDGED for part in parts
-    ):
-        mail_moves.finish(ledger, mail["id"])  # whatever the server said: the archive has it
+    if found and all(found[part.id, part.batch].state is Track.ACKNOWLEDGED for part in parts):
+        mail_moves.finish(ledger, mail.id)  # whatever the server said: the archive has it
         return False
     for part in parts:
-        track = found[part["id"], part["batch"]]
-        name = f"{part['kind']} {part['date']}"
-        if track.manifest_sha256 != part["manifest_sha256"]:
+        track = found[part.id, part.batch]
+        name = f"{part.kind} {part.date}"
+        if track.manifest_sha256 != part.manifest_sha256:
             why = f"{name} has another manifest now than when the mail was asked for, or none"
             _give_up(ledger, mail, why, was_mailed=track.was_mailed)
             return False
@@ -156,7 +154,7 @@ def _why_not_now(ledger: Ledger, mail: MailRow, part: NightInMail, track: MailTr
     if not track.is_verified:
         return ": not every file is verified now"
     known = nights.root_of(ledger, part)
-    if mail["state"] == MailState.WANTED and known["marker"]:  # its manifest is to be read
+    if mail.state == MailState.WANTED and known["marker"]:  # its manifest is to be read
         state = check_marker(Path(known["root"]), known["marker"])
         return None if state is MarkerState.OK else f": the marker of {known['root']} is {state}"
     return None
@@ -166,8 +164,8 @@ def _give_up(ledger: Ledger, mail: MailRow, why: str, *, was_mailed: bool) -> No
     if was_mailed:
         mail_moves.fail(ledger, mail, f"{why}; and the archive may have it")
     else:
-        mail_moves.withdraw(ledger, mail["id"], why)
-    log.error("mail %d: %s", mail["id"], why)
+        mail_moves.withdraw(ledger, mail.id, why)
+    log.error("mail %d: %s", mail.id, why)
 
 
 def compose_job(config: Config, parts: Sequence[MailPart], composed_us: int) -> ComposeJob:
@@ -192,23 +190,24 @@ def compose_job(config: Config, parts: Sequence[MailPart], composed_us: int) -> 
 def _compose_job(ledger: Ledger, config: Config, mail: MailRow) -> ComposeJob:
     parts: list[MailPart] = [
         {
-            "night": f"{row['kind']} {row['date']}",
-            "date": row["date"],
-            "batch": row["batch"],
-            "folder": row["folder"],
-            "manifest": row["manifest"],
-            "sha256": row["manifest_sha256"],
+            "night": f"{row.kind} {row.date}",
+            "date": row.date,
+            "batch": row.batch,
+            "folder": row.folder,
+            "manifest": row.manifest,
+            "sha256": row.manifest_sha256,
         }
-        for row in mail_moves.parts_of(ledger, mail["id"])
+        for row in mail_moves.parts_of(ledger, mail.id)
     ]
     return compose_job(config, parts, ledger.now_us())
 
 
 def _send_job(ledger: Ledger, config: Config, mail: MailRow) -> SendJob:
+    assert mail.sender is not None, mail.id  # it is composed
     return {
-        "content": mail_moves.content_of(ledger, mail["id"]),
-        "sender": mail["sender"],
-        "recipients": mail_moves.open_recipients(ledger, mail["id"]),
+        "content": mail_moves.content_of(ledger, mail.id),
+        "sender": mail.sender,
+        "recipients": mail_moves.open_recipients(ledger, mail.id),
         "server": asdict(smtp_server(config.mail)),
     }
 
@@ -230,7 +229,7 @@ def smtp_server(mail: Mail) -> SmtpServer:
 def _record_error(ledger: Ledger, config: Config, mail: MailRow, outcome: Outcome) -> None:
     """A worker that died, or a manifest that cannot be read."""
     error = outcome.error or "its worker ended without a word"
-    log.error("mail %d: %s", mail["id"], error)
+    log.error("mail %d: %s", mail.id, error)
     if outcome.crashed or outcome.error_class in _PASSING:
         due_us = ledger.now_us() + _pause_us(ledger, mail, config)
         mail_moves.postpone(ledger, mail, error, due_us)
@@ -242,14 +241,14 @@ def _record_answers(
     ledger: Ledger, config: Config, mail: MailRow, delivery: Mapping[str, Any]
 ) -> None:
     """Sent when everybody has it; failed when somebody never will; else it is tried again."""
-    number, problem = mail["id"], delivery["problem"]
+    number, problem = mail.id, delivery["problem"]
     mail_moves.take_answers(ledger, number, delivery["answers"])
     waiting = mail_moves.open_recipients(ledger, number)
     refused = mail_moves.refusals(ledger, number)
     if not waiting and not refused:
         mail_moves.settle_doubt(ledger, number, in_doubt=False)
         mail_moves.finish(ledger, number)
-        log.info("mail %d was sent: %s", number, mail["subject"])
+        log.info("mail %d was sent: %s", number, mail.subject)
         return
     passing = [
         f"{address}: {answer['words']}"
@@ -267,7 +266,7 @@ def _record_answers(
 
 def _pause_us(ledger: Ledger, mail: MailRow, config: Config) -> int:
     now_us = ledger.now_us()
-    failing_us = now_us - (mail["failing_since_us"] or now_us)
+    failing_us = now_us - (mail.failing_since_us or now_us)
     return pause_us(config.retry.first_seconds, config.retry.longest_seconds, failing_us=failing_us)
 
 

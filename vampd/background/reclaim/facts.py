@@ -61,7 +61,7 @@ def propose(
     *verified*: when the run that asks found every far copy right. The frames are counted, which
     takes long for a night of 10^4 cubes, only if nothing else speaks against it.
     """
-    files = _files(ledger, night["id"], space, final=final)
+    files = _files(ledger, night.id, space, final=final)
     facts = _facts(ledger, night, space, files, final=final, verified=verified)
     return _decide(ledger, config, night, facts)
 
@@ -82,7 +82,7 @@ def proposals(ledger: Ledger, config: Config, night: Night) -> list[Proposal]:
         _decide(ledger, config, night, _facts(ledger, night, space, files, final=final))
         for final in (True, False)
         for space in Space
-        if (files := _files(ledger, night["id"], space, final=final))
+        if (files := _files(ledger, night.id, space, final=final))
     ]
 
 
@@ -95,15 +95,15 @@ def _facts(
     final: bool,
     verified: Moment | None = None,
 ) -> SpaceFacts:
-    number = night["id"]
+    number = night.id
     kept = trash.pinned(ledger, number)
     since = elapsed.safe_since(ledger, number)
     return SpaceFacts(
-        kind=Kind(night["kind"]),
+        kind=Kind(night.kind),
         space=space,
         final=final,
-        status=NightStatus(night["status"]),
-        hold=night["hold"],
+        status=NightStatus(night.status),
+        hold=night.hold,
         kept=None if kept is None else kept["why"],
         is_acknowledged=_is_acknowledged(ledger, night),
         late=_count(ledger, "raw_file where night = ? and state in ('late', 'arriving')", number),
@@ -123,7 +123,7 @@ def _facts(
         unverified=_count(ledger, "deliverable where night = ? and verified_us is null", number),
         unproved=(),
         files=len(chosen),
-        size_bytes=sum(row["size_bytes"] for row in chosen),
+        size_bytes=sum(row.size_bytes for row in chosen),
     )
 
 
@@ -144,9 +144,9 @@ def _count(ledger: Ledger, what: str, night: int) -> int:
 
 def _is_acknowledged(ledger: Ledger, night: Night) -> bool:
     """Whether the archive has acknowledged every batch; others than archive nights need no word."""
-    if night["kind"] != Kind.ARCHIVE:
+    if night.kind != Kind.ARCHIVE:
         return True
-    return mail_tracks.acknowledged_batch(ledger.connection, night["id"]) >= int(night["batch"])
+    return mail_tracks.acknowledged_batch(ledger.connection, night.id) >= int(night.batch)
 
 
 def _last_trashed(chosen: _Files) -> Moment | None:
@@ -166,7 +166,7 @@ def _unproved(ledger: Ledger, night: Night, space: Space, *, final: bool) -> Ite
     built; and every raw file was rebuilt bit for bit from that. Outputs go only after that, too: it
     is from them that raw files are rebuilt.
     """
-    this = next(each for each in nights(ledger.connection) if each.id == night["id"])
+    this = next(each for each in nights(ledger.connection) if each.id == night.id)
     yield from _not_delivered(ledger, this)
     if not (space is Space.OUTPUTS and final):
         unproved = proofs.unproved_files(ledger, this.id)

@@ -55,7 +55,7 @@ def due(ledger: Ledger, config: Config) -> Any | None:
     if config.reclaim.enabled and _is_time(ledger, config, passed_us):
         begin_run(ledger, config, CHOSEN)
     for row in reclaims.open_ones(ledger):
-        if row["due_passed_us"] <= passed_us:
+        if row.due_passed_us <= passed_us:
             job = _next_step(ledger, config, row)
             if job is not None:
                 return job
@@ -102,7 +102,7 @@ def chosen(ledger: Ledger, config: Config) -> list[tuple[Proposal, str | None]]:
 def begin_one(ledger: Ledger, run: int, proposal: Proposal, why: str) -> None:
     """Begin to give back what *proposal* names."""
     facts, night = proposal.facts, proposal.night
-    number = reclaims.begin(ledger, run, night["id"], facts.space, final=facts.final, why=why)
+    number = reclaims.begin(ledger, run, night.id, facts.space, final=facts.final, why=why)
     size = f"{facts.files} files, {gigabytes(facts.size_bytes)} GB"
     log_run(reclaims.get(ledger, number), night, f"begins, {size}: {why}")
 
@@ -114,34 +114,36 @@ def _is_time(ledger: Ledger, config: Config, passed_us: int) -> bool:
 
 def _next_step(ledger: Ledger, config: Config, row: Reclaim) -> Any | None:
     """The job with which *row* goes on; None: it ended."""
-    night = nights.get_night(ledger, row["night"])
-    if row["state"] == ReclaimState.MOVING and row["life"] != reclaims.life(ledger):
-        reclaims.verify_again(ledger, row["id"], "another daemon goes on: it verifies anew")
-        row = reclaims.get(ledger, row["id"])
-    if row["state"] == ReclaimState.VERIFYING:
+    night = nights.get_night(ledger, row.night)
+    if row.state == ReclaimState.MOVING and row.life != reclaims.life(ledger):
+        reclaims.verify_again(ledger, row.id, "another daemon goes on: it verifies anew")
+        row = reclaims.get(ledger, row.id)
+    if row.state == ReclaimState.VERIFYING:
         return _verify_job(ledger, config, row, night)
-    most = _REMOVED_AT_ONCE if row["final"] else _MOVED_AT_ONCE
+    most = _REMOVED_AT_ONCE if row.final else _MOVED_AT_ONCE
     going = reclaims.next_files(ledger, row, most)
     if not going:
-        size = f"{row['files']} files, {gigabytes(row['size_bytes'])} GB"
-        reclaims.end(ledger, row["id"], ReclaimState.DONE, size)
+        size = f"{row.files} files, {gigabytes(row.size_bytes)} GB"
+        reclaims.end(ledger, row.id, ReclaimState.DONE, size)
         log_run(row, night, f"done, {size}")
         return None
     against = _against(ledger, config, row, night)
     if against:
         end_refused(ledger, row, night, against)
         return None
-    intended = TrashState.UNLINKING if row["final"] else TrashState.LEAVING
+    intended = TrashState.UNLINKING if row.final else TrashState.LEAVING
     with ledger.transaction():
-        trash.set_states(ledger, [each["id"] for each in going], intended)
-    going = [trash.get(ledger, each["id"]) for each in going]
-    return move_job(ledger, going, "unlink" if row["final"] else "move", row=row)
+        trash.set_states(ledger, [each.id for each in going], intended)
+    going = [trash.get(ledger, each.id) for each in going]
+    return move_job(ledger, going, "unlink" if row.final else "move", row=row)
 
 
 def _against(ledger: Ledger, config: Config, row: Reclaim, night: Night) -> str:
     """What speaks, at this moment, against the next files of *row*; "" where nothing does."""
-    verified = Moment(now_us=row["verified_us"], passed_us=row["verified_passed_us"])
-    space, final = Space(row["space"]), bool(row["final"])
+    assert row.verified_us is not None, row.id
+    assert row.verified_passed_us is not None, row.id
+    verified = Moment(now_us=row.verified_us, passed_us=row.verified_passed_us)
+    space, final = Space(row.space), bool(row.final)
     proposal = propose(ledger, config, night, space, final=final, verified=verified)
     stale = why_stale(proposal.facts, now(ledger))
     return "; ".join((*proposal.refusals, stale) if stale else proposal.refusals)
@@ -151,8 +153,8 @@ def _verify_job(
     ledger: Ledger, config: Config, row: Reclaim, night: Night
 ) -> dict[str, Any] | None:
     """Have every file that was delivered read through, and look at what could go."""
-    space = Space(row["space"])
-    against = propose(ledger, config, night, space, final=bool(row["final"])).refusals
+    space = Space(row.space)
+    against = propose(ledger, config, night, space, final=bool(row.final)).refusals
     if against:
         end_refused(ledger, row, night, "; ".join(against))
         return None
@@ -162,27 +164,27 @@ def _verify_job(
         end_refused(ledger, row, night, str(error))
         return None
     moment = now(ledger)
-    paths = [] if row["final"] else trash.candidates(ledger, night["id"], space)
+    paths = [] if row.final else trash.candidates(ledger, night.id, space)
     return {
         **_place(ledger, night),
         "step": "verify",
-        "reclaim": row["id"],
+        "reclaim": row.id,
         "us": moment.now_us,
         "passed_us": moment.passed_us,
-        "paths": [each["path"] for each in paths],
+        "paths": [each.path for each in paths],
         "copies": copies,
     }
 
 
 def _place(ledger: Ledger, night: Night) -> dict[str, Any]:
     """Where a night lies, and by what its disk is known."""
-    root = Path(night["folder"]).parent
+    root = Path(night.folder).parent
     marker = roots.marker_of(ledger, str(root))
     return {
         "label": nights.label(night),
         "root": str(root),
         "marker": marker or "",
-        "date": Path(night["folder"]).name,
+        "date": Path(night.folder).name,
     }
 
 
@@ -191,9 +193,9 @@ def move_job(
 ) -> Any:
     """A step for files of one night, whose rows say what is intended with them."""
     return {
-        **_place(ledger, nights.get_night(ledger, rows[0]["night"])),
+        **_place(ledger, nights.get_night(ledger, rows[0].night)),
         "step": step,
-        "reclaim": None if row is None else row["id"],
+        "reclaim": None if row is None else row.id,
         "files": [trash.plain(ledger, each) for each in rows],
     }
 

@@ -49,29 +49,29 @@ def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outc
 def _take_verification(
     ledger: Ledger, config: Config, row: Reclaim, job: Mapping[str, Any], outcome: Outcome
 ) -> None:
-    night = nights.get_night(ledger, row["night"])
-    if row["state"] != ReclaimState.VERIFYING:
+    night = nights.get_night(ledger, row.night)
+    if row.state != ReclaimState.VERIFYING:
         return  # an operator ended it meanwhile
     if outcome.result is None:
         _take_unverified(ledger, config, row, night, outcome)
         return
     copies, found = outcome.result["copies"], outcome.result["found"]
     wrong = _wrong(ledger, night, copies["results"])
-    unverified = verify.keep_verdicts(ledger, night["id"], copies)
+    unverified = verify.keep_verdicts(ledger, night.id, copies)
     verifications.record(
         ledger,
-        night["id"],
+        night.id,
         job["copies"]["verify_at"],
         files=len(copies["results"]),
         wrong=len(wrong),
         error=None,
         why="before space is given back",
     )
-    strangers = [] if row["final"] else _strangers(ledger, row, found)
+    strangers = [] if row.final else _strangers(ledger, row, found)
     if wrong:
         why = f"{len(wrong)} files are not right at the far end, {wrong[0]} first"
         end_refused(ledger, row, night, why, is_alarm=True)
-        if unverified and night["status"] in reverify.AT_REST:
+        if unverified and night.status in reverify.AT_REST:
             reverify.handle_bad_copies(ledger, night, copies, unverified)
     elif strangers:
         _note_strays(ledger, row, found)
@@ -79,7 +79,7 @@ def _take_verification(
         end_refused(ledger, row, night, why, is_alarm=True)
     else:
         _list(ledger, row, night, found)
-        reclaims.record_verified(ledger, row["id"], us=job["us"], passed_us=job["passed_us"])
+        reclaims.record_verified(ledger, row.id, us=job["us"], passed_us=job["passed_us"])
 
 
 def _take_unverified(
@@ -87,11 +87,11 @@ def _take_unverified(
 ) -> None:
     """Nothing was found out: a far machine that is away is asked again, for a day."""
     passed_us = elapsed.passed_us(ledger)
-    waited_us = passed_us - row["begun_passed_us"]
+    waited_us = passed_us - row.begun_passed_us
     may_pass = outcome.crashed or outcome.error_class in _PASSING
     if may_pass and waited_us < _PATIENCE_US:
         until_us = passed_us + round(config.retry.longest_seconds * SECOND_US)
-        reclaims.rest(ledger, row["id"], until_us, outcome.error or "")
+        reclaims.rest(ledger, row.id, until_us, outcome.error or "")
         log.warning("%s: %s", nights.label(night), outcome.error)
     else:
         end_refused(ledger, row, night, f"nobody could be asked: {outcome.error}", is_alarm=True)
@@ -102,34 +102,34 @@ def _wrong(ledger: Ledger, night: Night, results: Iterable[Mapping[str, Any]]) -
     right = {
         result["path"]: result["sha256"] for result in results if result["verdict"] == "verified"
     }
-    listed = deliveries.deliverables_of(ledger, night["id"])
-    return [row["path"] for row in listed if right.get(row["path"]) != row["sha256"]]
+    listed = deliveries.deliverables_of(ledger, night.id)
+    return [row.path for row in listed if right.get(row.path) != row.sha256]
 
 
 def _strangers(ledger: Ledger, row: Reclaim, found: Iterable[Mapping[str, Any]]) -> list[str]:
     """Files that may go by the ledger, and lie there as others; a missing output is none."""
     there = {file["path"]: file for file in found}
-    columns = ["size_bytes"] if row["space"] == Space.OUTPUTS else ["inode", "size_bytes"]
-    columns += [] if row["space"] == Space.OUTPUTS else ["modified_ns"]
+    columns = ["size_bytes"] if row.space == Space.OUTPUTS else ["inode", "size_bytes"]
+    columns += [] if row.space == Space.OUTPUTS else ["modified_ns"]
     wrong = []
-    for known in trash.candidates(ledger, row["night"], Space(row["space"])):
-        file = there.get(known["path"])
+    for known in trash.candidates(ledger, row.night, Space(row.space)):
+        file = there.get(known.path)
         if file is None:
-            wrong += [known["path"]] if row["space"] == Space.RAW else []
-        elif any(file[column] != known[column] for column in columns):
-            wrong.append(known["path"])
+            wrong += [known.path] if row.space == Space.RAW else []
+        elif any(file[column] != getattr(known, column) for column in columns):
+            wrong.append(known.path)
     return wrong
 
 
 def _note_strays(ledger: Ledger, row: Reclaim, found: Iterable[Mapping[str, Any]]) -> None:
     """Raw files with another inode or time are read again: their bytes may be the recorded ones."""
-    if row["space"] != Space.RAW:
+    if row.space != Space.RAW:
         return
     there = {file["path"]: _identity(file) for file in found}
-    for known in trash.candidates(ledger, row["night"], Space.RAW):
-        raw_file = files.file_of(ledger, row["night"], known["path"])
-        if known["path"] in there and raw_file["sha256"] is not None:
-            strays.note(ledger, raw_file, there[known["path"]])
+    for known in trash.candidates(ledger, row.night, Space.RAW):
+        raw_file = files.file_of(ledger, row.night, known.path)
+        if known.path in there and raw_file.sha256 is not None:
+            strays.note(ledger, raw_file, there[known.path])
 
 
 def _identity(file: Mapping[str, Any]) -> FileIdentity:
@@ -139,9 +139,7 @@ def _identity(file: Mapping[str, Any]) -> FileIdentity:
 
 
 def _list(ledger: Ledger, row: Reclaim, night: Night, found: Iterable[Mapping[str, Any]]) -> None:
-    known = {
-        each["path"]: each for each in trash.candidates(ledger, night["id"], Space(row["space"]))
-    }
+    known = {each.path: each for each in trash.candidates(ledger, night.id, Space(row.space))}
     listed = [
         {
             **file,
@@ -153,7 +151,7 @@ def _list(ledger: Ledger, row: Reclaim, night: Night, found: Iterable[Mapping[st
         }
         for file in found
     ]
-    reclaims.list_files(ledger, row, listed, f"{night['date']}.{row['id']}")
+    reclaims.list_files(ledger, row, listed, f"{night.date}.{row.id}")
 
 
 def _take_failure(
@@ -167,7 +165,7 @@ def _take_failure(
     if row is None:
         log.warning("%s: looking after its files: %s", job["label"], outcome.error)
     else:
-        night = nights.get_night(ledger, row["night"])
+        night = nights.get_night(ledger, row.night)
         end_refused(ledger, row, night, outcome.error or "", is_alarm=True)
 
 
@@ -191,17 +189,17 @@ def take_moves(
         for why in wrong:
             log.error("%s: %s", job["label"], why)
     else:
-        reclaims.count_gone(ledger, row["id"], gone)
+        reclaims.count_gone(ledger, row.id, gone)
         if wrong:
-            night = nights.get_night(ledger, row["night"])
+            night = nights.get_night(ledger, row.night)
             end_refused(ledger, row, night, f"{len(wrong)} files: {wrong[0]}", is_alarm=True)
     first = trash.get(ledger, job["files"][0]["id"])
-    mark_reclaimed(ledger, nights.get_night(ledger, first["night"]))
+    mark_reclaimed(ledger, nights.get_night(ledger, first.night))
 
 
 def mark_reclaimed(ledger: Ledger, night: Night) -> None:
     """A safe night of which every raw file was removed for ever has given its space back."""
-    if night["status"] == NightStatus.SAFE and trash.raw_is_gone(ledger, night["id"]):
+    if night.status == NightStatus.SAFE and trash.raw_is_gone(ledger, night.id):
         why = "the space of its raw files was given back"
         nights.set_status(ledger, night, NightStatus.RECLAIMED, None, why)
 
@@ -210,16 +208,16 @@ def end_refused(
     ledger: Ledger, row: Reclaim, night: Night, why: str, *, is_alarm: bool = False
 ) -> None:
     """Something speaks against it: what has not gone stays. *is_alarm*: somebody should look."""
-    reclaims.end(ledger, row["id"], ReclaimState.REFUSED, why)
+    reclaims.end(ledger, row.id, ReclaimState.REFUSED, why)
     log_run(row, night, f"not done: {why}", logging.ERROR if is_alarm else logging.WARNING)
 
 
 def log_run(row: Reclaim, night: Night, text: str, level: int = logging.INFO) -> None:
     """A line of the log about one night of a run."""
-    what = what_is_done(Space(row["space"]), final=bool(row["final"]))
+    what = what_is_done(Space(row.space), final=bool(row.final))
     label = nights.label(night)
-    fields = {"NIGHT": night["date"], "RUN": row["run"]}
-    log.log(level, "%s: run %d, %s: %s", label, row["run"], what, text, extra=fields)
+    fields = {"NIGHT": night.date, "RUN": row.run}
+    log.log(level, "%s: run %d, %s: %s", label, row.run, what, text, extra=fields)
 
 
 def what_is_done(space: Space, *, final: bool) -> str:
