@@ -16,9 +16,10 @@ import click
 from vampd.commands.screen import echo_json, time_json
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
-from vampd.ledger.alerts import Condition
+from vampd.ledger.alerts import Condition, Disk
 from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import DATABASES, Reader, reading
+from vampd.ledger.rows import fetch_all
 from vampd.ledger.write_ahead import too_long
 from vampd.settings.sections import Config
 from vampd.states import NightStatus, Severity
@@ -108,11 +109,13 @@ def _numbers(ledger: Reader, limits: Limits, now_us: int) -> Iterator[tuple[str,
     yield "unacknowledged", f"{len(sent)};;;0"
     oldest_us = min((us for us in sent if us), default=None)
     yield "oldest_unacknowledged", f"{_age(oldest_us, now_us)}s;{limits.ack_us // SECOND_US};;0"
-    for row in ledger.execute("select * from disk where free_bytes is not null order by path"):
+    for row in fetch_all(
+        Disk, ledger, "select * from disk where free_bytes is not null order by path"
+    ):
         low, least = limits.low_bytes, limits.least_bytes
-        if row["path"] == limits.state_dir:
+        if row.path == limits.state_dir:
             low, least = limits.state_bytes, limits.state_bytes
-        yield f"free {row['path']}", f"{row['free_bytes']}B;{low}:;{least}:;0;{row['total_bytes']}"
+        yield f"free {row.path}", f"{row.free_bytes}B;{low}:;{least}:;0;{row.total_bytes}"
 
 
 def _age(since_us: int | None, now_us: int) -> int:

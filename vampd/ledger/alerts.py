@@ -6,9 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.rows import Record, fetch_all
-from vampd.states import Severity
+from vampd.ledger.connection import Ledger
+from vampd.ledger.rows import Record, fetch_all, fetch_one
+from vampd.states import MailState, Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disk(Record):
+    """A disk as it was at the last look."""
+
+    path: str
+    present: int  #: 1: it is there, and the one that it was
+    free_bytes: int | None
+    total_bytes: int | None
+    looked_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter(Record):
+    """A mail with alerts."""
+
+    state: MailState
+    composed_us: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,8 +125,10 @@ def note_told(ledger: Ledger) -> None:
     )
 
 
-def last_letter(ledger: Ledger) -> Row | None:
+def last_letter(ledger: Ledger) -> Letter | None:
     """The last mail with alerts: its state, and when it was composed; None: never any."""
-    return ledger.row(
-        "select state, composed_us from mail where is_alert = 1 order by id desc limit 1"
+    return fetch_one(
+        Letter,
+        ledger,
+        "select state, composed_us from mail where is_alert = 1 order by id desc limit 1",
     )

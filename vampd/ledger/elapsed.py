@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from vampd.ledger.connection import Ledger, Row
+from dataclasses import dataclass
+
+from vampd.ledger.connection import Ledger
+from vampd.ledger.rows import Record, fetch_one
 
 _LEAST_TICK_NS = 60_000_000_000  # one durable write a minute is enough: a month is at stake
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SafeSince(Record):
+    """When a night was first seen to be safe, by both clocks."""
+
+    night: int
+    since_us: int
+    passed_us: int
 
 
 def passed_us(ledger: Ledger) -> int:
@@ -48,9 +60,9 @@ def record_elapsed(ledger: Ledger) -> int:
     return passed
 
 
-def safe_since(ledger: Ledger, night: int) -> Row | None:
+def safe_since(ledger: Ledger, night: int) -> SafeSince | None:
     """Since when a night was seen to be safe, by both clocks."""
-    return ledger.row("select * from safe_since where night = ?", [night])
+    return fetch_one(SafeSince, ledger, "select * from safe_since where night = ?", [night])
 
 
 def mend_dates(ledger: Ledger) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.rows import Record, fetch_one
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import RawFile
+from vampd.ledger.rows import Record, fetch_all, fetch_one
 
 _SIDECAR = ".vampd/raw_sidecar"
 
@@ -51,6 +52,16 @@ class RebuildProof(Record):
     why: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedSidecar(Record):
+    """A sidecar of which something is to be proved."""
+
+    night: int
+    batch: int
+    path: str
+    sha256: str
+
+
 def rebuild_proved(ledger: Ledger, night: int) -> bool:
     """Whether every raw file that is there was rebuilt bit for bit from outputs and sidecar.
 
@@ -80,13 +91,15 @@ def proved_files(ledger: Ledger, night: int) -> set[int]:
     return {row["id"] for row in rows}
 
 
-def sidecar_to_prove(ledger: Ledger) -> Row | None:
+def sidecar_to_prove(ledger: Ledger) -> ListedSidecar | None:
     """The sidecar of the longest safe night of which something is not proved yet.
 
     None while a cube is built: that has the first claim to the disks.
     """
     # A range, not LIKE: it uses the index of paths, and this is asked every second.
-    return ledger.row(
+    return fetch_one(
+        ListedSidecar,
+        ledger,
         "select deliverable.night, deliverable.batch, deliverable.path, deliverable.sha256"
         " from night join deliverable on deliverable.night = night.id"
         " and deliverable.path >= ?1 and deliverable.path < ?2"
@@ -130,25 +143,27 @@ def proof_of(ledger: Ledger, night: int, batch: int) -> RebuildProof | None:
     )
 
 
-def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) -> list[Row]:
+def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) -> list[RawFile]:
     """Raw files of a batch that no proof covers yet, by path; some of *most_bytes* together.
 
     Without a digest there is nothing to compare with: such a file is never covered.
     """
-    rows = ledger.rows(
-        "select path, size_bytes, sha256 from raw_file where night = ? and batch = ?"
+    rows = fetch_all(
+        RawFile,
+        ledger,
+        "select * from raw_file where night = ? and batch = ?"
         " and role != 'other' and state in ('whole', 'quarantined') and rebuilt_by is null"
         " and sha256 is not null and id not in (select raw_file from given_up)"
         " order by path",
         [night, batch],
     )
-    chosen: list[Row] = []
+    chosen: list[RawFile] = []
     size_bytes = 0
     for row in rows:
-        if chosen and size_bytes + row["size_bytes"] > most_bytes:
+        if chosen and size_bytes + row.size_bytes > most_bytes:
             break
         chosen.append(row)
-        size_bytes += row["size_bytes"]
+        size_bytes += row.size_bytes
     return chosen
 
 

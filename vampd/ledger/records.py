@@ -87,13 +87,22 @@ class Night(Record):
     @property
     def held(self) -> HoldCode | None:
         """Why it is held; None where it is not. A hold that has no code is an order's."""
-        return None if self.hold is None else self.hold_code or HoldCode.ORDER
+        return self.hold_code or (None if self.hold is None else HoldCode.ORDER)
 
     @property
     def words(self) -> Mapping[str, str]:
         """What the sentence names for which it is held; else that for which it waits."""
         words: dict[str, str] = json.loads(self.hold_words or self.cause_words or "{}")
         return words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logged:
+    """The logger's own numbers and times of the first and the last of so many rows."""
+
+    rows: int
+    counts: tuple[int, int]
+    span_us: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +135,19 @@ class RawFile(Record):
     changed_us: int
     changed_by: str
     why: str | None
+
+    @property
+    def logged(self) -> Logged | None:
+        """What a timing file says of the logger, once it was read."""
+        if self.logged_rows is None or self.first_count is None or self.last_count is None:
+            return None
+        if self.first_logged_us is None or self.last_logged_us is None:
+            return None
+        return Logged(
+            rows=self.logged_rows,
+            counts=(self.first_count, self.last_count),
+            span_us=(self.first_logged_us, self.last_logged_us),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from vampd.causes import Cause, file_cause
 from vampd.ledger import files
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.elapsed import passed_us
 from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.states import FileCode, FileState, Space, TrashState
@@ -66,9 +66,19 @@ class TrashFile(Record):
     why: str | None
 
 
-def pinned(ledger: Ledger, night: int) -> Row | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin(Record):
+    """An operator's word that everything of a night is kept."""
+
+    night: int
+    changed_us: int
+    changed_by: str
+    why: str
+
+
+def pinned(ledger: Ledger, night: int) -> Pin | None:
     """Who wants everything of a night kept, and why; None: nobody."""
-    return ledger.row("select * from pin where night = ?", [night])
+    return fetch_one(Pin, ledger, "select * from pin where night = ?", [night])
 
 
 def pin(ledger: Ledger, night: int, why: str) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
-from vampd.ledger.connection import Row
+from vampd.ledger.files import identity
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import RawFile, SegmentRow
+from vampd.ledger.rows import fetch_all, fetch_each
 from vampd.legacy.comparison import LABEL_A, LABEL_B, LABEL_DUBIOUS, NO_LABEL, Frames
 from vampd.records import FileIdentity
 from vampd.science.times import pair_time_us
@@ -45,33 +47,46 @@ class Planned:
     quarantined: tuple[str, ...]  #: cubes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Segment(SegmentRow):
+    """Frames with what is said of their output."""
+
+    output: int
+    camera: int
+    synchronised: bool
+    flc_state: FlcState
+
+
 def planned_frames(ledger: Reader, night: int) -> Planned:
     """All frames that the plan of *night*, the ledger's number, puts into outputs."""
     times = {
-        row["raw_file"]: unpack_times(row["acquired"])
-        for row in ledger.execute(
+        number: unpack_times(acquired)
+        for number, acquired in ledger.execute(
             "select cube.raw_file, acquired from cube join raw_file on raw_file.id = raw_file"
             " where night = ?",
             (night,),
         )
     }
     parts: list[tuple[NDArray[np.int64], ...]] = []
-    for row in ledger.execute(
+    for row in fetch_each(
+        _Segment,
+        ledger,
         "select segment.*, camera, synchronised, flc_state from segment"
         " join output on output.id = segment.output where segment.night = ?"
         " order by output.id, position",
         (night,),
     ):
-        steps = np.arange(row["count"], dtype=np.int64)
-        index = row["first"] + steps * row["step"]
-        own_us = times[row["raw_file"]][index]
+        steps = np.arange(row.count, dtype=np.int64)
+        index = row.first + steps * row.step
+        own_us = times[row.raw_file][index]
         time_us = own_us
-        if row["partner_file"] is not None:
-            partner = times[row["partner_file"]]
-            place = row["partner_first"] + steps * row["partner_step"]
+        if row.partner is not None:
+            number, first, step = row.partner
+            partner = times[number]
+            place = first + steps * step
             time_us = pair_time_us(own_us, partner[place])
-        codes = (row["camera"], row["synchronised"], _CODES[FlcState(row["flc_state"])])
-        same = (*codes, row["output"], row["raw_file"])
+        codes = (row.camera, row.synchronised, _CODES[row.flc_state])
+        same = (*codes, row.output, row.raw_file)
         parts.append((time_us, own_us, index, *(np.full_like(index, code) for code in same)))
     return _gathered(ledger, night, parts)
 
@@ -93,22 +108,19 @@ def _gathered(ledger: Reader, night: int, parts: list[tuple[NDArray[np.int64], .
         raw_file=raw_file,
         index=index,
         outputs=len(np.unique(cube)),
-        raw={row["id"]: _raw(row) for row in _raw_rows(ledger, night, "whole")},
+        raw={row.id: _raw(row) for row in _raw_rows(ledger, night, "whole")},
         rejected=_rejected(ledger, night),
-        quarantined=tuple(row["path"] for row in _raw_rows(ledger, night, "quarantined")),
+        quarantined=tuple(row.path for row in _raw_rows(ledger, night, "quarantined")),
     )
 
 
-def _raw_rows(ledger: Reader, night: int, state: str) -> list[Row]:
+def _raw_rows(ledger: Reader, night: int, state: str) -> list[RawFile]:
     query = "select * from raw_file where night = ? and role = 'cube' and state = ? order by path"
-    return ledger.execute(query, (night, state)).fetchall()
+    return fetch_all(RawFile, ledger, query, (night, state))
 
 
-def _raw(row: Row) -> RawCubeRow:
-    identity = FileIdentity(
-        inode=row["inode"], size_bytes=row["size_bytes"], modified_ns=row["modified_ns"]
-    )
-    return RawCubeRow(path=row["path"], identity=identity)
+def _raw(row: RawFile) -> RawCubeRow:
+    return RawCubeRow(path=row.path, identity=identity(row))
 
 
 def _rejected(ledger: Reader, night: int) -> int:

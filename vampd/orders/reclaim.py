@@ -26,7 +26,7 @@ def _keep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -
     lying = trash.in_trash(context.ledger, night.id)
     hint = [f"{len(lying)} files of it lie in the trash: `vampd space undelete`"] if lying else []
     if pinned is not None:
-        return CommandResult(lines=[f"it is kept already: {pinned['why']}", *hint], changed=False)
+        return CommandResult(lines=[f"it is kept already: {pinned.why}", *hint], changed=False)
     if not arguments["dry_run"]:
         trash.pin(context.ledger, night.id, arguments["why"])
     return CommandResult(
@@ -40,7 +40,7 @@ def _unkeep(context: CommandContext, night: Night, arguments: Mapping[str, Any])
         return CommandResult(lines=["it is not kept"], changed=False)
     if not arguments["dry_run"]:
         trash.unpin(context.ledger, night.id, arguments.get("why"))
-    line = f"its space may be given back when its time comes; it was kept: {pinned['why']}"
+    line = f"its space may be given back when its time comes; it was kept: {pinned.why}"
     return CommandResult(lines=[line], changed=True)
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vampd.ledger import logger_faults
-from vampd.ledger.alerts import Condition
-from vampd.ledger.connection import Row
+from vampd.ledger.alerts import Condition, Disk
 from vampd.ledger.counter import strange_places
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
@@ -100,15 +100,14 @@ def _stopped(every: Mapping[int, Night]) -> Iterator[Condition]:
 
 def _troubles(reader: Reader) -> Iterator[Condition]:
     """What the daemon cannot do, and no night, task or file can be held for."""
-    for row in reader.execute("select * from trouble order by since_us, work"):
+    for work, words, since_us in reader.execute(
+        "select work, words, since_us from trouble order by since_us, work"
+    ):
         yield Condition(
-            name=f"trouble:{row['work']}",
+            name=f"trouble:{work}",
             severity=Severity.CRITICAL,
-            text=(
-                f"the daemon goes on without {row['work']}: {first_line(row['words'])}:"
-                " journalctl -u vampd"
-            ),
-            since_us=row["since_us"],
+            text=(f"the daemon goes on without {work}: {first_line(words)}: journalctl -u vampd"),
+            since_us=since_us,
         )
 
 
@@ -337,30 +336,28 @@ def _alerts(reader: Reader) -> Iterator[Condition]:
 
 
 def _disks(reader: Reader, limits: Limits) -> Iterator[Condition]:
-    for row in reader.execute("select * from disk order by path"):
+    for row in fetch_all(Disk, reader, "select * from disk order by path"):
         found = _disk(row, limits)
         if found is not None:
             severity, text = found
-            yield Condition(name=f"disk:{row['path']}", severity=severity, text=text)
+            yield Condition(name=f"disk:{row.path}", severity=severity, text=text)
 
 
 def _coder(reader: Reader) -> Iterator[Condition]:
     """That the compiled coder errs. Nothing is lost: another does the work."""
-    row = reader.execute(
-        "select coder_trouble, started_us from daemon order by id desc limit 1"
-    ).fetchone()
-    if row is not None and row["coder_trouble"]:
+    daemon = last_daemon(reader)
+    if daemon is not None and daemon.coder_trouble:
         yield Condition(
             name="coder",
             severity=Severity.CRITICAL,
-            text=f"{first_line(row['coder_trouble'])}: vampd admin doctor",
-            since_us=row["started_us"],
+            text=f"{first_line(daemon.coder_trouble)}: vampd admin doctor",
+            since_us=daemon.started_us,
         )
 
 
-def _disk(row: Row, limits: Limits) -> tuple[Severity, str] | None:
-    path, free = row["path"], row["free_bytes"] or 0
-    if not row["present"]:
+def _disk(row: Disk, limits: Limits) -> tuple[Severity, str] | None:
+    path, free = row.path, row.free_bytes or 0
+    if not row.present:
         return Severity.CRITICAL, f"{path}: its disk is absent, or another one: mount it"
     if path == limits.state_dir:
         low = free < limits.state_bytes

@@ -10,6 +10,7 @@ from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
 
 
@@ -43,12 +44,18 @@ class RawRow:
     role: str
     state: FileState
     reason: str | None
-    cause: Cause | None  #: *reason*, as a code with what it names
+    reason_code: str | None
+    reason_words: str | None
     size_bytes: int
     sha256: str | None
     frames: int | None
     seen_us: int
     changed_by: str
+
+    @property
+    def cause(self) -> Cause | None:
+        """*reason*, as a code with what it names."""
+        return file_cause(self.reason_code, self.reason_words, self.reason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,20 +133,8 @@ class ReportRow:
 def tasks(ledger: Reader, night: Night) -> list[TaskRow]:
     """All units of work of a night, in the order in which they are done."""
     order = list(Stage)
-    rows = [
-        TaskRow(
-            batch=row["batch"],
-            stage=Stage(row["stage"]),
-            unit=row["unit"],
-            state=TaskState(row["state"]),
-            attempts=row["attempts"],
-            error=row["error"],
-            due_us=row["due_us"],
-            started_us=row["started_us"],
-            finished_us=row["finished_us"],
-        )
-        for row in ledger.execute("select * from task where night = ? order by id", (night.id,))
-    ]
+    query = "select * from task where night = ? order by id"
+    rows = fetch_all(TaskRow, ledger, query, (night.id,))
     return sorted(rows, key=lambda row: (row.batch, order.index(row.stage)))
 
 
@@ -159,67 +154,19 @@ def raw_files(ledger: Reader, night: Night) -> list[RawRow]:
         "select raw_file.*, cube.frames from raw_file "
         "left join cube on cube.raw_file = raw_file.id where night = ? order by path"
     )
-    return [
-        RawRow(
-            path=row["path"],
-            role=row["role"],
-            state=FileState(row["state"]),
-            reason=row["reason"],
-            cause=file_cause(row["reason_code"], row["reason_words"], row["reason"]),
-            size_bytes=row["size_bytes"],
-            sha256=row["sha256"],
-            frames=row["frames"],
-            seen_us=row["seen_us"],
-            changed_by=row["changed_by"],
-        )
-        for row in ledger.execute(query, (night.id,))
-    ]
+    return fetch_all(RawRow, ledger, query, (night.id,))
 
 
 def outputs(ledger: Reader, night: Night) -> list[OutputRow]:
     """All outputs of a night, in the order of their frame IDs."""
-    query = "select * from output where night = ? order by batch, ordinal"
-    return [
-        OutputRow(
-            number=row["id"],
-            batch=row["batch"],
-            ordinal=row["ordinal"],
-            cube=row["cube"],
-            name=row["name"],
-            state=OutputState(row["state"]),
-            frame_id=row["frame_id"],
-            content_key=row["content_key"],
-            camera=row["camera"],
-            synchronised=bool(row["synchronised"]),
-            flc_state=FlcState(row["flc_state"]),
-            frames=row["frames"],
-            first_us=row["first_us"],
-            last_us=row["last_us"],
-            size_bytes=row["size_bytes"],
-            sha256=row["sha256"],
-            timing_size_bytes=row["timing_size_bytes"],
-            timing_sha256=row["timing_sha256"],
-        )
-        for row in ledger.execute(query, (night.id,))
-    ]
+    query = "select *, id as number from output where night = ? order by batch, ordinal"
+    return fetch_all(OutputRow, ledger, query, (night.id,))
 
 
 def deliverables(ledger: Reader, night: Night) -> list[DeliverableRow]:
     """Every file of a night that goes to the other machine, by path."""
     query = "select * from deliverable where night = ? order by path"
-    return [
-        DeliverableRow(
-            path=row["path"],
-            size_bytes=row["size_bytes"],
-            sha256=row["sha256"],
-            sent_us=row["sent_us"],
-            verified_us=row["verified_us"],
-            verdict=row["verdict"],
-            detail=row["detail"],
-            resends=row["resends"],
-        )
-        for row in ledger.execute(query, (night.id,))
-    ]
+    return fetch_all(DeliverableRow, ledger, query, (night.id,))
 
 
 def reports(ledger: Reader, night: Night) -> list[ReportRow]:
@@ -229,19 +176,13 @@ def reports(ledger: Reader, night: Night) -> list[ReportRow]:
         "left join raw_file on raw_file.id = report.raw_file where report.night = ? "
         "order by report.id"
     )
-    return [
-        ReportRow(stage=row["stage"], path=row["path"], text=row["text"])
-        for row in ledger.execute(query, (night.id,))
-    ]
+    return fetch_all(ReportRow, ledger, query, (night.id,))
 
 
 def evidence(ledger: Reader, night: Night) -> list[EvidenceRow]:
     """What was set aside of a night over there, the oldest first."""
-    rows = ledger.execute("select * from evidence where night = ? order by id", (night.id,))
-    return [
-        EvidenceRow(place=row["place"], name=row["name"], why=row["why"], at_us=row["changed_us"])
-        for row in rows
-    ]
+    query = "select *, changed_us as at_us from evidence where night = ? order by id"
+    return fetch_all(EvidenceRow, ledger, query, (night.id,))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

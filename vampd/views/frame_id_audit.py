@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vampd.ledger.connection import Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.states import NightStatus, RequestState, WaitCode
 
 _NEEDED_NONE = frozenset(
@@ -97,6 +98,14 @@ class _Block:
         return f"archive {self.night.date}{supplement}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ArchiveNight(Night):
+    """A night with what else is asked of it."""
+
+    is_foreign: bool
+    is_late: bool
+
+
 def numberings(ledger: Reader) -> list[Numbering]:
     """Every archive night, the oldest first."""
     query = (
@@ -105,38 +114,33 @@ def numberings(ledger: Reader) -> list[Numbering]:
         " exists (select 1 from live where live.night = night.id and late > 0) as is_late"
         " from night where kind = 'archive' order by date"
     )
-    return [_numbering(ledger, row) for row in ledger.execute(query).fetchall()]
+    return [_numbering(ledger, night) for night in fetch_all(_ArchiveNight, ledger, query)]
 
 
-def _numbering(ledger: Reader, row: Row) -> Numbering:
-    done = _of_night(
-        ledger,
+def _numbering(ledger: Reader, night: _ArchiveNight) -> Numbering:
+    number = (night.id,)
+    done = ledger.execute(
         "select distinct batch from task where night = ? and stage = 'frame_ids'"
         " and state = 'done'",
-        row,
+        number,
     )
+    listed = ledger.execute("select path from deliverable where night = ?", number)
     return Numbering(
-        id=row["id"],
-        date=row["date"],
-        folder=row["folder"],
-        status=NightStatus(row["status"]),
-        cause=row["cause"],
-        waits_for_older=row["cause_code"] == WaitCode.OLDER_NIGHT,
-        seen_us=row["seen_us"],
-        skip_why=row["ids_skip_why"],
-        is_late=bool(row["is_late"]),
-        is_foreign=bool(row["is_foreign"]),
-        numbered=frozenset(each["batch"] for each in done),
-        listed=frozenset(
-            each["path"]
-            for each in _of_night(ledger, "select path from deliverable where night = ?", row)
-        ),
-        dealt=[Dealt(**dict(each)) for each in _of_night(ledger, _DEALT, row)],
-        bearers=[
-            Bearer(**{**dict(each), "is_built": bool(each["is_built"])})
-            for each in _of_night(ledger, _BEARERS, row)
-        ],
-        requests=[Request(**dict(each)) for each in _of_night(ledger, _REQUESTS, row)],
+        id=night.id,
+        date=night.date,
+        folder=night.folder,
+        status=night.status,
+        cause=night.cause,
+        waits_for_older=night.cause_code == WaitCode.OLDER_NIGHT,
+        seen_us=night.seen_us,
+        skip_why=night.ids_skip_why,
+        is_late=night.is_late,
+        is_foreign=night.is_foreign,
+        numbered=frozenset(batch for (batch,) in done),
+        listed=frozenset(path for (path,) in listed),
+        dealt=fetch_all(Dealt, ledger, _DEALT, number),
+        bearers=fetch_all(Bearer, ledger, _BEARERS, number),
+        requests=fetch_all(Request, ledger, _REQUESTS, number),
     )
 
 
@@ -152,10 +156,6 @@ _REQUESTS = (
     "select id as number, batch, count, issuer, state, reply, error, asked_us, changed_us,"
     " changed_by, why from frame_request where night = ? order by id"
 )
-
-
-def _of_night(ledger: Reader, query: str, night: Row) -> list[Row]:
-    return ledger.execute(query, (night["id"],)).fetchall()
 
 
 def incomplete(night: Numbering) -> Iterator[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.records import Segment
 from vampd.science.quality import pair_times
 from vampd.science.rules import flc_applies
@@ -54,13 +55,13 @@ def pair_offsets(ledger: Reader, night: Night) -> tuple[NDArray[np.int64], NDArr
 def flc_intervals(ledger: Reader, night: Night) -> NDArray[np.int64]:
     """Intervals between frames with the FLC on, less the middle of their cube's two peaks; us."""
     intervals = []
-    for row in ledger.execute(
+    for cards, acquired in ledger.execute(
         "select cards, acquired from cube join raw_file on raw_file.id = cube.raw_file"
         " where night = ? and raw_file.state = 'whole' and has_acquisition",
         (night.id,),
     ):
-        if flc_applies(json.loads(row["cards"])):
-            times = unpack_times(row["acquired"])
+        if flc_applies(json.loads(cards)):
+            times = unpack_times(acquired)
             steps = np.diff(times[times > 0])
             if len(steps):
                 quarters = np.percentile(steps, [25, 75])  # one in either peak
@@ -78,22 +79,11 @@ def _pair_segments(ledger: Reader, night: Night) -> Iterator[list[Segment]]:
         (night.id,),
     ).fetchall()
     for (output,) in outputs:
-        yield [
-            Segment(
-                raw_file=row["raw_file"],
-                first=row["first"],
-                step=row["step"],
-                count=row["count"],
-                partner_file=row["partner_file"],
-                partner_first=row["partner_first"],
-                partner_step=row["partner_step"],
-            )
-            for row in ledger.execute(
-                "select * from segment where output = ? order by position", (output,)
-            )
-        ]
+        query = "select * from segment where output = ? order by position"
+        yield fetch_all(Segment, ledger, query, (output,))
 
 
 def _times(ledger: Reader, raw_file: int) -> NDArray[np.int64]:
-    row = ledger.execute("select acquired from cube where raw_file = ?", (raw_file,)).fetchone()
-    return unpack_times(row["acquired"])
+    query = "select acquired from cube where raw_file = ?"
+    (acquired,) = ledger.execute(query, (raw_file,)).fetchone()
+    return unpack_times(acquired)

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.connection import Row
+from vampd.ledger import exports
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all, fetch_each, fetch_one
 
 # What an event is about is in the event where its row may be gone, else in the row.
 _COLUMNS = (
@@ -39,6 +40,18 @@ class Event:
     actor: str
     why: str | None
     version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _EventRow(exports.Event):
+    """An event with what may be known of its subject."""
+
+    kind: str | None
+    date: str | None
+    path: str | None
+    stage: str | None
+    unit: str | None
+    name: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +85,8 @@ def events(
         values.append(since_us)
     query = f"{_COLUMNS} where {' and '.join(where)} order by event.id"
     if newest is None:
-        return [_event(row) for row in ledger.execute(query, values)]
-    rows = ledger.execute(f"{query} desc limit ?", [*values, newest]).fetchall()
+        return [_event(row) for row in fetch_each(_EventRow, ledger, query, values)]
+    rows = fetch_all(_EventRow, ledger, f"{query} desc limit ?", [*values, newest])
     return [_event(row) for row in reversed(rows)]
 
 
@@ -88,42 +101,43 @@ def events_of(ledger: Reader, subject: str, number: int, night: int) -> list[Eve
         f"{_COLUMNS} where event.night = ? and event.subject = ? and event.subject_id = ?"
         " order by event.id"
     )
-    return [_event(row) for row in ledger.execute(query, (night, subject, number))]
+    return [_event(row) for row in fetch_all(_EventRow, ledger, query, (night, subject, number))]
 
 
 def last_move(ledger: Reader, night: Night) -> Move | None:
     """When, by whom and why the night came into the status that it has."""
-    row = ledger.execute(
+    return fetch_one(
+        Move,
+        ledger,
         "select at_us, actor, why from event where night = ? and subject = 'night'"
         " and was is not became order by id desc limit 1",
         (night.id,),
-    ).fetchone()
-    return None if row is None else Move(at_us=row["at_us"], actor=row["actor"], why=row["why"])
-
-
-def _event(row: Row) -> Event:
-    return Event(
-        id=row["id"],
-        at_us=row["at_us"],
-        night=f"{row['kind']} {row['date']}" if row["kind"] else None,
-        kind=row["kind"],
-        date=row["date"],
-        subject=row["subject"],
-        subject_id=row["subject_id"],
-        about=_about(row),
-        was=row["was"],
-        became=row["became"],
-        actor=row["actor"],
-        why=row["why"],
-        version=row["version"],
     )
 
 
-def _about(row: Row) -> str:
+def _event(row: _EventRow) -> Event:
+    return Event(
+        id=row.id,
+        at_us=row.at_us,
+        night=f"{row.kind} {row.date}" if row.kind else None,
+        kind=row.kind,
+        date=row.date,
+        subject=row.subject,
+        subject_id=row.subject_id,
+        about=_about(row),
+        was=row.was,
+        became=row.became,
+        actor=row.actor,
+        why=row.why,
+        version=row.version,
+    )
+
+
+def _about(row: _EventRow) -> str:
     known: dict[str, Any] = {
-        "raw_file": row["path"],
-        "task": f"{row['stage'] or ''} {row['unit'] or ''}".strip(),
-        "output": row["name"],
-        "frame_id": frame_id_text(row["subject_id"]) if row["subject"] == "frame_id" else "",
+        "raw_file": row.path,
+        "task": f"{row.stage or ''} {row.unit or ''}".strip(),
+        "output": row.name,
+        "frame_id": frame_id_text(row.subject_id) if row.subject == "frame_id" else "",
     }
-    return str(row["about"] or known.get(row["subject"]) or "")
+    return str(row.about or known.get(row.subject) or "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vampd.ledger.connection import Row
+from vampd.ledger.live import LiveNight
 from vampd.ledger.reading import Reader
+from vampd.ledger.rows import fetch_all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,36 +43,36 @@ class Lag:
 def lags(reader: Reader, nights: Sequence[int]) -> dict[int, Lag]:
     """The lag of each of the *nights* that goes on, or went on until it was closed."""
     marks = ", ".join("?" * len(nights))
-    rows = reader.execute(f"select * from live where night in ({marks})", nights).fetchall()  # noqa: S608
-    return {row["night"]: _lag(reader, row) for row in rows}
+    query = f"select * from live where night in ({marks})"  # noqa: S608 - marks alone
+    return {row.night: _lag(reader, row) for row in fetch_all(LiveNight, reader, query, nights)}
 
 
-def _lag(reader: Reader, row: Row) -> Lag:
+def _lag(reader: Reader, row: LiveNight) -> Lag:
     return Lag(
-        newest_us=row["newest_us"],
-        through_us=row["through_us"],
-        planned_us=row["planned_us"] or None,
+        newest_us=row.newest_us,
+        through_us=row.through_us,
+        planned_us=row.planned_us or None,
         built_us=_through(reader, row, "state != 'planned'"),
         verified_us=_through(reader, row, "state = 'verified'"),
         first_us=reader.execute(
-            "select min(first_us) from output where night = ? and batch = 1", (row["night"],)
+            "select min(first_us) from output where night = ? and batch = 1", (row.night,)
         ).fetchone()[0],
-        held_by=row["held_by"],
-        unnumbered=_unnumbered(reader, row["night"]),
-        confirmed_us=row["confirmed_us"],
-        kept=row["kept"],
-        anew=row["anew"],
-        late=row["late"],
+        held_by=row.held_by,
+        unnumbered=_unnumbered(reader, row.night),
+        confirmed_us=row.confirmed_us,
+        kept=row.kept,
+        anew=row.anew,
+        late=row.late,
     )
 
 
-def _through(reader: Reader, row: Row, is_done: str) -> int | None:
+def _through(reader: Reader, row: LiveNight, is_done: str) -> int | None:
     """Where the outputs end before the first of which that is not so."""
     (last_us,) = reader.execute(
         "select max(last_us) from output where night = ?1 and batch = 1 and ordinal <"  # noqa: S608
         f" coalesce((select min(ordinal) from output where night = ?1 and batch = 1"
         f" and not ({is_done})), 9e9)",
-        (row["night"],),
+        (row.night,),
     ).fetchone()
     return None if last_us is None else int(last_us)
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from vampd.ledger.alerts import Disk
 from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import Reader
+from vampd.ledger.rows import fetch_all
 from vampd.states import Kind, NightStatus, Severity, UnseenSort
 from vampd.time_units import SECOND_US
 from vampd.views.live import lags
@@ -184,11 +186,11 @@ def _not_taken(reader: Reader) -> Iterator[Metric]:
 
 
 def _disks(reader: Reader) -> Iterator[Metric]:
-    rows = reader.execute("select * from disk order by path").fetchall()
+    rows = fetch_all(Disk, reader, "select * from disk order by path")
     yield Metric(
         name="vampd_disk_present",
         help="1 where the disk is there, and the one that it was.",
-        samples=tuple(({"path": row["path"]}, row["present"]) for row in rows),
+        samples=tuple(({"path": row.path}, row.present) for row in rows),
     )
     for column, name, text in (
         ("free_bytes", "free", "Bytes that may still be written"),
@@ -198,7 +200,9 @@ def _disks(reader: Reader) -> Iterator[Metric]:
             name=f"vampd_disk_{name}_bytes",
             help=f"{text}, at the daemon's last look.",
             samples=tuple(
-                ({"path": row["path"]}, row[column]) for row in rows if row[column] is not None
+                ({"path": row.path}, size)
+                for row in rows
+                if (size := getattr(row, column)) is not None
             ),
         )
 

@@ -7,16 +7,19 @@ to less than the limits ask for. What stops a night is its cause, and stands the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from vampd.ledger.connection import Row
 from vampd.ledger.reading import Reader
+from vampd.ledger.rows import fetch_all
+from vampd.ledger.unseen import UnseenRow
 from vampd.states import FINAL, NightStatus, StrayState, UnseenSort
 
 if TYPE_CHECKING:
     from vampd.ledger.records import Night
+
+T = TypeVar("T")
 
 _STRAY_WORDS = {
     StrayState.OTHER: "is another file now",
@@ -50,29 +53,51 @@ class Beside:
     found_us: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _UnseenOfNight(UnseenRow):
+    night: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stray:
+    """A raw file that does not lie in its folder as it was recorded."""
+
+    night: int
+    state: StrayState
+    changed_us: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Finding:
+    """What of a whole night was outside its limits."""
+
+    night: int
+    text: str
+
+
 def oddities(reader: Reader, chosen: Sequence[Night]) -> Mapping[int, list[Oddity]]:
     """All of each night of *chosen*; nights without any are left out."""
     nights = {night.id: night for night in chosen}
     found: dict[int, list[Oddity]] = defaultdict(list)
-    for row in _rows(reader, _UNSEEN, nights):
-        found[row["night"]].append(_not_taken(nights[row["night"]], row))
+    for unseen in _rows(_UnseenOfNight, reader, _UNSEEN, nights):
+        night = nights[unseen.night]
+        found[night.id].append(_not_taken(night, unseen))
     final = {number: night for number, night in nights.items() if night.status in FINAL}
-    for number, rows in _by_night(_rows(reader, _STRAYS, final)).items():
-        missing = [row for row in rows if row["state"] == StrayState.MISSING]
-        others = [row for row in rows if row["state"] != StrayState.MISSING]
+    for number, rows in _by_night(_rows(_Stray, reader, _STRAYS, final)).items():
+        missing = [row for row in rows if row.state == StrayState.MISSING]
+        others = [row for row in rows if row.state != StrayState.MISSING]
         found[number] += [_strays(some) for some in (others, missing) if some]
-    for row in _rows(reader, _FINDINGS, nights):
-        night = nights[row["night"]]
-        found[night.id].append(_finding(night, row["text"]))
+    for row in _rows(_Finding, reader, _FINDINGS, nights):
+        night = nights[row.night]
+        found[night.id].append(_finding(night, row.text))
     return found
 
 
 def beside(reader: Reader) -> Iterator[Beside]:
     """What could be the cameras' and lies beside the nights."""
-    for row in reader.execute(
-        "select place, text, found_us from unseen where night is null order by place"
-    ):
-        yield Beside(place=row["place"], text=row["text"], found_us=row["found_us"])
+    query = "select place, text, found_us from unseen where night is null order by place"
+    yield from fetch_all(Beside, reader, query)
 
 
 _UNSEEN = "select * from unseen where night in ({}) order by is_data desc, place, sort"
@@ -87,49 +112,51 @@ _FINDINGS = (
 )
 
 
-def _rows(reader: Reader, query: str, nights: Mapping[int, Night]) -> list[Row]:
+def _rows(
+    cls: Callable[..., T], reader: Reader, query: str, nights: Mapping[int, Night]
+) -> list[T]:
     if not nights:
         return []
     numbers = sorted(nights)
-    return reader.execute(query.format(", ".join("?" * len(numbers))), numbers).fetchall()
+    return fetch_all(cls, reader, query.format(", ".join("?" * len(numbers))), numbers)
 
 
-def _by_night(rows: Sequence[Row]) -> Mapping[int, list[Row]]:
-    found: dict[int, list[Row]] = defaultdict(list)
+def _by_night(rows: Sequence[_Stray]) -> Mapping[int, list[_Stray]]:
+    found: dict[int, list[_Stray]] = defaultdict(list)
     for row in rows:
-        found[row["night"]].append(row)
+        found[row.night].append(row)
     return found
 
 
-def _not_taken(night: Night, row: Row) -> Oddity:
-    is_held_for_it = row["text"] in (night.hold or "")
-    is_quiet = row["sort"] == UnseenSort.FOREIGN and night.status is not NightStatus.EMPTY
-    by = f" (left as it is, {row['changed_by']})" if row["accepted"] else ""
+def _not_taken(night: Night, row: UnseenRow) -> Oddity:
+    is_held_for_it = row.text in (night.hold or "")
+    is_quiet = row.sort == UnseenSort.FOREIGN and night.status is not NightStatus.EMPTY
+    by = f" (left as it is, {row.changed_by})" if row.accepted else ""
     return Oddity(
-        sort=row["sort"],
-        place=row["place"],
-        text=row["text"] + by,
-        found_us=row["found_us"],
-        is_told=not (is_held_for_it or is_quiet or row["accepted"]),
-        is_lasting=bool(row["is_data"]),
-        accepted=bool(row["accepted"]),
+        sort=row.sort,
+        place=row.place,
+        text=row.text + by,
+        found_us=row.found_us,
+        is_told=not (is_held_for_it or is_quiet or row.accepted),
+        is_lasting=row.is_data,
+        accepted=row.accepted,
     )
 
 
-def _strays(rows: Sequence[Row]) -> Oddity:
+def _strays(rows: Sequence[_Stray]) -> Oddity:
     first = rows[0]
-    words = _STRAY_WORDS[StrayState(first["state"])]
+    words = _STRAY_WORDS[first.state]
     more = ""
     if len(rows) > 1:
         more = f", and so {'is' if len(rows) == 2 else 'are'} {len(rows) - 1} more raw file"
         more += "s" if len(rows) > 2 else ""
     return Oddity(
         sort=STRAY,
-        place=first["path"],
-        text=f"{first['path']} {words}{more}; what was made of it is as it was",
-        found_us=first["changed_us"],
+        place=first.path,
+        text=f"{first.path} {words}{more}; what was made of it is as it was",
+        found_us=first.changed_us,
         is_told=True,
-        is_lasting=StrayState(first["state"]) is not StrayState.MISSING,  # it may be for good
+        is_lasting=first.state is not StrayState.MISSING,  # it may be for good
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from vampd.ledger.exports import Event
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.states import (
     FINAL,
     STAGES_OF,
@@ -29,6 +31,18 @@ _LAST = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TaskEvent:
+    """The last that happened to a task; stage and unit as long as it is there."""
+
+    was: str | None
+    became: str
+    why: str | None
+    about: str | None
+    stage: str | None
+    unit: str | None
+
+
 def nights_at(ledger: Reader, at_us: int) -> list[Night]:
     """All nights that were known at *at_us*, with the status of then."""
     return [_night_at(ledger, night, at_us) for night in nights(ledger) if night.seen_us <= at_us]
@@ -41,39 +55,34 @@ def summarise_at(ledger: Reader, chosen: Collection[Night], at_us: int) -> list[
 
 def daemon_at(ledger: Reader, at_us: int) -> DaemonRow | None:
     """The daemon that had started last by *at_us*; its *stopped_us* only if that was before."""
-    row = ledger.execute(
-        "select * from daemon where started_us <= ? order by id desc limit 1", (at_us,)
-    ).fetchone()
-    if row is None:
+    query = "select * from daemon where started_us <= ? order by id desc limit 1"
+    daemon = fetch_one(DaemonRow, ledger, query, (at_us,))
+    if daemon is None:
         return None
-    stopped = row["stopped_us"]
-    return DaemonRow(
-        pid=row["pid"],
-        version=row["version"],
-        started_us=row["started_us"],
-        heard_us=row["heard_us"],
-        stopped_us=stopped if stopped is not None and stopped <= at_us else None,
-    )
+    stopped_us = _if_before(daemon.stopped_us, at_us)
+    return replace(daemon, stopped_us=stopped_us, pauses=None, coder_trouble=None)
 
 
 def _night_at(ledger: Reader, night: Night, at_us: int) -> Night:
-    row = ledger.execute(
-        "select became, why, at_us, actor from event where night = ? and subject = 'night'"
+    row = fetch_one(
+        Event,
+        ledger,
+        "select * from event where night = ? and subject = 'night'"
         " and at_us <= ? order by id desc limit 1",
         (night.id, at_us),
-    ).fetchone()
-    status = NightStatus(row["became"]) if row is not None else NightStatus.COLLECTING
+    )
+    status = NightStatus(row.became) if row is not None else NightStatus.COLLECTING
     return replace(
         night,
         status=status,
-        cause=row["why"] if row is not None and status in _TELLS_WHY else None,
+        cause=row.why if row is not None and status in _TELLS_WHY else None,
         hold=None,
         last_change_us=min(night.last_change_us, at_us),
         closed_us=_if_before(night.closed_us, at_us),
         closed_by=night.closed_by if _if_before(night.closed_us, at_us) else None,
         safe_us=_if_before(night.safe_us, at_us),
-        changed_us=row["at_us"] if row is not None else night.seen_us,
-        changed_by=row["actor"] if row is not None else "vampd",
+        changed_us=row.at_us if row is not None else night.seen_us,
+        changed_by=row.actor if row is not None else "vampd",
     )
 
 
@@ -128,22 +137,22 @@ def _work(
     """How many units of each stage were in which state, and the first that was in trouble."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     troubles: list[Trouble] = []
-    rows = ledger.execute(
+    rows = fetch_all(
+        _TaskEvent,
+        ledger,
         f"select last.*, task.stage, task.unit from ({_LAST}) as last"  # noqa: S608
         " left join task on task.id = last.subject_id",
         {"night": night.id, "subject": "task", "at_us": at_us},
     )
-    for row in rows.fetchall():
-        stage, _, unit = (row["about"] or f"{row['stage'] or ''} {row['unit'] or ''}").partition(
-            " "
-        )
-        if not stage or row["became"] == _FORGOTTEN:
+    for row in rows:
+        stage, _, unit = (row.about or f"{row.stage or ''} {row.unit or ''}").partition(" ")
+        if not stage or row.became == _FORGOTTEN:
             continue
-        counts[stage, row["became"]] += 1
-        failed = row["became"] == TaskState.FAILED
-        requeue = row["became"] == TaskState.PENDING and row["was"] == TaskState.RUNNING
-        if row["why"] and (failed or requeue):
-            troubles.append(_trouble(Stage(stage), unit, row["why"], failed=failed))
+        counts[stage, row.became] += 1
+        failed = row.became == TaskState.FAILED
+        requeue = row.became == TaskState.PENDING and row.was == TaskState.RUNNING
+        if row.why and (failed or requeue):
+            troubles.append(_trouble(Stage(stage), unit, row.why, failed=failed))
     order = list(Stage)
     troubles.sort(key=lambda trouble: (not trouble.failed, order.index(trouble.stage)))
     return counts, troubles[0] if troubles else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.states import FlcState
 from vampd.time_units import MINUTE_US
 
@@ -66,13 +67,14 @@ class Arrival:
 
 def kept(ledger: Reader, night: Night) -> list[KeptQuality]:
     """The quality of each batch that is planned."""
-    rows = ledger.execute(
+    return fetch_all(
+        KeptQuality,
+        ledger,
         "select batch, expected, synchronised, with_flc, a, b, dubious, drift_us from quality"
         " where night = ? and exists (select 1 from output where output.night = quality.night"
         " and output.batch = quality.batch) order by batch",
         (night.id,),
     )
-    return [KeptQuality(**dict(row)) for row in rows]
 
 
 def findings(ledger: Reader, night: Night) -> list[str]:
@@ -127,19 +129,19 @@ def arrivals(ledger: Reader, night: Night) -> dict[int, Arrival]:
 
 
 def _in_outputs(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, FrameTally]]:
-    for row in ledger.execute(
+    for first_us, camera, synchronised, flc_state, frames, cards in ledger.execute(
         "select output.first_us, output.camera, synchronised, flc_state, output.frames, cube.cards"
         " from output join cube on cube.raw_file = output.header_file where output.night = ?",
         (night.id,),
     ):
-        frames, state = row["frames"], FlcState(row["flc_state"])
+        state = FlcState(flc_state)
         yield (
-            row["first_us"],
-            row["camera"],
-            row["cards"],
+            first_us,
+            camera,
+            cards,
             FrameTally(
-                synchronised=frames if row["synchronised"] else 0,
-                solo=0 if row["synchronised"] else frames,
+                synchronised=frames if synchronised else 0,
+                solo=0 if synchronised else frames,
                 a=frames if state is FlcState.A else 0,
                 b=frames if state is FlcState.B else 0,
                 dubious=frames if state is FlcState.DUBIOUS else 0,
@@ -148,7 +150,7 @@ def _in_outputs(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, F
 
 
 def _others(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, FrameTally]]:
-    for row in ledger.execute(
+    for first_us, camera, cards, lost, rejected in ledger.execute(
         "select cube.first_us, raw_file.camera, cube.cards, cube.lost_frames,"
         " (select coalesce(sum(count), 0) from segment where segment.raw_file = cube.raw_file"
         " and output is null) as rejected"
@@ -156,9 +158,8 @@ def _others(ledger: Reader, night: Night) -> Iterator[tuple[int, int, str, Frame
         " and cube.first_us is not null",
         (night.id,),
     ):
-        if row["rejected"] or row["lost_frames"]:
-            fates = FrameTally(rejected=row["rejected"], lost=row["lost_frames"] or 0)
-            yield row["first_us"], row["camera"], row["cards"], fates
+        if rejected or lost:
+            yield first_us, camera, cards, FrameTally(rejected=rejected, lost=lost or 0)
 
 
 def _what(cards: str) -> tuple[str, float | None]:

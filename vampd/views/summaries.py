@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from vampd.causes import CauseCode
 from vampd.ledger import awaited, logger_faults
-from vampd.ledger.connection import Row
 from vampd.ledger.logger_faults import Toll
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
-from vampd.ledger.rows import fetch_all
+from vampd.ledger.rows import fetch_all, fetch_one
+from vampd.ledger.tasks import Task
 from vampd.plain_text import first_line
 from vampd.states import (
     FINAL,
@@ -82,6 +82,7 @@ class Amounts:
 class _Tally:
     """How many there are of one sort."""
 
+    night: int
     subject: str
     part: str
     batch: int
@@ -123,6 +124,7 @@ class DaemonRow:
     heard_us: int
     stopped_us: int | None
     pauses: str | None = None  #: why it begins nothing now
+    coder_trouble: str | None = None  #: why the compiled coder is not trusted
 
 
 def nights(ledger: Reader) -> list[Night]:
@@ -170,17 +172,7 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
 
 def last_daemon(ledger: Reader) -> DaemonRow | None:
     """The daemon that started last; None before the first."""
-    row = ledger.execute("select * from daemon order by id desc limit 1").fetchone()
-    if row is None:
-        return None
-    return DaemonRow(
-        pid=row["pid"],
-        version=row["version"],
-        started_us=row["started_us"],
-        heard_us=row["heard_us"],
-        stopped_us=row["stopped_us"],
-        pauses=row["pauses"],
-    )
+    return fetch_one(DaemonRow, ledger, "select * from daemon order by id desc limit 1")
 
 
 def root_markers(ledger: Reader) -> dict[str, str]:
@@ -203,7 +195,7 @@ def was_delivered_to(ledger: Reader, place: str) -> bool:
     return ledger.execute(query, [place]).fetchone() is not None
 
 
-def _summary(night: Night, tallies: list[_Tally], rows: list[Row], elsewhere: int) -> Summary:
+def _summary(night: Night, tallies: list[_Tally], rows: list[Task], elsewhere: int) -> Summary:
     cubes = _counts(tally for tally in tallies if tally.part == "cube")
     made = [tally for tally in tallies if tally.subject == "output"]
     outputs = _counts(made)
@@ -276,31 +268,20 @@ def stage_state(count_of: Mapping[TaskState, int]) -> StageState:
 def _tallies(ledger: Reader, nights: Sequence[int]) -> dict[int, list[_Tally]]:
     found: dict[int, list[_Tally]] = defaultdict(list)
     query = f"select * from tally where items > 0 and night in ({_marks(nights)})"  # noqa: S608
-    for night, *columns in ledger.execute(query, nights):
-        subject, part, batch, state, items, size_bytes, pixel_bytes = columns
-        found[night].append(
-            _Tally(
-                subject=subject,
-                part=part,
-                batch=batch,
-                state=state,
-                items=items,
-                size_bytes=size_bytes,
-                pixel_bytes=pixel_bytes,
-            )
-        )
+    for tally in fetch_all(_Tally, ledger, query, nights):
+        found[tally.night].append(tally)
     return found
 
 
-def _troubles(ledger: Reader, nights: Sequence[int]) -> dict[int, list[Row]]:
+def _troubles(ledger: Reader, nights: Sequence[int]) -> dict[int, list[Task]]:
     """The tasks of each night that went wrong."""
-    found: dict[int, list[Row]] = defaultdict(list)
+    found: dict[int, list[Task]] = defaultdict(list)
     query = (
         f"select * from task where night in ({_marks(nights)}) "  # noqa: S608
         "and error is not null and state != 'done'"
     )
-    for row in ledger.execute(query, nights):
-        found[row["night"]].append(row)
+    for task in fetch_all(Task, ledger, query, nights):
+        found[task.night].append(task)
     return found
 
 
@@ -316,30 +297,30 @@ def _marks(values: Sequence[int]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _first_trouble(rows: list[Row]) -> Trouble | None:
+def _first_trouble(rows: list[Task]) -> Trouble | None:
     """The first unit, in the order of the stages, that failed; else one that has an error."""
     order = list(Stage)
     row = min(
         rows,
         key=lambda row: (
-            row["state"] != TaskState.FAILED,
-            order.index(Stage(row["stage"])),
-            row["id"],
+            row.state != TaskState.FAILED,
+            order.index(row.stage),
+            row.id,
         ),
         default=None,
     )
     if row is None:
         return None
     return Trouble(
-        stage=Stage(row["stage"]),
-        unit=row["unit"],
-        error_class=ErrorClass(row["error_class"]) if row["error_class"] else None,
-        code=ErrorCode(row["error_code"]) if row["error_code"] else None,
-        error=row["error"],
-        attempts=row["attempts"],
-        due_us=row["due_us"],
-        failing_since_us=row["failing_since_us"],
-        failed=row["state"] == TaskState.FAILED,
+        stage=row.stage,
+        unit=row.unit,
+        error_class=row.error_class,
+        code=row.error_code,
+        error=row.error or "",
+        attempts=row.attempts,
+        due_us=row.due_us,
+        failing_since_us=row.failing_since_us,
+        failed=row.state == TaskState.FAILED,
     )
 
 

@@ -6,14 +6,14 @@ the timing files counts them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.ledger.connection import Row
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.ledger.records import Night
+from vampd.ledger.records import Night, Output
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.views.history import Event, events_of
 
 
@@ -127,23 +127,13 @@ class FrameIdRow:
 
 def frame_id(ledger: Reader, number: int) -> FrameIdRow | None:
     """What became of a frame ID; None: never dealt by this ledger."""
-    row = ledger.execute("select * from frame_id where number = ?", (number,)).fetchone()
-    if row is None:
-        return None
-    return FrameIdRow(
-        number=row["number"],
-        night=row["night"],
-        state=row["state"],
-        reserved_us=row["reserved_us"],
-        why=row["why"],
-    )
+    return fetch_one(FrameIdRow, ledger, "select * from frame_id where number = ?", (number,))
 
 
 def output_of_frame_id(ledger: Reader, row: FrameIdRow) -> TracedOutput | None:
     """The output that bears a frame ID now."""
-    found = ledger.execute(
-        "select * from output where night = ? and frame_id = ?", (row.night, row.number)
-    ).fetchone()
+    query = "select * from output where night = ? and frame_id = ?"
+    found = fetch_one(Output, ledger, query, (row.night, row.number))
     return None if found is None else _output(found)
 
 
@@ -154,50 +144,56 @@ def outputs_named(ledger: Reader, nights: Sequence[Night], name: str) -> list[Tr
         _output(row)
         for night in nights
         for batch in range(1, night.batch + 1)
-        for row in ledger.execute(query, (night.id, batch, name))
+        for row in fetch_all(Output, ledger, query, (night.id, batch, name))
     ]
 
 
 def output(ledger: Reader, number: int) -> TracedOutput:
     """An output that exists."""
-    return _output(ledger.execute("select * from output where id = ?", (number,)).fetchone())
+    (found,) = fetch_all(Output, ledger, "select * from output where id = ?", (number,))
+    return _output(found)
 
 
 def cubes_named(ledger: Reader, nights: Sequence[Night], path: str) -> list[RawCubeRow]:
     """The raw cubes at that path, one of each night that has one."""
     return [
-        _cube(row)
+        row
         for night in nights
-        for row in ledger.execute(
-            f"{_CUBES} where raw_file.night = ? and raw_file.path = ?", (night.id, path)
+        for row in fetch_all(
+            RawCubeRow,
+            ledger,
+            f"{_CUBES} where raw_file.night = ? and raw_file.path = ?",
+            (night.id, path),
         )
     ]
 
 
 def cube(ledger: Reader, number: int) -> RawCubeRow:
     """A raw cube that exists."""
-    return _cube(ledger.execute(f"{_CUBES} where raw_file.id = ?", (number,)).fetchone())
+    (found,) = fetch_all(RawCubeRow, ledger, f"{_CUBES} where raw_file.id = ?", (number,))
+    return found
 
 
 def runs_of_output(ledger: Reader, number: int) -> list[Run]:
     """The raw frames of an output, in its order."""
     query = "select * from segment where output = ? order by position"
-    return [_run(row) for row in ledger.execute(query, (number,))]
+    return fetch_all(Run, ledger, query, (number,))
 
 
 def runs_of_cube(ledger: Reader, number: int) -> list[Run]:
     """Where the frames of a raw cube went, in their order."""
     query = "select * from segment where raw_file = ? order by first, step"
-    return [_run(row) for row in ledger.execute(query, (number,))]
+    return fetch_all(Run, ledger, query, (number,))
 
 
 def run_of_output(ledger: Reader, number: int, position: int) -> Run | None:
     """The run that holds frame *position* of an output; None: it has no such frame."""
-    row = ledger.execute(
+    run = fetch_one(
+        Run,
+        ledger,
         "select * from segment where output = ? and position <= ? order by position desc limit 1",
         (number, position),
-    ).fetchone()
-    run = None if row is None else _run(row)
+    )
     return run if run is not None and position < (run.position or 0) + run.count else None
 
 
@@ -220,19 +216,12 @@ def acquired_us(ledger: Reader, raw_file: int, frame: int) -> int | None:
 
 def copies(ledger: Reader, found: TracedOutput) -> list[Copy]:
     """What is known of the cube and its timing file at the other machine."""
-    rows: Iterator[Row] = ledger.execute(
+    return fetch_all(
+        Copy,
+        ledger,
         "select * from deliverable where night = ? and path in (?, ?) order by path",
         (found.night, found.cube_path, found.timing_path),
     )
-    return [
-        Copy(
-            path=row["path"],
-            verdict=row["verdict"],
-            sent_us=row["sent_us"],
-            verified_us=row["verified_us"],
-        )
-        for row in rows
-    ]
 
 
 def moves_of_output(ledger: Reader, found: TracedOutput) -> list[Event]:
@@ -246,55 +235,24 @@ def moves_of_cube(ledger: Reader, found: RawCubeRow) -> list[Event]:
 
 
 _CUBES = (
-    "select raw_file.*, cube.frames, timing.path as timing_path, timing.sha256 as timing_sha256"
+    "select raw_file.*, raw_file.id as number, cube.frames, timing.path as timing_path,"
+    " timing.sha256 as timing_sha256"
     " from raw_file left join cube on cube.raw_file = raw_file.id"
     " left join raw_file as timing on timing.id = cube.timing"
 )
 
 
-def _cube(row: Row) -> RawCubeRow:
-    return RawCubeRow(
-        number=row["id"],
-        night=row["night"],
-        path=row["path"],
-        camera=row["camera"],
-        state=row["state"],
-        reason=row["reason"],
-        size_bytes=row["size_bytes"],
-        sha256=row["sha256"],
-        seen_us=row["seen_us"],
-        frames=row["frames"],
-        timing_path=row["timing_path"],
-        timing_sha256=row["timing_sha256"],
-    )
-
-
-def _output(row: Row) -> TracedOutput:
+def _output(row: Output) -> TracedOutput:
     return TracedOutput(
-        number=row["id"],
-        night=row["night"],
-        name=row["name"],
-        frame_id=None if row["frame_id"] is None else frame_id_text(row["frame_id"]),
-        camera=row["camera"],
-        synchronised=bool(row["synchronised"]),
-        flc_state=row["flc_state"],
-        frames=row["frames"],
-        state=row["state"],
-        sha256=row["sha256"],
-        timing_sha256=row["timing_sha256"],
-    )
-
-
-def _run(row: Row) -> Run:
-    return Run(
-        raw_file=row["raw_file"],
-        first=row["first"],
-        step=row["step"],
-        count=row["count"],
-        output=row["output"],
-        position=row["position"],
-        reason=row["reason"],
-        partner_file=row["partner_file"],
-        partner_first=row["partner_first"],
-        partner_step=row["partner_step"],
+        number=row.id,
+        night=row.night,
+        name=row.name,
+        frame_id=None if row.frame_id is None else frame_id_text(row.frame_id),
+        camera=row.camera,
+        synchronised=row.synchronised,
+        flc_state=row.flc_state,
+        frames=row.frames,
+        state=row.state,
+        sha256=row.sha256,
+        timing_sha256=row.timing_sha256,
     )

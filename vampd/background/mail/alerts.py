@@ -146,11 +146,11 @@ def _tell(ledger: Ledger, config: Config) -> None:
     last = alerts.last_letter(ledger)
     pause_us = config.alerts.every_minutes * 60 * SECOND_US
     if last is not None and (
-        last["state"] == MailState.COMPOSED or now_us - last["composed_us"] < pause_us
+        last.state == MailState.COMPOSED or now_us - (last.composed_us or 0) < pause_us
     ):
         return
     again_us = None
-    if last is not None and last["state"] == MailState.FAILED:
+    if last is not None and last.state == MailState.FAILED:
         again_us = now_us
     elif config.alerts.again_hours:
         again_us = now_us - round(config.alerts.again_hours * 3600 * SECOND_US)
