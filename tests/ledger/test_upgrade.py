@@ -158,7 +158,7 @@ def test_nothing_of_a_safe_night_counts_as_proved_seen_or_acknowledged(ledger: L
 
     assert not proofs.rebuild_proved(ledger, night)
     assert proofs.unproved_files(ledger, night) == ["vcam1/vcam1_a.fits", "vcam1/vcam1_a.txt"]
-    assert (first, since is not None and since["since_us"]) == (0, NOW_US)
+    assert (first, since is not None and since.since_us) == (0, NOW_US)
     assert mail_tracks.acknowledged_batch(ledger.connection, night) == 0
     assert mail_tracks.night_track(ledger.connection, night, configured=True).state is Track.READY
     assert trash.why_incomplete(ledger, night) is None

@@ -76,8 +76,8 @@ def test_a_night_is_safe_since_it_was_seen_so(ledger: Ledger, clock: TwoClocks) 
 
     assert before is None
     assert since is not None
-    assert since["passed_us"] == 9 * DAY_US
-    assert since["since_us"] == clock.now_us()
+    assert since.passed_us == 9 * DAY_US
+    assert since.since_us == clock.now_us()
 
 
 @pytest.mark.parametrize("way", [[], [NightStatus.HELD]])
@@ -94,7 +94,7 @@ def test_a_night_that_becomes_safe_anew_begins_anew(
     since = elapsed.safe_since(ledger, number)
 
     assert since is not None
-    assert since["passed_us"] == DAY_US
+    assert since.passed_us == DAY_US
 
 
 def test_a_hold_in_between_begins_nothing_anew(ledger: Ledger, clock: TwoClocks) -> None:
@@ -108,7 +108,7 @@ def test_a_hold_in_between_begins_nothing_anew(ledger: Ledger, clock: TwoClocks)
     since = elapsed.safe_since(ledger, number)
 
     assert since is not None
-    assert since["passed_us"] == 0
+    assert since.passed_us == 0
 
 
 def test_what_is_dated_in_the_future_counts_from_now(ledger: Ledger, clock: TwoClocks) -> None:
@@ -121,4 +121,4 @@ def test_what_is_dated_in_the_future_counts_from_now(ledger: Ledger, clock: TwoC
 
     since = elapsed.safe_since(ledger, number)
     assert since is not None
-    assert since["since_us"] == clock.now_us()
+    assert since.since_us == clock.now_us()

@@ -36,20 +36,20 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     sidecar = proofs.sidecar_to_prove(ledger) if config.reclaim.prove else None
     if sidecar is None:
         return None
-    night = nights.get_night(ledger, sidecar["night"])
-    files = proofs.files_to_rebuild(ledger, night.id, sidecar["batch"], _PIECE_BYTES)
+    night = nights.get_night(ledger, sidecar.night)
+    files = proofs.files_to_rebuild(ledger, night.id, sidecar.batch, _PIECE_BYTES)
     outputs = ledger.rows(
         "select path, sha256 from deliverable where night = ? and batch = ?",
-        [night.id, sidecar["batch"]],
+        [night.id, sidecar.batch],
     )
     return {
         "number": night.id,
-        "batch": sidecar["batch"],
+        "batch": sidecar.batch,
         "night": night.folder,
         **nights.root_of(ledger, night),
-        "sidecar": sidecar["path"],
-        "sha256": sidecar["sha256"],
-        "files": {row["path"]: row["sha256"] for row in files},
+        "sidecar": sidecar.path,
+        "sha256": sidecar.sha256,
+        "files": {row.path: row.sha256 for row in files},
         "outputs": {row["path"]: row["sha256"] for row in outputs},
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 from vampd.ledger.connection import Row
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.states import Kind, MailState, NightStatus
 
 _NEEDS_NO_MAIL = frozenset({NightStatus.EMPTY, NightStatus.ABANDONED})
@@ -126,18 +127,20 @@ def batch_tracks(reader: Reader, *, configured: bool, night: int | None = None) 
 
     By date, then batch. *night*: of that night alone.
     """
-    rows = reader.execute(
+    rows = fetch_all(
+        Night,
+        reader,
         "select * from night where :night is null or id = :night order by date, kind",
         {"night": night},
-    ).fetchall()
+    )
     sources = _Sources.read(reader, night)
     batches: dict[int, list[int]] = {}
     for number, batch in sorted({*sources.listed, *sources.mailed, *sources.acked}):
         batches.setdefault(number, []).append(batch)
     return [
-        _track(row, (row["id"], batch), sources, configured=configured)
+        _track(row, (row.id, batch), sources, configured=configured)
         for row in rows
-        for batch in batches.get(row["id"], [1])
+        for batch in batches.get(row.id, [1])
     ]
 
 
