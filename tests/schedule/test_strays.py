@@ -165,7 +165,7 @@ def test_other_bytes_of_the_same_size_hold_the_night_and_both_digests_are_told(
     found = inspect.sha256_files({"night": str(closed.night_folder), "files": [PATH]})["results"]
     assert closed.night.hold == (
         f"raw file changed after the night was closed: {PATH}\n"
-        f"its SHA-256 was {raw_row(closed).sha256}, and is {found[0].sha256}"
+        f"its SHA-256 was {raw_row(closed).sha256}, and is {found[0]['sha256']}"
     )
     assert standing_of(closed)[0] == NightStatus.HELD
 

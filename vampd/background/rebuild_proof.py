@@ -16,7 +16,8 @@ from vampd.io.root import on_its_disk
 from vampd.ledger import nights, proofs
 from vampd.ledger.connection import Ledger
 from vampd.ledger.proofs import RebuildProof
-from vampd.ledger.records import Night
+from vampd.ledger.records import Deliverable, Night
+from vampd.ledger.rows import fetch_all
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
@@ -38,8 +39,10 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
         return None
     night = nights.get_night(ledger, sidecar.night)
     files = proofs.files_to_rebuild(ledger, night.id, sidecar.batch, _PIECE_BYTES)
-    outputs = ledger.rows(
-        "select path, sha256 from deliverable where night = ? and batch = ?",
+    outputs = fetch_all(
+        Deliverable,
+        ledger,
+        "select * from deliverable where night = ? and batch = ?",
         [night.id, sidecar.batch],
     )
     return {
@@ -50,7 +53,7 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
         "sidecar": sidecar.path,
         "sha256": sidecar.sha256,
         "files": {row.path: row.sha256 for row in files},
-        "outputs": {row["path"]: row["sha256"] for row in outputs},
+        "outputs": {row.path: row.sha256 for row in outputs},
     }
 
 

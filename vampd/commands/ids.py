@@ -231,7 +231,7 @@ def _chosen(ledger: Reader, date: str | None, kind: str | None) -> list[Numberin
 def _outputs_gone(ledger: Reader) -> set[int]:
     """Nights of which the local outputs gave their space back."""
     query = "select night from reclaim where space = 'outputs' and state = 'done'"
-    return {row["night"] for row in ledger.execute(query)}
+    return {night for (night,) in ledger.execute(query)}
 
 
 def _dated_folders(root: Path | None) -> set[Path]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.rows import Record, fetch_all
 
 _COPIES = 3  # that are looked for, where a disk has no marker yet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy(Record):
+    """A file that was published below a far folder; its path there."""
+
+    path: str
+    size_bytes: int
+    sha256: str
 
 
 def marker_of(ledger: Ledger, place: str) -> str | None:
@@ -38,9 +49,11 @@ def go_on(ledger: Ledger, place: str) -> int:
     ).rowcount
 
 
-def copies_at(ledger: Ledger, place: str) -> list[Row]:
+def copies_at(ledger: Ledger, place: str) -> list[Copy]:
     """Some files that were published below the far folder *place*, of the latest nights."""
-    return ledger.rows(
+    return fetch_all(
+        Copy,
+        ledger,
         "select night.date || '/' || far_copy.path as path, deliverable.size_bytes,"
         " far_copy.sha256 from night join far_copy on far_copy.night = night.id"
         " and far_copy.place = rtrim(?, '/') || '/' || night.date"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
-from vampd.ledger.rows import fetch_one
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.states import HookState
 
 _MOST_ATTEMPTS = 3  # that ended with a dead worker or daemon
@@ -47,20 +47,7 @@ class HookRun:
 
 def runs(ledger: Reader, night: int) -> list[HookRun]:
     """Every run for *night*, in the order in which they were first due."""
-    return [
-        HookRun(
-            command=row["command"],
-            batch=row["batch"],
-            state=HookState(row["state"]),
-            attempts=row["attempts"],
-            code=row["code"],
-            error=row["error"],
-            output=row["output"],
-            started_us=row["started_us"],
-            finished_us=row["finished_us"],
-        )
-        for row in ledger.execute("select * from hook_run where night = ? order by id", [night])
-    ]
+    return fetch_all(HookRun, ledger, "select * from hook_run where night = ? order by id", [night])
 
 
 def claim(ledger: Ledger, command: str) -> NightOfRun | None:

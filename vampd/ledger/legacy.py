@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampd.causes import Cause
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night, hold_instead, hold_of, set_status
 from vampd.ledger.records import Night
+from vampd.ledger.rows import Record, fetch_one
 from vampd.states import HoldCode, NightStatus
 
 #: How a held night's cause begins when the earlier pipeline worked on it.
@@ -39,15 +40,26 @@ class Found:
         }
 
 
-def adoption_of(ledger: Ledger, night: int) -> Row | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption(Record):
+    """A night in whose folder the earlier pipeline was at work, and what is known of that."""
+
+    night: int
+    state: str  #: noticed, adopted, released
+    signs: str
+    proved: str  #: JSON
+    unproved: str  #: JSON
+
+
+def adoption_of(ledger: Ledger, night: int) -> Adoption | None:
     """The row of a night in whose folder the earlier pipeline was at work, if it was."""
-    return ledger.row("select * from adoption where night = ?", [night])
+    return fetch_one(Adoption, ledger, "select * from adoption where night = ?", [night])
 
 
 def is_foreign(ledger: Ledger, night: int) -> bool:
     """Whether a night is the earlier pipeline's until an operator says otherwise."""
     row = adoption_of(ledger, night)
-    return row is not None and row["state"] != "released"
+    return row is not None and row.state != "released"
 
 
 def foreign_nights(ledger: Ledger) -> frozenset[int]:
@@ -76,8 +88,10 @@ def adopt(ledger: Ledger, night: Night, found: Found) -> bool:
     A night that was released since stays so: it is vampd's own now.
     """
     row = adoption_of(ledger, night.id)
-    known = row is not None and all(row[name] == text for name, text in found.columns().items())
-    if row is not None and (row["state"] == "released" or (row["state"] == "adopted" and known)):
+    known = row is not None and all(
+        getattr(row, name) == text for name, text in found.columns().items()
+    )
+    if row is not None and (row.state == "released" or (row.state == "adopted" and known)):
         return False
     with ledger.transaction():
         _store(ledger, night.id, "adopted", found, str(_ADOPTED))

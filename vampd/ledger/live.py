@@ -9,9 +9,9 @@ from typing import Any
 
 from vampd.ledger import files, outputs, tasks
 from vampd.ledger.blobs import unpack_times
-from vampd.ledger.connection import Ledger, Row
-from vampd.ledger.records import Night
-from vampd.ledger.rows import Record, fetch_one
+from vampd.ledger.connection import Ledger
+from vampd.ledger.records import Night, RawFile
+from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.science.live import Place, place_of
 from vampd.science.watermark import CubeSpan, Watermark
 from vampd.states import Stage, TaskState
@@ -93,10 +93,12 @@ def find_spans(ledger: Ledger, night: int) -> None:
         files.store_span(ledger, row["raw_file"], usable_us, cards, is_timed=is_timed)
 
 
-def unsettled(ledger: Ledger, night: int) -> list[Row]:
-    """Files of the cameras that may become whole cubes: `path`, `camera`, `stem`, `modified_ns`."""
-    return ledger.rows(
-        "select path, camera, stem, modified_ns from raw_file where night = ? and batch = 1"
+def unsettled(ledger: Ledger, night: int) -> list[RawFile]:
+    """Files of the cameras that may become whole cubes."""
+    return fetch_all(
+        RawFile,
+        ledger,
+        "select * from raw_file where night = ? and batch = 1"
         " and role in ('cube', 'timing', 'temporary') and state = 'arriving'",
         [night],
     )

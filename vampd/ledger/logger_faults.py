@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all, record_of
 from vampd.states import LoggerFault
 
 
@@ -62,7 +63,7 @@ def renew(
     Returns those that are new. What was known keeps the time at which it was found.
     """
     known = {
-        _fault(row): row["id"]
+        record_of(Fault, row): row["id"]
         for row in ledger.rows("select * from logger_fault where night = ?", [night.id])
         if row["fault"] in faults
         and (row["batch"] == night.batch or row["fault"] == LoggerFault.LOST)
@@ -86,10 +87,8 @@ def renew(
 
 def faults_of(reader: Reader, night: int) -> list[Fault]:
     """All findings of a night."""
-    rows = reader.execute(
-        "select * from logger_fault where night = ? order by fault, camera, text", (night,)
-    )
-    return [_fault(row) for row in rows]
+    query = "select * from logger_fault where night = ? order by fault, camera, text"
+    return fetch_all(Fault, reader, query, (night,))
 
 
 def tolls(reader: Reader, nights: Collection[int]) -> Mapping[int, dict[LoggerFault, Toll]]:
@@ -121,14 +120,3 @@ def sum_up(faults: Iterable[Fault]) -> dict[LoggerFault, Toll]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _fault(row: Row) -> Fault:
-    return Fault(
-        fault=LoggerFault(row["fault"]),
-        camera=row["camera"],
-        cubes=row["cubes"],
-        frames=row["frames"],
-        text=row["text"],
-        raw_file=row["raw_file"],
-    )

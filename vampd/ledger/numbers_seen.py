@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vampd.io.numbers_seen import NightNumbers
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
+from vampd.ledger.rows import Record, fetch_all, fetch_one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumbersSeen(Record):
+    """Which numbers a folder bears, or bore when it was last looked at."""
+
+    folder: str
+    highest: int
+    place: str
+    looked_us: int
+    runs: str  #: JSON
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberLook(Record):
+    """The last look at a far folder."""
+
+    place: str
+    looked_us: int
+    nights: int
+    error: str | None
 
 
 def stamps(ledger: Ledger) -> dict[str, Any]:
@@ -16,14 +40,14 @@ def stamps(ledger: Ledger) -> dict[str, Any]:
     return {row["folder"]: json.loads(row["stamp"]) for row in rows}
 
 
-def far_nights(ledger: Ledger) -> list[Row]:
+def far_nights(ledger: Ledger) -> list[NumbersSeen]:
     """What was seen of each night at the far ends."""
-    return ledger.rows("select * from number_seen where source = 'far'")
+    return fetch_all(NumbersSeen, ledger, "select * from number_seen where source = 'far'")
 
 
-def look_at(ledger: Ledger, place: str) -> Row | None:
+def look_at(ledger: Ledger, place: str) -> NumberLook | None:
     """The last look at the far folder *place*, if there was one."""
-    return ledger.row("select * from number_look where place = ?", [place])
+    return fetch_one(NumberLook, ledger, "select * from number_look where place = ?", [place])
 
 
 def record(ledger: Ledger, seen: NightNumbers, source: str) -> None:

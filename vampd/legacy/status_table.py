@@ -74,27 +74,29 @@ def table_rows(ledger: Reader, chosen: Collection[Night]) -> list[TableRow]:
 def _stages(ledger: Reader) -> dict[tuple[int, str], Mark]:
     """By night and stage, of every batch: whether all its work is done, and since when."""
     rows = ledger.execute(
-        "select night, stage, min(state = 'done') as done, max(finished_us) as at_us from task"
+        "select night, stage, min(state = 'done'), max(finished_us) from task"
         " where stage in ('build', 'transfer') group by night, stage"
     )
     return {
-        (row["night"], row["stage"]): Mark(done=True, at=_text(row["at_us"]))
-        for row in rows
-        if row["done"]
+        (night, stage): Mark(done=True, at=_text(at_us))
+        for night, stage, is_done, at_us in rows
+        if is_done
     }
 
 
 def _adopted(ledger: Reader) -> dict[tuple[int, int], Mark]:
     """By night, and 0 for processed or 1 for transferred: the word of the earlier table."""
     rows = ledger.execute(
-        "select legacy_row.* from legacy_row join adoption on adoption.night = legacy_row.night"
+        "select legacy_row.night, processed, processed_at, transferred, transferred_at"
+        " from legacy_row join adoption on adoption.night = legacy_row.night"
         " where adoption.state = 'adopted' and processed is not null order by legacy_row.id"
     )
     marks = {}
-    for row in rows:
-        for place, name in enumerate(("processed", "transferred")):
-            if row[name]:
-                marks[row["night"], place] = Mark(done=True, at=row[f"{name}_at"] or "")
+    for night, processed, processed_at, transferred, transferred_at in rows:
+        if processed:
+            marks[night, 0] = Mark(done=True, at=processed_at or "")
+        if transferred:
+            marks[night, 1] = Mark(done=True, at=transferred_at or "")
     return marks
 
 

@@ -96,8 +96,8 @@ def _used(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResul
     """All numbers up to this one are used, whoever used them; the next one is above."""
     ledger, number = context.ledger, _number(arguments["number"])
     top = counter.known(ledger.connection, context.config.frame_ids.first).top
-    last = ledger.row("select * from number_word where word = 'used' order by id desc")
-    if last is not None and last["last"] == number:
+    last = ledger.value("select last from number_word where word = 'used' order by id desc")
+    if last == number:
         return CommandResult(
             lines=[f"{frame_id_text(number)} is called used already"], changed=False
         )
@@ -195,9 +195,9 @@ def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
     try:
         return [
             seen
-            for row in folders
-            if is_folder(night_folder(row["folder"]))
-            for seen in numbers_seen.numbers_of_night(Path(row["folder"]))
+            for (folder,) in folders
+            if is_folder(night_folder(folder))
+            for seen in numbers_seen.numbers_of_night(Path(folder))
         ]
     except OSError as error:
         msg = f"{error.filename}: {error.strerror}; nobody can tell which frame IDs it bears"
@@ -206,13 +206,13 @@ def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
 
 def _numbers_of(ledger: Ledger, night: Night) -> set[int]:
     rows = ledger.rows("select number from frame_id where night = ?", [night.id])
-    return {row["number"] for row in rows}
+    return {number for (number,) in rows}
 
 
 def _has_numbers(ledger: Ledger, night: Night) -> bool:
     states = {
-        row["state"]
-        for row in ledger.rows(
+        state
+        for (state,) in ledger.rows(
             "select state from task where night = ? and batch = ? and stage = ?",
             [night.id, night.batch, Stage.FRAME_IDS],
         )

@@ -190,29 +190,27 @@ def _far_side(
         "select night, count(*) as files, min(sent_us) as sent_us from deliverable"
         " where verified_us is null and verdict = 'elsewhere' group by night"
     )
-    for row in rows:
-        night = every[row["night"]]
-        sent_us = row["sent_us"] or now_us
+    for number, count, since_us in rows:
+        night, sent_us = every[number], since_us or now_us
         if now_us - sent_us > limits.unmoved_us.get(night.kind, limits.stalled_us):
             yield Condition(
                 name=f"unmoved:{night.id}",
                 severity=Severity.WARNING,
                 text=(
-                    f"{night}: nobody moved on {row['files']} files from where they were sent:"
+                    f"{night}: nobody moved on {count} files from where they were sent:"
                     f" vampd show {_name(night, every)}"
                 ),
                 night=night.id,
                 since_us=sent_us,
             )
-    for row in reader.execute(_WRONG_COPIES):
-        night = every[row["night"]]
+    for number, wrong, changed_us in reader.execute(_WRONG_COPIES):
+        night = every[number]
         yield Condition(
             name=f"copies:{night.id}",
             severity=Severity.CRITICAL,
-            text=f"{night}: {row['wrong']} far copies were not right: vampd show"
-            f" {_name(night, every)}",
+            text=f"{night}: {wrong} far copies were not right: vampd show {_name(night, every)}",
             night=night.id,
-            since_us=row["changed_us"],
+            since_us=changed_us,
         )
 
 
@@ -250,20 +248,20 @@ def _odd_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Itera
 
 def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:
     """Commands of the site's own that gave up after a night was safe."""
-    for row in reader.execute(
+    for number, of_night, command, error, changed_us in reader.execute(
         "select id, night, command, error, changed_us from hook_run where state = 'failed'"
         " order by id"
     ):
-        night = every[row["night"]]
+        night = every[of_night]
         yield Condition(
-            name=f"hook:{row['id']}",
+            name=f"hook:{number}",
             severity=Severity.WARNING,
             text=(
-                f"{night}: {row['command']}: {first_line(row['error'] or 'failed')}; the night is"
+                f"{night}: {command}: {first_line(error or 'failed')}; the night is"
                 f" safe all the same: vampd admin hooks {night.date}"
             ),
             night=night.id,
-            since_us=row["changed_us"],
+            since_us=changed_us,
         )
 
 
@@ -322,16 +320,18 @@ def _frame_ids(reader: Reader, limits: Limits) -> Iterator[Condition]:
 
 def _alerts(reader: Reader) -> Iterator[Condition]:
     """That the operators themselves cannot be told: `check` says it, for no mail will."""
-    row = reader.execute(
+    last = reader.execute(
         "select state, error, failing_since_us from mail where is_alert = 1"
         " order by id desc limit 1"
-    ).fetchone()
-    if row is not None and row["state"] == MailState.FAILED:
+    )
+    for state, error, since_us in last:
+        if state != MailState.FAILED:
+            continue
         yield Condition(
             name="alerts",
             severity=Severity.CRITICAL,
-            text=f"the last mail with alerts was refused: {first_line(row['error'] or '')}",
-            since_us=row["failing_since_us"],
+            text=f"the last mail with alerts was refused: {first_line(error or '')}",
+            since_us=since_us,
         )
 
 

@@ -10,7 +10,8 @@ from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
-from vampd.ledger.rows import fetch_all
+from vampd.ledger.rows import fetch_all, fetch_one
+from vampd.ledger.trash import Pin, TrashFile
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
 
 
@@ -197,16 +198,18 @@ class SpaceRow:
 
 def space(ledger: Reader, night: Night) -> SpaceRow:
     """Who keeps the night, what lies in the trash, and what gave its space back."""
-    pin = ledger.execute("select why from pin where night = ?", (night.id,)).fetchone()
-    rows = ledger.execute(
-        "select path, state, size_bytes from trash where night = ?"
+    pin = fetch_one(Pin, ledger, "select * from pin where night = ?", (night.id,))
+    rows = fetch_all(
+        TrashFile,
+        ledger,
+        "select * from trash where night = ?"
         " and state in ('trashed', 'unlinked') and not made_anew",
         (night.id,),
-    ).fetchall()
-    lying = [row["size_bytes"] for row in rows if row["state"] == TrashState.TRASHED]
+    )
+    lying = [row.size_bytes for row in rows if row.state is TrashState.TRASHED]
     return SpaceRow(
-        kept=None if pin is None else pin["why"],
+        kept=None if pin is None else pin.why,
         trash_files=len(lying),
         trash_bytes=sum(lying),
-        removed=frozenset(row["path"] for row in rows),
+        removed=frozenset(row.path for row in rows),
     )

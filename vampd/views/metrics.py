@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from vampd.ledger.alerts import Disk
 from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import Night
 from vampd.ledger.rows import fetch_all
 from vampd.states import Kind, NightStatus, Severity, UnseenSort
 from vampd.time_units import SECOND_US
@@ -96,13 +97,26 @@ def _nights(reader: Reader) -> Iterator[Metric]:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tally:
+    """How many there are of one sort, in all nights."""
+
+    subject: str
+    part: str
+    state: str
+    items: int
+    size_bytes: int
+
+
 def _tallies(reader: Reader) -> Iterator[Metric]:
-    rows = reader.execute(
+    rows = fetch_all(
+        _Tally,
+        reader,
         "select subject, part, state, sum(items) as items, sum(size_bytes) as size_bytes"
-        " from tally group by subject, part, state"
-    ).fetchall()
-    cubes = [row for row in rows if row["subject"] == "raw_file" and row["part"] == "cube"]
-    outputs = [row for row in rows if row["subject"] == "output"]
+        " from tally group by subject, part, state",
+    )
+    cubes = [row for row in rows if row.subject == "raw_file" and row.part == "cube"]
+    outputs = [row for row in rows if row.subject == "output"]
     for name, text, chosen in (
         ("raw_cube", "Raw cubes", cubes),
         ("output", "Output files", outputs),
@@ -111,34 +125,36 @@ def _tallies(reader: Reader) -> Iterator[Metric]:
             yield Metric(
                 name=f"vampd_{name}{unit}",
                 help=f"{text}{' in bytes' if unit != 's' else ''}, of all nights, by state.",
-                samples=tuple(({"state": row["state"]}, row[column]) for row in chosen),
+                samples=tuple(({"state": row.state}, getattr(row, column)) for row in chosen),
             )
     yield Metric(
         name="vampd_tasks",
         help="Units of work of all nights, by stage and state.",
         samples=tuple(
-            ({"stage": row["part"], "state": row["state"]}, row["items"])
+            ({"stage": row.part, "state": row.state}, row.items)
             for row in rows
-            if row["subject"] == "task"
+            if row.subject == "task"
         ),
     )
 
 
 def _live(reader: Reader) -> Iterator[Metric]:
-    rows = reader.execute(
-        "select id, kind, date from night where closed_us is null"
-        " and status in ('collecting', 'held') and exists (select 1 from live where night = id)"
-    ).fetchall()
-    found = lags(reader, [row["id"] for row in rows])
+    nights = fetch_all(
+        Night,
+        reader,
+        "select * from night where closed_us is null"
+        " and status in ('collecting', 'held') and exists (select 1 from live where night = id)",
+    )
+    found = lags(reader, [night.id for night in nights])
     samples = [
-        ({"kind": row["kind"], "night": row["date"], "what": what}, us / SECOND_US)
-        for row in rows
+        ({"kind": night.kind, "night": night.date, "what": what}, us / SECOND_US)
+        for night in nights
         for what, us in (
-            ("newest", found[row["id"]].newest_us),
-            ("watermark", found[row["id"]].through_us),
-            ("planned", found[row["id"]].planned_us),
-            ("built", found[row["id"]].built_us),
-            ("verified", found[row["id"]].verified_us),
+            ("newest", found[night.id].newest_us),
+            ("watermark", found[night.id].through_us),
+            ("planned", found[night.id].planned_us),
+            ("built", found[night.id].built_us),
+            ("verified", found[night.id].verified_us),
         )
         if us is not None
     ]
@@ -169,16 +185,16 @@ def _troubles(reader: Reader, now_us: int) -> Iterator[Metric]:
 
 def _not_taken(reader: Reader) -> Iterator[Metric]:
     rows = reader.execute(
-        "select sort, count(*) as places, sum(entries) as entries from unseen"
+        "select sort, count(*), sum(entries) from unseen"
         " where is_data and not accepted group by sort"
     )
-    counts = {row["sort"]: row for row in rows}
-    for column, what in (("places", "Places"), ("entries", "Files")):
+    counts = {sort: amounts for sort, *amounts in rows}
+    for place, (name, what) in enumerate((("places", "Places"), ("entries", "Files"))):
         yield Metric(
-            name=f"vampd_not_taken_{column}",
+            name=f"vampd_not_taken_{name}",
             help=f"{what} that could be the cameras' data, and that nobody takes, by why.",
             samples=tuple(
-                ({"sort": sort}, counts[sort][column] if sort in counts else 0)
+                ({"sort": sort}, counts[sort][place] if sort in counts else 0)
                 for sort in UnseenSort
                 if sort is not UnseenSort.FOREIGN
             ),

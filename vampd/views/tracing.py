@@ -208,9 +208,9 @@ def acquired_us(ledger: Reader, raw_file: int, frame: int) -> int | None:
     from vampd.ledger.blobs import unpack_times
 
     row = ledger.execute("select acquired from cube where raw_file = ?", (raw_file,)).fetchone()
-    if row is None or not row["acquired"]:
+    if row is None or not row[0]:
         return None
-    times = unpack_times(row["acquired"])
+    times = unpack_times(row[0])
     return int(times[frame]) or None if frame < len(times) else None
 
 

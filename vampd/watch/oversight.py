@@ -11,6 +11,7 @@ from vampd.io.beneath import Beneath, entries, is_link, link_target
 from vampd.ledger import nights, unseen
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.records import Unseen
 from vampd.settings.sections import Root
 from vampd.states import FINAL, NightStatus, UnseenSort, WaitCode
@@ -93,16 +94,16 @@ class Oversight:
     def _without_folder(self, root: Root, there: set[str]) -> list[Night]:
         """Nights whose folder was not found, and those of which that was kept."""
         told = {
-            row["night"]
-            for row in self._ledger.rows("select night from unseen where sort = 'folder'")
+            night
+            for (night,) in self._ledger.rows("select night from unseen where sort = 'folder'")
         }
         return [
-            nights.get_night(self._ledger, row["id"])
-            for row in self._ledger.rows(
-                "select id, date, folder from night where kind = ?", [root.kind]
+            night
+            for night in fetch_all(
+                Night, self._ledger, "select * from night where kind = ?", [root.kind]
             )
-            if (row["date"] not in there or row["id"] in told)
-            and Path(row["folder"]).parent == root.path
+            if (night.date not in there or night.id in told)
+            and Path(night.folder).parent == root.path
         ]
 
     def _is_elsewhere(self, root: Root, name: str) -> bool:

@@ -52,11 +52,11 @@ def reopen(ledger: Ledger, night: int, why: str) -> None:
     """Let a night collect again: what is in its folder now is looked at afresh."""
     with ledger.transaction():
         nights.mark_open(ledger, night)
-        for row in ledger.rows(
+        for (number,) in ledger.rows(
             "select id from raw_file where night = ? and state = 'late'", [night]
         ):
             files.set_state(
-                ledger, row["id"], FileState.ARRIVING, Cause(FileCode.REOPENED, {"why": why})
+                ledger, number, FileState.ARRIVING, Cause(FileCode.REOPENED, {"why": why})
             )
         nights.set_status(
             ledger, nights.get_night(ledger, night), NightStatus.COLLECTING, None, why

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from vampd.background.reclaim.rules import Moment, Retention, SpaceFacts, refusals
 from vampd.layout import OUTPUT_FOLDER
-from vampd.ledger import elapsed, mail_tracks, proofs, trash
+from vampd.ledger import deliveries, elapsed, mail_tracks, proofs, trash
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.ledger.trash import Candidate, TrashFile
@@ -189,10 +189,7 @@ def _told(what: str, paths: list[str]) -> Iterator[str]:
 
 def _not_delivered(ledger: Ledger, night: Night) -> Iterator[str]:
     """Outputs that are not listed for the other machine just as they were built."""
-    listed = {
-        row["path"]: row["sha256"]
-        for row in ledger.rows("select path, sha256 from deliverable where night = ?", [night.id])
-    }
+    listed = {row.path: row.sha256 for row in deliveries.deliverables_of(ledger, night.id)}
     made = outputs(ledger.connection, night)
     wrong = [row.name for row in made if not _is_listed(row, listed)]
     if wrong:
