@@ -281,6 +281,45 @@ def test_a_far_folder_with_a_newline_in_its_name_is_digested_as_any_other(tmp_pa
     assert answers[name].sha256 == hashlib.sha256(b"bytes").hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("files", "kernel", "system", "expected"),
+    [
+        (20, "6.1.0-9-amd64", "xfs", 1),
+        (20, "5.8.0", "ext2/ext3", 1),
+        (20, "5.4.0-42-generic", "ext2/ext3", 20),  # it does not tell syncfs of failed writes
+        (20, "6.1.0", "nfs", 20),
+        (3, "6.1.0", "xfs", 3),
+    ],
+)
+def test_many_files_of_one_file_system_are_made_durable_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: int,
+    kernel: str,
+    system: str,
+    expected: int,
+) -> None:
+    names = [tmp_path / f"cube {number}" for number in range(files)]
+    for name in names:
+        name.write_bytes(b"bytes")
+    seen, real = tmp_path / "seen", shutil.which("stat")
+    lie(monkeypatch, liar(tmp_path / "bin", "uname", f"echo {kernel}"))
+    lie(monkeypatch, liar(tmp_path / "bin", "sync", f'for f do echo "$f" >> {seen}; done'))
+    told = f'if [ "$1" = -f ]; then echo {system}; else exec {real} "$@"; fi'
+    lie(monkeypatch, liar(tmp_path / "bin", "stat", told))
+
+    command = digest_command(Location.parse(str(tmp_path)), Reach())
+    asked = "".join(f"{name}\0" for name in names).encode()
+    finished = run(command, stdin=asked, deadline_seconds=60)
+
+    words = [word for word in seen.read_text().splitlines() if word != "--"]
+    assert len(finished.stdout.split(b"\0")) == files + 1
+    if expected == 1:
+        assert words == ["-f", str(names[0])]
+    else:
+        assert words == [str(name) for name in names]
+
+
 def test_the_far_side_is_never_told_what_we_expect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from vampd.remote.commands import SOME_FAILED, Reach, remote_command
 from vampd.remote.failures import check_done
 from vampd.remote.location import Location
 
-# `sync FILE` makes the bytes durable, dd's nocache lets go of their copy in memory:
+# `sync` makes the bytes durable, dd's nocache lets go of their copy in memory:
 # who reads then reads what the disk holds. Both are best effort (a network file system may
 # ignore them), but an error while syncing is printed, and counts. One line, no '!': csh.
 # A link is no copy, and a pipe would be waited for: neither is opened.
@@ -29,13 +29,24 @@ _FAST = (
     'd=$(openssl dgst -sha256 -r "$@" 2>/dev/null) || return 1; '
     'printf "%s\\n" "$d" | tr "\\n" "\\0"; }; '
 )
+# Many files on one file system are made durable by one syncfs, where it is as good as fsync of each:
+# on these file systems of a kernel that tells of failed writes (5.8). See docs/decisions/0011.
+_TOGETHER = (
+    "together() { case $(uname -r) in [0-4].*|5.[0-7].*|5.[0-7]-*) return 1;; esac; "
+    "[ $# -ge 8 ] || return 1; "
+    '[ "$(stat -c %d -- "$@" 2>/dev/null | sort -u | wc -l)" -eq 1 ] || return 1; '
+    'for f do [ -f "$f" ] && break; done; '
+    'case $(stat -f -c %T -- "$f" 2>/dev/null) in ext2/ext3|xfs|btrfs|zfs) ;; *) return 1;; esac; '
+    'sync -f -- "$f" 2>/dev/null; }; '
+)
 _EACH = (
+    f"{_TOGETHER}"
     f"{_FAST}"
     's=0; odd() { echo "sha256sum: $1: $2" >&2; s=1; }; '
     'for f do shift; if [ -h "$f" ]; then odd "$f" "Too many levels of symbolic links"; '
     'elif [ -f "$f" ] || [ -d "$f" ]; then set -- "$@" "$f"; '
     'elif [ -e "$f" ]; then odd "$f" "Invalid argument"; else set -- "$@" "$f"; fi; done; '
-    '[ $# -gt 0 ] || exit $s; sync -- "$@"; '
+    '[ $# -gt 0 ] || exit $s; together "$@" || sync -- "$@"; '
     'for f do if [ -f "$f" ]; then dd if="$f" iflag=nocache count=0 2>/dev/null; fi; done; '
     'fast "$@" && exit $s; '
     '[ $s -gt 0 ] || exec sha256sum --zero -- "$@"; '
