@@ -144,10 +144,22 @@ def test_what_is_made_moved_and_removed_is_so(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_there", "is_young", "synced"), [(False, False, 1), (True, True, 1), (True, False, 0)]
+    ("is_there", "is_young", "is_scratch", "synced"),
+    [
+        (False, False, False, 1),
+        (True, True, False, 1),
+        (True, False, False, 0),
+        (False, True, True, 1),
+        (True, True, True, 0),
+    ],
 )
 def test_a_folder_that_is_made_is_durable_and_an_old_one_need_not_be_made_so_again(
-    root: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool, is_young: bool, synced: int
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_there: bool,
+    is_young: bool,
+    is_scratch: bool,
+    synced: int,
 ) -> None:
     night = Beneath(root) / "20251106"
     found: list[Beneath] = []
@@ -157,7 +169,7 @@ def test_a_folder_that_is_made_is_durable_and_an_old_one_need_not_be_made_so_aga
         os.utime(root / "20251106", (1e9, 1e9))
     monkeypatch.setattr(beneath, "sync_folder", found.append)
 
-    beneath.create_folder(night / ".vampd")
+    beneath.create_folder(night / ".vampd", is_scratch=is_scratch)
 
     assert found == [night] * synced
 

@@ -210,11 +210,12 @@ def create_link(where: Beneath, target: Path) -> None:
         os.symlink(target, name, dir_fd=folder)
 
 
-def create_folder(folder: Beneath) -> None:
+def create_folder(folder: Beneath, *, is_scratch: bool = False) -> None:
     """Create *folder*, durably, in a folder that exists; once is enough.
 
     One that is there is durable: whoever made it says so at once. Only in a folder in which a name
-    was made a moment ago it may be just being made, so that it is made durable here as well.
+    was made a moment ago it may be just being made, so that it is made durable here as well; not
+    if it *is_scratch*, in which nothing is meant to outlive its maker.
 
     NotPlainError: a link or something else has its name.
     """
@@ -225,18 +226,20 @@ def create_folder(folder: Beneath) -> None:
         except FileExistsError:
             with opened_folder(folder):
                 pass
+            if is_scratch:
+                return
             since_ns = SystemClock().now_us() * 1000 - os.fstat(above).st_mtime_ns
             is_young = abs(since_ns) < _YOUNG_NS
     if is_young:
         sync_folder(folder.parent)
 
 
-def create_folders(above: Beneath, relative: str) -> Beneath:
+def create_folders(above: Beneath, relative: str, *, is_scratch: bool = False) -> Beneath:
     """Create every folder on the way from *above* to *relative*; the last one."""
     folder = above
     for name in relative.split("/"):
         folder /= name
-        create_folder(folder)
+        create_folder(folder, is_scratch=is_scratch)
     return folder
 
 

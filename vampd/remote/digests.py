@@ -29,8 +29,8 @@ _FAST = (
     'd=$(openssl dgst -sha256 -r "$@" 2>/dev/null) || return 1; '
     'printf "%s\\n" "$d" | tr "\\n" "\\0"; }; '
 )
-# Many files on one file system are made durable by one syncfs, where it is as good as fsync of each:
-# on these file systems of a kernel that tells of failed writes (5.8). See docs/decisions/0011.
+# One syncfs makes many files durable, where it is as good as fsync of each: on these file systems
+# of a kernel that tells of failed writes (5.8). See docs/decisions/0011.
 _TOGETHER = (
     "together() { case $(uname -r) in [0-4].*|5.[0-7].*|5.[0-7]-*) return 1;; esac; "
     "[ $# -ge 8 ] || return 1; "

@@ -154,7 +154,7 @@ def compare_all_frames(job: Mapping[str, Any]) -> list[str]:
             if job["tiles"] == "frame":
                 found = astropy_frames(path, every)
             else:
-                scratch = create_folders(night, job["scratch"])
+                scratch = create_folders(night, job["scratch"], is_scratch=True)
                 unpacked, size_bytes = _beside(scratch, path.name), _pixel_bytes(output, cubes)
                 found = funpack_frames(path, unpacked, every, size_bytes=size_bytes)
             differences += _unreadable_or_differing(output, cubes, every, found)
@@ -196,7 +196,7 @@ def _build(
 ) -> dict[str, Any]:
     """The steps of the module's contract, in order. *scratch* removes what is left over."""
     night = night_folder(job["night"])
-    folder = create_folders(night, job["scratch"])
+    folder = create_folders(night, job["scratch"], is_scratch=True)
     create_folder(night / OUTPUT_FOLDER)
     timings = _timing_files(night, job["raw"], outputs)
     trial = _cleared(folder, f"{outputs[0].name}.trial")

@@ -126,7 +126,7 @@ def _work(job: Mapping[str, Any]) -> dict[str, Any]:
     kept = _listed_one(final, job["listed"])
     if kept is not None:
         return {"sidecar": {**kept, "path": path}, "digests": [], "reports": []}
-    scratch = create_folders(night, job["scratch"])
+    scratch = create_folders(night, job["scratch"], is_scratch=True)
     for name in names_in(scratch):
         if name.startswith(f"{final.name}."):
             clear(scratch / name)
