@@ -19,7 +19,7 @@ from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site
 def site(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
     """A site with a safe archive night."""
     site = make_site(tmp_path_factory.mktemp("headers"))
-    add_night(site)
+    add_night(site, "small")
     site.run()
     return site
 
@@ -38,10 +38,7 @@ def _same(found: Any, expected: Any) -> bool:
 def test_every_card_of_every_raw_cube_is_there(site: DaemonSite) -> None:
     rows = {row["file_path"]: row for row in _files(site, "--raw")}
 
-    cubes = [
-        path for camera in ("vcam1", "vcam2") for path in (site.night() / camera).glob("*.fits")
-    ]
-    for path in cubes:
+    for path in site.night().glob("vcam?/*.fits"):
         try:
             header = fits.getheader(path)
         except OSError:
@@ -55,7 +52,7 @@ def test_every_card_of_every_raw_cube_is_there(site: DaemonSite) -> None:
             and not _same(row.get(card.keyword), header[card.keyword])
         }
         assert not wrong, path
-    assert len(rows) > 40
+    assert len(rows) > 10
 
 
 def test_every_output_is_there_with_the_image_s_own_cards(site: DaemonSite) -> None:

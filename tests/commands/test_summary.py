@@ -24,7 +24,7 @@ hold = ["synchronised"]
 def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[DaemonSite, Truth]:
     """A safe archive night, and its truth."""
     site = make_site(tmp_path_factory.mktemp("summary"))
-    truth = add_night(site)
+    truth = add_night(site, "small")
     site.run()
     return site, truth
 
@@ -107,7 +107,7 @@ def test_every_plot_shows_something(night: tuple[DaemonSite, Truth], tmp_path: P
 def test_a_night_outside_a_limit_that_holds_waits_for_somebody(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     site.config.write_text(site.config.read_text() + _STRICT)
-    add_night(site)
+    add_night(site, "small")
 
     site.run(status=1)
     [held] = site.json("status")["nights"]

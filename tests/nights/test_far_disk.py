@@ -13,7 +13,7 @@ from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site
 @pytest.fixture
 def site(tmp_path: Path) -> DaemonSite:
     site = make_site(tmp_path)
-    add_night(site)
+    add_night(site, "small")
     return site
 
 

@@ -26,7 +26,7 @@ def test_a_night_goes_through_the_restricted_key_and_a_rotten_copy_is_mended(
         through_the_helper(site)
         sshd.force(f"{HELPER} {tmp_path}/site/far")
         assert "has its programs, vampd-remote answers" in site.call("admin", "doctor").stdout
-        add_night(site)
+        add_night(site, "small")
 
         site.run()
 

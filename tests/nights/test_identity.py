@@ -18,7 +18,7 @@ from tests.support.trees import digests_of_tree
 def site(tmp_path: Path) -> DaemonSite:
     """A site with a simulated archive night."""
     made = make_site(tmp_path)
-    add_night(made)
+    add_night(made, "small")
     return made
 
 

@@ -23,18 +23,19 @@ from tests.support.daemon_site import (
     make_site,
     products,
     raw_digests,
+    small_night,
 )
 from tests.support.finished_nights import Carried, Frame, Output, raw_identities
 from tests.support.frames import read_frames, triggers_seen_by_both, usable_frames
 from tests.support.sshd import running_sshd
 from tests.support.trees import digests_of_tree
-from vampd.simulation.night import play, reference_night
+from vampd.simulation.night import play
 
 _STATES = {"A": -1, "B": 1}
 _MOST_DUBIOUS = 0.02
-#: The cameras' thirteen minutes take six seconds, and their longest silence, 91 s, less than one.
-_SPEED = 130.0
-_QUIET_SECONDS = 2.5
+#: The cameras' three minutes take two seconds, and their longest silence, 45 s, half of one.
+_SPEED = 90.0
+_QUIET_SECONDS = 3.0
 
 
 def test_a_night_becomes_safe(carried: Carried) -> None:
@@ -197,14 +198,14 @@ def test_the_far_copy_is_identical_and_holds_no_raw_file(carried: Carried) -> No
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
     """A simulated archive night that one process at a time carried through."""
     site = make_site(tmp_path_factory.mktemp("undisturbed"), Settings(processes=1))
-    add_night(site)
+    add_night(site, "small")
     site.run()
     return site
 
 
 def test_two_processes_make_what_one_makes(undisturbed: DaemonSite, tmp_path: Path) -> None:
     site = make_site(tmp_path, Settings(processes=2))
-    add_night(site)
+    add_night(site, "small")
 
     site.run()
 
@@ -219,7 +220,7 @@ def site_over_ssh(tmp_path: Path) -> Iterator[DaemonSite]:
 
 
 def test_a_night_becomes_safe_over_ssh(site_over_ssh: DaemonSite, undisturbed: DaemonSite) -> None:
-    add_night(site_over_ssh)
+    add_night(site_over_ssh, "small")
 
     site_over_ssh.run()
 
@@ -236,7 +237,7 @@ def test_cubes_that_arrive_one_by_one_make_the_same_night(
 ) -> None:
     settings = Settings(events=events, settle_seconds=0.5, quiet_seconds=_QUIET_SECONDS)
     site = make_site(tmp_path, settings)
-    steps = reference_night(date=DATE).steps(site.root())
+    steps = small_night().steps(site.root())
     next(steps)()
     with site.running("--until-idle") as daemon:
         play(steps, speed=_SPEED)
@@ -251,7 +252,7 @@ def test_a_missing_destination_fails_the_night_until_it_is_there(
     undisturbed: DaemonSite, tmp_path: Path
 ) -> None:
     site = make_site(tmp_path)
-    add_night(site)
+    add_night(site, "small")
     destination = site.far().parent
     destination.rmdir()
 

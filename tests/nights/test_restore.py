@@ -17,7 +17,7 @@ _CAMERAS = ("vcam1", "vcam2")
 def site(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
     """A site with a safe archive night; every test leaves it safe."""
     site = make_site(tmp_path_factory.mktemp("restore"))
-    add_night(site)
+    add_night(site, "small")
     site.run()
     assert site.status() == "safe"
     return site
@@ -92,7 +92,7 @@ def test_to_restore_a_virgin_night_changes_nothing(tmp_path: Path) -> None:
     # The night is not over before tomorrow, so it stays virgin, whenever this runs.
     text = site.config.read_text().replace("quiet_minutes = 0.0", "quiet_minutes = 1440.0")
     site.config.write_text(text)
-    add_night(site)
+    add_night(site, "small")
     with site.running() as daemon:
         _wait_until_seen(site)
         assert daemon.poll() is None, site.log()

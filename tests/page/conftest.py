@@ -22,7 +22,7 @@ _CARDS = [card for card in COMMON_CARDS if not card.startswith("OBJECT")] + [
 @pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     site = make_site(tmp_path_factory.mktemp("page"))
-    add_night(site)
+    add_night(site, "small")
     frames = [np.full((4, 6), number, np.uint16) for number in range(5)]
     stem = "vcam1_05:10:00.000000000"
     write_raw_cube(site.root() / HOSTILE_DATE, frames, stem=stem, extra=_CARDS)

@@ -101,7 +101,7 @@ def site() -> Iterator[Site]:
         with site.config.open("a") as settings:
             settings.write(f'[control]\nsocket = "{folder}/run/vampd.sock"\n')
         (folder / "run").mkdir()
-        add_night(site)
+        add_night(site, "small")
         for path in (folder, *folder.rglob("*")):
             os.chown(path, SERVICE.uid, SERVICE.gid)
         done = site.as_user(SERVICE, "admin", "run", "--until-idle")

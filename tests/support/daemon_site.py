@@ -15,13 +15,17 @@ from typing import Any
 
 from tests.support.reference_night import copy_reference_night, reference_truth
 from tests.support.trees import digests_of_tree
-from vampd.simulation.night import reference_night
+from vampd.simulation.night import SimulatedNight, reference_night
+from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.simulation.truth import Truth
 
 DATE = "20251106"
 FIRST_NUMBER = 425189
 
 _RUN_SECONDS = 90.0
+
+#: Pairs with and without FLC states, lost frames, a camera alone, and a cube that is quarantined.
+_SMALL = ("pdi-drops-late", "one-camera", "no-txt", "one-frame")
 
 _SETTINGS = """\
 state_dir = "{folder}/state"
@@ -154,11 +158,21 @@ def make_site(folder: Path, settings: Settings | None = None) -> DaemonSite:
 
 
 def add_night(site: DaemonSite, source: str = "simulated", kind: str = "archive") -> Truth:
-    """Put a night into a root: the "reference" one, or its "simulated" twin; return its truth."""
+    """Put a night into a root; return its truth.
+
+    *source* is "reference", its "simulated" twin, or "small": some scenes of that, where it says
+    nothing how many there are.
+    """
     if source == "reference":
         copy_reference_night(site.root(kind))
         return reference_truth()
-    return reference_night(date=DATE).write(site.root(kind))
+    night = small_night() if source == "small" else reference_night(date=DATE)
+    return night.write(site.root(kind))
+
+
+def small_night() -> SimulatedNight:
+    """The night that `add_night` calls "small"."""
+    return SimulatedNight([REFERENCE_SCENES[name] for name in _SMALL], date=DATE, seed=1)
 
 
 def products(site: DaemonSite, kind: str = "archive") -> dict[str, str]:
