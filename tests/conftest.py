@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 from tests.support.finished_nights import KINDS, Carried, carry
 from tests.support.reference_night import needs_reference_night
 
-#: These share the carried nights: one process does all of them.
+#: These share the finished nights: one process does all of them.
 _WITH_NIGHTS = frozenset(
     {
         "tests/nights/test_night.py",
@@ -18,6 +19,28 @@ _WITH_NIGHTS = frozenset(
         "tests/commands/test_trace.py",
     }
 )
+#: What takes longest begins first, so that at the end no process is left alone with a long file.
+_FIRST = (
+    "tests/nights/test_night.py",
+    "tests/nights/",
+    "tests/legacy/",
+    "tests/schedule/test_live",
+    "tests/schedule/test_hostile",
+    "tests/page/",
+    "tests/service/",
+    "tests/campaigns/",
+    "tests/stages/",
+    "tests/commands/",
+)
+
+
+def _place(nodeid: str) -> int:
+    """When a test's turn is."""
+    return next((i for i, start in enumerate(_FIRST) if nodeid.startswith(start)), len(_FIRST))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.nodeid))
 
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # it has no types
@@ -31,7 +54,16 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # it has no types
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """How two or more processes share the tests."""
-    return _ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # xdist would begin with the files of most tests
+    return _ByFile(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more processes than processors: much of a test is waiting for other processes."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.fixture(scope="session")
