@@ -279,15 +279,18 @@ def test_pixels_that_differ_are_found(tmp_path: Path) -> None:
 
 def test_a_shadow_follows_a_night_that_is_processed_while_it_collects(tmp_path: Path) -> None:
     """The other pipeline does not wait for the shadow; the raw files are moved under its eyes."""
-    site = make_site(tmp_path, Settings(quiet_seconds=5.0))
+    site = make_site(tmp_path, Settings(quiet_seconds=3600.0))  # longer than the other one takes
     _add_scenes(site)
     cubes = len(list(site.night().glob("vcam?/*.fits")))
 
     with site.running("--shadow"):
         _wait(lambda: _ledger(site, "select count(*) from cube") == [(cubes,)], site)
         incumbent = Incumbent(night=site.night()).process()
-        _wait(lambda: _ledger(site, "select status from night") == [("held",)], site)
+    settings = site.config.read_text()
+    site.config.write_text(settings.replace("quiet_minutes = 60.0", "quiet_minutes = 0.0"))
+    site.call("admin", "run", "--shadow", "--until-idle")
 
+    assert _ledger(site, "select status from night") == [("held",)]
     assert _ledger(site, "select hold from night") == [(None,)]
     assert _figures(_report(site))["opposite_short"] == incumbent.done["opposite"]
 
