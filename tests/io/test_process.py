@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import wait_until
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.process import run
 
@@ -24,18 +25,12 @@ def lives(process: int) -> bool:
 
 
 def wait_for_number(path: Path) -> int:
-    deadline = time.monotonic() + 10
-    while not (path.exists() and path.read_text().endswith("\n")):
-        assert time.monotonic() < deadline, f"{path} was not written"
-        time.sleep(0.01)
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
     return int(path.read_text())
 
 
 def wait_until_dead(process: int) -> None:
-    deadline = time.monotonic() + 10
-    while lives(process):
-        assert time.monotonic() < deadline, f"process {process} lives on"
-        time.sleep(0.01)
+    wait_until(lambda: not lives(process), lambda: f"process {process} lives on")
 
 
 def test_status_output_and_last_words_come_back() -> None:

@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.support.daemon_site import DATE, DaemonSite, Settings, make_site
 from tests.support.frames import read_file_stamps, who
 from tests.support.incumbent import Incumbent
 from tests.support.reference_night import INCUMBENT_NIGHT, needs_incumbent_night
+from tests.support.waiting import wait_until
 from vampd.errors import ConfigError, OperatorError
 from vampd.io.lock import StateLock
 from vampd.legacy.result import read_result
@@ -311,13 +311,12 @@ def test_to_build_without_a_shadow_is_no_option(tmp_path: Path) -> None:
 
 
 def _wait(is_so: Callable[[], bool], site: DaemonSite) -> None:
-    deadline = time.monotonic() + 60
-    while True:
+    def is_so_at_last() -> bool:
         with suppress(sqlite3.OperationalError):  # no ledger yet
-            if is_so():
-                return
-        assert time.monotonic() < deadline, site.log()
-        time.sleep(0.1)
+            return is_so()
+        return False
+
+    wait_until(is_so_at_last, site.log)
 
 
 def test_a_report_without_a_shadow_says_how_to_get_one(tmp_path: Path) -> None:

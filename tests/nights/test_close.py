@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nights.test_frame_ids_daemon import until
 from tests.support.daemon_site import DaemonSite, make_site
 from tests.support.raw_cubes import write_raw_cube
+from tests.support.waiting import wait_until
 from vampd.io.clock import SystemClock
 
 _SECOND_US = 1_000_000
@@ -64,5 +64,5 @@ def test_a_night_closed_while_a_daemon_runs_is_processed_at_once(
     site, date = tonight
     site.run()  # known from now on
     with site.running():
-        until(lambda: site.call("close", date).returncode == 0)
-        until(lambda: site.status() == "safe")
+        wait_until(lambda: site.call("close", date).returncode == 0)
+        wait_until(lambda: site.status() == "safe")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from astropy.io import fits
 from tests.support.daemon_site import DATE, FIRST_NUMBER, DaemonSite, make_site
 from tests.support.frame_id_counter import Counter, Fault
 from tests.support.gen2_server import Observatory, observatory
+from tests.support.waiting import wait_until
 from vampd.io import number_papers
 from vampd.io.beneath import night_folder
 from vampd.simulation.night import SimulatedNight
@@ -36,13 +36,6 @@ class Told:
     shown: dict[str, Any]  #: by `ids show` after the kill
     words: str  #: the same for people
     questions_after_restart: int
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _LONGEST_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
 
 
 def asker(site: DaemonSite) -> int:
@@ -68,7 +61,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         asks_gen2(site, gen2)
         SimulatedNight([*REFERENCE_SCENES.values()][1:3], date=DATE, seed=1).write(site.root())
         with site.running() as daemon:
-            until(lambda: counter.questions == 1)
+            wait_until(lambda: counter.questions == 1)
             daemon.kill()
             os.kill(asker(site), signal.SIGKILL)  # as systemd does: all that it started
         site.run(status=1)  # a night is held
@@ -97,7 +90,7 @@ def test_an_answer_that_comes_while_the_daemon_is_dead_is_used_by_the_next_one(
         asks_gen2(site, gen2)
         SimulatedNight([*REFERENCE_SCENES.values()][1:2], date=DATE, seed=1).write(site.root())
         with site.running() as daemon:
-            until(lambda: counter.questions == 1)
+            wait_until(lambda: counter.questions == 1)
             daemon.kill()
 
         site.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.support.daemon_site import (
     products,
 )
 from tests.support.trees import digests_of_tree
+from tests.support.waiting import wait_until
 from vampd.io.number_papers import PAPER
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import both, polarimetry
@@ -72,10 +72,7 @@ def test_every_frame_keeps_its_number_and_no_number_is_given_twice(
 ) -> None:
     site = made_site(tmp_path / "site")
     with site.running() as daemon:
-        until = time.monotonic() + _LONGEST_SECONDS
-        while not moment(site):
-            assert time.monotonic() < until, site.log()[-3000:]
-            time.sleep(0.005)
+        wait_until(lambda: moment(site), lambda: site.log()[-3000:], every_seconds=0.005)
         daemon.kill()
     if moment is delivered:
         assert (site.far() / ".vampd/night.log").exists(), "it says whose the numbers are"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon_site import DaemonSite, add_night, make_site, products, raw_digests
 from tests.support.trees import digests_of_tree, identities_of_tree
+from tests.support.waiting import wait_until
 
 _CAMERAS = ("vcam1", "vcam2")
 
@@ -94,7 +94,7 @@ def test_to_restore_a_virgin_night_changes_nothing(tmp_path: Path) -> None:
     site.config.write_text(text)
     add_night(site, "small")
     with site.running() as daemon:
-        _wait_until_seen(site)
+        wait_until(lambda: '"collecting"' in site.call("status", "--json").stdout, site.log)
         assert daemon.poll() is None, site.log()
     before, raw = site.status(), raw_digests(site)
 
@@ -105,13 +105,3 @@ def test_to_restore_a_virgin_night_changes_nothing(tmp_path: Path) -> None:
     assert site.status() == before
     assert raw_digests(site) == raw
     assert not (site.night() / "vgen2").exists()
-
-
-def _wait_until_seen(site: DaemonSite) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        status = site.call("status", "--json")
-        if '"collecting"' in status.stdout:
-            return
-        assert time.monotonic() < deadline, status.stderr + site.log()
-        time.sleep(0.1)

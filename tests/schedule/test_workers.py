@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.schedule import worker_bodies as bodies
+from tests.support.waiting import wait_until
 from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.workers import Body, Outcome, Workers
 from vampd.states import ErrorClass
@@ -230,11 +230,8 @@ def test_a_killed_daemon_takes_its_workers_along(pipes: tuple[str, str]) -> None
         daemon.kill()
         daemon.wait()
 
-    deadline = time.monotonic() + 10
-    while is_alive(worker) and time.monotonic() < deadline:
-        time.sleep(0.01)
     assert was_alive
-    assert not is_alive(worker)
+    wait_until(lambda: not is_alive(worker))
 
 
 def test_a_cancelled_worker_is_dead_and_says_nothing_more(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from itertools import count
@@ -21,6 +20,7 @@ import pytest
 from tests.support.fake_ledger import opened, reread
 from tests.support.frame_id_counter import Fault
 from tests.support.issuers import FIRST, Desk, desk
+from tests.support.waiting import wait_until
 from vampd.io.beneath import night_folder
 from vampd.io.disk import claim_root
 from vampd.io.numbers_seen import look_at_root
@@ -85,10 +85,7 @@ def told(made: Desk) -> Told:
 
 def wait_for_the_asker(made: Desk) -> None:
     """Whoever asks goes on when the daemon is dead."""
-    until = time.monotonic() + _WAIT_SECONDS
-    while any(question.is_going_on for question in told(made).questions):
-        assert time.monotonic() < until, "it never ended"
-        time.sleep(0.02)
+    wait_until(lambda: not any(question.is_going_on for question in told(made).questions))
 
 
 def keep_ledger(made: Desk) -> None:
@@ -216,10 +213,7 @@ def test_an_answer_that_came_while_the_daemon_was_dead_is_used(tmp_path: Path) -
                 made.ledger = opened(made.folder / "state", made.clock)
                 made.attempt(_night(made.ledger, DATE))
             os._exit(0)
-        until = time.monotonic() + _WAIT_SECONDS
-        while not told(made).questions:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: told(made).questions)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         keep_ledger(made)

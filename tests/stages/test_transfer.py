@@ -26,6 +26,7 @@ from tests.support.far_side import (
     powerless,
     ssh_side,
 )
+from tests.support.waiting import wait_for, wait_until
 from vampd.errors import IntegrityError, OperatorError, RetryableError, VampdError
 from vampd.remote.location import Location
 from vampd.remote.rsync import PARTIAL_FOLDER
@@ -312,21 +313,12 @@ def test_a_killed_worker_takes_its_rsync_along_and_the_next_one_finishes(far: Fa
     worker.wait()
 
     assert far.sshd is not None
-    deadline = time.monotonic() + 10
-    while far.sshd.connections():
-        assert time.monotonic() < deadline, "rsync and ssh outlive their worker"
-        time.sleep(0.05)
+    connections = far.sshd.connections
+    wait_until(lambda: not connections(), lambda: "rsync and ssh outlive their worker")
     whole = here(far)
     assert all(content == whole[path] for path, content in arrived(far).items())
     far.send()
     assert arrived(far) == whole
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 10
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} does not appear"
-        time.sleep(0.02)
 
 
 def test_a_missing_destination_is_for_an_operator(pair: FarSide) -> None:
