@@ -4,6 +4,7 @@
 #   (no option)     install this checkout, or upgrade to it beside the version that is there
 #   --extras NAMES  with these extras of pyproject.toml: web,plots
 #   --unlocked      with whatever versions pyproject.toml allows, not those of config/lock
+#   --receive       also the settings of the receiving end, vampd-receive.toml
 #   --rollback      go back to the version before
 #   --uninstall     remove what was installed; settings, ledger, keys and nights stay
 #   --purge         with --uninstall: settings, ledger, keys and user go too; nights stay
@@ -17,6 +18,7 @@ set -eu
 
 prefix=/opt/vampd
 settings=/etc/vampd/vampd.toml
+receive_settings=/etc/vampd/vampd-receive.toml
 pages="vampd.1 vampd.toml.5 vampd.8"
 share=/usr/local/share
 # Where each file goes that is not made here.
@@ -28,7 +30,7 @@ zsh_file=$share/zsh/site-functions/_vampd
 fish_file=$share/fish/vendor_completions.d/vampd.fish
 
 usage() {
-    sed -n '2,12s/^# \{0,1\}//p' "$0"
+    sed -n '2,13s/^# \{0,1\}//p' "$0"
 }
 
 # EX_UNAVAILABLE: something that is needed cannot be had.
@@ -203,6 +205,16 @@ put_settings() {
     fi
 }
 
+# The receiving end's, where it is asked for, or was before.
+put_receive_settings() {
+    reference=${shipped%/systemd}/config/vampd-receive.toml
+    if [ -n "$receive" ] && [ ! -e "$root$receive_settings" ]; then
+        put "$reference" 644 "$receive_settings"
+    elif [ -e "$root$receive_settings" ] && ! cmp -s "$reference" "$root$receive_settings"; then
+        put "$reference" 644 "$receive_settings.new"
+    fi
+}
+
 # What release $1 needs before it can be asked anything: user, folders, settings.
 put_account() {
     find_shipped "$1"
@@ -213,6 +225,7 @@ put_account() {
         run systemd-tmpfiles --create "$tmpfiles"
     fi
     put_settings
+    put_receive_settings
 }
 
 put_pages() {
@@ -244,7 +257,9 @@ in_use() {
 }
 
 # Whether release $1 can use the settings and the ledger that are here; says what it would migrate.
+# Where only the receiving end is used, nobody has written the other settings.
 suits() {
+    [ -e "$root/var/lib/vampd/ledger.sqlite3" ] || [ ! -e "$root$receive_settings" ] || return 0
     vampd_of "$1" admin config check && { [ ! -e "$root/var/lib/vampd/ledger.sqlite3" ] || vampd_of "$1" admin migrate --dry-run; }
 }
 
@@ -263,6 +278,7 @@ switch_to() {
         run ln -sfn "$prefix/current/bin/vampd" "$root/usr/local/bin/vampd"
     }
     [ -z "$was_active" ] || run systemctl start vampd
+    ! has_systemd || run systemctl try-restart vampd-receive
 }
 
 # What is neither in use nor the one before it is not needed for anything.
@@ -343,6 +359,9 @@ Next: the settings, $settings; then, as the service's user, whether all is there
   systemctl enable --now vampd
 Who else may read and order: sudo usermod -aG vampd NAME; they log in again.
 With alerts.recipients set, also: systemctl enable --now vampd-watchdog.timer
+At the receiving end (install.sh --receive), instead: $receive_settings, then
+  setpriv --reuid vampd --regid vampd --clear-groups vampd receive doctor
+  systemctl enable --now vampd-receive
 For the nights in a browser (install.sh --extras web,plots): systemctl enable --now vampd-page
 END
 }
@@ -379,16 +398,18 @@ do_uninstall() {
     done
     [ ! -d "$root$prefix" ] || run rmdir --ignore-fail-on-non-empty "$root$prefix"
     [ -n "$purge" ] || { echo "/etc/vampd and /var/lib/vampd are kept; --purge removes them."; return 0; }
-    run rm -rf "$root/etc/vampd" "$root/var/lib/vampd" "$root/var/cache/vampd"
+    run rm -rf "$root/etc/vampd" "$root/var/lib/vampd" "$root/var/cache/vampd" \
+        "$root/var/lib/vampd-receive" "$root/var/cache/vampd-receive"
     [ -n "$root" ] || ! id vampd >/dev/null 2>&1 || run userdel vampd
 }
 
 source=$(cd "$(dirname "$0")/.." && pwd)
-verb=install dry='' root='' purge='' yes='' extras='' unlocked=''
+verb=install dry='' root='' purge='' yes='' extras='' unlocked='' receive=''
 while [ $# != 0 ]; do
     case $1 in
         --rollback | --uninstall) verb=${1#--} ;;
         --purge) purge=yes ;;
+        --receive) receive=yes ;;
         --dry-run) dry=yes ;;
         --unlocked) unlocked=yes ;;
         -y) yes=yes ;;

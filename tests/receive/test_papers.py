@@ -44,6 +44,7 @@ def test_the_ledger_allows_the_words_of_the_enum_and_no_other(table: str, column
     [
         ("| a delivered night is |", states.NightState),
         ("| a delivered file is |", states.FileState),
+        ("| a step is |", states.StepState),
     ],
 )
 def test_the_manual_explains_every_state_and_no_other(header: str, enum: type[StrEnum]) -> None:
@@ -72,7 +73,7 @@ def test_the_shipped_settings_have_every_key_at_its_default(tmp_path: Path) -> N
     )
     everything, shipped = load(written), load(receive_config())
     assert everything.step[0].command == ("dpp", "sort", "{files}")
-    for section in ("look", "disk", "retry", "unpack", "reduce", "mail", "alerts", "state_dir"):
+    for section in ("look", "disk", "retry", "reduce", "mail", "alerts", "state_dir"):
         assert getattr(everything, section) == getattr(shipped, section)
 
 

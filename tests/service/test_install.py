@@ -119,6 +119,17 @@ def test_an_installed_vampd_has_all_its_files(machine: Machine) -> None:
         assert machine.at(path).stat().st_size > 0, path
 
 
+def test_the_receiving_end_gets_its_settings_where_it_is_asked_for(machine: Machine) -> None:
+    path = machine.at("/etc/vampd/vampd-receive.toml")
+    was_there = path.exists()
+
+    machine.install("--receive")
+
+    assert not was_there
+    assert path.read_text() == (CHECKOUT / "config" / "vampd-receive.toml").read_text()
+    assert machine.at("/etc/systemd/system/vampd-receive.service").exists()
+
+
 def test_twice_is_once(machine: Machine) -> None:
     machine.install()  # the reference goes beside settings that somebody changed
     before = tree(machine.root)
@@ -158,6 +169,7 @@ def test_what_is_removed_last_is_what_only_a_person_may_remove(machine: Machine)
     machine.install("--uninstall", "--purge", "-y")
 
     assert left == {
+        "etc/vampd/vampd-receive.toml",
         "etc/vampd/vampd.toml",
         "etc/vampd/vampd.toml.new",
         "var/lib/vampd/ledger.sqlite3",

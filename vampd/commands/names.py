@@ -95,6 +95,7 @@ GROUPS: Mapping[str, CommandGroup] = {
             "show": "All that is known of a delivered night.",
             "log": "What happened to it, when, by whom, and why.",
             "retry": "Read again what was wrong, and look for what is missing.",
+            "reprocess": "Let steps of the reduction be done again, for nights in a file.",
             "check": "Say in one line whether all is well; for Nagios and Icinga.",
             "doctor": "Check everything that the receiver needs.",
             "config": "Show the receiver's settings.",

@@ -26,8 +26,11 @@ from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger
 from vampd.orders.socket import ControlServer
 from vampd.receive import ledger as books
+from vampd.receive import ledger_steps
 from vampd.receive.desk import Desk
+from vampd.receive.letters import MAIL, Letters
 from vampd.receive.orders import Orders
+from vampd.receive.reduction import Reduction
 from vampd.receive.rounds import Rounds
 from vampd.receive.settings import ReceiveConfig, load
 from vampd.receive.states import NightState
@@ -72,6 +75,8 @@ class Receiver:
         self._workers = Workers(nice=config.workers.nice, preload=_PRELOAD)
         self._desk = Desk(self._workers, self._barrier)
         self._rounds = Rounds(ledger, config, self._desk)
+        self._reduction = Reduction(ledger, config, self._desk)
+        self._letters = Letters(ledger, config, self._desk)
         self._orders = Orders(ledger, config, self._rounds.hint)
         self._control = ControlServer(config.socket, ledger.clock, group=config.control.group)
         self._hints = EventHints(
@@ -95,10 +100,12 @@ class Receiver:
 
     def _needs_somebody(self) -> bool:
         states = {row["state"] for row in books.nights(self._ledger)}
-        return books.has_trouble(self._ledger) or bool(states - {NightState.RECEIVED})
+        is_unwell = books.has_trouble(self._ledger) or ledger_steps.any_failed(self._ledger)
+        return is_unwell or bool(states - {NightState.RECEIVED})
 
     def _begin(self) -> None:
         self._barrier.forget_all()
+        self._reduction.begin()
         self._life = books.begin_life(self._ledger, pid=os.getpid(), version=__version__)
         self._alarm.listen()
         if self._config.watch.events:
@@ -115,6 +122,8 @@ class Receiver:
         barrier.attempt("taking back work", self._desk.collect)
         barrier.attempt("answering commands", self._serve)
         barrier.regularly("handing out work", self._rounds.hand_out)
+        barrier.regularly("reducing what was received", self._reduction.hand_out)
+        barrier.regularly("telling the operators", self._letters.hand_out)
         signs: list[int | Connection] = [
             self._alarm.fileno(),
             self._control.fileno(),
@@ -142,7 +151,7 @@ class Receiver:
         )
 
     def _is_idle(self) -> bool:
-        return self._rounds.is_idle
+        return self._rounds.is_idle and self._reduction.is_idle and not self._desk.count(MAIL)
 
     def _beat(self) -> None:
         now_ns = self._ledger.clock.monotonic_ns()
@@ -174,6 +183,7 @@ class Receiver:
             )
             return
         self._config = self._rounds.config = self._orders.config = config
+        self._reduction.config = self._letters.config = config
         self._rounds.hint()
         log.info("the configuration was read again")
 

@@ -9,9 +9,10 @@ from vampd import __version__
 from vampd.errors import OperatorError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock, holder
-from vampd.ledger.connection import Ledger
+from vampd.ledger.connection import Ledger, Row
 from vampd.orders.socket import ask
 from vampd.receive import ledger as books
+from vampd.receive import ledger_steps
 from vampd.receive.settings import ReceiveConfig
 
 
@@ -44,6 +45,7 @@ class Orders:
         """Do it as *actor*. UsageError: there is no such order. OperatorError: it is refused."""
         orders: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
             "retry": self._retry,
+            "reprocess": self._reprocess,
             "claim": self._claim,
         }
         if order not in orders:
@@ -59,16 +61,36 @@ class Orders:
             self._ledger.actor = before
 
     def _retry(self, arguments: Mapping[str, Any]) -> list[str]:
-        night = self._ledger.row(
-            "select * from night where kind = ? and date = ?",
-            [arguments["kind"], arguments["date"]],
-        )
-        if night is None:
-            msg = f"nothing of {arguments['kind']} {arguments['date']} ever came"
-            raise OperatorError(msg)
+        night = self._night(arguments["kind"], arguments["date"])
         count = books.judge_again(self._ledger, night["id"], "an operator: retry")
+        steps = ledger_steps.force(self._ledger, night["id"], None, "an operator: retry")
         self._hint(night["id"])
-        return [f"{count} files are read again, and what is awaited is looked for at once"]
+        return [
+            f"{count} files are read again, and what is awaited is looked for at once",
+            *(f"the step {step} is begun again" for step in steps),
+        ]
+
+    def _reprocess(self, arguments: Mapping[str, Any]) -> list[str]:
+        step = arguments["from"]
+        names = [each.name for each in self.config.step]
+        if step is not None and step not in names:
+            msg = f"there is no step {step!r}; there are: {', '.join(names) or 'none'}"
+            raise OperatorError(msg)
+        lines = []
+        for kind, date in arguments["nights"]:
+            night = self._night(kind, date)
+            for each in [step] if step else names:
+                done = ledger_steps.force(self._ledger, night["id"], each, "an operator: reprocess")
+                lines += [f"{kind} {date}: the step {what} is done again" for what in done]
+            self._hint(night["id"])
+        return lines or ["nothing to be done again: no step of these nights was done yet"]
+
+    def _night(self, kind: str, date: str) -> Row:
+        night = self._ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+        if night is None:
+            msg = f"nothing of {kind} {date} ever came"
+            raise OperatorError(msg)
+        return night
 
     def _claim(self, arguments: Mapping[str, Any]) -> list[str]:
         place = arguments["place"]

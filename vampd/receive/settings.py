@@ -20,7 +20,6 @@ from vampd.settings.fields import (
     absolute_path,
     by,
     choice,
-    flag,
     number,
     read_section,
     table,
@@ -83,16 +82,6 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unpack:
-    """Whether what was received is unpacked, and into which folder."""
-
-    enabled: bool = field(default=False, metadata=flag())
-    into: str = field(default="", metadata=by(texts.local_template_or_nothing))
-    by: Literal["file", "night"] = field(default="night", metadata=choice("file", "night"))
-    keep_free_gb: float = field(default=200.0, metadata=number(at_least=0))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """A command of the reduction, run for each night, target or segment that was received."""
 
@@ -105,8 +94,6 @@ class Step:
         default=("archive", "engineering"), metadata=words("archive|engineering", "kinds")
     )
     folder: str = field(default="", metadata=by(texts.local_template_or_nothing))
-    executor: Literal["local", "slurm"] = field(default="local", metadata=choice("local", "slurm"))
-    sbatch: tuple[str, ...] = field(default=(), metadata=words())
     deadline_minutes: float = field(default=720.0, metadata=number(above=0))
     tries: int = field(default=3, metadata=whole(at_least=1, at_most=100))
     retry_exits: tuple[int, ...] = field(default=(75,), metadata=by(texts.exit_codes))
@@ -161,7 +148,6 @@ class ReceiveConfig:
     workers: Workers = field(default=Workers(), metadata=table(Workers))
     disk: Disk = field(default=Disk(), metadata=table(Disk))
     retry: Retry = field(default=Retry(), metadata=table(Retry))
-    unpack: Unpack = field(default=Unpack(), metadata=table(Unpack))
     step: tuple[Step, ...] = field(default=(), metadata=tables(Step))
     reduce: Reduce = field(default=Reduce(), metadata=table(Reduce))
     mail: Mail = field(default=Mail(), metadata=table(Mail))
@@ -220,8 +206,6 @@ def _disagreements(config: ReceiveConfig) -> Iterator[str]:
     names = [step.name for step in config.step]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"step has {name} more than once"
-    if config.unpack.enabled and not config.unpack.into:
-        yield "unpack.into is missing, and unpack.enabled is true"
     if config.alerts.recipients and not (config.mail.host and config.mail.sender):
         yield "mail.host and mail.sender are needed, because alerts.recipients is set"
 

@@ -132,7 +132,8 @@ def letter(config: Config, subject: str, text: str, identity: str, now_us: int) 
         "copies": [],
         "reply_to": "",
         "subject": f"vampd on {socket.gethostname()}: {subject}",
-        "text": f"{text}\n-- \nvampd {__version__} on {socket.gethostname()}, {_time(now_us)}\n",
+        "text": f"{text}\n-- \nvampd {__version__} on {socket.gethostname()},"
+        f" {moment_text(now_us)}\n",
     }
     return write_letter(words, identity, now_us)
 
@@ -160,14 +161,17 @@ def _tell(ledger: Ledger, config: Config) -> None:
     every = alerts.open_alerts(ledger)
     over = [row for row in rows if row.over_us is not None]
     identity = " ".join(f"{row.id}.{row.over_us}" for row in [*every, *over])
-    composed = letter(config, _subject(every), _digest(every, over), f"{identity} {now_us}", now_us)
+    composed = letter(
+        config, subject_text(every), digest_text(every, over), f"{identity} {now_us}", now_us
+    )
     mail.add_letter(
         ledger, composed, config.mail.sender, config.alerts.recipients, "something to tell"
     )
     alerts.note_told(ledger)
 
 
-def _subject(every: Sequence[Alert]) -> str:
+def subject_text(every: Sequence[Alert]) -> str:
+    """How many there are of each severity."""
     critical = sum(row.severity == Severity.CRITICAL for row in every)
     warnings = len(every) - critical
     parts = [
@@ -176,7 +180,7 @@ def _subject(every: Sequence[Alert]) -> str:
     return ", ".join(part for part in parts if not part.startswith("0 ")) or "all is well again"
 
 
-def _digest(every: Sequence[Alert], over: Sequence[Alert]) -> str:
+def digest_text(every: Sequence[Alert], over: Sequence[Alert]) -> str:
     """What is new, what is still so, what is over."""
     sections: Mapping[str, Sequence[Alert]] = {
         "New": [row for row in every if row.told_us is None],
@@ -191,10 +195,11 @@ def _digest(every: Sequence[Alert], over: Sequence[Alert]) -> str:
 
 
 def _line(row: Alert) -> str:
-    return f"  {row.severity.upper():8} {row.text} (since {_time(row.began_us)})"
+    return f"  {row.severity.upper():8} {row.text} (since {moment_text(row.began_us)})"
 
 
-def _time(us: int) -> str:
+def moment_text(us: int) -> str:
+    """A time to the minute."""
     return f"{datetime.fromtimestamp(us // SECOND_US, UTC):%Y-%m-%d %H:%M} UT"
 
 

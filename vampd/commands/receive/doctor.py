@@ -83,15 +83,8 @@ def _of_pair(inbox: Inbox, config: ReceiveConfig) -> Iterator[Finding]:
 
 def _of_programs(config: ReceiveConfig) -> Iterator[Finding]:
     needed = {"setpriv": "programs are run under it"}
-    if config.unpack.enabled:
-        needed["funpack"] = "unpack.enabled is true"
-    if any(step.executor == "slurm" for step in config.step):
-        needed |= dict.fromkeys(
-            ("sbatch", "squeue", "sacct", "scancel"), "a step's executor is slurm"
-        )
     for step in config.step:
-        if step.executor == "local":
-            needed[step.command[0]] = f"it is the command of the step {step.name}"
+        needed[step.command[0]] = f"it is the command of the step {step.name}"
     for program, why in needed.items():
         if shutil.which(program) is None:
             yield "bad", f"{program} is not installed here, and {why}"

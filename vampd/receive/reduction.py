@@ -1,0 +1,162 @@
+"""What follows a received night: the steps of the reduction, begun, watched and recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from vampd.back_off import pause_us
+from vampd.ledger.connection import Ledger, Row
+from vampd.receive import ledger as books
+from vampd.receive import ledger_steps, step_work, steps
+from vampd.receive.desk import Desk
+from vampd.receive.settings import Inbox, ReceiveConfig
+from vampd.receive.states import NightState
+from vampd.receive.step_work import StepJob
+from vampd.receive.steps import Cube, Run
+from vampd.schedule.workers import Outcome
+from vampd.states import ErrorClass
+from vampd.time_units import SECOND_US
+
+log = logging.getLogger(__name__)
+
+STEP, HEADERS = "a step", "reading headers"
+
+
+class Reduction:
+    """Does the steps of received nights. All methods are for one thread, the receiver's."""
+
+    def __init__(self, ledger: Ledger, config: ReceiveConfig, desk: Desk) -> None:
+        self._ledger = ledger
+        self.config = config
+        self._desk = desk
+        self._throttle = steps.Throttle()
+        self._headers: dict[str, tuple[str, float]] = {}  # by digest of the file
+
+    def begin(self) -> None:
+        """What was running when the last receiver died is done again."""
+        ledger_steps.put_back(self._ledger, "the receiver died while it ran")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is at work, and nothing is to be begun, now or later."""
+        is_busy = self._desk.count(STEP, HEADERS) or ledger_steps.any_open(self._ledger)
+        return not is_busy and not any(self._due(row) for row in self._received())
+
+    def hand_out(self) -> None:
+        """Begin what may be begun, as far as the limits let it."""
+        if not self.config.step:
+            return
+        for row in self._received():
+            for run in self._due(row):
+                now_us = self._ledger.now_us()
+                if self._desk.count(STEP) >= self.config.reduce.jobs:
+                    return
+                if not self._throttle.may_begin(now_us):
+                    return
+                self._begin(row, run)
+                files = len(run.cubes)
+                self._throttle.given(files, self.config.reduce.files_per_minute, now_us)
+
+    def _received(self) -> list[Row]:
+        if not self.config.step:
+            return []
+        quiet_us = self.config.reduce.quiet_minutes * 60 * SECOND_US
+        return [
+            row
+            for row in books.nights(self._ledger)
+            if row["state"] == NightState.RECEIVED
+            and self._ledger.now_us() - row["moved_us"] >= quiet_us
+            and self.config.inbox_of(row["kind"]) is not None
+        ]
+
+    def _due(self, row: Row) -> list[Run]:
+        cubes = ledger_steps.cubes_of(self._ledger, row["id"])
+        if any(step.per != "night" for step in self.config.step):
+            unread = [cube for cube in cubes if cube.sha256 not in self._headers]
+            if unread:
+                self._read_headers(row, unread)
+                return []
+            cubes = [
+                Cube(path=cube.path, sha256=cube.sha256, target=target, start_s=start_s)
+                for cube in cubes
+                for target, start_s in [self._headers[cube.sha256]]
+            ]
+        known = ledger_steps.done_of(self._ledger, row["id"])
+        return steps.due_runs(self.config.step, row["kind"], cubes, known, self._ledger.now_us())
+
+    def _read_headers(self, row: Row, cubes: Sequence[Cube]) -> None:
+        about = f"{row['kind']} {row['date']}"
+        if self._desk.is_at_work(HEADERS, about):
+            return
+        place = str(self._inbox(row).place(row["date"]))
+        job = {"place": place, "paths": [cube.path for cube in cubes]}
+        digests = {cube.path: cube.sha256 for cube in cubes}
+        self._desk.start(
+            HEADERS, about, step_work.read_headers, job, partial(self._headers_read, digests)
+        )
+
+    def _headers_read(self, digests: dict[str, str], outcome: Outcome) -> None:
+        told = {each["path"]: each for each in outcome.result or []}
+        for path, sha256 in digests.items():
+            found = told.get(path, {"target": "", "start_s": 0.0})
+            self._headers[sha256] = (found["target"], found["start_s"])
+
+    def _inbox(self, row: Row) -> Inbox:
+        inbox = self.config.inbox_of(row["kind"])
+        assert inbox is not None, row["kind"]
+        return inbox
+
+    def _begin(self, row: Row, run: Run) -> None:
+        number = ledger_steps.begin(self._ledger, row["id"], run)
+        about = f"{row['kind']} {row['date']} {run.step.name} {run.unit}".rstrip()
+        job = self._job(row, run)
+        log.info("%s: begun for %d files", about, len(run.cubes))
+        self._desk.start(STEP, about, step_work.work, job, partial(self._ended, number, run))
+
+    def _job(self, row: Row, run: Run) -> StepJob:
+        place = self._inbox(row).place(row["date"])
+        template = run.step.folder or self._inbox(row).to
+        base = Path(template.partition("{night}")[0].rpartition("/")[0] or "/")
+        folder = Path(template.replace("{night}", row["date"]))
+        values = {
+            "night": row["date"],
+            "kind": row["kind"],
+            "target": run.cubes[0].target,
+            "segment": run.unit if run.step.per == "segment" else "",
+            "place": str(place),
+            "folder": str(folder),
+        }
+        files = [str(place / cube.path) for cube in run.cubes]
+        return {
+            "base": str(base),
+            "folder": str(folder.relative_to(base)),
+            "keep_free_bytes": round(self.config.reduce.keep_free_gb * 1e9),
+            "command": steps.words(run.step.command, values, files),
+            "deadline_seconds": run.step.deadline_minutes * 60,
+        }
+
+    def _ended(self, number: int, run: Run, outcome: Outcome) -> None:
+        retry = self.config.retry
+        row = ledger_steps.get_run(self._ledger, number)
+        pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row["attempts"] - 1)
+        due_us = self._ledger.now_us() + pause
+        if outcome.result is not None:
+            ended = outcome.result
+            if ended["error"] is None:
+                ledger_steps.done(self._ledger, number, ended)
+            elif steps.is_passing(run.step, ended["code"]) and row["attempts"] < run.step.tries:
+                ledger_steps.again(self._ledger, number, ended, due_us)
+            else:
+                ledger_steps.failed(self._ledger, number, ended)
+            return
+        told = {"code": None, "error": outcome.error, "output": "", "numbers": None}
+        is_short = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
+        if is_short:
+            ledger_steps.again(self._ledger, number, told, due_us, counts=False)
+        elif outcome.crashed and row["attempts"] < run.step.tries:
+            ledger_steps.again(self._ledger, number, told, due_us)
+        else:
+            ledger_steps.failed(self._ledger, number, told)

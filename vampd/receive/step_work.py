@@ -1,0 +1,87 @@
+"""Doing a step, and reading what tells cubes apart. A worker's part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from vampd.background import hook_command
+from vampd.errors import ResourceError
+from vampd.io.beneath import Beneath, create_folders, open_file
+from vampd.io.disk import free_bytes
+
+
+class StepJob(TypedDict):
+    """One run of a step."""
+
+    base: str  #: a folder that is there
+    folder: str  #: relative to *base*; "": none is made
+    keep_free_bytes: int
+    command: list[str]
+    deadline_seconds: float
+
+
+def work(job: StepJob) -> dict[str, Any]:
+    """Run the command in its folder, which is made; how it ended, as `hook_command.work` tells it.
+
+    *numbers* is the last line that it printed, where that is a JSON object. ResourceError: too
+    little is free. OperatorError: there is no such program.
+    """
+    base = Path(job["base"])
+    free = free_bytes(base)
+    if free < job["keep_free_bytes"]:
+        msg = (
+            f"{base}: {free / 1e9:.1f} GB are free, less than reduce.keep_free_gb"
+            f" ({job['keep_free_bytes'] / 1e9:g})"
+        )
+        raise ResourceError(msg)
+    folder = Beneath(base)
+    if job["folder"]:
+        folder = create_folders(folder, job["folder"])
+    command = ["env", f"--chdir={folder}", "--", *job["command"]]
+    ended = hook_command.work({"command": command, "deadline_seconds": job["deadline_seconds"]})
+    if ended["error"] is not None:
+        ended["error"] = ended["error"].replace("env", job["command"][0], 1)
+    return {**ended, "numbers": _numbers(ended["output"])}
+
+
+def _numbers(output: str) -> str | None:
+    for line in reversed(output.splitlines()):
+        try:
+            return json.dumps(json.loads(line)) if line.startswith("{") else None
+        except ValueError:
+            return None
+    return None
+
+
+def read_headers(job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Target and start of each of *paths* below *place*: of cards OBJECT and MJD-STR."""
+    place = Path(job["place"])
+    return [_header(Beneath(place) / path, path) for path in job["paths"]]
+
+
+def _header(where: Beneath, path: str) -> dict[str, Any]:
+    from astropy.io import fits
+
+    descriptor = open_file(where)
+    try:
+        with open(descriptor, "rb", closefd=False) as file, fits.open(file) as units:
+            cards = units[-1].header
+            start = cards.get("MJD-STR", cards.get("MJD", 0.0))
+            target = str(cards.get("OBJECT", "")).strip()
+            return {
+                "path": path,
+                "target": _plain(target),
+                "start_s": (float(start) - 40587) * 86400,
+            }
+    except (OSError, ValueError, TypeError):
+        return {"path": path, "target": "", "start_s": 0.0}
+
+
+def _plain(target: str) -> str:
+    """A target's name as a word of a command and of a folder: letters, digits, . + - and _."""
+    return "".join(each if each.isalnum() or each in ".+-_" else "_" for each in target).lstrip(
+        ".-"
+    )
