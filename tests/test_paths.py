@@ -82,6 +82,7 @@ _EXCEPTIONS = {
         **dict.fromkeys((".stat", "os.access"), _ROOT),
         ".exists": _STATE,
     },
+    "commands/receive/reprocess.py": {".read_text": _NAMED},
     "commands/receive/site.py": {".exists": _STATE},
     "commands/import_legacy.py": dict.fromkeys(
         (".is_file", ".exists", ".is_dir", ".resolve"), _NAMED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
@@ -65,9 +66,8 @@ def read_headers(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _header(where: Beneath, path: str) -> dict[str, Any]:
     from astropy.io import fits
 
-    descriptor = open_file(where)
     try:
-        with open(descriptor, "rb", closefd=False) as file, fits.open(file) as units:
+        with os.fdopen(open_file(where), "rb") as file, fits.open(file) as units:
             cards = units[-1].header
             start = cards.get("MJD-STR", cards.get("MJD", 0.0))
             target = str(cards.get("OBJECT", "")).strip()
