@@ -86,6 +86,16 @@ class RawCube:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RawInput:
+    """A raw cube with its timing file, as they were when they were planned for."""
+
+    path: str
+    who: FileIdentity
+    timing_path: str
+    timing_who: FileIdentity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
     """Frames *first*, *first* + *step*, ... (*count* of them) of one raw cube.
 
@@ -150,6 +160,26 @@ class CardReport:
     keyword: str
     what: str  #: the same for every card of its kind, so that a night is told once
     card: str  #: the raw card, printable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltOutput:
+    """An output's two files, as they were published."""
+
+    output: int  #: the ledger's number
+    size_bytes: int
+    sha256: str
+    timing_size_bytes: int
+    timing_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RebuiltFile:
+    """A raw file that came back, bit for bit, from outputs and sidecar."""
+
+    path: str
+    sha256: str
+    frames: int  #: 0 unless it is a cube
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import json
 import os
+import pickle
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def _sparse_cube(night: Path, size_gb: float) -> Path:
 def _run_work(night: Path, cube: Path, arguments: argparse.Namespace) -> tuple[float, int]:
     """CPU seconds and peak KiB of a fresh process that builds *cube*."""
     shutil.rmtree(night / OUTPUT_FOLDER, ignore_errors=True)
-    job = night / "job.json"
+    job = night / "job.pickle"
     _describe(job, night, cube, arguments)
     seconds, printed = _measured([sys.executable, "-c", _WORK, str(job)])
     return seconds, int(printed)
@@ -122,7 +123,7 @@ def _run_work(night: Path, cube: Path, arguments: argparse.Namespace) -> tuple[f
 def _run_workers(night: Path, cube: Path, arguments: argparse.Namespace) -> float:
     """CPU seconds of a process whose workers build *cube* several times."""
     shutil.rmtree(night / OUTPUT_FOLDER, ignore_errors=True)
-    job = night / "job.json"
+    job = night / "job.pickle"
     _describe(job, night, cube, arguments)
     return _measured([sys.executable, "-c", _SERVED, str(job), str(arguments.cubes)])[0]
 
@@ -132,16 +133,14 @@ def _describe(job: Path, night: Path, cube: Path, arguments: argparse.Namespace)
         night, [cube], tiles=arguments.tiles, verify=arguments.verify, states=arguments.states
     )
     if not arguments.whole:  # of a night, only the first output of each shape is
-        described["read_whole"] = []
-    job.write_text(json.dumps(described, default=lambda array: array.tolist()), encoding="utf-8")
+        described = replace(described, read_whole=())
+    job.write_bytes(pickle.dumps(described))
 
 
 _WORK = """
-import json, sys
+import pickle, sys
 from vampd.stages.build import work
-job = json.load(open(sys.argv[1]))
-job["raw"] = {int(number): entry for number, entry in job["raw"].items()}
-work(job)
+work(pickle.load(open(sys.argv[1], "rb")))
 # Not ru_maxrss: exec hands the parent's peak on to the child.
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(status["VmHWM"].split()[0]))
@@ -149,17 +148,18 @@ print(int(status["VmHWM"].split()[0]))
 
 
 _SERVED = """
-import json, sys
+import pickle, sys
+from dataclasses import replace
 from multiprocessing.connection import wait
 from vampd.schedule.workers import Workers
 from vampd.stages.build import work
 workers = Workers(nice=0)
 for number in range(int(sys.argv[2])):
-    job = json.load(open(sys.argv[1]))
-    job["raw"] = {int(number): entry for number, entry in job["raw"].items()}
-    for output in job["outputs"]:
-        output["file_name"] = output["file_name"].replace(".000000", f".{number:06d}")
-    workers.start(number, work, job)
+    job = pickle.load(open(sys.argv[1], "rb"))
+    names = [each.file_name.replace(".000000", f".{number:06d}") for each in job.outputs]
+    renamed = zip(job.outputs, names)
+    job = replace(job, outputs=tuple(replace(each, file_name=name) for each, name in renamed))
+    workers.submit(work, job)
     while not (outcomes := workers.finished()):
         wait(workers.pipes())
     assert outcomes[0].error is None and not outcomes[0].crashed, outcomes

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.fake_ledger import FakeClock, opened
@@ -19,6 +20,7 @@ from vampd.background import night_records
 from vampd.ledger import exports, nights
 from vampd.ledger.connection import Ledger
 from vampd.stages import story
+from vampd.stages.story import StoryJob
 from vampd.states import Kind
 
 _MOST_GROWTH = 1.5
@@ -52,10 +54,10 @@ def _measure(folder: Path, events: int) -> tuple[float, float, float]:
         job = story.prepare_records(ledger, night, with_dump=False)
         exports.record_written(ledger, night.id, story.write_story(job))
 
-        def one_more(with_dump: bool) -> dict[str, object]:
+        def one_more(with_dump: bool) -> StoryJob:
             _happen(ledger, night.id, _ADDED)
             clock.pass_seconds(61)
-            return {**job, "with_dump": with_dump}
+            return replace(job, with_dump=with_dump)
 
         config: object = None
         return (
@@ -75,9 +77,7 @@ def _happen(ledger: Ledger, night: int, events: int) -> None:
             )
 
 
-def _least_ms(
-    before: Callable[[], dict[str, object]], do: Callable[[dict[str, object]], object]
-) -> float:
+def _least_ms(before: Callable[[], StoryJob], do: Callable[[StoryJob], object]) -> float:
     taken = []
     for _ in range(_REPEATS):
         job = before()

@@ -25,10 +25,10 @@ from tests.stages.test_lost_numbers import AFTERWARDS, changes_survived, make_le
 from tests.support.fake_ledger import reread
 from tests.support.frame_id_counter import Fault
 from tests.support.issuers import FOREIGN, Desk, desk
+from tests.support.stage_steps import prepared
 from vampd.ledger import nights, requests, tasks
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
-from vampd.schedule.stage_table import STAGES
 from vampd.stages import story
 from vampd.states import Kind, Stage, TaskState
 from vampd.views.frame_id_audit import chronology, incomplete, numberings
@@ -103,11 +103,11 @@ class Campaign:
         """The daemon is killed after the request was written down, and before it was recorded."""
         ledger = self.desk.ledger
         ledger.update("night", night.id, ids_looked_us=ledger.now_us())
-        tasks.claim(ledger, self.desk.task(night).id)
-        room = STAGES[Stage.FRAME_IDS]
-        job = room.prepare(ledger, self.desk.config, reread(ledger, night), "")
+        task = tasks.claim(ledger, self.desk.task(night).id)
+        assert task is not None
+        work = prepared(ledger, self.desk.config, reread(ledger, night), task)
         if self.dice.random() < 0.5:
-            room.body(job)
+            work()
         tasks.reap(ledger, "killed")
         self.seen["killed"] += 1
 

@@ -14,7 +14,7 @@ from tests.support.fake_ledger import a_night, a_task, claimed, identity, opened
 from vampd.causes import Cause
 from vampd.ledger import counter, files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger
-from vampd.records import Plan, PlannedOutput, Segment
+from vampd.records import BuiltOutput, Plan, PlannedOutput, Segment
 from vampd.states import (
     ErrorClass,
     FileCode,
@@ -122,13 +122,9 @@ def test_a_whole_life_of_a_night_replays_to_its_present(ledger: Ledger) -> None:
     first, _ = outputs.outputs_of(ledger, night.id)
     outputs.record_built(
         ledger,
-        {
-            "output": first.id,
-            "size_bytes": 1,
-            "sha256": "0",
-            "timing_size_bytes": 1,
-            "timing_sha256": "0",
-        },
+        BuiltOutput(
+            output=first.id, size_bytes=1, sha256="0", timing_size_bytes=1, timing_sha256="0"
+        ),
     )
     tasks.forget_tasks(ledger, night.id, "restored")
     nights.set_status(ledger, reread(ledger, night), NightStatus.HELD, Cause(HoldCode.RESTORED))

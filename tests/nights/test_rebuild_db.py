@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ from vampd.ledger import dumps, nights
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.ledger.records import Night
 from vampd.ledger.rows import fetch_all
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import CubeFault, Fault, Scene, both, polarimetry
 from vampd.stages import story
+from vampd.stages.story import StoryJob
 from vampd.states import HoldCode
 
 _KINDS = ("archive", "engineering")
@@ -412,16 +413,17 @@ def test_papers_follow_what_happens_to_a_night(carried: Carried, tmp_path: Path)
         night = nights.find_night(ledger, "archive", DATE)
         ledger.execute("update paper set written_us = 0, dumped_us = 0")
         nights.hold(ledger, night.id, Cause(HoldCode.ORDER, {"why": "somebody looks at it"}))
-        told: list[dict[str, Any]] = []
+        told: list[StoryJob] = []
         while (job := background_job.due(ledger, _ANY)) is not None and len(told) < 9:
-            told.append({**job, "folder": str(tmp_path / str(job["night"]))})
-            Path(told[-1]["folder"]).mkdir()
+            folder = tmp_path / str(job.story.number)
+            told.append(replace(job.story, folder=str(folder)))
+            folder.mkdir()
             result = story.write_story(told[-1])
             background_job.record(ledger, _ANY, job, Outcome(key=1, result=result))
 
         assert job is None
-        (one,) = (one for one in told if one["night"] == night.id)
-        folder = Path(one["folder"])
+        (one,) = (one for one in told if one.number == night.id)
+        folder = Path(one.folder)
         assert "somebody looks at it" in (folder / story.JOURNAL).read_text(encoding="utf-8")
         rows = dumps.read_dump((folder / story.LEDGER_DUMP).read_bytes(), "dump")[1]
         assert dict(rows)["night"]["hold"] == "somebody looks at it"

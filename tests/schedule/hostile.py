@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
+from itertools import count
 from random import Random
 from typing import Any
 
 from vampd.plain_text import plain_text
-from vampd.schedule.workers import Body, Outcome, _answer, _understood
+from vampd.records import Plan
+from vampd.schedule.executor import Outcome
+from vampd.schedule.workers import _answer, _understood
 from vampd.states import ErrorClass
 
 _TWO_TO_63 = 1 << 63
@@ -72,14 +76,26 @@ class Mischief:
             if self.random.random() < 0.2:
                 return {each: value[each] for each in value if each != key}
             return value | {key: self.spoiled(value[key], depth - 1)}
-        if depth and isinstance(value, list) and value and self.random.random() < 0.8:
+        if (
+            depth
+            and is_dataclass(value)
+            and not isinstance(value, Plan)
+            and self.random.random() < 0.8
+        ):
+            return self._spoiled_record(value, depth)
+        if depth and isinstance(value, list | tuple) and value and self.random.random() < 0.8:
             place = self.random.randrange(len(value))
-            if self.random.random() < 0.2:
-                return value[:place] + value[place + 1 :]
-            return [*value[:place], self.spoiled(value[place], depth - 1), *value[place + 1 :]]
+            middle = [] if self.random.random() < 0.2 else [self.spoiled(value[place], depth - 1)]
+            return type(value)([*value[:place], *middle, *value[place + 1 :]])
         return self.value()
 
-    def outcome(self, outcome: Outcome) -> Outcome:
+    def _spoiled_record(self, value: Any, depth: int) -> Any:
+        name = self.random.choice([field.name for field in fields(value)])
+        found = copy(value)
+        object.__setattr__(found, name, self.spoiled(getattr(value, name), depth - 1))
+        return found
+
+    def outcome(self, outcome: Outcome[Any]) -> Outcome[Any]:
         """How work might have ended instead."""
         if self.random.random() < 0.3:
             return Outcome(
@@ -98,18 +114,25 @@ class Pool:
     It is given the job and the outcome.
     """
 
-    def __init__(self, spoil: Callable[[Any, Outcome], Outcome]) -> None:
+    def __init__(self, spoil: Callable[[Any, Outcome[Any]], Outcome[Any]]) -> None:
         self._spoil = spoil
-        self._ended: dict[int, Outcome] = {}
+        self._ended: dict[int, Outcome[Any]] = {}
+        self._keys = count(1)
 
-    def start(self, key: int, body: Body, job: object) -> None:
-        outcome = _understood(key, memoryview(_answer(body, job)))
+    @property
+    def builders(self) -> tuple[str, ...]:
+        return ("here",)
+
+    def submit(self, work: Callable[[Any], object], job: Any) -> int:
+        key = next(self._keys)
+        outcome = _understood(key, memoryview(_answer(work, job)))
         self._ended[key] = self._spoil(job, outcome)
+        return key
 
     def pipes(self) -> list[Any]:
         return []
 
-    def finished(self) -> list[Outcome]:
+    def finished(self) -> list[Outcome[Any]]:
         ended, self._ended = self._ended, {}
         return list(ended.values())
 

@@ -22,9 +22,10 @@ from vampd.ledger import files, tasks
 from vampd.ledger.connection import Ledger
 from vampd.records import Plan
 from vampd.schedule import retries
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.science.quality import measure
 from vampd.settings.sections import Config
+from vampd.stages.manifest import ManifestResult
 from vampd.stages.sync import Planned
 from vampd.states import ErrorClass, FileState, Stage, TaskState
 
@@ -53,11 +54,13 @@ def night(ledger: Ledger) -> int:
     return int(a_night(ledger).id)
 
 
-def outcome(error_class: ErrorClass, error: str = "bad", path: str | None = None) -> Outcome:
+def outcome(
+    error_class: ErrorClass, error: str = "bad", path: str | None = None
+) -> Outcome[object]:
     return Outcome(key=1, error_class=error_class, error=error, path=path)
 
 
-def after(ledger: Ledger, config: Config, number: int, ended: Outcome) -> tasks.Task:
+def after(ledger: Ledger, config: Config, number: int, ended: Outcome[object]) -> tasks.Task:
     """Claim the task, let it end so, and return what became of it."""
     retries.after_error(ledger, claimed(ledger, number), ended, config)
     return tasks.get_task(ledger, number)
@@ -91,7 +94,7 @@ def test_after_a_success_the_pauses_begin_anew(
     number = a_task(ledger, night, Stage.MANIFEST)
     after(ledger, config, number, outcome(ErrorClass.TRANSIENT))
     clock.pass_seconds(3600)
-    retries.after_success(ledger, claimed(ledger, number), [], config)
+    retries.after_success(ledger, claimed(ledger, number), ManifestResult(), config)
     tasks.make_pending(ledger, night, [Stage.MANIFEST], "again")
 
     row = after(ledger, config, number, outcome(ErrorClass.TRANSIENT))

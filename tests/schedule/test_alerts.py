@@ -27,7 +27,7 @@ from vampd.io.disk import claim_root
 from vampd.ledger.alerts import Condition
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.settings.sections import Config
 from vampd.states import Severity, Stage
 from vampd.views.conditions import conditions

@@ -10,7 +10,7 @@ import pytest
 from tests.support.fake_ledger import FakeClock, a_night, a_task, claimed, opened, settings
 from vampd.ledger import deliveries, tasks
 from vampd.schedule import retries
-from vampd.schedule.workers import Outcome
+from vampd.stages.verify import CheckResult, VerifiedFile, VerifyResult
 from vampd.states import Stage, TaskState
 
 _OLD, _NEW = "a" * 64, "b" * 64
@@ -26,15 +26,23 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
         deliveries.list_file(ledger, night.id, "vgen2/VMPA00000001.fits.fz", 7, _OLD)
         task = claimed(ledger, a_task(ledger, night.id, Stage.VERIFY))
         deliveries.list_file(ledger, night.id, path, 7, _NEW)
-        verdict = {"path": "vgen2/VMPA00000001.fits.fz", "verdict": "verified", "sha256": _OLD}
-        result = {
-            "results": [{**verdict, "why": None, "lies_at_destination": True}],
+        verdict: VerifiedFile = {
+            "path": "vgen2/VMPA00000001.fits.fz",
+            "verdict": "verified",
+            "sha256": _OLD,
+            "why": None,
+            "lies_at_destination": True,
+        }
+        copies: VerifyResult = {
+            "results": [verdict],
+            "seconds": 1.0,
             "verify_at": "/far/20251106",
             "destination": "/far/20251106",
             "patience_hours": 0.0,
+            "marked": [],
         }
 
-        retries.after_success(ledger, task, Outcome(key=1, result=result).result, config)
+        retries.after_success(ledger, task, CheckResult(copies=copies), config)
 
         assert tasks.get_task(ledger, task.id).state == TaskState.PENDING
         assert not deliveries.verified_since(ledger, night.id, 0)

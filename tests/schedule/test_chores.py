@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from multiprocessing.connection import wait
@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from tests.schedule import worker_bodies as bodies
+from tests.schedule.hostile import Pool
 from tests.support.fake_ledger import FakeClock, opened, settings
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.engine import Engine
-from vampd.schedule.workers import Body, Outcome, Workers
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
+from vampd.schedule.workers import Workers
 from vampd.settings.sections import Config
 from vampd.states import ErrorClass
 from vampd.watch.scan_cycle import ScanCycle
@@ -25,19 +28,24 @@ from vampd.watch.scan_cycle import ScanCycle
 class Errands:
     """Jobs for one background job, and how each of them ended."""
 
-    def __init__(self, jobs: list[Any], body: Body) -> None:
+    def __init__(self, jobs: list[Any], body: bodies.Body) -> None:
         self.jobs = jobs
         self.asked = 0
-        self.ended: list[tuple[Any, Outcome]] = []
+        self.ended: list[tuple[Any, Outcome[Any]]] = []
         self.background_job = BackgroundJob(
-            name="errands", uses_network=False, due=self._due, body=body, record=self._record
+            name="errands",
+            seat=Seat.BUILDER,
+            due=self._due,
+            work=body,
+            result=int,
+            record=self._record,
         )
 
     def _due(self, _ledger: Ledger, _config: Config) -> Any | None:
         self.asked += 1
         return self.jobs.pop(0) if self.jobs else None
 
-    def _record(self, _ledger: Ledger, _config: Config, job: Any, outcome: Outcome) -> None:
+    def _record(self, _ledger: Ledger, _config: Config, job: Any, outcome: Outcome[Any]) -> None:
         self.ended.append((job, outcome))
 
 
@@ -111,8 +119,8 @@ def test_only_a_light_chore_waits_for_no_transfer(
     first, second = (Errands([each], bodies.double) for each in (3, 4))
     config = settings(tmp_path)
     background_jobs = [
-        replace(first.background_job, uses_network=True),
-        replace(second.background_job, uses_network=True, is_light=is_light),
+        replace(first.background_job, seat=Seat.NETWORK),
+        replace(second.background_job, seat=Seat.NONE if is_light else Seat.NETWORK),
     ]
     scan_cycle = ScanCycle(ledger, FakeClock(), config)
     engine = Engine(ledger, config, scan_cycle, workers, background_jobs=background_jobs)
@@ -121,3 +129,26 @@ def test_only_a_light_chore_waits_for_no_transfer(
 
     assert engine.busy == going
     engine.stop()
+
+
+class Unreachable(Pool):
+    """An executor whose workers cannot be told that nobody waits for them any more."""
+
+    def cancel(self, keys: Iterable[int]) -> None:
+        """Nobody hears it."""
+
+
+def test_what_comes_of_work_that_was_given_up_meanwhile_is_dropped(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    errands = Errands([3], bodies.double)
+    config = settings(tmp_path)
+    pool = Unreachable(lambda _, outcome: outcome)
+    scan_cycle = ScanCycle(ledger, FakeClock(), config)
+    engine = Engine(ledger, config, scan_cycle, pool, background_jobs=[errands.background_job])
+    engine.hand_out()
+
+    engine.cancel(None)
+
+    assert engine.collect()
+    assert errands.ended == []

@@ -14,7 +14,9 @@ from tests.support.reclaim_world import World
 from vampd.background import copies
 from vampd.ledger import exports, nights
 from vampd.ledger.dates import clamp_due
-from vampd.schedule.workers import Outcome
+from vampd.remote.answers import FileDigest
+from vampd.schedule.executor import Outcome
+from vampd.stages.verify import VerifyResult, judge
 
 __all__ = ["world"]
 
@@ -31,13 +33,19 @@ def test_copies_are_read_through_once_though_the_date_was_ahead_when_that_began(
     jobs = 0
     while jobs < 5 and (job := copies.JOB.due(world.ledger, world.config)) is not None:
         jobs += 1
-        results = [
-            {**file, "verdict": "verified", "why": None, "lies_at_destination": True}
-            for file in job["files"]
-        ]
-        places = {"verify_at": job["verify_at"], "destination": job["destination"]}
-        found = {"results": results, "patience_hours": 0.0, **places}
-        copies.JOB.record(world.ledger, world.config, job, Outcome(key=1, result=found))
+        found: VerifyResult = {
+            "results": [
+                judge(file, FileDigest(sha256=file["sha256"], why=None))
+                for file in job.copies["files"]
+            ],
+            "seconds": 1.0,
+            "verify_at": job.copies["verify_at"],
+            "destination": job.copies["destination"],
+            "patience_hours": 0.0,
+            "marked": [],
+        }
+        outcome = Outcome(key=1, result=copies.Reverified(copies=found))
+        copies.JOB.record(world.ledger, world.config, job, outcome)
 
     assert jobs == 1
     assert nights.get_night(world.ledger, night.number).verify_asked_by is None

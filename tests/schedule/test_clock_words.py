@@ -42,7 +42,7 @@ def timed_by_the_logger(scene: Scene) -> None:
 def plan(scene: Scene) -> None:
     """What the daemon does in the stage sync."""
     night = scene.night
-    job = sync.prepare(scene.ledger, night, LIMITS, QUALITY)
+    job = sync.job_of(scene.ledger, night, LIMITS, QUALITY, attempt=1)
     [task] = [row for row in tasks.tasks_of(scene.ledger, night.id) if row.stage is Stage.SYNC]
     sync.record(scene.ledger, task, sync.work(job))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from tests.support.fake_ledger import (
     settings,
 )
 from tests.support.far_side import flip_one_byte
+from tests.support.stage_steps import piped, prepared
 from vampd.background import copies as reverify
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.ledger import deliveries, nights, tasks
@@ -29,11 +29,12 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.orders import verify as verify_orders
 from vampd.orders.context import CommandContext
-from vampd.schedule.stage_table import STAGES, verify_job
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.stage_table import STAGES
 from vampd.settings.load import load
 from vampd.settings.sections import Config
 from vampd.stages import transfer, verify
+from vampd.stages.verify import verify_job
 from vampd.states import ErrorClass, Kind, NightStatus, Stage
 
 DATE = "20251106"
@@ -61,18 +62,16 @@ class FarDesk:
 
     def do(self, stage: Stage) -> str | None:
         """Claim a stage's task, do it, record it; return what is awaited."""
-        room = STAGES[stage]
         task = claimed(self.ledger, self.tasks[stage])
-        job = room.prepare(self.ledger, self.config, self.night, "")
+        work = prepared(self.ledger, self.config, self.night, task)
         try:
-            result = room.body(job)
+            result = work()
         except VampdError as error:
-            assert room.record_progress is not None
-            room.record_progress(self.ledger, task, json.loads(json.dumps(error.progress)))
+            STAGES[stage].keep_progress(self.ledger, task, piped(error.progress))
             tasks.requeue(self.ledger, task, error.error_class, str(error), due_us=0)
             raise
         tasks.finish(self.ledger, task)
-        awaited = room.record(self.ledger, task, json.loads(json.dumps(result)))
+        awaited = STAGES[stage].end(self.ledger, task, piped(result))
         if awaited is not None:
             tasks.reopen(self.ledger, task, ErrorClass.TRANSIENT, awaited, due_us=0)
         return awaited
@@ -89,7 +88,7 @@ class FarDesk:
         if job is None:
             return False
         try:
-            outcome = Outcome(key=1, result=reverify.JOB.body(job))
+            outcome: Outcome[Any] = Outcome(key=1, result=reverify.JOB.work(job))
         except VampdError as error:
             outcome = Outcome(key=1, error_class=error.error_class, error=str(error))
         reverify.JOB.record(self.ledger, self.config, job, outcome)
@@ -141,7 +140,7 @@ def test_a_night_without_files_was_never_verified(desk: FarDesk) -> None:
 
 def test_a_verdict_on_older_bytes_does_not_count(desk: FarDesk) -> None:
     desk.do(Stage.TRANSFER)
-    result = verify.work(verify_job(desk.ledger, desk.config, desk.night, afresh=True))  # type: ignore[arg-type]
+    result = verify.work(verify_job(desk.ledger, desk.config, desk.night, afresh=True))
     deliveries.list_file(desk.ledger, desk.number, PATHS[0], 1, "0" * 64)
 
     deliveries.record_verdicts(desk.ledger, desk.number, result["results"])
@@ -373,7 +372,10 @@ def test_a_far_side_that_does_not_answer_changes_nothing_and_is_asked_later(desk
     desk.make_safe()
     order(desk)
     job = reverify.JOB.due(desk.ledger, desk.config)
-    outcome = Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="Connection refused")
+    assert job is not None
+    outcome: Outcome[Any] = Outcome(
+        key=1, error_class=ErrorClass.TRANSIENT, error="Connection refused"
+    )
     reverify.JOB.record(desk.ledger, desk.config, job, outcome)
 
     assert desk.night.status == NightStatus.SAFE

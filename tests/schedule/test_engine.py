@@ -22,7 +22,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
 from vampd.schedule.engine import Engine
-from vampd.schedule.workers import Body, Workers
+from vampd.schedule.workers import Workers
 from vampd.settings.sections import Disk
 from vampd.states import FileState, Kind, NightStatus, TaskState
 from vampd.views.summaries import nights as all_nights
@@ -111,7 +111,7 @@ def test_a_night_is_carried_from_raw_files_to_verified_copies(scene: Scene) -> N
     [("work", bodies.inspect_or_die), ("sha256_files", bodies.digest_or_die)],
 )
 def test_a_file_that_kills_its_readers_is_quarantined_and_those_beside_it_are_not(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str, body: Body
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str, body: bodies.Body
 ) -> None:
     monkeypatch.setattr(inspect, name, body)
 

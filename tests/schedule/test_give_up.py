@@ -13,8 +13,8 @@ from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import files, given_up, outputs, strays, tasks
 from vampd.orders.night import Orders
+from vampd.schedule.executor import Outcome
 from vampd.schedule.retries import after_error
-from vampd.schedule.workers import Outcome
 from vampd.states import ErrorClass, FileCode, FileState, Kind, NightStatus, Stage, StrayState
 from vampd.views.frame_audit import account
 from vampd.views.summaries import nights
@@ -59,7 +59,9 @@ def test_a_file_in_trouble_is_given_up_with_its_partner_and_its_night_is_planned
         task = tasks.claim(closed.ledger, number)
         assert task is not None
         error = f"{PATH}: read error at byte 2880: Input/output error"
-        outcome = Outcome(key=1, error_class=ErrorClass.INPUT, error=error, path=PATH)
+        outcome: Outcome[object] = Outcome(
+            key=1, error_class=ErrorClass.INPUT, error=error, path=PATH
+        )
         after_error(closed.ledger, task, outcome, closed.config)
     elif how == "gone":
         cube.unlink()

@@ -22,7 +22,7 @@ from vampd.ledger.headers import select
 from vampd.ledger.reading import reading_headers
 from vampd.ledger.records import Night
 from vampd.records import FileIdentity
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.settings.sections import Config
 from vampd.states import ErrorClass, FileState, Kind
 
@@ -83,7 +83,7 @@ def test_a_disk_that_is_away_keeps_no_other_night_waiting(
     first = _due(background_job, ledger, config)
     with pytest.raises(RetryableError):
         work(first)
-    failed = Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="away")
+    failed: Outcome[Any] = Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="away")
     background_job.record(ledger, config, first, failed)
     second = _due(background_job, ledger, config)
     background_job.record(ledger, config, second, Outcome(key=2, result=work(second)))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ from vampd.orders.night import Orders
 from vampd.orders.socket import _answer
 from vampd.records import FileIdentity
 from vampd.schedule.engine import Engine
-from vampd.schedule.workers import Outcome, Workers
+from vampd.schedule.executor import Outcome
 from vampd.science.cubes import DECIDING_CARDS
 from vampd.states import FileState, Kind, NightStatus
 from vampd.views.conditions import conditions
@@ -74,7 +74,7 @@ _ARGUMENTS = {
     "night": {"kind": "archive", "date": BAD, "folder": "/data/20251105", "adopt": False},
 }
 
-Spoil = Callable[[Any, Outcome], Outcome]
+Spoil = Callable[[Any, Outcome[Any]], Outcome[Any]]
 
 
 class Site:
@@ -87,8 +87,7 @@ class Site:
         self._spoil = spoil
         self.config = config = config_in(folder)
         self.scan_cycle = ScanCycle(ledger, clock, config)
-        workers = cast("Workers", Pool(spoil))
-        self.engine = Engine(ledger, config, self.scan_cycle, workers, BACKGROUND_JOBS)
+        self.engine = Engine(ledger, config, self.scan_cycle, Pool(spoil), BACKGROUND_JOBS)
         self.orders = Orders(ledger, config, self.engine.cancel)
 
     def begun_again(self) -> Site:
@@ -146,7 +145,7 @@ def of_bad(job: Any) -> bool:
 def test_whatever_workers_say_of_one_night_the_other_becomes_safe(seed: int) -> None:
     mischief = Mischief(seed)
 
-    def spoil(job: Any, outcome: Outcome) -> Outcome:
+    def spoil(job: Any, outcome: Outcome[Any]) -> Outcome[Any]:
         spoils = of_bad(job) and mischief.random.random() < 0.5
         return mischief.outcome(outcome) if spoils else outcome
 

@@ -13,14 +13,15 @@ from tests.support.reclaim_world import World
 from vampd.background.rebuild_proof import JOB
 from vampd.errors import RetryableError
 from vampd.ledger import nights, proofs
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.stages.rebuild import Proof
 from vampd.states import ErrorClass
 
 __all__ = ["world"]
 
-_OUTCOMES = {
-    "proved": Outcome(key=1, result={"rebuilt": [], "problems": [], "unknown": []}),
-    "problem": Outcome(key=1, result={"rebuilt": [], "problems": ["gone"], "unknown": []}),
+_OUTCOMES: dict[str, Outcome[Proof]] = {
+    "proved": Outcome(key=1, result=Proof()),
+    "problem": Outcome(key=1, result=Proof(problems=("gone",))),
     "put off": Outcome(key=1, error_class=ErrorClass.DETERMINISTIC, error="gone"),
     "wrong": Outcome(key=1, error_class=ErrorClass.INTEGRITY, error="gone"),
 }
@@ -48,7 +49,7 @@ def test_a_proof_that_ends_after_its_night_was_restored_and_went_on_says_nothing
 
     JOB.record(world.ledger, world.config, job, _OUTCOMES[how])
 
-    assert job["number"] == night.number
+    assert job.night == night.number
     assert nights.get_night(world.ledger, night.number).hold is None
     assert (
         world.ledger.value(
@@ -70,4 +71,4 @@ def test_nothing_is_said_of_raw_files_while_the_disk_is_away_or_another(
         (world.root / ".vampd-root").write_text("another")
 
     with pytest.raises(RetryableError):
-        JOB.body(job)
+        JOB.work(job)

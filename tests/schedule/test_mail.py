@@ -24,7 +24,8 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.ledger.records import Night
 from vampd.orders.night import Orders
-from vampd.schedule.workers import Outcome, Workers
+from vampd.schedule.executor import Outcome
+from vampd.schedule.workers import Workers
 from vampd.settings.sections import Config
 from vampd.states import HoldCode, Kind, Stage
 
@@ -423,7 +424,7 @@ def test_a_worker_killed_after_the_server_took_it_makes_the_same_bytes_go_out_ag
         job = mail_job.due(scene.ledger, scene.config)
         assert job is not None
         scene.office.may_speak.clear()
-        workers.start(1, mail_job.work, job)
+        workers.submit(mail_job.work, job)
         assert scene.office.came.wait(60)
         (process,) = [seat.process for seat in workers._seats.values()]
         assert process.pid is not None
@@ -445,7 +446,7 @@ def test_a_worker_killed_after_the_server_took_it_makes_the_same_bytes_go_out_ag
 
 
 def _run(workers: Workers, job: Any) -> Any:
-    workers.start(0, mail_job.work, job)
+    workers.submit(mail_job.work, job)
     return _take_one(workers)
 
 

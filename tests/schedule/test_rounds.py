@@ -22,7 +22,7 @@ from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Config
-from vampd.stages.sync import raw_cube
+from vampd.stages.raw_cubes import raw_cube
 from vampd.states import STAGES_OF, FileCode, FileState, HoldCode, Kind, NightStatus, Stage
 from vampd.watch.inspect import inspect_cube
 from vampd.watch.naming import Role

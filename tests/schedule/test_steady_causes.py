@@ -15,6 +15,7 @@ from vampd.commands import advice
 from vampd.ledger.reading import reading
 from vampd.schedule import engine as engine_module
 from vampd.schedule import readings
+from vampd.schedule.readings import digest_batch
 from vampd.settings.sections import Disk
 from vampd.states import NightStatus, WaitCode
 from vampd.views.summaries import nights, summarise
@@ -37,9 +38,9 @@ def test_the_events_of_a_night_are_no_more_where_its_files_are_read_one_by_one(
     monkeypatch.setattr(readings, "_BATCH_CUBES", 1)
 
     monkeypatch.setattr(
-        engine_module,
+        readings,
         "digest_batch",
-        lambda *rows: () if scene.night.closed_us is None else readings.digest_batch(*rows),
+        lambda *rows: () if scene.night.closed_us is None else digest_batch(*rows),
     )
 
     scene.go_until(NightStatus.SAFE)

@@ -16,7 +16,7 @@ from vampd.ledger.records import Output
 from vampd.records import Report
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Compress
-from vampd.stages import build_jobs
+from vampd.stages import build
 from vampd.states import Stage
 from vampd.watch.scan_cycle import ScanCycle
 
@@ -120,7 +120,7 @@ def test_whether_others_must_read_an_output_costs_the_same_however_many_are_buil
 
     def choose() -> list[int]:
         rows: list[Output] = outputs.outputs_of_unit(ledger, night.id, "1.1")
-        return build_jobs._read_whole(ledger, night, rows, Compress())
+        return build._read_whole(ledger, night, rows, Compress())
 
     assert _growth(ledger, choose) < _NOISE
     assert choose() == []

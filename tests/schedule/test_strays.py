@@ -31,7 +31,7 @@ from vampd.states import (
 from vampd.views.odd_conditions import odd_conditions
 from vampd.views.oddities import oddities
 from vampd.views.summaries import nights as nights_in_short
-from vampd.watch import inspect
+from vampd.watch.inspect import DigestJob, sha256_files
 
 __all__ = ["scene"]
 
@@ -42,13 +42,13 @@ def read_through(scene: Scene) -> None:
     """What the engine does with digests: raw files that nobody read, and strays."""
     number = scene.night.id
     rows = (*strays.unread(scene.ledger, number), *files.without_digest(scene.ledger, number))
-    job = {"night": str(scene.night_folder), "files": [row.path for row in rows]}
-    for result in inspect.sha256_files(job)["results"]:
-        who = inspect.identity_from_plain(result["identity"])
-        if who is None:
-            strays.note_unreadable(scene.ledger, number, result["file"], result["problem"])
+    paths = tuple(row.path for row in rows)
+    found = sha256_files(DigestJob(folder=str(scene.night_folder), files=paths))
+    for path, digest in zip(paths, found.results, strict=True):
+        if digest.sha256 is None or digest.identity is None:
+            strays.note_unreadable(scene.ledger, number, path, digest.problem)
             continue
-        known = (scene.ledger, number, result["file"], result["sha256"], who)
+        known = (scene.ledger, number, path, digest.sha256, digest.identity)
         files.record_digest(*known)
         strays.take_digest(*known)
     strays.review(scene.ledger, number)
@@ -162,10 +162,11 @@ def test_other_bytes_of_the_same_size_hold_the_night_and_both_digests_are_told(
     closed.go(2)
     read_through(closed)
 
-    found = inspect.sha256_files({"night": str(closed.night_folder), "files": [PATH]})["results"]
+    job = DigestJob(folder=str(closed.night_folder), files=(PATH,))
+    [found] = sha256_files(job).results
     assert closed.night.hold == (
         f"raw file changed after the night was closed: {PATH}\n"
-        f"its SHA-256 was {raw_row(closed).sha256}, and is {found[0]['sha256']}"
+        f"its SHA-256 was {raw_row(closed).sha256}, and is {found.sha256}"
     )
     assert standing_of(closed)[0] == NightStatus.HELD
 

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.schedule import worker_bodies as bodies
 from tests.support.waiting import wait_until
+from vampd.schedule.executor import Outcome
 from vampd.schedule.fork_server import end_fork_server
-from vampd.schedule.workers import Body, Outcome, Workers
+from vampd.schedule.workers import Workers, _Answer
 from vampd.states import ErrorClass
 
 #: A process with one worker, for which it waits.
@@ -28,9 +29,12 @@ from tests.schedule import worker_bodies as bodies
 from vampd.schedule.workers import Workers
 
 workers = Workers(nice=0)
-workers.start(1, bodies.wait_for, tuple(sys.argv[1:]))
+workers.submit(bodies.wait_for, tuple(sys.argv[1:]))
 wait(workers.pipes())
 """
+
+
+_ODD = _Answer(error_class=cast("ErrorClass", "odd"))
 
 
 @pytest.fixture
@@ -49,23 +53,23 @@ def pipes(tmp_path: Path) -> tuple[str, str]:
     return names
 
 
-def outcomes(workers: Workers, count: int = 1) -> dict[int, Outcome]:
+def outcomes(workers: Workers, count: int = 1) -> dict[int, Outcome[Any]]:
     """The next *count* outcomes, by key."""
-    found: dict[int, Outcome] = {}
+    found: dict[int, Outcome[Any]] = {}
     while len(found) < count:
         assert wait(workers.pipes(), timeout=60), "no worker said anything"
         found |= {outcome.key: outcome for outcome in workers.finished()}
     return found
 
 
-def outcome_of(workers: Workers, body: Body, job: object) -> Outcome:
-    workers.start(1, body, job)
-    return outcomes(workers)[1]
+def outcome_of(workers: Workers, body: bodies.Body, job: object) -> Outcome[Any]:
+    key = workers.submit(body, job)
+    return outcomes(workers)[key]
 
 
-def begun(workers: Workers, key: int, pipes: tuple[str, str]) -> int:
+def begun(workers: Workers, pipes: tuple[str, str]) -> int:
     """Start work that waits; return its process's number."""
-    workers.start(key, bodies.wait_for, pipes)
+    workers.submit(bodies.wait_for, pipes)
     return int(Path(pipes[0]).read_text())
 
 
@@ -78,12 +82,11 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_result_comes_back_under_its_key(workers: Workers) -> None:
-    for key in (3, 5):
-        workers.start(key, bodies.double, key)
+    three, five = (workers.submit(bodies.double, number) for number in (3, 5))
 
     found = outcomes(workers, 2)
 
-    assert found == {3: Outcome(key=3, result=6), 5: Outcome(key=5, result=10)}
+    assert found == {three: Outcome(key=three, result=6), five: Outcome(key=five, result=10)}
     assert len(workers) == 0
 
 
@@ -109,7 +112,12 @@ def test_a_result_larger_than_any_pipe_comes_back_whole(workers: Workers) -> Non
     ids=["refused", "bad file", "unexpected", "disk full", "memory short"],
 )
 def test_an_error_crosses_with_its_class(
-    workers: Workers, body: Body, job: Any, error_class: ErrorClass, error: str, path: str | None
+    workers: Workers,
+    body: bodies.Body,
+    job: Any,
+    error_class: ErrorClass,
+    error: str,
+    path: str | None,
 ) -> None:
     outcome = outcome_of(workers, body, job)
 
@@ -138,14 +146,14 @@ def test_an_end_without_an_answer_is_a_crash(workers: Workers) -> None:
         (bodies.promise_too_much, None, "has 18446744073709551615 bytes, more than"),
         (bodies.say_what_is_no_answer, [1, "two"], "the answer of its worker is [1, 'two']"),
         (bodies.say_what_is_no_answer, {"outcome": 1}, "is {'outcome': 1}"),
-        (bodies.say_what_is_no_answer, {"error_class": "odd"}, "'odd' is not a valid ErrorClass"),
+        (bodies.say_what_is_no_answer, _ODD, "'odd' is not a valid ErrorClass"),
     ],
 )
 def test_whatever_a_worker_says_is_the_failure_of_its_own_work(
-    workers: Workers, body: Body, job: object, says: str
+    workers: Workers, body: bodies.Body, job: object, says: str
 ) -> None:
-    workers.start(1, bodies.double, 4)
-    workers.start(2, body, job)
+    workers.submit(bodies.double, 4)
+    workers.submit(body, job)
 
     found = outcomes(workers, 2)
 
@@ -176,9 +184,9 @@ def test_the_words_of_an_error_can_be_stored_and_shown(workers: Workers) -> None
 
 
 def test_half_an_answer_keeps_nobody_waiting(workers: Workers) -> None:
-    workers.start(1, bodies.say_half, None)
+    workers.submit(bodies.say_half, None)
     assert wait(workers.pipes(), timeout=60)
-    workers.start(2, bodies.double, 4)
+    workers.submit(bodies.double, 4)
 
     found = outcomes(workers)
     workers.cancel([1])
@@ -188,15 +196,15 @@ def test_half_an_answer_keeps_nobody_waiting(workers: Workers) -> None:
 
 def test_work_that_cannot_be_begun_is_told_at_once_and_leaves_nothing(workers: Workers) -> None:
     with pytest.raises(AttributeError, match="pickle"):
-        workers.start(1, bodies.double, lambda: None)
+        workers.submit(bodies.answer_what_no_pipe_can_carry, lambda: None)
 
     assert len(workers) == 0
     assert workers.pipes() == []
 
 
 def test_a_killed_worker_costs_its_own_work_alone(workers: Workers, pipes: tuple[str, str]) -> None:
-    workers.start(1, bodies.double, 4)
-    pid = begun(workers, 2, pipes)
+    workers.submit(bodies.double, 4)
+    pid = begun(workers, pipes)
 
     os.kill(pid, signal.SIGKILL)
     found = outcomes(workers, 2)
@@ -209,12 +217,12 @@ def test_a_killed_worker_costs_its_own_work_alone(workers: Workers, pipes: tuple
 def test_a_killed_fork_server_takes_its_workers_along_and_the_next_work_is_done(
     workers: Workers, pipes: tuple[str, str]
 ) -> None:
-    pid = begun(workers, 1, pipes)
+    pid = begun(workers, pipes)
     server: int = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
 
     os.kill(server, signal.SIGKILL)
     found = outcomes(workers)
-    workers.start(2, bodies.double, 4)
+    workers.submit(bodies.double, 4)
 
     assert found[1].crashed
     assert outcomes(workers)[2].result == 8
@@ -237,7 +245,7 @@ def test_a_killed_daemon_takes_its_workers_along(pipes: tuple[str, str]) -> None
 def test_a_cancelled_worker_is_dead_and_says_nothing_more(
     workers: Workers, pipes: tuple[str, str]
 ) -> None:
-    pid = begun(workers, 1, pipes)
+    pid = begun(workers, pipes)
 
     workers.cancel([1, 99])
 
@@ -247,7 +255,7 @@ def test_a_cancelled_worker_is_dead_and_says_nothing_more(
 
 
 def test_stopping_kills_all(workers: Workers, pipes: tuple[str, str]) -> None:
-    pid = begun(workers, 1, pipes)
+    pid = begun(workers, pipes)
 
     workers.stop()
 
@@ -258,7 +266,7 @@ def test_stopping_kills_all(workers: Workers, pipes: tuple[str, str]) -> None:
 def test_work_that_is_still_going_on_is_not_waited_for(
     workers: Workers, pipes: tuple[str, str]
 ) -> None:
-    begun(workers, 1, pipes)
+    begun(workers, pipes)
 
     found = workers.finished()
     Path(pipes[1]).write_text("go on")
@@ -270,7 +278,7 @@ def test_work_that_is_still_going_on_is_not_waited_for(
 def test_an_interrupt_of_the_terminal_does_not_reach_the_work(
     workers: Workers, pipes: tuple[str, str]
 ) -> None:
-    pid = begun(workers, 1, pipes)
+    pid = begun(workers, pipes)
 
     os.kill(pid, signal.SIGINT)
     Path(pipes[1]).write_text("undisturbed")
@@ -303,7 +311,7 @@ from vampd.schedule.workers import Workers
 end_fork_server()
 for _ in range(2):
     workers = Workers(nice=0)
-    workers.start(1, bodies.compute_for, 0.5)
+    workers.submit(bodies.compute_for, 0.5)
     wait(workers.pipes())
     assert workers.finished()[0].error is None
     workers.stop()
@@ -321,7 +329,7 @@ def test_what_all_workers_used_is_told_once_their_server_has_ended() -> None:
 
 
 def test_a_server_that_does_not_end_is_killed(workers: Workers, pipes: tuple[str, str]) -> None:
-    workers.start(1, bodies.wait_for, pipes)
+    workers.submit(bodies.wait_for, pipes)
     with Path(pipes[0]).open(encoding="utf-8") as told:
         worker = int(told.read())
     server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import pickle
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from vampd.errors import InputError, RetryableError
 from vampd.io.process import run
 from vampd.watch import inspect
+from vampd.watch.inspect import DigestJob, Digests, Inspections, InspectJob
+
+Body = Callable[[Any], Any]
 
 POISON = "06:10:00"  #: in the name of a file that kills who reads it
 
@@ -75,14 +79,14 @@ def priority(_: object) -> int:
     return os.nice(0)
 
 
-def inspect_or_die(job: Any) -> dict[str, Any]:
-    if any(POISON in cube for cube, _ in job["cubes"]):
+def inspect_or_die(job: InspectJob) -> Inspections:
+    if any(POISON in cube for cube, _ in job.cubes):
         die(job)
     return _inspect(job)
 
 
-def digest_or_die(job: Any) -> dict[str, Any]:
-    if any(POISON in file for file in job["files"]):
+def digest_or_die(job: DigestJob) -> Digests:
+    if any(POISON in file for file in job.files):
         die(job)
     return _digest(job)
 

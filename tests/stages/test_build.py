@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -11,19 +11,24 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from tests.support.raw_cubes import FIRST_US, PERIOD_US, build_job, write_raw_cube
+from tests.support.raw_cubes import FIRST_US, PERIOD_US, build_job, with_output, write_raw_cube
 from vampd.errors import InputError, IntegrityError, ResourceError, VampdError
 from vampd.io import beneath
 from vampd.io import publish as publishing
-from vampd.stages.build import compare_all_frames, work
+from vampd.io.fits import Tiles
+from vampd.records import BuiltOutput
+from vampd.stages.build_cube import build_cube as work
+from vampd.stages.build_job import BuildJob, BuildResult
+from vampd.stages.compare import compare_all_frames
+from vampd.states import FlcState
 
 NAME = "vcam1_05:10:00.000000"
 TILES = pytest.mark.parametrize("tiles", ["frame", "row"])
@@ -58,7 +63,7 @@ def night(tmp_path: Path) -> Path:
 @TILES
 @pytest.mark.parametrize("shape", [(1, 6, 9), (11, 5, 7), (4, 9, 1), (2, 536, 536)])
 def test_an_output_holds_the_frames_of_its_raw_cube(
-    night: Path, shape: tuple[int, int, int], tiles: str
+    night: Path, shape: tuple[int, int, int], tiles: Tiles
 ) -> None:
     cube = noise(*shape)
     job = build_job(night, [write_raw_cube(night, cube)], tiles=tiles)
@@ -67,15 +72,15 @@ def test_an_output_holds_the_frames_of_its_raw_cube(
 
     path = night / "vgen2" / f"{NAME}.fits.fz"
     assert np.array_equal(read(path), cube)
-    assert result["outputs"] == [
-        {
-            "output": 100,
-            "size_bytes": path.stat().st_size,
-            "sha256": sha256(path),
-            "timing_size_bytes": (night / "vgen2" / f"{NAME}.txt").stat().st_size,
-            "timing_sha256": sha256(night / "vgen2" / f"{NAME}.txt"),
-        }
-    ]
+    assert result.outputs == (
+        BuiltOutput(
+            output=100,
+            size_bytes=path.stat().st_size,
+            sha256=sha256(path),
+            timing_size_bytes=(night / "vgen2" / f"{NAME}.txt").stat().st_size,
+            timing_sha256=sha256(night / "vgen2" / f"{NAME}.txt"),
+        ),
+    )
     assert names(night / "vgen2") == [f"{NAME}.fits.fz", f"{NAME}.txt"]
     assert names(night / ".vampd" / "scratch") == []
 
@@ -91,7 +96,7 @@ def test_a_raw_cube_of_two_axes_becomes_one_of_three(night: Path) -> None:
 
 @TILES
 def test_frames_of_several_raw_cubes_are_dealt_to_their_states_in_one_pass(
-    night: Path, tiles: str
+    night: Path, tiles: Tiles
 ) -> None:
     first, second = noise(5, seed=1), noise(4, seed=2)
     paths = [
@@ -101,17 +106,22 @@ def test_frames_of_several_raw_cubes_are_dealt_to_their_states_in_one_pass(
         ),
     ]
     job = build_job(night, paths, tiles=tiles, states=True)
-    first_b = job["outputs"][1]["segments"][0]
-    first_b[3] -= 1  # the last frame of B in the first cube becomes D
-    job["outputs"][1]["acquired_us"] = np.delete(job["outputs"][1]["acquired_us"], first_b[3])
-    dubious = job["outputs"][0] | {
-        "output": 102,
-        "file_name": f"{NAME}.D",
-        "flc_state": "D",
-        "segments": [[1, 3, 1, 1]],
-        "acquired_us": np.array([FIRST_US + 3 * PERIOD_US]),
-    }
-    job["outputs"].append(dubious)
+    of_a, of_b = job.outputs
+    (raw_file, start, step, count), *others = of_b.segments
+    of_b = replace(  # the last frame of B in the first cube becomes D
+        of_b,
+        segments=((raw_file, start, step, count - 1), *others),
+        acquired_us=np.delete(of_b.acquired_us, count - 1),
+    )
+    dubious = replace(
+        of_a,
+        output=102,
+        file_name=f"{NAME}.D",
+        flc_state=FlcState.DUBIOUS,
+        segments=((1, 3, 1, 1),),
+        acquired_us=np.array([FIRST_US + 3 * PERIOD_US]),
+    )
+    job = replace(job, outputs=(of_a, of_b, dubious))
 
     work(job)
 
@@ -133,7 +143,8 @@ def test_frames_of_several_raw_cubes_are_dealt_to_their_states_in_one_pass(
 
 def test_the_timing_file_has_the_rows_of_just_those_frames(night: Path) -> None:
     job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
-    job["outputs"][1]["acquired_us"] = job["outputs"][1]["acquired_us"] + 7
+    of_a, of_b = job.outputs
+    job = replace(job, outputs=(of_a, replace(of_b, acquired_us=of_b.acquired_us + 7)))
 
     work(job)
 
@@ -146,29 +157,28 @@ def test_the_timing_file_has_the_rows_of_just_those_frames(night: Path) -> None:
 
 
 IN_A_PROCESS = """
-import json, sys
-from vampd.stages.build import work
-job = json.load(open(sys.argv[1]))
-job["raw"] = {int(number): entry for number, entry in job["raw"].items()}
-result = work(job)
+import pickle, sys
+from vampd.stages.build_cube import build_cube as work
+result = work(pickle.load(open(sys.argv[1], "rb")))
 # Not ru_maxrss: exec hands the parent's peak on to the child.
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-print(json.dumps({"result": result, "peak_kib": int(status["VmHWM"].split()[0])}))
+sys.stdout.buffer.write(pickle.dumps((result, int(status["VmHWM"].split()[0]))))
 """
 
 
 def work_in_a_process(
-    job: dict[str, Any], folder: Path, surroundings: dict[str, str] | None = None
-) -> dict[str, Any]:
-    file = folder / "job.json"
-    file.write_text(json.dumps(job, default=lambda array: array.tolist()))
+    job: BuildJob, folder: Path, surroundings: dict[str, str] | None = None
+) -> tuple[BuildResult, int]:
+    """The result, and the most memory in KiB."""
+    file = folder / "job.pickle"
+    file.write_bytes(pickle.dumps(job))
     done = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS, str(file)],
         env=os.environ | (surroundings or {}),
         stdout=subprocess.PIPE,
         check=True,
     )
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: tuple[BuildResult, int] = pickle.loads(done.stdout)
     return answer
 
 
@@ -179,7 +189,7 @@ def test_two_builds_of_the_same_frames_are_identical_whatever_the_surroundings(
     results = []
     for zone, language in (("UTC", "C"), ("Asia/Tokyo", "de_DE.UTF-8")):
         surroundings = {"TZ": zone, "LC_ALL": language, "HOME": "/nonexistent"}
-        results.append(work_in_a_process(job, tmp_path, surroundings)["result"])
+        results.append(work_in_a_process(job, tmp_path, surroundings)[0])
         for path in (night / "vgen2").iterdir():
             path.unlink()
 
@@ -322,8 +332,7 @@ def test_a_raw_file_that_changed_since_it_was_planned_for_is_refused(
 
 
 def test_a_frame_that_the_raw_cube_has_not_is_refused(night: Path) -> None:
-    job = build_job(night, [write_raw_cube(night, noise(5))])
-    job["outputs"][0]["segments"] = [[1, 1, 1, 5]]
+    job = with_output(build_job(night, [write_raw_cube(night, noise(5))]), segments=((1, 1, 1, 5),))
 
     with pytest.raises(IntegrityError, match="frame 5 was planned for"):
         work(job)
@@ -359,12 +368,12 @@ def test_cards_that_do_not_suit_their_format_are_reported_once_with_their_file(
 
     result = work(build_job(night, [path], states=True))
 
-    assert result["reports"] == [
+    assert result.reports == (
         (
             "AIRMASS does not suit %20.3f; left as it is",
             f"vcam1/{path.name}: AIRMASS = 'high '",
-        )
-    ]
+        ),
+    )
 
 
 @pytest.fixture
@@ -392,8 +401,7 @@ def test_a_full_disk_is_a_shortage_and_leaves_nothing_behind(small_disk: Path) -
 
 def test_no_file_is_left_open_after_a_failure(night: Path) -> None:
     path = write_raw_cube(night, noise(5))
-    job = build_job(night, [path])
-    job["outputs"][0]["segments"] = [[1, 1, 1, 5]]
+    job = with_output(build_job(night, [path]), segments=((1, 1, 1, 5),))
     with pytest.raises(VampdError):
         work(job)
     before = names(Path("/proc/self/fd"))
@@ -415,24 +423,26 @@ def test_published_files_are_readable_by_all(night: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def built(night: Path, *, tiles: str = "frame", states: bool = False) -> dict[str, Any]:
+def built(night: Path, *, tiles: Tiles = "frame", states: bool = False) -> BuildJob:
     """A job that was done, with the digests that the ledger records."""
     job = build_job(night, [write_raw_cube(night, noise(7))], tiles=tiles, states=states)
-    for entry, result in zip(job["outputs"], work(job)["outputs"], strict=True):
-        entry["sha256"] = result["sha256"]
-    return job
+    done = zip(job.outputs, work(job).outputs, strict=True)
+    return replace(
+        job, outputs=tuple(replace(output, sha256=found.sha256) for output, found in done)
+    )
 
 
 @TILES
-def test_a_full_comparison_finds_nothing_where_nothing_differs(night: Path, tiles: str) -> None:
+def test_a_full_comparison_finds_nothing_where_nothing_differs(night: Path, tiles: Tiles) -> None:
     assert compare_all_frames(built(night, tiles=tiles, states=True)) == []
     assert names(night / ".vampd" / "scratch") == []
 
 
 @TILES
-def test_a_full_comparison_names_every_frame_that_differs(night: Path, tiles: str) -> None:
-    job = built(night, tiles=tiles)
-    job["outputs"][0]["segments"] = [[1, 0, 1, 3], [1, 2, 1, 2], [1, 5, 1, 2]]
+def test_a_full_comparison_names_every_frame_that_differs(night: Path, tiles: Tiles) -> None:
+    job = with_output(
+        built(night, tiles=tiles), segments=((1, 0, 1, 3), (1, 2, 1, 2), (1, 5, 1, 2))
+    )
 
     differences = compare_all_frames(job)
 
@@ -444,11 +454,13 @@ def test_a_full_comparison_names_every_frame_that_differs(night: Path, tiles: st
 
 @TILES
 def test_a_full_comparison_sees_an_output_with_too_few_or_too_many_frames(
-    night: Path, tiles: str
+    night: Path, tiles: Tiles
 ) -> None:
-    job = built(night, tiles=tiles)
-    job["outputs"][0]["segments"] = [[1, 0, 1, 7], [1, 6, 1, 1]]
-    job["outputs"][0]["acquired_us"] = np.arange(8)
+    job = with_output(
+        built(night, tiles=tiles),
+        segments=((1, 0, 1, 7), (1, 6, 1, 1)),
+        acquired_us=np.arange(8),
+    )
 
     differences = compare_all_frames(job)
 
@@ -476,7 +488,7 @@ def test_a_full_comparison_tells_of_a_damaged_output_and_goes_on(night: Path, da
 
 def test_a_full_comparison_compares_with_the_raw_files_that_were_planned_for(night: Path) -> None:
     job = built(night)
-    os.utime(night / job["raw"][1]["path"], ns=(0, 0))
+    os.utime(night / job.raw[1].path, ns=(0, 0))
 
     with pytest.raises(IntegrityError, match="raw file changed"):
         compare_all_frames(job)
@@ -546,7 +558,7 @@ def test_a_builder_killed_at_any_step_leaves_only_whole_files_and_is_resumed(
     job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
     result = work(job)
     # Nothing that is written depends on these, and the trials take their time.
-    again = {**job, "tried": result["tried"], "read_whole": []}
+    again = replace(job, tried=result.tried, read_whole=())
     folder, scratch = night / "vgen2", night / ".vampd" / "scratch"
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     killed = 0
@@ -559,7 +571,7 @@ def test_a_builder_killed_at_any_step_leaves_only_whole_files_and_is_resumed(
         killed += 1
         for path in folder.iterdir():
             assert path.read_bytes() == whole[path.name], f"{path.name} after step {step}"
-        assert work(again)["outputs"] == result["outputs"]
+        assert work(again).outputs == result.outputs
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
         assert names(scratch) == []
 
@@ -569,7 +581,7 @@ def test_a_builder_killed_at_any_step_leaves_only_whole_files_and_is_resumed(
 STEPS = ("open", "pwrite", "write", "fsync", "fchmod", "unlink", "close", "preadv", "mkdir", "stat")
 
 
-def killed_at(step: int, job: dict[str, Any]) -> bool:
+def killed_at(step: int, job: BuildJob) -> bool:
     """Do the job in a child that is killed before its *step*-th call; whether it was."""
     child = os.fork()
     if child == 0:
@@ -606,7 +618,7 @@ def test_memory_does_not_grow_with_the_cube(night: Path, tmp_path: Path) -> None
     first = np.full((1, 536, 536), 32768, dtype=np.uint16)
     job = build_job(night, [write_raw_cube(night, first, declared_frames=700)])
 
-    assert work_in_a_process(job, tmp_path)["peak_kib"] < 128 << 10
+    assert work_in_a_process(job, tmp_path)[1] < 128 << 10
 
 
 def funpack_that_says(folder: Path, words: str) -> dict[str, str]:
@@ -628,7 +640,7 @@ def test_funpack_reads_every_frame_of_the_outputs_that_are_asked_for(
         monkeypatch.setenv(name, value)
     job = build_job(night, [write_raw_cube(night, noise(5))], states=True)
 
-    work({**job, "read_whole": [101]})
+    work(replace(job, read_whole=(101,)))
 
     outputs = [Path(line).name.partition(".fits")[0] for line in told.read_text().split()]
     assert outputs == ["trial", f"{NAME}.B"]

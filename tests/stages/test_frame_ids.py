@@ -11,13 +11,13 @@ import pytest
 from tests.support.fake_ledger import reread
 from tests.support.frame_id_counter import Fault
 from tests.support.issuers import FIRST, FOREIGN, ISSUERS, Desk, desk
+from tests.support.stage_steps import prepared
 from vampd.errors import OperatorError, UsageError
 from vampd.io.number_runs import MOST_OF_A_NIGHT
 from vampd.ledger import tasks
 from vampd.ledger.counter import strange_texts
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.records import Night
-from vampd.schedule.stage_table import STAGES
 from vampd.settings.load import load
 from vampd.states import ErrorClass, RequestState, Stage, TaskState
 
@@ -262,11 +262,10 @@ def test_a_worker_that_dies_with_a_question_on_its_way_holds_the_night(foreign: 
     night = foreign.night("20251106", ["a"])
     foreign.clock.pass_seconds(1)
     foreign.ledger.update("night", night.id, ids_looked_us=foreign.ledger.now_us())
-    tasks.claim(foreign.ledger, foreign.task(night).id)
+    task = tasks.claim(foreign.ledger, foreign.task(night).id)
+    assert task is not None
 
-    STAGES[Stage.FRAME_IDS].prepare(
-        foreign.ledger, foreign.config, reread(foreign.ledger, night), ""
-    )
+    prepared(foreign.ledger, foreign.config, reread(foreign.ledger, night), task)
     tasks.reap(foreign.ledger, "the daemon died")  # between the question and its record
     task = foreign.attempt(night)
 

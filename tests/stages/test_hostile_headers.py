@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import tempfile
 import warnings
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import fitsio
 import numpy as np
@@ -17,11 +16,16 @@ from astropy.io import fits
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.stages.test_sidecar import entry as raw_entry
+from tests.stages.test_sidecar import sidecar_job
 from tests.support.raw_cubes import STEM, build_job, image_cards, timing_bytes
 from tests.support.trees import below
 from vampd.io.beneath import Beneath
-from vampd.stages import build, sidecar
-from vampd.stages.rebuild import Rebuilder, Sidecar
+from vampd.io.fits import Tiles
+from vampd.stages.build_cube import build_cube
+from vampd.stages.rebuild import Rebuilder
+from vampd.stages.sidecar import make_sidecar
+from vampd.stages.sidecar_index import Sidecar
 
 PIXELS = np.random.default_rng(3).integers(0, 65536, (3, 4, 5)).astype(np.uint16)
 
@@ -177,23 +181,10 @@ def write_cube(night: Path, cards: list[bytes], padding: bytes) -> Path:
 
 
 def made_sidecar(night: Path, cube: Path, name: str) -> None:
-    entries: list[dict[str, Any]] = []
-    for path in (cube, cube.with_suffix(".txt")):
-        status = path.stat()
-        entries.append(
-            {
-                "path": str(path.relative_to(night)),
-                "state": "whole",
-                "stored": "text",
-                "inode": status.st_ino,
-                "size_bytes": status.st_size,
-                "modified_ns": status.st_mtime_ns,
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            }
-        )
-    entries[0] |= {"stored": "cube", "segments": [[name, 0, 0, 1, len(PIXELS)]], "kept": []}
-    facts = {"kind": "archive", "date": night.name, "batch": 1, "listed": None, "files": entries}
-    sidecar.work({"night": str(night), "scratch": ".vampd/scratch", **facts})
+    text = raw_entry(night, cube.with_suffix(".txt"))
+    segments = ((name, 0, 0, 1, len(PIXELS)),)
+    header = replace(raw_entry(night, cube), stored="cube", segments=segments)
+    make_sidecar(sidecar_job(night, [header, text]))
 
 
 def check_readers(path: Path) -> None:
@@ -230,13 +221,11 @@ def test_every_reader_reads_the_output_and_the_raw_cube_comes_back(
         job = build_job(night, [cube])
         (night / ".vampd" / "scratch").mkdir(parents=True, exist_ok=True)
 
-        result = build.work(job)
+        result = build_cube(job)
 
-        name = job["outputs"][0]["file_name"]
+        name = job.outputs[0].file_name
         check_readers(night / "vgen2" / f"{name}.fits.fz")
-        refused = [
-            what for what, _ in result["reports"] if "funpack:" in what or "astropy:" in what
-        ]
+        refused = [what for what, _ in result.reports if "funpack:" in what or "astropy:" in what]
         assert refused == []  # the rules alone suffice; the trial finds nothing beyond them
         made_sidecar(night, cube, name)
         opened_at = below(night / ".vampd" / "raw_sidecar.tar")
@@ -250,7 +239,7 @@ def test_every_reader_reads_the_output_and_the_raw_cube_comes_back(
 
 @pytest.mark.parametrize("tiles", ["frame", "row"])
 def test_what_the_rules_do_not_know_is_found_by_trial_and_left_out(
-    tmp_path: Path, tiles: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiles: Tiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A funpack of another version may refuse what this one takes."""
     night = tmp_path / "20251106"
@@ -266,15 +255,15 @@ def test_what_the_rules_do_not_know_is_found_by_trial_and_left_out(
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     job = build_job(night, [cube], tiles=tiles)
 
-    result = build.work(job)
+    result = build_cube(job)
 
-    assert result["reports"] == [
+    assert result.reports == (
         (
             "B: left out of the outputs: funpack: no B here",
             f"vcam1/{STEM}.fits: B = 5",
-        )
-    ]
-    assert result["tried"] == []
+        ),
+    )
+    assert result.tried == ()
     with fits.open(night / "vgen2" / "vcam1_05:10:00.000000.fits.fz") as units:
         assert "B" not in units[1].header
         assert units[1].header["C"] == 5

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vampd.errors import IntegrityError, OperatorError
+from vampd.io.beneath import Beneath
 from vampd.stages import manifest
 from vampd.stages.manifest import ManifestJob, NumberedFile
 
@@ -41,14 +43,15 @@ def job(night: Path) -> ManifestJob:
         number(night, "VMPA00425190", b"later"),
         number(night, "VMPA00425189", b"early!"),
     ]
-    return {
-        "folder": str(night),
-        "date": DATE,
-        "files": files,
-        "digests": False,
-        "changes": [],
-        "batch": 1,
-    }
+    return ManifestJob(
+        attempt=1,
+        folder=str(night),
+        date=DATE,
+        files=tuple(files),
+        digests=False,
+        changes=(),
+        batch=1,
+    )
 
 
 def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
@@ -61,7 +64,7 @@ def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
         f"VMPA00425189|{night}/vgen2/VMPA00425189.fits.fz|6\n"
         f"VMPA00425190|{night}/vgen2/VMPA00425190.fits.fz|5\n"
     )
-    assert result[1] == {
+    assert result.files[1] == {
         "path": f"manifest_VMP_{DATE}.csv",
         "size_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -69,9 +72,7 @@ def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
 
 
 def test_digests_come_with_a_header_line(night: Path, job: ManifestJob) -> None:
-    job["digests"] = True
-
-    manifest.work(job)
+    manifest.work(replace(job, digests=True))
 
     lines = (night / f"manifest_VMP_{DATE}.csv").read_text().splitlines()
     assert lines[0] == "#FRAMEID|path|size_bytes|sha256sum"
@@ -87,10 +88,10 @@ def test_the_same_manifest_again_is_the_same_result(job: ManifestJob) -> None:
 def test_another_manifest_is_never_replaced(night: Path, job: ManifestJob) -> None:
     manifest.work(job)
     before = (night / f"manifest_VMP_{DATE}.csv").read_bytes()
-    job["files"].append(number(night, "VMPA00425191", b"more"))
+    more = number(night, "VMPA00425191", b"more")
 
     with pytest.raises(IntegrityError):
-        manifest.work(job)
+        manifest.work(replace(job, files=(*job.files, more)))
 
     assert (night / f"manifest_VMP_{DATE}.csv").read_bytes() == before
 
@@ -98,16 +99,9 @@ def test_another_manifest_is_never_replaced(night: Path, job: ManifestJob) -> No
 def test_a_supplement_has_a_manifest_of_its_own(night: Path, job: ManifestJob) -> None:
     manifest.work(job)
 
-    late: ManifestJob = {
-        "folder": str(night),
-        "date": DATE,
-        "files": [number(night, "VMPA00425200", b"late")],
-        "digests": False,
-        "changes": [],
-        "batch": 2,
-    }
+    late = replace(job, files=(number(night, "VMPA00425200", b"late"),), batch=2)
 
-    assert [listed["path"] for listed in manifest.work(late)] == [
+    assert [listed["path"] for listed in manifest.work(late).files] == [
         "vgen2/name_changes.2.txt",
         f"manifest_VMP_{DATE}.2.csv",
     ]
@@ -123,7 +117,8 @@ def test_a_manifest_never_lists_a_file_of_another_size(night: Path, job: Manifes
 
 
 def test_a_frame_id_names_one_file(job: ManifestJob) -> None:
-    job["files"][1]["frame_id"] = job["files"][0]["frame_id"]
+    first, second = job.files
+    second["frame_id"] = first["frame_id"]
 
     with pytest.raises(IntegrityError, match="names 2 files"):
         manifest.work(job)
@@ -133,7 +128,7 @@ def test_a_frame_id_names_one_file(job: ManifestJob) -> None:
     "frame_id", ["", "VMPA0042519", "VMPA004251900", "vmpa00425190", "XYZA00425190"]
 )
 def test_what_is_no_frame_id_is_refused(job: ManifestJob, frame_id: str) -> None:
-    job["files"][0]["frame_id"] = frame_id
+    job.files[0]["frame_id"] = frame_id
 
     with pytest.raises(IntegrityError, match="not a frame ID"):
         manifest.work(job)
@@ -174,14 +169,12 @@ def test_name_changes_are_in_the_order_of_the_frame_ids(night: Path) -> None:
     (night / "vgen2").mkdir()
 
     manifest.write_name_changes(
-        {
-            "folder": str(night),
-            "changes": [
-                {"name": "vcam1_05:12:00.000000", "frame_id": "VMPA00425190"},
-                {"name": "vsync_05:11:38.080947.cam1.A", "frame_id": "VMPA00425189"},
-            ],
-            "batch": 1,
-        }
+        Beneath(night),
+        [
+            {"name": "vcam1_05:12:00.000000", "frame_id": "VMPA00425190"},
+            {"name": "vsync_05:11:38.080947.cam1.A", "frame_id": "VMPA00425189"},
+        ],
+        1,
     )
 
     assert (night / "vgen2/name_changes.txt").read_text() == (
@@ -191,9 +184,9 @@ def test_name_changes_are_in_the_order_of_the_frame_ids(night: Path) -> None:
 
 
 def test_checksums_can_be_checked_without_vampd(night: Path, job: ManifestJob) -> None:
-    first, second = job["files"]
-    manifest.write_checksums({"folder": str(night), "files": [first]})
-    manifest.write_checksums({"folder": str(night), "files": [first, second]})
+    first, second = job.files
+    manifest.write_checksums(Beneath(night), [first])
+    manifest.write_checksums(Beneath(night), [first, second])
     command = ["sha256sum", "--check", "--strict", ".vampd/SHA256SUMS"]
 
     right = subprocess.run(command, cwd=night, check=False, capture_output=True)
@@ -210,14 +203,14 @@ def test_what_a_killed_worker_left_is_cleared_away(night: Path, job: ManifestJob
     (night / ".vampd/SHA256SUMS.scratch").write_bytes(b"torn")
 
     manifest.work(job)
-    manifest.write_checksums({"folder": str(night), "files": []})
+    manifest.write_checksums(Beneath(night), [])
 
     assert [path.name for path in (night / ".vampd").iterdir()] == ["SHA256SUMS"]
 
 
 def test_lists_leave_no_scratch_files(night: Path, job: ManifestJob) -> None:
-    manifest.write_checksums({"folder": str(night), "files": list(job["files"])})
-    manifest.write_name_changes({"folder": str(night), "changes": [], "batch": 1})
+    manifest.write_checksums(Beneath(night), job.files)
+    manifest.write_name_changes(Beneath(night), [], 1)
     manifest.work(job)
 
     found = sorted(str(path.relative_to(night)) for path in night.rglob("*") if path.is_file())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import subprocess
 import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.raw_cubes import build_job, write_raw_cube
+from tests.support.raw_cubes import build_job, with_output, write_raw_cube
 from tests.support.trees import below
 from vampd.errors import IntegrityError, OperatorError, ResourceError
 from vampd.io.beneath import Beneath
+from vampd.io.fits import Tiles
 from vampd.io.raw import RawFile
+from vampd.io.root import NightPlace
 from vampd.records import FileIdentity
-from vampd.stages import build, rebuild, sidecar
-from vampd.stages.rebuild import Rebuilder, Sidecar
+from vampd.stages import rebuild, sidecar
+from vampd.stages.build_cube import build_cube
+from vampd.stages.rebuild import ProofJob, Rebuilder
+from vampd.stages.sidecar import make_sidecar
+from vampd.stages.sidecar_index import LeftBehind, Sidecar
+from vampd.stages.sidecar_job import SidecarFile, SidecarJob
 from vampd.stages.sidecar_reading import Reading
+from vampd.states import FileState
 
 _MOST_KIB = 100 * 1024  # the interpreter with numpy and imagecodecs takes 45 MiB of them
 
@@ -52,51 +61,52 @@ def night(tmp_path: Path) -> Path:
     return folder
 
 
-def build_without(night: Path, cube: Path, *rejected: int, tiles: str = "frame") -> dict[str, Any]:
+def build_without(
+    night: Path, cube: Path, *rejected: int, tiles: Tiles = "frame"
+) -> dict[str, Any]:
     """Build an output of all frames but some; what the sidecar must know of the cube."""
     job = build_job(night, [cube], tiles=tiles)
-    (output,) = job["outputs"]
-    ((number, _, _, count),) = output["segments"]
+    (output,) = job.outputs
+    ((number, _, _, count),) = output.segments
     kept = [frame for frame in range(count) if frame not in rejected]
-    output["segments"] = [[number, frame, 1, 1] for frame in kept]
-    output["acquired_us"] = output["acquired_us"][kept]
-    build.work(job)
-    position, segments = 0, []
-    for _, first, step, length in output["segments"]:
-        segments.append([output["file_name"], position, first, step, length])
-        position += length
-    return {"stored": "cube", "segments": segments, "kept": [[frame, 1, 1] for frame in rejected]}
-
-
-def entry(night: Path, path: Path, **more: Any) -> dict[str, Any]:
-    status = path.stat()
+    segments = tuple((number, frame, 1, 1) for frame in kept)
+    build_cube(with_output(job, segments=segments, acquired_us=output.acquired_us[kept]))
     return {
+        "stored": "cube",
+        "segments": tuple(
+            (output.file_name, position, frame, 1, 1) for position, frame in enumerate(kept)
+        ),
+        "kept": tuple((frame, 1, 1) for frame in rejected),
+    }
+
+
+def entry(night: Path, path: Path, **more: Any) -> SidecarFile:
+    known: dict[str, Any] = {
         "path": str(path.relative_to(night)),
-        "state": "whole",
+        "state": FileState.WHOLE,
         "stored": "text",
-        "inode": status.st_ino,
-        "size_bytes": status.st_size,
-        "modified_ns": status.st_mtime_ns,
-        "sha256": sha256(path) if status.st_size < 1 << 20 else None,
-        **more,
+        "who": identity(path),
+        "sha256": sha256(path) if path.stat().st_size < 1 << 20 else None,
     }
+    return SidecarFile(**{**known, **more})
 
 
-def sidecar_job(night: Path, files: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "night": str(night),
-        "scratch": ".vampd/scratch",
-        "kind": "archive",
-        "date": night.name,
-        "batch": 1,
-        "listed": None,
-        "files": sorted(files, key=lambda file: str(file["path"])),
-    }
+def sidecar_job(night: Path, files: Sequence[SidecarFile]) -> SidecarJob:
+    return SidecarJob(
+        attempt=1,
+        night=str(night),
+        scratch=".vampd/scratch",
+        kind="archive",
+        date=night.name,
+        batch=1,
+        listed=None,
+        files=tuple(sorted(files, key=lambda file: file.path)),
+    )
 
 
 def make(night: Path, cube: Path, **more: Any) -> Path:
     files = [entry(night, cube, **more), entry(night, cube.with_suffix(".txt"))]
-    made = sidecar.work(sidecar_job(night, files))["sidecar"]
+    made = make_sidecar(sidecar_job(night, files)).sidecar
     assert made["sha256"] == sha256(night / made["path"])
     return night / str(made["path"])
 
@@ -112,7 +122,7 @@ def check_all(night: Path, path: Path) -> None:
 @pytest.mark.parametrize("tiles", ["frame", "row"])
 @pytest.mark.parametrize("rejected", [0, 3, 6])
 def test_a_frame_in_no_output_comes_back_from_the_sidecar(
-    night: Path, rejected: int, tiles: str
+    night: Path, rejected: int, tiles: Tiles
 ) -> None:
     cube = write_raw_cube(night, list(noise(7)))
 
@@ -165,36 +175,36 @@ def test_a_raw_file_of_other_bytes_than_recorded_gets_no_sidecar(night: Path) ->
     text = entry(night, cube.with_suffix(".txt"), sha256="0" * 64)
 
     with pytest.raises(IntegrityError, match="vcam1_05:10:00"):
-        sidecar.work(sidecar_job(night, [text]))
+        make_sidecar(sidecar_job(night, [text]))
 
     assert list((night / ".vampd").rglob("*.tar*")) == []
 
 
 def test_a_quarantined_file_that_cannot_be_read_is_left_out_and_told(night: Path) -> None:
     cube = write_raw_cube(night, list(noise(5)))
-    bad = entry(night, cube, state="quarantined", stored="whole", sha256=None)
+    bad = entry(night, cube, state=FileState.QUARANTINED, stored="whole", sha256=None)
     cube.write_bytes(b"now it is another")
 
-    made = sidecar.work(sidecar_job(night, [bad, entry(night, cube.with_suffix(".txt"))]))
+    made = make_sidecar(sidecar_job(night, [bad, entry(night, cube.with_suffix(".txt"))]))
 
-    assert "vcam1_05:10:00.000000000.fits" in made["reports"][0]
-    with closing(Sidecar(Beneath(night) / made["sidecar"]["path"])) as opened:
+    assert "vcam1_05:10:00.000000000.fits" in made.reports[0]
+    with closing(Sidecar(Beneath(night) / made.sidecar["path"])) as opened:
         assert opened.paths == ["vcam1/vcam1_05:10:00.000000000.txt"]
 
 
-def quarantined(night: Path, name: str, content: bytes, size_bytes: int = 0) -> dict[str, Any]:
+def quarantined(night: Path, name: str, content: bytes, size_bytes: int = 0) -> SidecarFile:
     """A quarantined file; what is beyond its *content*, up to *size_bytes*, is a hole."""
     path = night / "vcam1" / name
     path.parent.mkdir(exist_ok=True)
     with path.open("wb") as file:
         file.write(content)
         file.truncate(max(size_bytes, len(content)))
-    return entry(night, path, state="quarantined", stored="whole", sha256=None)
+    return entry(night, path, state=FileState.QUARANTINED, stored="whole", sha256=None)
 
 
-def left_out(night: Path) -> dict[str, Any]:
+def left_out(night: Path) -> dict[str, LeftBehind]:
     with closing(Sidecar(below(night / ".vampd" / "raw_sidecar.tar"))) as opened:
-        return {line["path"]: line for line in opened.left_out}
+        return {left.path: left for left in opened.head.left_out}
 
 
 def test_a_huge_file_of_holes_stays_where_it_is_and_is_told(night: Path) -> None:
@@ -203,15 +213,15 @@ def test_a_huge_file_of_holes_stays_where_it_is_and_is_told(night: Path) -> None
     small = quarantined(night, "vcam1_05:11:00.000000000.fits", b"too short")
     started = time.process_time()
 
-    made = sidecar.work(sidecar_job(night, [huge, small]))
+    made = make_sidecar(sidecar_job(night, [huge, small]))
 
     assert time.process_time() - started < 5
-    assert made["sidecar"]["size_bytes"] < 1 << 20
-    (report,) = made["reports"]
-    assert huge["path"] in report
+    assert made.sidecar["size_bytes"] < 1 << 20
+    (report,) = made.reports
+    assert huge.path in report
     assert "mostly holes: 4398046511104 bytes" in report
-    assert left_out(night)[huge["path"]]["size_bytes"] == terabytes
-    check_these(night, [small["path"]])
+    assert left_out(night)[huge.path].size_bytes == terabytes
+    check_these(night, [small.path])
 
 
 def test_quarantined_files_take_no_more_of_a_sidecar_than_they_may(night: Path) -> None:
@@ -221,35 +231,35 @@ def test_quarantined_files_take_no_more_of_a_sidecar_than_they_may(night: Path) 
         for name, size in sizes.items()
     ]
 
-    made = sidecar.work({**sidecar_job(night, files), "quarantined_bytes": 3600})
+    made = make_sidecar(replace(sidecar_job(night, files), quarantined_bytes=3600))
 
-    assert [file["path"] for file in made["digests"]] == [
-        file["path"] for file in files if file["size_bytes"] != 3000
+    assert [file.path for file in made.digests] == [
+        file.path for file in files if file.who.size_bytes != 3000
     ]
     (line,) = left_out(night).values()
-    assert line["path"] == files[0]["path"]
-    assert line["sha256"] == sha256(night / files[0]["path"])
-    assert "disk.quarantined_gb" in line["why"]
-    check_these(night, [file["path"] for file in files[1:]])
+    assert line.path == files[0].path
+    assert line.sha256 == sha256(night / files[0].path)
+    assert "disk.quarantined_gb" in line.why
+    check_these(night, [file.path for file in files[1:]])
 
 
 def test_what_a_sidecar_left_out_is_named_with_its_reason(night: Path) -> None:
     file = quarantined(night, "vcam1_05:10:00.000000000.fits", b"long")
-    sidecar.work({**sidecar_job(night, [file]), "quarantined_bytes": 3})
+    make_sidecar(replace(sidecar_job(night, [file]), quarantined_bytes=3))
 
     with (
         closing(Sidecar(below(night / ".vampd" / "raw_sidecar.tar"))) as opened,
         pytest.raises(OperatorError, match=r"knows no raw file .*quarantined_gb"),
     ):
-        opened.entry(file["path"])
+        opened.entry(file.path)
 
 
 def test_a_sidecar_that_does_not_fit_is_not_begun(night: Path) -> None:
     file = quarantined(night, "vcam1_05:10:00.000000000.fits", b"long")
-    job = {**sidecar_job(night, [file]), "keep_free_bytes": 1e18}
+    job = replace(sidecar_job(night, [file]), keep_free_bytes=1e18)
 
     with pytest.raises(ResourceError, match=r"needs 0.0 GB.* 0.0 GB are free"):
-        sidecar.work(job)
+        make_sidecar(job)
 
     assert list((night / ".vampd").rglob("*.tar*")) == []
 
@@ -265,11 +275,11 @@ def check_these(night: Path, paths: Sequence[str]) -> None:
 
 def test_a_listed_sidecar_stays_even_when_its_raw_files_are_gone(night: Path) -> None:
     cube = write_raw_cube(night, list(noise(5)))
-    bad = entry(night, cube, state="quarantined", stored="whole", sha256=None)
-    first = sidecar.work(sidecar_job(night, [bad]))["sidecar"]
+    bad = entry(night, cube, state=FileState.QUARANTINED, stored="whole", sha256=None)
+    first = make_sidecar(sidecar_job(night, [bad])).sidecar
     cube.unlink()
 
-    again = sidecar.work({**sidecar_job(night, []), "listed": first["sha256"]})["sidecar"]
+    again = make_sidecar(replace(sidecar_job(night, []), listed=first["sha256"])).sidecar
 
     assert again == first
     assert sha256(night / first["path"]) == first["sha256"]
@@ -337,18 +347,14 @@ def test_memory_does_not_grow_with_the_cube(night: Path) -> None:
     with cube.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     path = make(night, cube, **facts, sha256=digest)
-    job = {
-        "night": str(night),
-        "sidecar": str(path.relative_to(night)),
-        "sha256": sha256(path),
-        "files": {str(cube.relative_to(night)): digest},
-        "outputs": {
-            str(made.relative_to(night)): sha256(made) for made in night.glob("vgen2/*.fz")
-        },
-    }
+    outputs = {str(made.relative_to(night)): sha256(made) for made in night.glob("vgen2/*.fz")}
+    job = night.parent / "job"
+    files = {str(cube.relative_to(night)): digest}
+    job.write_bytes(pickle.dumps(proof_job(night, path, files=files, outputs=outputs)))
     code = (
-        "from pathlib import Path; from vampd.stages.rebuild import prove;"
-        f" found = prove({job!r}); assert len(found['rebuilt']) == 1, found;"
+        "import pickle; from pathlib import Path; from vampd.stages.rebuild import prove;"
+        f" found = prove(pickle.loads(Path({str(job)!r}).read_bytes()));"
+        " assert len(found.rebuilt) == 1, found;"
         " status = Path('/proc/self/status').read_text();"
         " print(status.split('VmHWM:')[1].split()[0])"
     )
@@ -358,27 +364,35 @@ def test_memory_does_not_grow_with_the_cube(night: Path) -> None:
     assert int(done.stdout) < _MOST_KIB
 
 
+def proof_job(night: Path, sidecar: Path, **words: Any) -> ProofJob:
+    known: dict[str, Any] = {
+        "sha256": sha256(sidecar),
+        "files": {},
+        "outputs": {},
+    }
+    return ProofJob(
+        night=1,
+        batch=1,
+        place=NightPlace(folder=str(night), root=str(night.parent), marker=""),
+        sidecar=str(sidecar.relative_to(night)),
+        **{**known, **words},
+    )
+
+
 def test_a_proof_is_of_the_sidecar_that_is_meant(night: Path) -> None:
     path = make_small(night)
-    job = {"night": str(night), "sidecar": str(path.relative_to(night)), "sha256": "0" * 64}
 
     with pytest.raises(IntegrityError, match=path.name):
-        rebuild.prove({**job, "files": {}, "outputs": {}})
+        rebuild.prove(proof_job(night, path, sha256="0" * 64))
 
 
 def test_a_proof_needs_the_recorded_digests_of_the_outputs(night: Path) -> None:
     path = make_small(night)
     with closing(Sidecar(below(path))) as opened:
         files = {name: opened.entry(name).sha256 for name in opened.paths}
-    job = {
-        "night": str(night),
-        "sidecar": str(path.relative_to(night)),
-        "sha256": sha256(path),
-        "files": files,
-        "outputs": dict.fromkeys(("vgen2/vcam1_05:10:00.000000.fits.fz",), "0" * 64),
-    }
+    outputs = {"vgen2/vcam1_05:10:00.000000.fits.fz": "0" * 64}
 
-    found = rebuild.prove(job)
+    found = rebuild.prove(proof_job(night, path, files=files, outputs=outputs))
 
-    assert [file["path"] for file in found["rebuilt"]] == ["vcam1/vcam1_05:10:00.000000000.txt"]
-    assert "recorded was" in found["problems"][0]
+    assert [file.path for file in found.rebuilt] == ["vcam1/vcam1_05:10:00.000000000.txt"]
+    assert "recorded was" in found.problems[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from tests.support.fake_ledger import FakeClock, a_task, opened
 from vampd.background import night_records as background_job
 from vampd.ledger import dumps, exports, nights, tasks
 from vampd.ledger.connection import Ledger
+from vampd.ledger.exports import Written
 from vampd.ledger.records import Night
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.stages import story
 from vampd.states import Kind, Stage
 
@@ -43,7 +45,7 @@ class Desk:
     def happens(self, what: str) -> None:
         self.ledger.update("night", self.number, hold=what, **self.ledger.stamp(what))
 
-    def tell(self, *, with_dump: bool = True) -> dict[str, Any]:
+    def tell(self, *, with_dump: bool = True) -> Written:
         job = story.prepare_records(self.ledger, self.night, with_dump=with_dump)
         told = story.write_story(job)
         exports.record_written(self.ledger, self.number, told)
@@ -171,7 +173,7 @@ def test_what_is_due_costs_the_daemon_the_same_however_much_happened(desk: Desk)
         desk.clock.pass_seconds(61)
         jobs.append(background_job.due(desk.ledger, _ANY))
 
-    assert all(len(json.dumps(job)) < 1000 for job in jobs)
+    assert all(len(pickle.dumps(job)) < 1000 for job in jobs)
 
 
 def test_the_dump_is_that_of_the_ledger(desk: Desk) -> None:
@@ -188,6 +190,7 @@ def test_papers_that_could_not_be_written_are_tried_again_after_a_while(desk: De
     desk.happens("two")
     desk.clock.pass_seconds(61)
     job = background_job.due(desk.ledger, _ANY)
+    assert job is not None
 
     background_job.record(desk.ledger, _ANY, job, Outcome(key=1, error="a full disk"))
 

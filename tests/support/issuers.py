@@ -13,6 +13,7 @@ from tests.support import frame_id_command
 from tests.support.fake_ledger import FakeClock, a_night, a_task, opened, reread, settings
 from tests.support.frame_id_counter import Counter, Fault
 from tests.support.gen2_server import Observatory, observatory
+from tests.support.stage_steps import prepared
 from vampd.errors import VampdError
 from vampd.io.disk import claim_root
 from vampd.ledger import frame_ids as numbers
@@ -21,8 +22,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.orders.night import Orders
 from vampd.schedule import retries
-from vampd.schedule.stage_table import STAGES
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.settings.load import load
 from vampd.settings.sections import Config
 from vampd.states import OutputState, Stage
@@ -121,12 +121,13 @@ class Desk:
         return self.task(night)
 
     def _once(self, task: tasks.Task, night: Night) -> None:
-        room = STAGES[Stage.FRAME_IDS]
         try:
-            job = room.prepare(self.ledger, self.config, reread(self.ledger, night), "")
-            result = room.body(job)
+            work = prepared(self.ledger, self.config, reread(self.ledger, night), task)
+            result = work()
         except VampdError as error:
-            outcome = Outcome(key=0, error_class=error.error_class, error=str(error))
+            outcome: Outcome[object] = Outcome(
+                key=0, error_class=error.error_class, error=str(error)
+            )
             with self.ledger.transaction():
                 retries.after_error(self.ledger, task, outcome, self.config)
             return

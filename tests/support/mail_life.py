@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.schedule.test_mail import ARCHIVE, Scene
 from tests.support.mail_server import DROP, Received
@@ -18,7 +19,7 @@ from vampd.errors import OperatorError, VampdError
 from vampd.ledger import mail_tracks
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.ledger.records import Night
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 
 _DATES = ("20251101", "20251102", "20251103")
 _ANSWERS = ("250 OK", "451 busy", "554 spam", DROP)
@@ -69,7 +70,7 @@ class Life:
         fate = self.chance.choice(
             ("done", "done", "killed before", "killed after", "nobody records")
         )
-        outcome = Outcome(key=0, crashed=True, error="its worker died")
+        outcome: Outcome[dict[str, Any]] = Outcome(key=0, crashed=True, error="its worker died")
         if fate != "killed before":
             self._draw()
             try:

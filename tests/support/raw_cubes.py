@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampd.io.fits import Tiles, Verify
+from vampd.records import FileIdentity, RawInput
+from vampd.stages.build_job import BuildJob, OutputJob
+from vampd.states import FlcState
 from vampd.time_units import DAY_US
 
 FIRST_US = 1_762_405_800_000_000  # 2025-11-06 05:10:00 UTC
@@ -119,44 +124,50 @@ def build_job(
     night: Path,
     cubes: Sequence[Path],
     *,
-    tiles: str = "frame",
-    verify: str = "sample",
+    tiles: Tiles = "frame",
+    verify: Verify = "sample",
     states: bool = False,
-) -> dict[str, Any]:
+) -> BuildJob:
     """A job that builds all frames of *cubes*, in time order, into one output (A, B: two)."""
-    raw = {number: _raw_entry(night, path) for number, path in enumerate(cubes, start=1)}
+    raw = {number: _raw_input(night, path) for number, path in enumerate(cubes, start=1)}
     counts = [len(_rows(path)) for path in cubes]
     times = np.concatenate([_acquired_us(path) for path in cubes])
     outputs = []
     for offset, state in ((0, "A"), (1, "B")) if states else ((0, ""),):
         step = 2 if states else 1
-        segments = [
-            [number, offset, step, len(range(offset, count, step))]
-            for number, count in enumerate(counts, start=1)
-        ]
         chosen = np.concatenate([np.arange(count) % step == offset for count in counts])
         outputs.append(
-            {
-                "output": 100 + offset,
-                "file_name": f"vcam1_05:10:00.000000{'.' if state else ''}{state}",
-                "synchronised": False,
-                "flc_state": state,
-                "frame_id": None,
-                "first_us": int(times[0]),
-                "last_us": int(times[-1]),
-                "header_file": 1,
-                "segments": segments,
-                "acquired_us": times[chosen],
-            }
+            OutputJob(
+                output=100 + offset,
+                file_name=f"vcam1_05:10:00.000000{'.' if state else ''}{state}",
+                synchronised=False,
+                flc_state=FlcState(state),
+                frame_id=None,
+                first_us=int(times[0]),
+                last_us=int(times[-1]),
+                header_file=1,
+                segments=tuple(
+                    (number, offset, step, len(range(offset, count, step)))
+                    for number, count in enumerate(counts, start=1)
+                ),
+                acquired_us=times[chosen],
+            )
         )
-    return {
-        "night": str(night),
-        "scratch": ".vampd/scratch",
-        "tiles": tiles,
-        "verify": verify,
-        "raw": raw,
-        "outputs": outputs,
-    }
+    return BuildJob(
+        attempt=1,
+        night=str(night),
+        scratch=".vampd/scratch",
+        tiles=tiles,
+        verify=verify,
+        raw=raw,
+        outputs=tuple(outputs),
+    )
+
+
+def with_output(job: BuildJob, **changes: Any) -> BuildJob:
+    """*job* with other words on its first output."""
+    first, *others = job.outputs
+    return replace(job, outputs=(replace(first, **changes), *others))
 
 
 def _rows(cube: Path) -> list[list[str]]:
@@ -169,16 +180,18 @@ def _acquired_us(cube: Path) -> NDArray[np.int64]:
     return np.array([int(text.replace(".", "")) for text in texts], dtype=np.int64)
 
 
-def _raw_entry(night: Path, cube: Path) -> dict[str, Any]:
+def _raw_input(night: Path, cube: Path) -> RawInput:
     timing = cube.with_suffix(".txt")
-    return {**_file_entry(night, cube), "timing": _file_entry(night, timing)}
+    return RawInput(
+        path=str(cube.relative_to(night)),
+        who=_identity(cube),
+        timing_path=str(timing.relative_to(night)),
+        timing_who=_identity(timing),
+    )
 
 
-def _file_entry(night: Path, path: Path) -> dict[str, Any]:
+def _identity(path: Path) -> FileIdentity:
     status = path.stat()
-    return {
-        "path": str(path.relative_to(night)),
-        "inode": status.st_ino,
-        "size_bytes": status.st_size,
-        "modified_ns": status.st_mtime_ns,
-    }
+    return FileIdentity(
+        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
+    )

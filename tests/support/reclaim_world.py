@@ -40,8 +40,8 @@ from vampd.orders.night import Orders
 from vampd.remote.answers import FileDigest as FarAnswer
 from vampd.remote.location import Location
 from vampd.schedule.dispatch import standing
+from vampd.schedule.executor import Outcome
 from vampd.schedule.facts import read_facts
-from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config, Deliveries, Delivery, Reclaim, Root
 from vampd.stages.verify import judge
 from vampd.states import ErrorClass, Kind
@@ -114,7 +114,7 @@ class World:
         with self.ledger.transaction():
             reclaim_job.JOB.record(self.ledger, self.config, job, outcome)
 
-    def _verify(self, job: Any) -> Outcome:
+    def _verify(self, job: Any) -> Outcome[Any]:
         night = self._night_of(job)
         chance = self.random.random()
         if chance < 0.06:
@@ -145,10 +145,11 @@ class World:
             "verify_at": job["copies"]["verify_at"],
             "destination": job["copies"]["destination"],
             "patience_hours": 0.0,
+            "marked": [],
         }
         return Outcome(key=1, result={"copies": copies, "found": found})
 
-    def _move(self, job: Any) -> Outcome:
+    def _move(self, job: Any) -> Outcome[Any]:
         """The files are moved; a worker may die after any of them, and the daemon with it."""
         chance = self.random.random()
         if chance < 0.2:

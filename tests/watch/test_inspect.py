@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import pickle
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from vampd.science import timing
 from vampd.states import FileState
 from vampd.watch import inspect
 from vampd.watch.inspect import (
+    Digest,
+    DigestJob,
     Inspection,
-    identity_from_plain,
+    InspectJob,
     inspect_cube,
-    inspection_from_plain,
-    inspection_to_plain,
     sha256_files,
     work,
 )
@@ -183,45 +184,32 @@ def test_a_file_that_changes_while_it_is_read_shows_two_identities(
     assert found.cube_before != found.cube_after
 
 
-def test_a_batch_crosses_the_pipe_as_plain_values_and_comes_back_the_same(night: Path) -> None:
-    answer = work({"night": str(night), "cubes": [[CUBE, TIMING], ["vcam1/absent", TIMING]]})
+def test_a_batch_crosses_the_pipe_and_comes_back_the_same(night: Path) -> None:
+    job = InspectJob(folder=str(night), cubes=((CUBE, TIMING), ("vcam1/absent", TIMING)))
 
-    assert len(answer["results"]) == 2
-    assert not any(hasattr(value, "inode") for value in answer["results"][0].values())
-    back, direct = inspection_from_plain(answer["results"][0]), inspect_cube(night, CUBE, TIMING)
+    back, absent = pickle.loads(pickle.dumps(work(job))).results
+
+    direct = inspect_cube(night, CUBE, TIMING)
     for field in fields(Inspection):
         assert np.array_equal(getattr(back, field.name), getattr(direct, field.name)), field.name
-    assert inspection_from_plain(answer["results"][1]).unread
+    assert absent.unread
+    assert absent.cube_before is None
 
 
-def test_every_field_survives_the_pipe_when_nothing_could_be_read(night: Path) -> None:
-    direct = inspect_cube(night, "vcam1/absent", "vcam1/absent")
-
-    back = inspection_from_plain(inspection_to_plain(direct))
-
-    assert back.cube_before is None
-    assert back.unread == direct.unread
+def digests(night: Path, *paths: str) -> tuple[Digest, ...]:
+    return sha256_files(DigestJob(folder=str(night), files=paths)).results
 
 
 def test_digests_come_with_the_identity_of_what_was_read(night: Path) -> None:
     big = os.urandom(9 * 1024 * 1024 + 1)
     (night / CUBE).write_bytes(big)
 
-    first, second, absent = sha256_files(
-        {"night": str(night), "files": [CUBE, TIMING, "vcam1/absent"]}
-    )["results"]
+    first, second, absent = digests(night, CUBE, TIMING, "vcam1/absent")
 
-    assert first["sha256"] == hashlib.sha256(big).hexdigest()
-    assert second["sha256"] == hashlib.sha256(timing_bytes()).hexdigest()
-    assert identity_from_plain(first["identity"]) == look(night).files[CUBE].identity
-    assert first["problem"] is None
-    assert absent == {
-        "file": "vcam1/absent",
-        "sha256": None,
-        "identity": None,
-        "problem": "No such file or directory",
-        "unreadable": True,
-    }
+    assert first.sha256 == hashlib.sha256(big).hexdigest()
+    assert second.sha256 == hashlib.sha256(timing_bytes()).hexdigest()
+    assert first.identity == look(night).files[CUBE].identity
+    assert absent == Digest(problem="No such file or directory", is_unreadable=True)
 
 
 def test_a_file_that_changes_under_its_digest_has_none(
@@ -236,25 +224,25 @@ def test_a_file_that_changes_under_its_digest_has_none(
 
     monkeypatch.setattr(os, "posix_fadvise", replaced)
 
-    [result] = sha256_files({"night": str(night), "files": [CUBE]})["results"]
+    [result] = digests(night, CUBE)
 
-    assert (result["sha256"], result["problem"]) == (None, "changed while it was read")
+    assert (result.sha256, result.problem) == (None, "changed while it was read")
 
 
 def test_links_and_pipes_have_no_digest(night: Path) -> None:
     (night / "link").symlink_to(CUBE)
     os.mkfifo(night / "pipe")
 
-    link, pipe = sha256_files({"night": str(night), "files": ["link", "pipe"]})["results"]
+    link, pipe = digests(night, "link", "pipe")
 
-    assert (link["sha256"], pipe["sha256"]) == (None, None)
-    assert pipe["problem"].endswith("/pipe is a pipe, not a regular file")
+    assert (link.sha256, pipe.sha256) == (None, None)
+    assert pipe.problem.endswith("/pipe is a pipe, not a regular file")
 
 
 def test_digests_leave_the_access_time_alone(night: Path) -> None:
     os.utime(night / CUBE, (1, 2))
 
-    sha256_files({"night": str(night), "files": [CUBE]})
+    digests(night, CUBE)
 
     assert (night / CUBE).stat().st_atime == 1
 

@@ -9,8 +9,8 @@ kept as evidence; otherwise it is held.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vampd.causes import Cause
 from vampd.errors import IntegrityError, VampdError
@@ -20,10 +20,11 @@ from vampd.ledger import deliveries, nights, tasks, verifications
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.stage_table import verify_job
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
 from vampd.stages import verify
+from vampd.stages.verify import VerifiedFile, VerifyJob, VerifyResult, verify_job
 from vampd.states import HoldCode, Kind, NightStatus, Stage, WaitCode
 from vampd.time_units import DAY_US, SECOND_US
 
@@ -37,7 +38,22 @@ _PIECE_BYTES = 100_000_000_000  # some minutes of a far disk
 _BY_AGE = "its copies were verified longest ago"
 
 
-def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReverifyJob:
+    """Some copies of one night are to be read through again."""
+
+    night: int
+    copies: VerifyJob
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reverified:
+    """What was found."""
+
+    copies: VerifyResult
+
+
+def due(ledger: Ledger, config: Config) -> ReverifyJob | None:
     """The next piece to verify: of what was asked for first, then of what is oldest."""
     for _ in range(2):
         night = _in_progress(ledger, config)
@@ -67,7 +83,7 @@ def _begin_oldest(ledger: Ledger, config: Config) -> bool:
     return False
 
 
-def _piece(ledger: Ledger, config: Config, night: Night) -> dict[str, Any] | None:
+def _piece(ledger: Ledger, config: Config, night: Night) -> ReverifyJob | None:
     """The job for the copies whose turn it is; None where the night lists none, or has no place."""
     try:
         job = verify_job(ledger, config, night, afresh=True)
@@ -86,24 +102,32 @@ def _piece(ledger: Ledger, config: Config, night: Night) -> dict[str, Any] | Non
     if not piece:
         _finish(ledger, night, job["verify_at"])
         return None
-    return {**job, "files": piece, "number": night.id}
+    job["files"] = piece
+    return ReverifyJob(night=night.id, copies=job)
 
 
-def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
+def work(job: ReverifyJob) -> Reverified:
+    """Read them through: the worker's part."""
+    return Reverified(copies=verify.work(job.copies))
+
+
+def record(ledger: Ledger, config: Config, job: ReverifyJob, outcome: Outcome[Reverified]) -> None:
     """Keep what was found; a night of which a copy is wrong is not safe any more."""
     del config
-    night = nights.get_night(ledger, job["number"])
+    night = nights.get_night(ledger, job.night)
     if night.status not in AT_REST or night.verify_since_us is None:
         return  # it was restored or held meanwhile: its own stages verify it
+    place = job.copies["verify_at"]
     if outcome.result is None:
-        _note_failure(ledger, night, job["verify_at"], outcome.error or "its worker died")
+        _note_failure(ledger, night, place, outcome.error or "its worker died")
         return
-    wrong = verify.keep_verdicts(ledger, night.id, outcome.result)
+    found = outcome.result.copies
+    wrong = verify.keep_verdicts(ledger, night.id, found)
     if wrong:
-        _note(ledger, night, job["verify_at"], wrong=len(wrong))
-        handle_bad_copies(ledger, night, outcome.result, wrong)
+        _note(ledger, night, place, wrong=len(wrong))
+        handle_bad_copies(ledger, night, found, wrong)
     elif not verifications.unread_copies(ledger, night):
-        _finish(ledger, night, job["verify_at"])
+        _finish(ledger, night, place)
 
 
 def _finish(ledger: Ledger, night: Night, place: str) -> None:
@@ -138,7 +162,7 @@ def _note(
 
 
 def handle_bad_copies(
-    ledger: Ledger, night: Night, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
+    ledger: Ledger, night: Night, result: VerifyResult, wrong: Sequence[VerifiedFile]
 ) -> None:
     """A night at rest of which copies are *wrong*: an alarm, and what is safest for the data.
 
@@ -166,7 +190,7 @@ def handle_bad_copies(
     log.error("%s is held: %s", nights.label(night), hold, extra=extra)
 
 
-def _what_is_wrong(result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]) -> str:
+def _what_is_wrong(result: VerifyResult, wrong: Sequence[VerifiedFile]) -> str:
     first = wrong[0]
     return (
         f"{len(wrong)} of {len(result['results'])} copies at {result['verify_at']}, once verified, "
@@ -175,7 +199,7 @@ def _what_is_wrong(result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
 
 
 def _why_not_sent_again(
-    ledger: Ledger, night: Night, result: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
+    ledger: Ledger, night: Night, result: VerifyResult, wrong: Sequence[VerifiedFile]
 ) -> str | None:
     if all(row["verdict"] == "missing" for row in result["results"]):
         return "nothing of it was found there: is its disk mounted, was it moved?"
@@ -197,4 +221,6 @@ def _why_not_sent_again(
     return None
 
 
-JOB = BackgroundJob(name="reverify", uses_network=True, due=due, body=verify.work, record=record)
+JOB = BackgroundJob(
+    name="reverify", seat=Seat.NETWORK, due=due, work=work, result=Reverified, record=record
+)

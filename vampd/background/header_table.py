@@ -11,7 +11,8 @@ from vampd.errors import ResourceError
 from vampd.ledger import headers
 from vampd.ledger.connection import HEADERS_NAME, Ledger
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
 from vampd.states import ErrorClass
 
@@ -40,7 +41,9 @@ class HeaderReader:
         resting = [night for night, until_ns in self._rests_until_ns.items() if now_ns < until_ns]
         return headers.due(ledger, resting)
 
-    def record(self, ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
+    def record(
+        self, ledger: Ledger, config: Config, job: Any, outcome: Outcome[list[dict[str, Any]]]
+    ) -> None:
         """Keep them; after a passing failure, ask again later."""
         rests_until_ns = ledger.clock.monotonic_ns() + 1000 * pause_us(
             config.retry.first_seconds, config.retry.longest_seconds
@@ -64,5 +67,10 @@ class HeaderReader:
 _READER = HeaderReader()
 
 JOB = BackgroundJob(
-    name="headers", uses_network=False, due=_READER.due, body=work, record=_READER.record
+    name="headers",
+    seat=Seat.BUILDER,
+    due=_READER.due,
+    work=work,
+    result=list,
+    record=_READER.record,
 )

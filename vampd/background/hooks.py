@@ -15,7 +15,8 @@ from vampd.background import hook_command
 from vampd.ledger import hooks
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
 from vampd.states import HookState
 
@@ -37,7 +38,9 @@ def _due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     return None
 
 
-def _record(ledger: Ledger, config: Config, job: dict[str, Any], outcome: Outcome) -> None:
+def _record(
+    ledger: Ledger, config: Config, job: dict[str, Any], outcome: Outcome[dict[str, Any]]
+) -> None:
     del config
     if outcome.crashed:
         log.warning("%s: %s: %s", job["night"], job["command"][0], outcome.error)
@@ -67,9 +70,9 @@ _VALUES = {"night": "date", "kind": "kind", "folder": "folder", "batch": "batch"
 
 JOB = BackgroundJob(
     name="hooks",
-    uses_network=False,
-    is_light=True,
+    seat=Seat.NONE,
     due=_due,
-    body=hook_command.work,
+    work=hook_command.work,
+    result=dict,
     record=_record,
 )

@@ -7,8 +7,6 @@ that a restart costs one of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from vampd.back_off import pause_us
 from vampd.causes import Cause
@@ -19,9 +17,10 @@ from vampd.ledger.proofs import RebuildProof
 from vampd.ledger.records import Deliverable, Night
 from vampd.ledger.rows import fetch_all
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
-from vampd.stages import rebuild
+from vampd.stages.rebuild import Proof, ProofJob, prove
 from vampd.states import ErrorClass, HoldCode
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ _SHOWN = 5  # files that a message names
 _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 
 
-def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+def due(ledger: Ledger, config: Config) -> ProofJob | None:
     """The next piece of the night that is safe for longest; None while there is none."""
     sidecar = proofs.sidecar_to_prove(ledger) if config.reclaim.prove else None
     if sidecar is None:
@@ -45,30 +44,30 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
         "select * from deliverable where night = ? and batch = ?",
         [night.id, sidecar.batch],
     )
-    return {
-        "number": night.id,
-        "batch": sidecar.batch,
-        "night": night.folder,
-        **nights.root_of(ledger, night),
-        "sidecar": sidecar.path,
-        "sha256": sidecar.sha256,
-        "files": {row.path: row.sha256 for row in files},
-        "outputs": {row.path: row.sha256 for row in outputs},
-    }
+    return ProofJob(
+        night=night.id,
+        batch=sidecar.batch,
+        place=nights.place_of(ledger, night),
+        sidecar=sidecar.path,
+        sha256=sidecar.sha256,
+        files={row.path: row.sha256 or "unknown" for row in files},  # which no file has
+        outputs={row.path: row.sha256 for row in outputs},
+    )
 
 
-def work(job: Mapping[str, Any]) -> dict[str, Any]:
+def work(job: ProofJob) -> Proof:
     """Rebuild them, while their disk is there: the worker's part."""
-    return on_its_disk(rebuild.prove, job)
+    with on_its_disk(job.place):
+        return prove(job)
 
 
-def record(ledger: Ledger, config: Config, job: Any, outcome: Outcome) -> None:
+def record(ledger: Ledger, config: Config, job: ProofJob, outcome: Outcome[Proof]) -> None:
     """Keep what came back; a file that did not come back holds its night."""
-    if not proofs.is_listed(ledger, job["number"], job["sidecar"], job["sha256"]):
+    if not proofs.is_listed(ledger, job.night, job.sidecar, job.sha256):
         return  # the night was restored meanwhile
-    proof = proofs.begin(ledger, job["number"], job["batch"], job["sha256"])
-    night = nights.get_night(ledger, job["number"])
-    if proof.sidecar_sha256 != job["sha256"]:
+    proof = proofs.begin(ledger, job.night, job.batch, job.sha256)
+    night = nights.get_night(ledger, job.night)
+    if proof.sidecar_sha256 != job.sha256:
         return  # the night was made anew meanwhile
     if outcome.result is not None:
         _record_result(ledger, night, proof, job, outcome.result)
@@ -82,23 +81,23 @@ def _record_result(
     ledger: Ledger,
     night: Night,
     proof: RebuildProof,
-    job: Mapping[str, Any],
-    result: Mapping[str, Any],
+    job: ProofJob,
+    result: Proof,
 ) -> None:
-    if result["problems"]:
-        more = len(result["problems"]) - _SHOWN
-        lines = result["problems"][:_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+    if result.problems:
+        more = len(result.problems) - _SHOWN
+        lines = [*result.problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
         _record_problem(ledger, night, proof, "; ".join(lines))
-    elif result["unknown"]:
+    elif result.unknown:
         # A quarantined file that could not be read when the sidecar was made: no fault of it.
-        text = f"not in the sidecar: {', '.join(result['unknown'][:_SHOWN])}"
+        text = f"not in the sidecar: {', '.join(result.unknown[:_SHOWN])}"
         proofs.record_problem(ledger, proof, text)
-    elif not job["files"]:
+    elif not job.files:
         proofs.record_problem(
             ledger, proof, "no raw file is here any more: nothing to compare with"
         )
     else:
-        proofs.record_rebuilt(ledger, proof, result["rebuilt"])
+        proofs.record_rebuilt(ledger, proof, result.rebuilt)
         if proofs.rebuild_proved(ledger, night.id):
             text = "%s: every raw file can be rebuilt bit for bit from what was delivered"
             log.info(text, nights.label(night), extra={"NIGHT": night.date})
@@ -111,7 +110,7 @@ def _record_problem(ledger: Ledger, night: Night, proof: RebuildProof, problem: 
     log.error("%s held: %s", nights.label(night), why, extra={"NIGHT": night.date})
 
 
-def _put_off(ledger: Ledger, config: Config, proof: RebuildProof, outcome: Outcome) -> None:
+def _put_off(ledger: Ledger, config: Config, proof: RebuildProof, outcome: Outcome[Proof]) -> None:
     error = outcome.error or "it ended without a word"
     log.warning("a proof is put off: %s", error)
     if proof.failures + 1 >= _MOST_FAILURES and outcome.error_class not in _PASSING:
@@ -123,4 +122,6 @@ def _put_off(ledger: Ledger, config: Config, proof: RebuildProof, outcome: Outco
     proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + rest_us)
 
 
-JOB = BackgroundJob(name="proofs", uses_network=False, due=due, body=work, record=record)
+JOB = BackgroundJob(
+    name="proofs", seat=Seat.BUILDER, due=due, work=work, result=Proof, record=record
+)

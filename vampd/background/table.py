@@ -6,9 +6,9 @@ from vampd.background import copies, header_table, hooks, night_records, rebuild
 from vampd.background.mail import alerts
 from vampd.background.mail import job as mail_job
 from vampd.background.reclaim import job as reclaim_job
-from vampd.schedule.background_job import BackgroundJob
+from vampd.schedule.background_job import AnyBackgroundJob
 
-BACKGROUND_JOBS: tuple[BackgroundJob, ...] = (
+BACKGROUND_JOBS: tuple[AnyBackgroundJob, ...] = (
     mail_job.JOB,
     alerts.JOB,
     hooks.JOB,

@@ -30,7 +30,8 @@ from vampd.io.disk import free_bytes
 from vampd.io.publish import digest_file
 from vampd.layout import CAMERA_FOLDERS, OWN_FOLDER
 from vampd.ledger.reading import reading
-from vampd.stages.rebuild import RawEntry, Rebuilder, Sidecar
+from vampd.stages.rebuild import Rebuilder
+from vampd.stages.sidecar_index import RawEntry, Sidecar
 from vampd.views import details
 from vampd.views.summaries import nights
 
@@ -163,15 +164,15 @@ def _checked(source: _Source, sidecars: Sequence[Sidecar], date: str, kind: str 
     asked = dates.parse(date)
     head = sidecars[0].head
     for sidecar in sidecars:
-        is_asked = asked.first == asked.last == sidecar.head["date"]
-        if not is_asked or kind not in {None, sidecar.head["kind"]}:
-            found = f"{sidecar.head['kind']} {sidecar.head['date']}"
+        is_asked = asked.first == asked.last == sidecar.head.date
+        if not is_asked or kind not in {None, sidecar.head.kind}:
+            found = f"{sidecar.head.kind} {sidecar.head.date}"
             msg = f"{sidecar.path} belongs to {found}, not to {kind or ''} {date}".replace(
                 "  ", " "
             )
             raise OperatorError(msg)
     return _Source(
-        label=f"{head['kind']} {head['date']}",
+        label=f"{head.kind} {head.date}",
         folder=source.folder,
         sidecars=source.sidecars,
         digests=None,
@@ -180,7 +181,7 @@ def _checked(source: _Source, sidecars: Sequence[Sidecar], date: str, kind: str 
 
 def _wanted(sidecars: Sequence[Sidecar], names: Sequence[str]) -> list[tuple[int, RawEntry]]:
     """Raw files with the place of their sidecar, by path; of one name in two batches the later."""
-    batches = sorted(range(len(sidecars)), key=lambda place: int(sidecars[place].head["batch"]))
+    batches = sorted(range(len(sidecars)), key=lambda place: sidecars[place].head.batch)
     every = {path: place for place in batches for path in sidecars[place].paths}
     chosen = set(every) if not names else set()
     for name in names:

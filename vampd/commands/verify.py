@@ -21,7 +21,8 @@ from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
 from vampd.remote.destination_marker import Disk
 from vampd.settings.sections import Config
-from vampd.stages import build, build_jobs, verify
+from vampd.stages import build, verify
+from vampd.stages.compare import compare_all_frames
 from vampd.states import OutputState
 from vampd.views import details
 from vampd.views.details import DeliverableRow
@@ -172,9 +173,10 @@ def _frames(config: Config, night: Night) -> Iterator[str]:
             # One moment a unit: a reader that stays keeps the write-ahead log from being folded in.
             with reading(config.state_dir, config.reading_socket) as connection:
                 ledger = Ledger(connection, SystemClock())
-                job = build_jobs.prepare(ledger, get_night(ledger, night.id), unit, config)
+                of = get_night(ledger, night.id)
+                job = build.cube_job(ledger, of, unit, config.compress, attempt=0)
             try:
-                yield from build.compare_all_frames(job)
+                yield from compare_all_frames(job)
             except VampdError as error:
                 yield f"cube {unit}: {error}"
 

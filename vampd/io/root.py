@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from vampd.errors import RetryableError
 from vampd.io.disk import MarkerState, check_marker
 
-T = TypeVar("T")
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NightPlace:
+    """Where a night lies, and by what its disk is known."""
+
+    folder: str  #: absolute
+    root: str
+    marker: str  #: "": none
+
+    def check(self) -> None:
+        """RetryableError: its disk is not there."""
+        check_root(self.root, self.marker)
 
 
 def check_root(root: str, marker: str) -> None:
@@ -20,13 +32,14 @@ def check_root(root: str, marker: str) -> None:
         raise RetryableError(msg)
 
 
-def on_its_disk(body: Callable[[Mapping[str, Any]], T], job: Mapping[str, Any]) -> T:
-    """Do *body* of *job*, which names its `root` and `marker`, while that disk is there.
+@contextmanager
+def on_its_disk(place: NightPlace) -> Iterator[None]:
+    """While the disk of *place* is there.
 
     RetryableError: it is not, or was gone in the end: then whatever was found counts for nothing.
     """
-    check_root(job["root"], job["marker"])
+    place.check()
     try:
-        return body(job)
+        yield
     finally:
-        check_root(job["root"], job["marker"])
+        place.check()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vampd.io.listed_files import ListedFile
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Deliverable, Listed, Night
+from vampd.ledger.records import Deliverable, Night
 from vampd.ledger.rows import fetch_all
 
 
@@ -67,7 +68,7 @@ def open_counts(ledger: Ledger, night: int) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def plain(rows: Iterable[Listed]) -> list[dict[str, Any]]:
+def plain(rows: Iterable[Deliverable]) -> list[ListedFile]:
     """Deliverables as plain values, for a worker."""
     return [{"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256} for row in rows]
 

@@ -5,9 +5,8 @@ The table `paper` says for each night up to which event they were written, and w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
@@ -28,6 +27,15 @@ _IS_DUMP_DUE = (
     " and (night.status in ('safe', 'reclaimed', 'empty', 'abandoned') or dumped_us > :now_us"
     f" or coalesce(dumped_us, 0) <= :now_us - :long_us or {_ENDED} != coalesce(paper.ended, 0))"
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """How far the records of a night go."""
+
+    event: int  #: the last in the journal
+    with_dump: bool
+    ended: int  #: stages that had ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +111,7 @@ def events_after(ledger: Ledger, night: int, after: int) -> Iterator[Event]:
     )
 
 
-def record_written(ledger: Ledger, night: int, told: Mapping[str, Any] | None) -> None:
+def record_written(ledger: Ledger, night: int, told: Written | None) -> None:
     """The records of a night were written, as far as *told*; None: they were tried in vain."""
     now_us = ledger.now_us()
     ledger.execute(
@@ -113,9 +121,9 @@ def record_written(ledger: Ledger, night: int, told: Mapping[str, Any] | None) -
     )
     if told is None:
         return
-    ledger.execute("update paper set event = ? where night = ?", [told["event"], night])
-    if told["with_dump"]:
+    ledger.execute("update paper set event = ? where night = ?", [told.event, night])
+    if told.with_dump:
         ledger.execute(
             "update paper set dump_event = ?, dumped_us = ?, ended = ? where night = ?",
-            [told["event"], now_us, told["ended"], night],
+            [told.event, now_us, told.ended, night],
         )

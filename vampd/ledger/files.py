@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from vampd.ledger.blobs import pack_times
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Cube, EarlierCube, Identified, Night, RawFile, UnreadFile
 from vampd.ledger.rows import fetch_all, fetch_one
-from vampd.records import CardValue, FileIdentity
+from vampd.records import CardValue, FileIdentity, RawInput
 from vampd.science.rules import exposure_us
 from vampd.states import FileState
 
@@ -432,12 +432,12 @@ def twins(ledger: Ledger, row: RawFile) -> list[RawFile]:
     )
 
 
-def plain_raw_files(ledger: Ledger, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Raw cubes with their timing files as plain values, for a worker."""
-    return {number: _plain_cube(ledger, number) for number in sorted(set(numbers))}
+def raw_inputs(ledger: Ledger, numbers: Iterable[int]) -> dict[int, RawInput]:
+    """Raw cubes with their timing files, for a worker, by number."""
+    return {number: _raw_input(ledger, number) for number in sorted(set(numbers))}
 
 
-def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
+def _raw_input(ledger: Ledger, number: int) -> RawInput:
     cube = fetch_one(RawFile, ledger, "select * from raw_file where id = ?", [number])
     timing = fetch_one(
         RawFile,
@@ -448,11 +448,12 @@ def _plain_cube(ledger: Ledger, number: int) -> dict[str, Any]:
     )
     assert cube is not None
     assert timing is not None
-    return {**_plain_file(cube), "timing": _plain_file(timing)}
-
-
-def _plain_file(row: RawFile) -> dict[str, Any]:
-    return {"path": row.path, **asdict(identity(row))}
+    return RawInput(
+        path=cube.path,
+        who=identity(cube),
+        timing_path=timing.path,
+        timing_who=identity(timing),
+    )
 
 
 def move_to_batch(ledger: Ledger, raw_file: int, batch: int) -> None:

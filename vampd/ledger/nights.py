@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vampd.causes import Cause
 from vampd.errors import OperatorError
+from vampd.io.root import NightPlace
 from vampd.ledger import roots
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
@@ -67,6 +68,11 @@ def root_of(ledger: Ledger, night: Night) -> dict[str, str]:
     """The root in which a night lies, and the marker by which its disk is known; "": none."""
     root = str(Path(night.folder).parent)
     return {"root": root, "marker": roots.marker_of(ledger, root) or ""}
+
+
+def place_of(ledger: Ledger, night: Night) -> NightPlace:
+    """Where a night lies, and by what its disk is known."""
+    return NightPlace(folder=night.folder, **root_of(ledger, night))
 
 
 def label(night: Night) -> str:

@@ -17,7 +17,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.records import Output, SegmentRow
 from vampd.ledger.rows import fetch_all
-from vampd.records import Plan, PlannedOutput, Report, Segment
+from vampd.records import BuiltOutput, Plan, PlannedOutput, Report, Segment
 from vampd.science.quality import Quality
 from vampd.science.times import pair_time_us
 from vampd.states import OutputState, Stage
@@ -316,16 +316,16 @@ def files_of_output(name: str) -> tuple[str, str]:
     return f"{OUTPUT_FOLDER}/{name}{OUTPUT_ENDING}", f"{OUTPUT_FOLDER}/{name}{TIMING_ENDING}"
 
 
-def record_built(ledger: Ledger, built: Mapping[str, Any]) -> None:
+def record_built(ledger: Ledger, built: BuiltOutput) -> None:
     """Keep sizes and digests of a published output."""
     ledger.update(
         "output",
-        built["output"],
+        built.output,
         state=OutputState.BUILT,
-        size_bytes=built["size_bytes"],
-        sha256=built["sha256"],
-        timing_size_bytes=built["timing_size_bytes"],
-        timing_sha256=built["timing_sha256"],
+        size_bytes=built.size_bytes,
+        sha256=built.sha256,
+        timing_size_bytes=built.timing_size_bytes,
+        timing_sha256=built.timing_sha256,
         **ledger.stamp("published and read back"),
     )
 
@@ -343,14 +343,16 @@ def mark_verified(ledger: Ledger, night: int, why: str) -> None:
             set_state(ledger, output.id, OutputState.VERIFIED, why)
 
 
-def mark_if_verified(ledger: Ledger, night: int, output: int, path: str, why: str) -> None:
+def mark_if_verified(
+    ledger: Ledger, night: int, output: int, paths: tuple[str, str], why: str
+) -> None:
     """Mark an output that was built once more, where its files are right at the far end already.
 
-    *path*: of its files, without their endings.
+    *paths*: of its two files.
     """
     unverified = ledger.value(
         "select 2 - count(verified_us) from deliverable where night = ? and path in (?, ?)",
-        [night, f"{path}{OUTPUT_ENDING}", f"{path}{TIMING_ENDING}"],
+        [night, *paths],
     )
     if unverified == 0:
         set_state(ledger, output, OutputState.VERIFIED, why)

@@ -6,13 +6,13 @@ another sidecar is listed, and a raw file's part in it as soon as the file has o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import RawFile
 from vampd.ledger.rows import Record, fetch_all, fetch_one
+from vampd.records import RebuiltFile
 
 _SIDECAR = ".vampd/raw_sidecar"
 
@@ -167,9 +167,7 @@ def files_to_rebuild(ledger: Ledger, night: int, batch: int, most_bytes: int) ->
     return chosen
 
 
-def record_rebuilt(
-    ledger: Ledger, proof: RebuildProof, rebuilt: Iterable[Mapping[str, Any]]
-) -> None:
+def record_rebuilt(ledger: Ledger, proof: RebuildProof, rebuilt: Iterable[RebuiltFile]) -> None:
     """These files came back with these digests, *frames* each; the proof is complete with the last.
 
     A file whose recorded digest is another by now is not covered.
@@ -178,11 +176,11 @@ def record_rebuilt(
         for file in rebuilt:
             cursor = ledger.execute(
                 "update raw_file set rebuilt_by = ? where night = ? and path = ? and sha256 = ?",
-                [proof.id, proof.night, file["path"], file["sha256"]],
+                [proof.id, proof.night, file.path, file.sha256],
             )
             ledger.execute(
                 "update rebuild_proof set files = files + ?, frames = frames + ? where id = ?",
-                [cursor.rowcount, cursor.rowcount * file["frames"], proof.id],
+                [cursor.rowcount, cursor.rowcount * file.frames, proof.id],
             )
         ledger.update("rebuild_proof", proof.id, failures=0)
         if not files_to_rebuild(ledger, proof.night, proof.batch, 0):

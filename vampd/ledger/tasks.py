@@ -55,6 +55,16 @@ def get_task(ledger: Ledger, number: int) -> Task:
     return record_of(Task, row)
 
 
+def next_due(ledger: Ledger, night: int, stage: Stage) -> int | None:
+    """The number of the next pending task of a night's stage that is due; None: there is none."""
+    number: int | None = ledger.value(
+        "select id from task where night = ? and stage = ? and state = 'pending'"
+        " and due_us <= ? order by id limit 1",
+        [night, stage, ledger.now_us()],
+    )
+    return number
+
+
 def claim(ledger: Ledger, number: int) -> Task | None:
     """Claim a pending task that is due; None when it is not there to be claimed."""
     row: Row | None = ledger.execute(

@@ -10,7 +10,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.records import RawCube, StatedClock
 from vampd.science.clocks import STATEABLE_S, ahead_text, judge_clocks
-from vampd.stages.sync import raw_cube
+from vampd.stages.raw_cubes import raw_cube
 
 
 def state_clock(ledger: Ledger, night: Night, row: RawFile, name: str, why: str | None) -> str:

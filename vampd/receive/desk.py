@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from vampd.ledger.barrier import Barrier
-from vampd.schedule.workers import Body, Outcome, Workers
+from vampd.schedule.executor import Executor, Outcome
+
+J = TypeVar("J")
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 class _Work:
     sort: str
     about: str
-    done: Callable[[Outcome], None]
+    done: Callable[[Outcome[Any]], None]
 
 
 class Desk:
@@ -28,11 +30,10 @@ class Desk:
     *sort* and *about* name a piece: of the same ones there is one at a time.
     """
 
-    def __init__(self, workers: Workers, barrier: Barrier) -> None:
-        self._workers = workers
+    def __init__(self, executor: Executor, barrier: Barrier) -> None:
+        self._executor = executor
         self._barrier = barrier
         self._works: dict[int, _Work] = {}
-        self._next = 1
 
     def count(self, *sorts: str) -> int:
         """How many pieces of these sorts are at work."""
@@ -43,16 +44,20 @@ class Desk:
         return any((work.sort, work.about) == (sort, about) for work in self._works.values())
 
     def start(
-        self, sort: str, about: str, body: Body, job: Any, done: Callable[[Outcome], None]
+        self,
+        sort: str,
+        about: str,
+        work: Callable[[J], object],
+        job: J,
+        done: Callable[[Outcome[Any]], None],
     ) -> None:
-        """Let a process do *body* of *job*; *done* is told how it ended."""
-        key, self._next = self._next, self._next + 1
-        self._workers.start(key, body, job)
+        """Let a process do *work* with *job*; *done* is told how it ended."""
+        key = self._executor.submit(work, job)
         self._works[key] = _Work(sort=sort, about=about, done=done)
 
     def collect(self) -> bool:
         """Tell of all that has ended; return whether anything had."""
-        outcomes = self._workers.finished()
+        outcomes = self._executor.finished()
         for outcome in outcomes:
             work = self._works.pop(outcome.key)
             if outcome.error is not None:
@@ -61,9 +66,9 @@ class Desk:
             self._barrier.attempt(f"recording {work.sort} of {work.about}", record)
         return bool(outcomes)
 
-    def pipes(self) -> list[Connection]:
+    def pipes(self) -> Sequence[Connection]:
         """What becomes readable when a piece ends."""
-        return self._workers.pipes()
+        return self._executor.pipes()
 
     def __len__(self) -> int:
         return len(self._works)

@@ -24,7 +24,7 @@ from vampd.receive import ledger_letters as books
 from vampd.receive.desk import Desk
 from vampd.receive.settings import ReceiveConfig
 from vampd.receive.views import Limits, conditions
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.time_units import HOUR_US, SECOND_US
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Letters:
         books.begin_letter(self._ledger, row["id"])
         self._desk.start(MAIL, row["subject"], compose.send, job, partial(self._tried, row))
 
-    def _tried(self, row: Row, outcome: Outcome) -> None:
+    def _tried(self, row: Row, outcome: Outcome[Any]) -> None:
         result: Mapping[str, Any] = outcome.result or {}
         answers = result.get("answers", {})
         left = [

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vampd.back_off import pause_us
 from vampd.ledger.connection import Ledger, Row
@@ -16,7 +17,7 @@ from vampd.receive.settings import Inbox, ReceiveConfig
 from vampd.receive.states import NightState
 from vampd.receive.step_work import StepJob
 from vampd.receive.steps import Cube, Run
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.states import ErrorClass
 from vampd.time_units import SECOND_US
 
@@ -98,7 +99,7 @@ class Reduction:
             HEADERS, about, step_work.read_headers, job, partial(self._headers_read, digests)
         )
 
-    def _headers_read(self, digests: dict[str, str], outcome: Outcome) -> None:
+    def _headers_read(self, digests: dict[str, str], outcome: Outcome[Any]) -> None:
         told = {each["path"]: each for each in outcome.result or []}
         for path, sha256 in digests.items():
             found = told.get(path, {"target": "", "start_s": 0.0})
@@ -138,7 +139,7 @@ class Reduction:
             "deadline_seconds": run.step.deadline_minutes * 60,
         }
 
-    def _ended(self, number: int, run: Run, outcome: Outcome) -> None:
+    def _ended(self, number: int, run: Run, outcome: Outcome[Any]) -> None:
         retry = self.config.retry
         row = ledger_steps.get_run(self._ledger, number)
         pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row["attempts"] - 1)

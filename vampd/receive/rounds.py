@@ -23,7 +23,7 @@ from vampd.receive.desk import Desk
 from vampd.receive.look import SeenFile
 from vampd.receive.settings import Inbox, ReceiveConfig
 from vampd.receive.states import OPEN, FileState, NightState
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.stages.delivery_list import is_list, read_list
 from vampd.time_units import HOUR_US, SECOND_NS, SECOND_US
 
@@ -89,7 +89,7 @@ class Rounds:
         looked = partial(self._looked, self._changes)
         self._desk.start(LOOK, "the inboxes", look.work, inboxes, looked)
 
-    def _looked(self, changes: int, outcome: Outcome) -> None:
+    def _looked(self, changes: int, outcome: Outcome[Any]) -> None:
         self.looks += 1
         problems = {"the inboxes": outcome.error or "nobody looked"}
         if outcome.result is None:
@@ -176,7 +176,7 @@ class Rounds:
             "files": files,
         }
 
-    def _carried(self, row: Row, outcome: Outcome) -> None:
+    def _carried(self, row: Row, outcome: Outcome[Any]) -> None:
         result = outcome.result or {"marker": None, "verdicts": []}
         with self._ledger.transaction():
             self._keep_marker(row, result["marker"])
@@ -209,7 +209,7 @@ class Rounds:
         books.take_list(self._ledger, row["id"], digests)
         log.info("%s: a list of %d files came", _label(row), len(digests))
 
-    def _after_error(self, row: Row, outcome: Outcome) -> str | None:
+    def _after_error(self, row: Row, outcome: Outcome[Any]) -> str | None:
         """Put the night off, if work of it went wrong; why it waits, in words."""
         if outcome.error is None:
             books.put_off(self._ledger, row["id"], 0, failures=0)

@@ -19,7 +19,6 @@ from vampd.states import (
     ErrorClass,
     ErrorCode,
     HoldCode,
-    Kind,
     NightStatus,
     Stage,
     TaskState,
@@ -46,9 +45,9 @@ def read_facts(
                 scan_cycle,
                 full,
                 row,
-                is_foreign=row["id"] in foreign,
-                has_work=row["id"] in undone,
-                unread_again=unread.get(row["id"], 0),
+                is_foreign=row.id in foreign,
+                has_work=row.id in undone,
+                unread_again=unread.get(row.id, 0),
             ),
         )
         for row in fetch_all(Night, ledger, "select * from night")
@@ -68,26 +67,26 @@ def _facts_or_trouble(
 ) -> NightSnapshot:
     """The facts of a night; of one whose rows make no sense, those that keep others waiting."""
     found: list[NightSnapshot] = []
-    work = f"night {night['id']}: reading its facts"
+    work = f"night {night.id}: reading its facts"
     scan_cycle.barrier.regularly(
         work,
         lambda: found.append(read()),
-        lambda words: nights.hold_for_trouble(ledger, night["id"], words),
+        lambda words: nights.hold_for_trouble(ledger, night.id, words),
     )
     if found:
         return found[0]
     words = scan_cycle.barrier.words_of(work) or ""
     return NightSnapshot(
-        number=night["id"],
-        kind=Kind(night["kind"]),
-        date=night["date"],
-        status=NightStatus(night["status"]),
+        number=night.id,
+        kind=night.kind,
+        date=night.date,
+        status=night.status,
         hold=nights.cause_of_hold(night),
-        is_closed=night["closed_us"] is not None,
+        is_closed=night.closed_us is not None,
         waits_for=None,
         pause=Cause(HoldCode.TROUBLE, {"error": words}),
         digests_missing=0,
-        ids_skipped=night["ids_skip_why"] is not None,
+        ids_skipped=night.ids_skip_why is not None,
         counts={},
         troubles=(),
         is_unread=True,
@@ -104,27 +103,25 @@ def _facts(
     has_work: bool,
     unread_again: int,
 ) -> NightSnapshot:
-    status = NightStatus(night["status"])
-    watch = scan_cycle.nights.get(night["id"])
+    status = night.status
+    watch = scan_cycle.nights.get(night.id)
     at_rest = status in FINAL
-    stages = scan_cycle.run_mode.stages[Kind(night["kind"])]
+    stages = scan_cycle.run_mode.stages[night.kind]
     reads_pixels = Stage.BUILD in stages  # a mere plan needs no digests
     return NightSnapshot(
-        number=night["id"],
-        kind=Kind(night["kind"]),
-        date=night["date"],
+        number=night.id,
+        kind=night.kind,
+        date=night.date,
         status=status,
         hold=nights.cause_of_hold(night),
-        is_closed=night["closed_us"] is not None,
+        is_closed=night.closed_us is not None,
         waits_for=watch.waits_for if watch else None,
-        close_asked=night["close_asked_by"] is not None,
-        pause=scan_cycle.pause_of_row(night) or full.get(str(Path(night["folder"]).parent)),
-        digests_missing=_digests_missing(ledger, night["id"])
-        if reads_pixels and not at_rest
-        else 0,
-        ids_skipped=night["ids_skip_why"] is not None,
+        close_asked=night.close_asked_by is not None,
+        pause=scan_cycle.pause_of_row(night) or full.get(str(Path(night.folder).parent)),
+        digests_missing=_digests_missing(ledger, night.id) if reads_pixels and not at_rest else 0,
+        ids_skipped=night.ids_skip_why is not None,
         counts=_counts_of(ledger, night, status, has_work=has_work),
-        troubles=() if at_rest else _troubles(ledger, night["id"]),
+        troubles=() if at_rest else _troubles(ledger, night.id),
         unread_again=unread_again,
         is_foreign=is_foreign,
         is_live=is_live(ledger, scan_cycle, night),
@@ -146,7 +143,7 @@ def _counts_of(
 ) -> dict[tuple[Stage, TaskState], int]:
     """The counts of a night, which for one that is safe and stays so need not be read."""
     if status is NightStatus.SAFE and not has_work:
-        return {(stage, TaskState.DONE): 1 for stage in STAGES_OF[Kind(night["kind"])]}
+        return {(stage, TaskState.DONE): 1 for stage in STAGES_OF[night.kind]}
     if status in FINAL and status is not NightStatus.SAFE:
         return {}
     return _counts(ledger, night)
@@ -158,7 +155,7 @@ def _counts(ledger: Ledger, night: Night) -> dict[tuple[Stage, TaskState], int]:
         "select part as stage, state, sum(items) as tasks from tally where night = ?"
         " and subject = 'task' and items > 0 and (batch = ? or state != 'done')"
         " group by part, state",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     )
     return {(Stage(row["stage"]), TaskState(row["state"])): row["tasks"] for row in rows}
 

@@ -12,22 +12,21 @@ import os
 import select
 import signal
 from multiprocessing import forkserver, resource_tracker
-from typing import Any
 
 _SECONDS = 5.0
 
 
 def end_fork_server(seconds: float = _SECONDS) -> None:
     """End the fork server, and the tracker that it began; one that does not end is killed."""
-    server: Any = forkserver._forkserver  # noqa: SLF001
-    tracker: Any = resource_tracker._resource_tracker  # noqa: SLF001
+    server: object = forkserver._forkserver  # noqa: SLF001
+    tracker: object = resource_tracker._resource_tracker  # noqa: SLF001
     with contextlib.suppress(AttributeError, OSError):
         _end(server, "_forkserver_alive_fd", "_forkserver_pid", seconds)
     with contextlib.suppress(AttributeError, OSError):
         _end(tracker, "_fd", "_pid", seconds)
 
 
-def _end(holder: Any, alive: str, pid: str, seconds: float) -> None:
+def _end(holder: object, alive: str, pid: str, seconds: float) -> None:
     """Let go of what keeps a process alive, and wait for it."""
     number = getattr(holder, pid)
     if number is None:

@@ -47,17 +47,17 @@ def why_not_live(config: Config, kind: Kind) -> str | None:
 
 def is_live(ledger: Ledger, scan_cycle: ScanCycle, night: Night) -> bool:
     """Whether a night goes on, and is worked on meanwhile: not one whose end is due already."""
-    watch = scan_cycle.nights.get(night["id"])
-    if night["closed_us"] is not None or night["status"] in FINAL or watch is None:
+    watch = scan_cycle.nights.get(night.id)
+    if night.closed_us is not None or night.status in FINAL or watch is None:
         return False
-    goes_on = night["close_asked_by"] is None and watch.due_us > ledger.now_us()
-    is_ours = night["batch"] == 1 and not scan_cycle.run_mode.is_shadow
-    return goes_on and is_ours and why_not_live(scan_cycle.config, Kind(night["kind"])) is None
+    goes_on = night.close_asked_by is None and watch.due_us > ledger.now_us()
+    is_ours = night.batch == 1 and not scan_cycle.run_mode.is_shadow
+    return goes_on and is_ours and why_not_live(scan_cycle.config, night.kind) is None
 
 
 def is_streamed(config: Config, night: Night) -> bool:
     """Whether what is built of a night that goes on is sent at once."""
-    delivery = config.delivery.of(Kind(night["kind"]))
+    delivery = config.delivery.of(night.kind)
     return delivery is not None and delivery.when == "live"
 
 
@@ -97,7 +97,7 @@ class Follower:
         if number not in self._looked_ns:
             live.find_spans(ledger, number)
         row = live.row_of(ledger, number)
-        spans = live.spans(ledger, number, after_us=(row and row["planned_us"]) or 0)
+        spans = live.spans(ledger, number, after_us=(row and row.planned_us) or 0)
         patience = Patience(
             allowance_seconds=config.live.allowance_seconds,
             silence_seconds=config.live.silence_seconds,
@@ -120,13 +120,13 @@ class Follower:
         row = live.row_of(self._ledger, number)
         assert row is not None, number
         gap_seconds = self._scan_cycle.config.cubes.max_gap_seconds
-        planned_us = row["planned_us"] or 0
+        planned_us = row.planned_us or 0
         beyond = [span for span in spans if span.last_us > planned_us]
         closed = closed_stretches(beyond, through_us, gap_seconds=gap_seconds)
         ends_us = closed[-1].last_us if closed else 0
-        is_long = through_us >= (row["asked_us"] or 0) + _AT_LEAST_US
+        is_long = through_us >= (row.asked_us or 0) + _AT_LEAST_US
         is_news = any(span.last_us < through_us for span in beyond)
-        if ends_us <= (row["stretch_us"] or 0) and not (is_long and is_news):
+        if ends_us <= (row.stretch_us or 0) and not (is_long and is_news):
             return
         if live.without_digest(self._ledger, number, through_us):
             return
@@ -136,11 +136,11 @@ class Follower:
         """Where something is built and not sent, or sent and not verified, let that be done."""
         if not is_streamed(self._scan_cycle.config, night):
             return
-        number = night["id"]
+        number = night.id
         unsent, unverified = deliveries.open_counts(self._ledger, number)
         if unsent:
             live.renew_task(self._ledger, number, Stage.TRANSFER, "", "more of it is built")
-        delivery = self._scan_cycle.config.delivery.of(Kind(night["kind"]))
+        delivery = self._scan_cycle.config.delivery.of(night.kind)
         # Where somebody moves the files on, they are verified when the night is over.
         if unverified and delivery is not None and delivery.verify_at is None:
             live.renew_task(self._ledger, number, Stage.VERIFY, "", "more of it was sent")
@@ -179,7 +179,7 @@ class Follower:
         return {
             camera: min(
                 (now_ns - since_ns[camera]) / 1e9,
-                (now_us - by_date.get(camera, night["seen_us"])) / 1e6,
+                (now_us - by_date.get(camera, night.seen_us)) / 1e6,
             )
             for camera in (1, 2)
         }

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from vampd.back_off import pause_us
 from vampd.causes import Cause
 from vampd.ledger import files, nights, strays, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.tasks import Task
+from vampd.schedule.executor import Outcome
 from vampd.schedule.stage_table import STAGES
-from vampd.schedule.workers import Outcome
 from vampd.settings.sections import Config
 from vampd.stages.verify import sent_too_often
 from vampd.states import ErrorClass, FileCode, Stage
@@ -22,13 +21,13 @@ log = logging.getLogger(__name__)
 _MOST_CRASHES = 3  # of one task in succession
 
 
-def after_success(ledger: Ledger, task: Task, result: Any, config: Config) -> None:
+def after_success(ledger: Ledger, task: Task, result: object, config: Config) -> None:
     """Record the result, unless the claim was lost meanwhile."""
     night = nights.get_night(ledger, task.night)
     if not tasks.finish(ledger, task):
         log.warning("%s: %s came too late, and is dropped", nights.label(night), task.stage)
         return
-    awaited = STAGES[task.stage].record(ledger, task, result)
+    awaited = STAGES[task.stage].end(ledger, task, result)
     if awaited is not None:
         _await(ledger, task, awaited, config)
         return
@@ -40,18 +39,17 @@ def after_success(ledger: Ledger, task: Task, result: Any, config: Config) -> No
         task.stage,
         task.unit or "of the night",
         seconds,
-        extra={"NIGHT": night["date"], "STAGE": task.stage},
+        extra={"NIGHT": night.date, "STAGE": task.stage},
     )
 
 
-def after_error(ledger: Ledger, task: Task, outcome: Outcome, config: Config) -> None:
+def after_error(ledger: Ledger, task: Task, outcome: Outcome[object], config: Config) -> None:
     """Decide what becomes of a task that raised an error."""
     error, error_class = outcome.error or "", outcome.error_class
     assert error_class is not None
     _log(ledger, task, error_class, error)
-    record_progress = STAGES[task.stage].record_progress
-    if record_progress is not None and outcome.result is not None:
-        record_progress(ledger, task, outcome.result)
+    if outcome.result is not None:
+        STAGES[task.stage].keep_progress(ledger, task, outcome.result)
     if error_class in {ErrorClass.TRANSIENT, ErrorClass.RESOURCE}:
         due_us = ledger.now_us() + _pause_us(ledger, task, config)
         tasks.requeue(ledger, task, error_class, error, code=outcome.code, due_us=due_us)
@@ -80,7 +78,7 @@ def after_crash(ledger: Ledger, task: Task, error: str) -> None:
         tasks.fail(ledger, task, ErrorClass.DETERMINISTIC, f"{error}, {crashes} times")
 
 
-def _is_the_same(task: Task, outcome: Outcome) -> bool:
+def _is_the_same(task: Task, outcome: Outcome[object]) -> bool:
     """Whether it failed so before; by its code, if it has one, for words may name another file."""
     if outcome.code is not None and task.error_code is not None:
         return task.error_code == outcome.code
@@ -117,5 +115,5 @@ def _log(ledger: Ledger, task: Task, error_class: ErrorClass, error: str) -> Non
         task.unit or "of the night",
         error_class,
         error,
-        extra={"NIGHT": night["date"], "STAGE": task.stage},
+        extra={"NIGHT": night.date, "STAGE": task.stage},
     )

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from vampd.causes import Cause
 from vampd.io.disk import MarkerState, check_marker
 from vampd.ledger import files, nights, strays
 from vampd.ledger.connection import Ledger
 from vampd.states import FileCode, FileState
-from vampd.watch import inspect
+from vampd.watch.inspect import Digest
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +33,16 @@ class Suspects:
         """The files of a night that are to be read alone."""
         return {path for each, path in self._failures if each == night}
 
-    def take_digest(self, night: int, path: str, result: Mapping[str, Any]) -> None:
+    def take_digest(self, night: int, path: str, found: Digest) -> None:
         """Keep a digest; or count that there is none, where that is a word about the file."""
-        who = inspect.identity_from_plain(result["identity"])
-        if result["sha256"] is not None and who is not None:
-            files.record_digest(self._ledger, night, path, result["sha256"], who)
-            if strays.take_digest(self._ledger, night, path, result["sha256"], who):
+        if found.sha256 is not None and found.identity is not None:
+            files.record_digest(self._ledger, night, path, found.sha256, found.identity)
+            if strays.take_digest(self._ledger, night, path, found.sha256, found.identity):
                 self._review(night)
             self._failures.pop((night, path), None)
-        elif self._counts_against(night, path, result) and not is_away(self._ledger, night):
-            code = FileCode.UNREADABLE if result["unreadable"] else FileCode.READING_FAILS
-            self.count(night, path, Cause(code, {"error": result["problem"]}))
+        elif self._counts_against(night, path, found) and not is_away(self._ledger, night):
+            code = FileCode.UNREADABLE if found.is_unreadable else FileCode.READING_FAILS
+            self.count(night, path, Cause(code, {"error": found.problem}))
 
     def count(self, night: int, path: str, cause: Cause) -> None:
         """Reading a file went wrong; quarantine it when that is enough."""
@@ -53,13 +50,13 @@ class Suspects:
         if self._failures[night, path] >= _MOST_FAILURES:
             self._quarantine(night, path, cause)
 
-    def _counts_against(self, night: int, path: str, result: Mapping[str, Any]) -> bool:
+    def _counts_against(self, night: int, path: str, found: Digest) -> bool:
         """Whether what kept a file from being read is a word about it.
 
         That it is written to is none, but of a stray, which no look may find still again.
         """
         row = files.file_of(self._ledger, night, path)
-        return result["unreadable"] or strays.is_stray(self._ledger, row["id"])
+        return found.is_unreadable or strays.is_stray(self._ledger, row.id)
 
     def _quarantine(self, night: int, path: str, cause: Cause) -> None:
         log.error("%s quarantined: %s", path, cause, extra={"FILE": path})
@@ -76,7 +73,7 @@ class Suspects:
         why = strays.review(self._ledger, night)
         if why is not None:
             row = nights.get_night(self._ledger, night)
-            log.error("%s held: %s", nights.label(row), why, extra={"NIGHT": row["date"]})
+            log.error("%s held: %s", nights.label(row), why, extra={"NIGHT": row.date})
 
 
 def is_away(ledger: Ledger, night: int) -> bool:

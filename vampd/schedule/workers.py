@@ -3,7 +3,7 @@
 A killed worker of a multiprocessing.Pool hangs its caller for ever, and breaks every
 future of a ProcessPoolExecutor. Here each task has its own process and pipe: what comes
 through the pipe is the result, and an end without one is a crash. Whatever a worker says, or
-does not say to its end, costs its own work and no other.
+does not say to its end, costs its own work and no other. This is the `Executor` of one machine.
 """
 
 from __future__ import annotations
@@ -15,25 +15,28 @@ import os
 import pickle
 import select
 import signal
+import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TypeVar
 
 from vampd.errors import InputError, VampdError
 from vampd.io.priority import give_way
 from vampd.ledger.barrier import class_of, code_of, words_of
 from vampd.plain_text import plain_text
+from vampd.schedule.executor import Outcome
 from vampd.states import ErrorClass, ErrorCode
 
 log = logging.getLogger(__name__)
 
-Body = Callable[[Any], Any]
+J = TypeVar("J")
 
-_PRELOAD = ("vampd.schedule.stage_table", "astropy.io.fits")
+_PRELOAD = ("vampd.schedule.stage_table", "vampd.watch.inspect", "astropy.io.fits")
 _PR_SET_PDEATHSIG = 1
 _JOIN_SECONDS = 1.0  # it has answered, or was killed: the loop waits no longer for its end
 
@@ -43,20 +46,17 @@ _MOST_ANSWER_BYTES = 192 << 20
 _READ_BYTES = 1 << 20
 _READS_A_TURN = 1024
 _BETWEEN_BYTES_SECONDS = 0.01
-_WORDS = frozenset({"result", "error_class", "code", "error", "path"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How one piece of work ended: with a result, an error, or a dead process."""
+class _Answer:
+    """What a worker says through its pipe."""
 
-    key: int
-    result: Any = None  #: with an error: what was done before it
+    result: object = None  #: with an error: what was done before it
     error_class: ErrorClass | None = None
     code: ErrorCode | None = None
     error: str | None = None
-    path: str | None = None  #: the bad raw file of an input error
-    crashed: bool = False
+    path: str | None = None
 
 
 class _Seat:
@@ -103,25 +103,33 @@ class _Seat:
 
 
 class Workers:
-    """The processes at work, by a key of the caller's."""
+    """The processes at work, by the key that `submit` gave."""
 
     def __init__(self, *, nice: int, preload: Sequence[str] = _PRELOAD) -> None:
         self._nice = nice
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        # What every worker needs is imported once: without this module each task costs 0.1 s more.
+        self._context.set_forkserver_preload([__name__, *preload])
         self._seats: dict[int, _Seat] = {}
+        self._keys = count(1)
 
     def __len__(self) -> int:
         return len(self._seats)
 
-    def start(self, key: int, body: Body, job: object) -> None:
-        """Do *body* of *job* in a process of its own.
+    @property
+    def builders(self) -> tuple[str, ...]:
+        """The machine on which the daemon runs."""
+        return (socket.gethostname(),)
+
+    def submit(self, work: Callable[[J], object], job: J) -> int:
+        """Do *work* with *job* in a process of its own; return the key of its outcome.
 
         What process or pickle cannot begin is raised: nothing goes on then.
         """
+        key = next(self._keys)
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=_work, args=(theirs, body, job, self._nice, os.getpid()), daemon=True
+            target=_work, args=(theirs, work, job, self._nice, os.getpid()), daemon=True
         )
         with theirs:
             try:
@@ -130,12 +138,13 @@ class Workers:
                 ours.close()
                 raise
         self._seats[key] = _Seat(process, ours)
+        return key
 
     def pipes(self) -> list[Connection]:
         """What becomes readable when a worker has something to say, or is dead."""
         return [seat.pipe for seat in self._seats.values()]
 
-    def finished(self) -> list[Outcome]:
+    def finished(self) -> list[Outcome[object]]:
         """The outcomes that are there; never waits for a worker that is still at it."""
         return [self._outcome(key) for key, seat in list(self._seats.items()) if seat.listen()]
 
@@ -151,7 +160,7 @@ class Workers:
         """Kill all workers."""
         self.cancel(list(self._seats))
 
-    def _outcome(self, key: int) -> Outcome:
+    def _outcome(self, key: int) -> Outcome[object]:
         seat = self._seats.pop(key)
         if seat.is_complete:
             _dismiss(seat)
@@ -164,26 +173,25 @@ class Workers:
         return Outcome(key=key, crashed=True, error=f"its worker died (exit status {code})")
 
 
-def _understood(key: int, answer: memoryview) -> Outcome:
+def _understood(key: int, answer: memoryview) -> Outcome[object]:
     """What a worker's answer means; one that means nothing is a failure of its work."""
     try:
         told = pickle.loads(answer)  # noqa: S301 - of a process of ours
-        if not isinstance(told, dict) or told.keys() - _WORDS:
+        if not isinstance(told, _Answer):
             return _misshapen(key, f"is {plain_text(repr(told), most=200)}")
-        error_class, error, path = (told.get(word) for word in ("error_class", "error", "path"))
         return Outcome(
             key=key,
-            result=told.get("result"),
-            error_class=None if error_class is None else ErrorClass(error_class),
-            code=None if (code := told.get("code")) is None else ErrorCode(code),
-            error=None if error_class is None else plain_text(str(error)),
-            path=None if path is None else str(path),
+            result=told.result,
+            error_class=None if told.error_class is None else ErrorClass(told.error_class),
+            code=None if told.code is None else ErrorCode(told.code),
+            error=None if told.error_class is None else plain_text(str(told.error)),
+            path=None if told.path is None else str(told.path),
         )
     except Exception as error:  # noqa: BLE001 - the other side of a task's boundary: see _answer
         return _misshapen(key, f"cannot be read: {words_of(error)}")
 
 
-def _misshapen(key: int, why: str) -> Outcome:
+def _misshapen(key: int, why: str) -> Outcome[object]:
     error = f"the answer of its worker {why}"
     return Outcome(key=key, error_class=ErrorClass.DETERMINISTIC, error=error)
 
@@ -197,44 +205,43 @@ def _dismiss(seat: _Seat) -> int | None:
     return seat.process.exitcode
 
 
-def _work(pipe: Connection, body: Body, job: object, nice: int, daemon: int) -> None:
+def _work(pipe: Connection, work: Callable[[J], object], job: J, nice: int, daemon: int) -> None:
     """The life of a worker of the process *daemon*."""
     _die_with_parent()
     _die_with(daemon)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the daemon decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     give_way(nice)
-    answer = _answer(body, job)
+    answer = _answer(work, job)
     with open(pipe.fileno(), "wb", closefd=False) as told:
         told.write(_LENGTH.pack(len(answer)))
         told.write(answer)
     pipe.close()
 
 
-def _answer(body: Body, job: object) -> bytes:
+def _answer(work: Callable[[J], object], job: J) -> bytes:
     """What came of the work, as it goes through the pipe; whatever it raises is told."""
     try:
-        return _pickled(_attempt(body, job))
+        return _pickled(_attempt(work, job))
     except BaseException as error:  # noqa: BLE001 - the boundary of a task: a wish to exit, too
-        told = {"error_class": class_of(error), "code": code_of(error), "error": words_of(error)}
+        told = _Answer(error_class=class_of(error), code=code_of(error), error=words_of(error))
         return pickle.dumps(told)
 
 
-def _attempt(body: Body, job: object) -> dict[str, Any]:
+def _attempt(work: Callable[[J], object], job: J) -> _Answer:
     try:
-        return {"result": body(job)}
+        return _Answer(result=work(job))
     except VampdError as error:
-        path = error.path if isinstance(error, InputError) else None
-        return {
-            "result": error.progress,
-            "error_class": error.error_class,
-            "code": code_of(error),
-            "error": words_of(error),
-            "path": path,
-        }
+        return _Answer(
+            result=error.progress,
+            error_class=error.error_class,
+            code=code_of(error),
+            error=words_of(error),
+            path=error.path if isinstance(error, InputError) else None,
+        )
 
 
-def _pickled(told: dict[str, Any]) -> bytes:
+def _pickled(told: _Answer) -> bytes:
     answer = pickle.dumps(told)
     if len(answer) > _MOST_ANSWER_BYTES:
         msg = f"a result of {len(answer)} bytes, more than {_MOST_ANSWER_BYTES}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from vampd.io.conformity import Readable
 from vampd.io.fits import reserved_cards
@@ -11,6 +10,20 @@ from vampd.io.header import RawHeader
 from vampd.records import CardReport
 from vampd.science.card_text import keyword_of
 from vampd.science.cards import output_cards
+from vampd.science.times import CubeTimes
+from vampd.states import FlcState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardArguments:
+    """What our own cards say: see `output_cards`."""
+
+    frames: int
+    times: CubeTimes
+    synchronised: bool
+    flc_state: FlcState
+    frame_id: str | None
+
 
 _ODD_END = CardReport(
     keyword="END", what="END: followed by other bytes than blanks, which no output has", card="END"
@@ -18,14 +31,22 @@ _ODD_END = CardReport(
 
 
 def image_cards(
-    header: RawHeader, arguments: Mapping[str, Any], readable: Readable
+    header: RawHeader, arguments: CardArguments, readable: Readable
 ) -> tuple[list[str], list[CardReport]]:
     """The final cards of an output's image, and what was not kept as the raw *header* has it.
 
-    *arguments* are those of `output_cards`. Whatever is left out or altered here lies in the
+    Whatever is left out or altered here lies in the
     night's sidecar as it was.
     """
-    cards, reports = output_cards(header.cards, altered=header.altered, **arguments)
+    cards, reports = output_cards(
+        header.cards,
+        altered=header.altered,
+        frames=arguments.frames,
+        times=arguments.times,
+        synchronised=arguments.synchronised,
+        flc_state=arguments.flc_state,
+        frame_id=arguments.frame_id,
+    )
     if header.ends_oddly:
         reports.append(_ODD_END)
     taken = reserved_cards(cards)

@@ -7,43 +7,42 @@ without being the same file; all digests of files are known before a night is pl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from vampd.causes import Cause
 from vampd.errors import VampdError
 from vampd.io.beneath import Beneath, night_folder
 from vampd.io.raw import RawCubeFile
-from vampd.io.root import check_root
+from vampd.io.root import NightPlace
 from vampd.ledger import files, logger_faults, outputs
 from vampd.ledger.connection import Ledger
-from vampd.ledger.files import identity
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.records import Cube, EarlierCube, Night
-from vampd.records import RawCube, Report
+from vampd.records import Report
 from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared
+from vampd.stages.raw_cubes import SeenCube
 from vampd.states import FileCode, LoggerFault, Stage
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
 
-def find(job: Mapping[str, Any], cubes: Sequence[RawCube], earlier: Sequence[RawCube]) -> Doubles:
+def find(place: NightPlace, cubes: Sequence[SeenCube], earlier: Sequence[SeenCube] = ()) -> Doubles:
     """What becomes of the *cubes* of a night's batch; *earlier* ones are in outputs. All on UTC.
 
     InputError, IntegrityError: one that must be read cannot be, or is another. RetryableError:
     its disk is not there.
     """
-    rows: dict[int, Cube] = {row.raw_file: row for row in (*job["cubes"], *job["earlier"])}
     candidates = [
-        _candidate(cube, rows[cube.raw_file], is_earlier=is_earlier)
+        _candidate(seen, is_earlier=is_earlier)
         for which, is_earlier in ((cubes, False), (earlier, True))
-        for cube in which
+        for seen in which
     ]
     wanted = sorted({number for pair in to_be_compared(candidates) for number in pair})
     pixels: dict[int, str] = {}
     if wanted:
-        check_root(job["before"]["root"], job["before"]["marker"])
-        night = night_folder(job["before"]["folder"])
+        place.check()
+        rows = {seen.row.raw_file: seen.row for seen in (*earlier, *cubes)}
+        night = night_folder(place.folder)
         pixels = dict(_pixels(night, [rows[number] for number in wanted]))
     return find_doubles(candidates, pixels)
 
@@ -52,12 +51,12 @@ def record(ledger: Ledger, night: Night, found: Doubles) -> None:
     """Tell what was found; quarantine what cannot be right."""
     for one in found.contradictions:
         cause = Cause(FileCode.CONTRADICTION, {"cubes": one.reason})
-        files.quarantine(ledger, night["id"], one.path, cause)
+        files.quarantine(ledger, night.id, one.path, cause)
     faults = [*_faults(found)]
     told = [(fault.raw_file, fault.text) for fault in faults]
     told += [(one.raw_file, one.reason) for one in found.contradictions]
     reports = [Report(raw_file=raw_file, text=text) for raw_file, text in told]
-    outputs.add_reports(ledger, night["id"], Stage.SYNC, reports)
+    outputs.add_reports(ledger, night.id, Stage.SYNC, reports)
     logger_faults.renew(ledger, night, {LoggerFault.DOUBLE, LoggerFault.OVERLAP}, faults)
 
 
@@ -82,11 +81,11 @@ def _faults(found: Doubles) -> Iterator[Fault]:
         )
 
 
-def _candidate(cube: RawCube, row: Cube, *, is_earlier: bool) -> Candidate:
+def _candidate(seen: SeenCube, *, is_earlier: bool) -> Candidate:
     return Candidate(
-        cube=cube,
-        sha256=row.sha256 or f"unknown, of {cube.raw_file}",
-        modified_ns=row.modified_ns,
+        cube=seen.cube,
+        sha256=seen.row.sha256 or f"unknown, of {seen.cube.raw_file}",
+        modified_ns=seen.row.modified_ns,
         is_earlier=is_earlier,
     )
 
@@ -102,8 +101,7 @@ def _pixels(night: Beneath, rows: Sequence[Cube]) -> Iterator[tuple[int, str]]:
 
 
 def _digest_of_pixels(night: Beneath, row: Cube) -> str:
-    who = identity(row)
-    raw = RawCubeFile(night, row.path, who)
+    raw = RawCubeFile(night, row.path, files.identity(row))
     try:
         digest = hashlib.sha256()
         offset = raw.header.data_offset

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from vampd.errors import IntegrityError
 from vampd.io import number_papers
 from vampd.io.beneath import Beneath, is_folder, names_in, read_start
 from vampd.io.frame_id_asker import is_asking
 from vampd.io.frame_id_program import Ending, Reply
+from vampd.io.number_papers import Line
 from vampd.ledger import frame_ids, requests
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import LAST, FrameId, frame_id_number, frame_id_text
@@ -93,12 +93,12 @@ def read(night: Beneath) -> Told:
 
 def binding_lines(
     told: Told, batch: int, planned: Mapping[str, int], names: Mapping[str, str]
-) -> list[dict[str, Any]]:
+) -> list[Line]:
     """The lines that the paper lacks before the numbers *planned*, by content, may be used.
 
     *names* are the outputs' own, by content, for people.
     """
-    lines = []
+    lines: list[Line] = []
     for content, number in planned.items():
         if told.bound.get(number) != Bound(number=number, batch=batch, content=content):
             about = {"batch": batch, "content": content, "name": names[content]}
@@ -106,13 +106,11 @@ def binding_lines(
     return lines
 
 
-def word_line(
-    request: FrameRequest, state: RequestState, adopted: Iterable[int] = ()
-) -> dict[str, Any]:
+def word_line(request: FrameRequest, state: RequestState, adopted: Iterable[int] = ()) -> Line:
     """What an operator said of an unclear request."""
     about = {name: request[name] for name in ("batch", "count", "issuer")}
     numbers = [frame_id_text(number) for number in adopted]
-    word = {"request": request["asked_us"], "word": state.value, "numbers": numbers}
+    word = {"request": request.asked_us, "word": state.value, "numbers": numbers}
     return {"do": "word", **about, **word}
 
 
@@ -127,7 +125,7 @@ def take_over(ledger: Ledger, night: Night, told: Told, *, batch: int | None = N
             (row["batch"], row["content_key"])
             for row in ledger.rows(
                 "select batch, content_key from frame_id where night = ? and state = 'bound'",
-                [night["id"]],
+                [night.id],
             )
         }
         for each in told.bound.values():
@@ -139,7 +137,7 @@ def take_over(ledger: Ledger, night: Night, told: Told, *, batch: int | None = N
             _take_question(ledger, night, question, told, batch or question.batch)
 
 
-def _told(lines: Iterable[Mapping[str, Any]]) -> Told:
+def _told(lines: Iterable[Line]) -> Told:
     bound: dict[int, Bound] = {}
     questions: dict[int, Question] = {}
     for line in lines:
@@ -157,7 +155,7 @@ def _told(lines: Iterable[Mapping[str, Any]]) -> Told:
     return Told(bound=bound, questions=tuple(questions.values()))
 
 
-def _asked(asked_us: int, line: Mapping[str, Any]) -> Question:
+def _asked(asked_us: int, line: Line) -> Question:
     """Of one that a dying daemon never asked, only an operator's word may be on paper."""
     return Question(
         asked_us=asked_us,
@@ -168,7 +166,7 @@ def _asked(asked_us: int, line: Mapping[str, Any]) -> Question:
     )
 
 
-def _add(question: Question, line: Mapping[str, Any]) -> None:
+def _add(question: Question, line: Line) -> None:
     if line["do"] == "came":
         question.came.append(str(line["text"]))
     elif line["do"] == "end":
@@ -207,20 +205,20 @@ def _take(ledger: Ledger, night: Night, told: Bound, state: str) -> bool:
     """Have a number as the paper says, unless the ledger knows more; whether it is had now."""
     number = told.number
     row = fetch_one(FrameId, ledger, "select * from frame_id where number = ?", [number])
-    if row is not None and row["night"] != night["id"]:
-        other = get_night(ledger, row["night"])
+    if row is not None and row.night != night.id:
+        other = get_night(ledger, row.night)
         msg = (
-            f"{frame_id_text(number)} is {label(night)}'s by {night['folder']}/"
+            f"{frame_id_text(number)} is {label(night)}'s by {night.folder}/"
             f"{number_papers.PAPER}, and {label(other)}'s by the ledger; if that paper came from"
             " another folder, move it away"
         )
         raise IntegrityError(msg)
-    is_less = row is not None and row["state"] == "reserved" and told.content is not None
-    if row is not None and not (row["is_foreign"] or is_less):
+    is_less = row is not None and row.state == "reserved" and told.content is not None
+    if row is not None and not (row.is_foreign or is_less):
         return False
     frame_ids.take_over(
         ledger,
-        night["id"],
+        night.id,
         number,
         batch=told.batch,
         content_key=told.content,
@@ -251,7 +249,7 @@ def _take_question(
             reply=reply,
         )
     elif state is RequestState.ASKED or not requests.decide(
-        ledger, known["id"], state, _FROM_PAPER, reply=reply
+        ledger, known.id, state, _FROM_PAPER, reply=reply
     ):
         return
     if state in {RequestState.ANSWERED, RequestState.ADOPTED}:

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from vampd.errors import AmbiguousError, OperatorError, VampdError
-from vampd.io.frame_id_program import Ending, Reply
+from vampd.io.frame_id_asker import AskerJob
+from vampd.io.frame_id_program import Ending
 from vampd.io.numbers_seen import NightNumbers
 from vampd.ledger import (
     counter,
@@ -37,13 +36,29 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.ledger.requests import FrameRequest
 from vampd.ledger.tasks import Task
-from vampd.settings.sections import FrameIds, Root
+from vampd.settings.sections import Config, FrameIds
 from vampd.stages import frame_id_papers
-from vampd.stages.frame_id_work import mark_place, work
+from vampd.stages.destinations import reach_of
+from vampd.stages.frame_id_work import (
+    Answered,
+    AnswerJob,
+    BindJob,
+    FarNights,
+    FrameIdJob,
+    FrameIdResult,
+    Looked,
+    LookJob,
+    WrittenDown,
+    mark_place,
+    work,
+)
 from vampd.stages.frame_reply import judge
-from vampd.states import ErrorClass, RequestState, Stage
+from vampd.stages.handler import StageHandler
+from vampd.states import ErrorClass, Kind, RequestState, Stage
 
-__all__ = ["Surroundings", "issuer_of", "prepare", "record", "work"]
+#: Stands for every date where places are named; no night has it.
+_SOME_DATE = "99991231"
+
 
 _LOOK_LASTS_US = 60_000_000
 _FAR_LOOK_LASTS_US = 3_600_000_000
@@ -51,68 +66,60 @@ _FAR_LOOK_LASTS_US = 3_600_000_000
 _KILL_SECONDS = 5.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """Where numbers are written down, and where they may stand."""
-
-    root: Root | None  #: of the archive nights
-    far: Sequence[Mapping[str, Any]] = ()  #: for `frame_id_work`: where archive nights go
-
-
-def prepare(
-    ledger: Ledger, night: Night, settings: FrameIds, around: Surroundings
-) -> dict[str, Any]:
+def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> FrameIdJob:
     """What is to be done next for the night's numbers.
 
     AmbiguousError: nobody knows what became of the last request. OperatorError: the
     configuration does not say where the numbers begin.
     """
+    settings = config.frame_ids
     if settings.issuer == "local" and settings.first is None:
         msg = "frame_ids.first is not set: nobody knows where the numbers begin"
         raise OperatorError(msg)
-    job = {
-        "first": settings.first,
-        "issuer": settings.issuer,
-        "folder": night["folder"],
-        **nights.root_of(ledger, night),
-    }
-    request = requests.open_request(ledger, night["id"])
+    request = requests.open_request(ledger, night.id)
     if request is not None:
-        if request["state"] == RequestState.UNCLEAR:
+        if request.state == RequestState.UNCLEAR:
             raise AmbiguousError(requests.choices(night, request))
-        return {**job, "do": "collect", **_request_words(request)}
+        return _answer_job(ledger, night, task, settings, request=request)
     lacking = _lacking(ledger, night)
     if lacking == 0:
-        return {**job, "do": "bind", **_binding(ledger, night)}
+        return _bind_job(ledger, night, task)
     if settings.issuer == "local" or not _looked_lately(ledger, night):
-        return {**job, "do": "look", **_look(ledger, around)}
-    return {**job, "do": "ask", **_question(ledger, night, settings, lacking)}
+        return _look_job(ledger, config, night, task)
+    return _question(ledger, night, task, settings, lacking)
 
 
-def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> str | None:
+def record(ledger: Ledger, task: Task, result: FrameIdResult) -> str | None:
     """Keep what was found or dealt; bind the numbers when they are on paper.
 
     Returns why it is to be tried again later, where nothing was dealt.
     """
     night = nights.get_night(ledger, task.night)
-    if result["do"] in {"ask", "collect"}:
-        return _take_reply(ledger, task, night, result)
-    if result["do"] == "bind":
-        _bind(ledger, night, result["planned"])
-        return None
-    _keep_look(ledger, night, result)
+    match result:
+        case Answered():
+            return _take_reply(ledger, task, night, result)
+        case WrittenDown():
+            _bind(ledger, night, result.planned)
+        case Looked():
+            _keep_look(ledger, night, result)
+            _deal(ledger, task, night, result)
+    return None
+
+
+def _deal(ledger: Ledger, task: Task, night: Night, looked: Looked) -> None:
+    """Let the night go on; our own counter reserves what it lacks."""
     try:
-        frame_id_papers.take_over(ledger, night, result["told"])
+        frame_id_papers.take_over(ledger, night, looked.told)
         _refuse_delivered(ledger, night)
         lacking = _lacking(ledger, night)
-        is_open = requests.open_request(ledger, night["id"]) is not None
-        if result["issuer"] == "local" and lacking and not is_open:
-            counter.reserve_following(ledger, night, lacking, result["first"])
+        is_open = requests.open_request(ledger, night.id) is not None
+        if looked.issuer == "local" and lacking and not is_open:
+            assert looked.first is not None, night
+            counter.reserve_following(ledger, night, lacking, looked.first)
     except VampdError as error:
         _give_up(ledger, task, error.error_class, str(error))
-        return None
+        return
     _go_on(ledger, night, "its numbers are to be written down")
-    return None
 
 
 def issuer_of(settings: FrameIds) -> str:
@@ -121,7 +128,7 @@ def issuer_of(settings: FrameIds) -> str:
 
 
 def _keys(ledger: Ledger, night: Night) -> list[str]:
-    return [row["content_key"] for row in outputs.outputs_of_batch(ledger, night["id"])]
+    return [row.content_key for row in outputs.outputs_of_batch(ledger, night.id)]
 
 
 def _lacking(ledger: Ledger, night: Night) -> int:
@@ -131,22 +138,44 @@ def _lacking(ledger: Ledger, night: Night) -> int:
 
 
 def _looked_lately(ledger: Ledger, night: Night) -> bool:
-    looked_us = night["ids_looked_us"]
+    looked_us = night.ids_looked_us
     return looked_us is not None and 0 <= ledger.now_us() - looked_us < _LOOK_LASTS_US
 
 
-def _look(ledger: Ledger, around: Surroundings) -> dict[str, Any]:
-    if around.root is None:
+def _look_job(ledger: Ledger, config: Config, night: Night, task: Task) -> LookJob:
+    root = config.root_of(Kind.ARCHIVE)
+    if root is None:
         msg = "there is no archive root in the settings, so this night is of none"
         raise OperatorError(msg)
-    return {
-        "root": str(around.root.path),
-        "marker": roots.marker_of(ledger, str(around.root.path)),
-        "roots": roots.markers(ledger),
-        "known": numbers_seen.stamps(ledger),
-        "far": [there for there in around.far if _must_look_there(ledger, there["place"])],
-        "now_us": ledger.now_us(),
-    }
+    return LookJob(
+        attempt=task.attempts,
+        place=nights.place_of(ledger, night),
+        issuer=config.frame_ids.issuer,
+        first=config.frame_ids.first,
+        root=str(root.path),
+        marker=roots.marker_of(ledger, str(root.path)),
+        roots=roots.markers(ledger),
+        known=numbers_seen.stamps(ledger),
+        far=tuple(each for each in _far_nights(config) if _must_look_there(ledger, each.place)),
+        now_us=ledger.now_us(),
+    )
+
+
+def _far_nights(config: Config) -> Iterator[FarNights]:
+    """Where delivered archive nights lie."""
+    delivery = config.delivery.of(Kind.ARCHIVE)
+    if delivery is None:
+        return
+    for place in dict.fromkeys((delivery.sent_to(_SOME_DATE), delivery.safe_at(_SOME_DATE))):
+        before, _, after = place.path.partition(_SOME_DATE)
+        if _SOME_DATE not in after:
+            yield FarNights(
+                place=str(place).replace(_SOME_DATE, "YYYYMMDD"),
+                host=place.host,
+                before=before,
+                after=after,
+                reach=reach_of(config, delivery),
+            )
 
 
 def _must_look_there(ledger: Ledger, place: str) -> bool:
@@ -161,17 +190,17 @@ def _must_look_there(ledger: Ledger, place: str) -> bool:
     return row["error"] is not None and not 0 <= age_us < _FAR_LOOK_LASTS_US
 
 
-def _keep_look(ledger: Ledger, night: Night, result: Mapping[str, Any]) -> None:
-    for seen in result["found"]:
+def _keep_look(ledger: Ledger, night: Night, looked: Looked) -> None:
+    for seen in looked.found:
         numbers_seen.record(ledger, seen, "night")
-    for root, number in result["marks"].items():
+    for root, number in looked.marks.items():
         run = (number, number, mark_place(root))
         runs = (run,) if number else ()
         mark = NightNumbers(folder=mark_place(root), stamp=[], runs=runs)
         numbers_seen.record(ledger, mark, "mark")
-    for there in result["far"]:
-        numbers_seen.record_far(ledger, there["place"], there["nights"], there["error"])
-    numbers_seen.note_looked(ledger, night["id"])
+    for there in looked.far:
+        numbers_seen.record_far(ledger, there.place, there.nights, there.error)
+    numbers_seen.note_looked(ledger, night.id)
 
 
 def _refuse_delivered(ledger: Ledger, night: Night) -> None:
@@ -179,43 +208,61 @@ def _refuse_delivered(ledger: Ledger, night: Night) -> None:
 
     To deal it new ones would give the same frames two.
     """
-    if night["batch"] > 1 or frame_ids.bound_of(ledger, night):
+    if night.batch > 1 or frame_ids.bound_of(ledger, night):
         return
     for row in numbers_seen.far_nights(ledger):
         runs = json.loads(row["runs"])
-        is_of_night = night["date"] in row["folder"]
+        is_of_night = night.date in row["folder"]
         if not is_of_night or not counter.unexplained(ledger, night, runs):
             continue
         msg = (
             f"it was delivered before: {row['place']} lies there, and neither the ledger nor the"
             f" night's folder knows which frames that is. Copy .vampd/night.log from"
             f" {row['folder']} back into {night['folder']}/.vampd, then: vampd retry"
-            f" {night['date']}; or, to give it new frame IDs on top of those: vampd archive ids"
+            f" {night.date}; or, to give it new frame IDs on top of those: vampd archive ids"
             f" dismiss {counter.runs_text(runs)} --why TEXT, then retry"
         )
         raise AmbiguousError(msg)
 
 
-def _request_words(request: FrameRequest) -> dict[str, Any]:
-    return {"request": request["id"], "asked_us": request["asked_us"], "count": request["count"]}
+def _answer_job(
+    ledger: Ledger,
+    night: Night,
+    task: Task,
+    settings: FrameIds,
+    *,
+    request: FrameRequest,
+    asker: AskerJob | None = None,
+) -> AnswerJob:
+    return AnswerJob(
+        attempt=task.attempts,
+        place=nights.place_of(ledger, night),
+        first=settings.first,
+        request=request.id,
+        asked_us=request.asked_us,
+        count=request.count,
+        asker=asker,
+    )
 
 
-def _question(ledger: Ledger, night: Night, settings: FrameIds, lacking: int) -> dict[str, Any]:
+def _question(
+    ledger: Ledger, night: Night, task: Task, settings: FrameIds, lacking: int
+) -> AnswerJob:
     """Write the request down, and say how it is to be asked."""
     number = requests.ask(ledger, night, lacking, issuer_of(settings))
-    request = requests.open_request(ledger, night["id"])
+    request = requests.open_request(ledger, night.id)
     assert request is not None, number
     command, seconds = _command(settings, lacking)
-    asker = {
-        "folder": night["folder"],
-        "request": request["asked_us"],
-        "batch": request["batch"],
+    asker: AskerJob = {
+        "folder": night.folder,
+        "request": request.asked_us,
+        "batch": request.batch,
         "count": lacking,
-        "issuer": request["issuer"],
+        "issuer": request.issuer,
         "command": command,
         "deadline_seconds": seconds,
     }
-    return {**_request_words(request), "asker": asker}
+    return _answer_job(ledger, night, task, settings, request=request, asker=asker)
 
 
 def _command(settings: FrameIds, count: int) -> tuple[list[str], float]:
@@ -230,16 +277,18 @@ def _command(settings: FrameIds, count: int) -> tuple[list[str], float]:
     return command, seconds + _KILL_SECONDS
 
 
-def _binding(ledger: Ledger, night: Night) -> dict[str, Any]:
+def _bind_job(ledger: Ledger, night: Night, task: Task) -> BindJob:
     """Which number belongs to which content, to be written down before it is so."""
-    rows = outputs.outputs_of_batch(ledger, night["id"])
-    return {
-        "batch": night["batch"],
-        "planned": frame_ids.plan_bind(ledger, night, [row["content_key"] for row in rows]),
-        "names": {row["content_key"]: row["name"] for row in rows},
-        "roots": roots.markers(ledger),
-        "highest": counter.own_top(ledger),
-    }
+    rows = outputs.outputs_of_batch(ledger, night.id)
+    return BindJob(
+        attempt=task.attempts,
+        place=nights.place_of(ledger, night),
+        batch=night.batch,
+        planned=frame_ids.plan_bind(ledger, night, [row.content_key for row in rows]),
+        names={row.content_key: row.name for row in rows},
+        roots=roots.markers(ledger),
+        highest=counter.own_top(ledger),
+    )
 
 
 def _bind(ledger: Ledger, night: Night, written: Mapping[str, int]) -> None:
@@ -248,42 +297,40 @@ def _bind(ledger: Ledger, night: Night, written: Mapping[str, int]) -> None:
     if _lacking(ledger, night) or frame_ids.plan_bind(ledger, night, keys) != written:
         _go_on(ledger, night, "its plan changed while its numbers were written down")
         return
-    outputs.bind_frame_ids(ledger, frame_ids.bind(ledger, night, keys), night["id"])
+    outputs.bind_frame_ids(ledger, frame_ids.bind(ledger, night, keys), night.id)
 
 
-def _take_reply(ledger: Ledger, task: Task, night: Night, result: Mapping[str, Any]) -> str | None:
-    reply: Reply = result["reply"]
+def _take_reply(ledger: Ledger, task: Task, night: Night, answered: Answered) -> str | None:
+    reply = answered.reply
     if reply.ending is Ending.ANSWERED:
         try:
-            dealt = _judged(ledger, reply, result)
+            dealt = _judged(ledger, answered)
         except AmbiguousError as error:
-            _hold(ledger, task, result, str(error))
+            _hold(ledger, task, answered, str(error))
             return None
-        return _take_dealt(ledger, night, result, dealt)
+        return _take_dealt(ledger, night, answered, dealt)
     if reply.ending is Ending.UNCLEAR:
-        _hold(ledger, task, result, reply.error)
+        _hold(ledger, task, answered, reply.error)
         return None
     why = f"nothing was dealt: {reply.error}"
-    requests.decide(ledger, result["request"], RequestState.VOID, why)
+    requests.decide(ledger, answered.request, RequestState.VOID, why)
     if reply.ending is Ending.NOTHING_AT_ALL:
         _give_up(ledger, task, ErrorClass.DETERMINISTIC, why)
         return None
     return why
 
 
-def _judged(ledger: Ledger, reply: Reply, result: Mapping[str, Any]) -> list[int]:
+def _judged(ledger: Ledger, answered: Answered) -> list[int]:
     return judge(
-        reply.lines,
-        count=result["count"],
-        known=counter.known(ledger.connection, result["first"]),
+        answered.reply.lines,
+        count=answered.count,
+        known=counter.known(ledger.connection, answered.first),
         written_off=requests.written_off(ledger),
     )
 
 
-def _take_dealt(
-    ledger: Ledger, night: Night, result: Mapping[str, Any], dealt: list[int]
-) -> str | None:
-    request, lines = result["request"], result["reply"].lines
+def _take_dealt(ledger: Ledger, night: Night, answered: Answered, dealt: list[int]) -> str | None:
+    request, lines = answered.request, answered.reply.lines
     if not dealt:
         why = "nothing was dealt: the issuer answered with no frame ID at all"
         requests.decide(ledger, request, RequestState.VOID, why, reply=lines)
@@ -296,14 +343,14 @@ def _take_dealt(
     return None
 
 
-def _hold(ledger: Ledger, task: Task, result: Mapping[str, Any], error: str) -> None:
-    lines = result["reply"].lines
+def _hold(ledger: Ledger, task: Task, answered: Answered, error: str) -> None:
+    lines = answered.reply.lines
     if lines or error != frame_id_papers.DIED:  # else there is nothing to keep: no answer came
         requests.decide(
-            ledger, result["request"], RequestState.UNCLEAR, error, reply=lines, error=error
+            ledger, answered.request, RequestState.UNCLEAR, error, reply=lines, error=error
         )
     unclear = requests.open_request(ledger, task.night)
-    assert unclear is not None, result["request"]
+    assert unclear is not None, answered.request
     night = nights.get_night(ledger, task.night)
     _give_up(ledger, task, ErrorClass.AMBIGUOUS, requests.choices(night, unclear))
 
@@ -315,4 +362,9 @@ def _give_up(ledger: Ledger, task: Task, error_class: ErrorClass, error: str) ->
 
 def _go_on(ledger: Ledger, night: Night, why: str) -> None:
     """The task is done again at once: there is more to do."""
-    tasks.make_pending(ledger, night["id"], [Stage.FRAME_IDS], why)
+    tasks.make_pending(ledger, night.id, [Stage.FRAME_IDS], why)
+
+
+STAGE: StageHandler[FrameIdJob, FrameIdResult] = StageHandler(
+    prepare=prepare, work=work, result=(Answered, Looked, WrittenDown), record=record
+)

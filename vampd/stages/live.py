@@ -7,20 +7,19 @@ same stays, with its frame ID and what was built and delivered of it; the rest i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from vampd.errors import RetryableError
+from vampd.io.root import NightPlace
 from vampd.ledger import files, live, outputs, tasks
 from vampd.ledger.connection import Ledger
-from vampd.ledger.nights import get_night, root_of
-from vampd.ledger.records import Night, Output
+from vampd.ledger.nights import get_night, place_of
+from vampd.ledger.records import Cube, Night, Output
 from vampd.ledger.tasks import Task
 from vampd.science.cubes import CubeLimits
-from vampd.science.live import Advance, advance, first_to_know
-from vampd.science.quality import QualityLimits
-from vampd.stages import doubles, sync
-from vampd.stages.sync import Planned
+from vampd.science.live import Advance, Place, advance, first_to_know
+from vampd.stages import doubles
+from vampd.stages.raw_cubes import SeenCube, raw_cube
 from vampd.states import Kind, Stage
 
 #: So many cubes of the night so far, at least, tell the offset of the cameras and the noise.
@@ -29,72 +28,62 @@ REMEMBERED_CUBES = 2_000
 _MORE = "more of the night is planned"
 
 
-def prepare(
-    ledger: Ledger, night: Night, unit: str, limits: CubeLimits, quality: QualityLimits
-) -> dict[str, Any]:
-    """The job of `work`: of a closed night all of it; of one that goes on what may be decided."""
-    if unit != live.UNIT:
-        job = sync.prepare(ledger, night, limits, quality)
-        if live.is_unconfirmed(ledger, night):
-            # What was planned of a part binds nobody: all of it is planned as if it were the first.
-            job["before"]["begins_us"] = []
-        return job
-    row = live.row_of(ledger, night["id"])
-    assert row is not None, night["id"]
-    after = live.last_place(ledger, night["id"])
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MoreJob:
+    """More of a night that goes on is to be planned."""
+
+    attempt: int
+    place: NightPlace
+    limits: CubeLimits
+    cubes: tuple[Cube, ...]
+    through_us: int  #: so far all is known
+    after: Place | None  #: of the last output that is planned
+    taken_names: tuple[str, ...]
+
+
+def prepare_more(ledger: Ledger, night: Night, limits: CubeLimits, *, attempt: int) -> MoreJob:
+    """The job of `plan_more`."""
+    row = live.row_of(ledger, night.id)
+    assert row is not None, night.id
+    assert row.asked_us is not None, night.id
+    after = live.last_place(ledger, night.id)
     begins_us = 0
     if after is not None:
         begins_us = first_to_know(
-            live.spans(ledger, night["id"]),
+            live.spans(ledger, night.id),
             from_us=after[0],
             gap_seconds=limits.max_gap_seconds,
             cubes=REMEMBERED_CUBES,
         )
-    return {
-        "unit": unit,
-        "limits": sync.plain_limits(limits),
-        "cubes": files.cubes_between(ledger, night["id"], begins_us, row["asked_us"]),
-        "earlier": [],
-        "before": {"folder": night["folder"], **root_of(ledger, night)},
-        "through_us": row["asked_us"],
-        "after": after,
-        "taken_names": live.names_before(ledger, night["id"], begins_us),
-    }
-
-
-def work(job: Mapping[str, Any]) -> Planned | Advance:
-    """Plan a night, or more of one that goes on."""
-    if job.get("unit") != live.UNIT:
-        return sync.work(job)
-    # A cube that is there twice is used once, as at the close, which also says so.
-    known = doubles.find(job, [sync.raw_cube(row) for row in job["cubes"]], [])
-    return advance(
-        known.cubes,
-        CubeLimits(**job["limits"]),
-        through_us=job["through_us"],
-        after=job["after"],
-        taken_names=job["taken_names"],
+    return MoreJob(
+        attempt=attempt,
+        place=place_of(ledger, night),
+        limits=limits,
+        cubes=tuple(files.cubes_between(ledger, night.id, begins_us, row.asked_us)),
+        through_us=row.asked_us,
+        after=after,
+        taken_names=tuple(live.names_before(ledger, night.id, begins_us)),
     )
 
 
-def record(ledger: Ledger, task: Task, result: Planned | Advance) -> None:
-    """Write the plan, and the tasks that follow from it."""
-    if isinstance(result, Advance):
-        _record_advance(ledger, task, result)
-        return
-    night = get_night(ledger, task.night)
-    confirms = live.is_unconfirmed(ledger, night)
-    before = outputs.outputs_of_batch(ledger, night["id"]) if confirms else []
-    with ledger.transaction():
-        sync.record(ledger, task, result, confirms=confirms)
-        if confirms:
-            _confirm(ledger, night, before)
+def plan_more(job: MoreJob) -> Advance:
+    """Plan more of a night that goes on."""
+    # A cube that is there twice is used once, as at the close, which also says so.
+    seen = [SeenCube(cube=raw_cube(row), row=row) for row in job.cubes]
+    known = doubles.find(job.place, seen)
+    return advance(
+        known.cubes,
+        job.limits,
+        through_us=job.through_us,
+        after=job.after,
+        taken_names=job.taken_names,
+    )
 
 
-def _record_advance(ledger: Ledger, task: Task, found: Advance) -> None:
+def record_more(ledger: Ledger, task: Task, found: Advance) -> None:
     """Add outputs to the plan of a night that still goes on."""
     night = get_night(ledger, task.night)
-    number, made = night["id"], found.outputs
+    number, made = night.id, found.outputs
     raw = {segment.raw_file: None for output in made for segment in output.segments}
     raw |= {
         segment.partner_file: None
@@ -103,31 +92,30 @@ def _record_advance(ledger: Ledger, task: Task, found: Advance) -> None:
         if segment.partner_file is not None
     }
     changed = next(live.not_as_planned(ledger, number, raw), None)
-    if night["closed_us"] is not None or changed is not None:
+    if night.closed_us is not None or changed is not None:
         return  # what is not known any more is planned by the next, or at the close
     with ledger.transaction():
         outputs.add_outputs(ledger, number, made)
         live.planned(ledger, number, max((output.last_us for output in made), default=None))
         if not made:
             return
-        if night["kind"] == Kind.ARCHIVE:
+        if night.kind == Kind.ARCHIVE:
             live.renew_task(ledger, number, Stage.FRAME_IDS, "", _MORE)
         for output in outputs.unbuilt_of_batch(ledger, number):
             tasks.add_task(ledger, number, Stage.BUILD, outputs.unit_of(output))
 
 
-def _confirm(ledger: Ledger, night: Night, before: list[Output]) -> None:
-    after = outputs.outputs_of_batch(ledger, night["id"])
-    left, known = ({row["content_key"] for row in rows} for rows in (after, before))
-    kept = [row for row in after if row["content_key"] in known]
-    last = max((row["ordinal"] for row in kept), default=-1)
-    late = [row for row in after if row["content_key"] not in known and row["ordinal"] < last]
-    anew = [
-        row for row in before if row["content_key"] not in left and row["size_bytes"] is not None
-    ]
-    live.confirm(ledger, night["id"], kept=len(kept), anew=len(anew), late=len(late))
+def confirm(ledger: Ledger, night: Night, before: list[Output]) -> None:
+    """Tell what the close kept of what was planned *before*; what failed is tried again."""
+    after = outputs.outputs_of_batch(ledger, night.id)
+    left, known = ({row.content_key for row in rows} for rows in (after, before))
+    kept = [row for row in after if row.content_key in known]
+    last = max((row.ordinal for row in kept), default=-1)
+    late = [row for row in after if row.content_key not in known and row.ordinal < last]
+    anew = [row for row in before if row.content_key not in left and row.size_bytes is not None]
+    live.confirm(ledger, night.id, kept=len(kept), anew=len(anew), late=len(late))
     # What failed while the night went on may have failed for what its close set right.
-    tasks.retry_failed(ledger, night["id"], "its close tries it again")
+    tasks.retry_failed(ledger, night.id, "its close tries it again")
 
 
 def demand_settled(ledger: Ledger, night: Night, rows: list[Output], raw_files: set[int]) -> None:
@@ -137,10 +125,10 @@ def demand_settled(ledger: Ledger, night: Night, rows: list[Output], raw_files: 
     """
     if not live.goes_on(ledger, night):
         return
-    if night["kind"] == Kind.ARCHIVE and any(row["frame_id"] is None for row in rows):
-        msg = f"{rows[0]['name']}: it has no frame ID yet"
+    if night.kind == Kind.ARCHIVE and any(row.frame_id is None for row in rows):
+        msg = f"{rows[0].name}: it has no frame ID yet"
         raise RetryableError(msg)
-    changed = next(live.not_as_planned(ledger, night["id"], dict.fromkeys(raw_files)), None)
+    changed = next(live.not_as_planned(ledger, night.id, dict.fromkeys(raw_files)), None)
     if changed is not None:
-        msg = f"{changed}: not the file any more of which {rows[0]['name']} was planned"
+        msg = f"{changed}: not the file any more of which {rows[0].name} was planned"
         raise RetryableError(msg)

@@ -101,14 +101,14 @@ def _night_again(
     if strange:
         notes.append(f"{strange} frame IDs are void: their rows were lost")
     _tell_history(ledger, night, folder)
-    night = nights.get_night(ledger, night["id"])
+    night = nights.get_night(ledger, night.id)
     return NightAgain(
         label=nights.label(night),
         folder=folder.path,
-        status=night["status"],
-        outputs=len(outputs.outputs_of(ledger, night["id"])),
-        frame_ids=ledger.value("select count(*) from frame_id where night = ?", [night["id"]]),
-        notes=(*notes, *([night["hold"]] if night["hold"] else [])),
+        status=night.status,
+        outputs=len(outputs.outputs_of(ledger, night.id)),
+        frame_ids=ledger.value("select count(*) from frame_id where night = ?", [night.id]),
+        notes=(*notes, *([night.hold] if night.hold else [])),
     )
 
 
@@ -138,16 +138,16 @@ def _hold_unknown(ledger: Ledger, night: Night, told: Told, strange: int) -> Non
             f" move {OUTPUT_FOLDER}, the manifest and .vampd away before it is released: then it is"
             " processed anew, with new numbers"
         )
-    elif not lost_papers.has_raw(night_folder(night["folder"])):
+    elif not lost_papers.has_raw(night_folder(night.folder)):
         why = (
             f"its raw files are gone, and {LEDGER_DUMP} is lost, which said what was made of them;"
-            f" put either back: raw files and `vampd release {night['date']}`, or that file and"
+            f" put either back: raw files and `vampd release {night.date}`, or that file and"
             " `vampd admin rebuild-db`; or give it up: vampd abandon"
         )
     else:
         return
-    nights.hold_instead(ledger, night["id"], Cause(HoldCode.RECORDS_LOST, {"why": why}))
-    recovery.set_status(ledger, night["id"], NightStatus.HELD)
+    nights.hold_instead(ledger, night.id, Cause(HoldCode.RECORDS_LOST, {"why": why}))
+    recovery.set_status(ledger, night.id, NightStatus.HELD)
 
 
 def _void_strange(ledger: Ledger, night: Night) -> int:
@@ -155,7 +155,7 @@ def _void_strange(ledger: Ledger, night: Night) -> int:
 
     Returns how many they are. Those that vampd's own papers tell of are known to be its own.
     """
-    folder = night_folder(night["folder"])
+    folder = night_folder(night.folder)
     own, borne = lost_papers.own_numbers(folder), lost_papers.borne_numbers(folder)
     strange = {
         number: place
@@ -177,9 +177,9 @@ def _check_raw_files(ledger: Ledger, night: Night) -> list[str]:
     for row in ledger.rows(
         "select * from raw_file where night = ? and sha256 is not null"
         " and state in ('whole', 'quarantined')",
-        [night["id"]],
+        [night.id],
     ):
-        path = night_folder(night["folder"]) / row["path"]
+        path = night_folder(night.folder) / row["path"]
         try:
             there = status(path)
         except OSError:
@@ -198,24 +198,22 @@ def _check_outputs(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
     """Have built again what is not on the disk as it was, unless its space was given back."""
     given_back = _given_back(ledger, night)
     notes = []
-    for row in outputs.outputs_of(ledger, night["id"]):
+    for row in outputs.outputs_of(ledger, night.id):
         path = f"{OUTPUT_FOLDER}/{outputs.file_name(row)}"
-        if row["state"] == "planned" or path + OUTPUT_ENDING in given_back:
+        if row.state == "planned" or path + OUTPUT_ENDING in given_back:
             continue
-        cube = (path + OUTPUT_ENDING, row["size_bytes"], row["sha256"])
-        timing = (path + TIMING_ENDING, row["timing_size_bytes"], row["timing_sha256"])
+        cube = (path + OUTPUT_ENDING, row.size_bytes, row.sha256)
+        timing = (path + TIMING_ENDING, row.timing_size_bytes, row.timing_sha256)
         is_there = all(
-            _is_there(night_folder(night["folder"]) / name, size_bytes, sha256 if digests else "")
+            _is_there(night_folder(night.folder) / name, size_bytes, sha256 if digests else "")
             for name, size_bytes, sha256 in (cube, timing)
         )
         if not is_there:
             notes.append(f"{path}{OUTPUT_ENDING} is not as it was: it is to be built again")
-            recovery.do_again(
-                ledger, night, Stage.BUILD, outputs.unit_of(row), row["batch"], why=_WHY
-            )
+            recovery.do_again(ledger, night, Stage.BUILD, outputs.unit_of(row), row.batch, why=_WHY)
         state = OutputState.BUILT if is_there else OutputState.PLANNED
-        if row["state"] != state:
-            outputs.set_state(ledger, row["id"], state, _WHY)
+        if row.state != state:
+            outputs.set_state(ledger, row.id, state, _WHY)
     return notes + _check_lists(ledger, night, given_back)
 
 
@@ -225,12 +223,12 @@ def _check_lists(ledger: Ledger, night: Night, given_back: set[str]) -> list[str
     rows = ledger.rows(
         "select path, size_bytes, batch from deliverable where night = ? and path not like '%.log'"
         " and path not like 'vgen2/V%' and path not like 'vgen2/v%'",
-        [night["id"]],
+        [night.id],
     )
     for row in rows:
         if row["path"] in given_back:
             continue
-        if not _is_there(night_folder(night["folder"]) / row["path"], row["size_bytes"], ""):
+        if not _is_there(night_folder(night.folder) / row["path"], row["size_bytes"], ""):
             notes.append(f"{row['path']} is not as it was: it is to be made again")
             is_sidecar = row["path"].endswith(".tar")
             stage, unit = (Stage.BUILD, "sidecar") if is_sidecar else (Stage.MANIFEST, "")
@@ -238,7 +236,7 @@ def _check_lists(ledger: Ledger, night: Night, given_back: set[str]) -> list[str
     return notes
 
 
-def _is_there(path: Beneath, size_bytes: int | None, sha256: str) -> bool:
+def _is_there(path: Beneath, size_bytes: int | None, sha256: str | None) -> bool:
     try:
         if not is_file(path) or status(path).st_size != size_bytes:
             return False
@@ -250,44 +248,41 @@ def _is_there(path: Beneath, size_bytes: int | None, sha256: str) -> bool:
 def _given_back(ledger: Ledger, night: Night) -> set[str]:
     rows = ledger.rows(
         "select path from trash where night = ? and state not in ('listed', 'returned')",
-        [night["id"]],
+        [night.id],
     )
     return {row["path"] for row in rows}
 
 
 def _renew(ledger: Ledger, night: Night) -> None:
     """Nothing runs, nothing was verified; the night goes on with the work that is left."""
-    number = night["id"]
+    number = night.id
     recovery.stop_and_unverify(ledger, number)
     # The present batch's tasks do it for the files of all.
-    recovery.do_again(ledger, night, Stage.VERIFY, "", night["batch"], why=_WHY)
+    recovery.do_again(ledger, night, Stage.VERIFY, "", night.batch, why=_WHY)
     if not _given_back(ledger, night):
         recovery.unsend(ledger, number)
-        recovery.do_again(ledger, night, Stage.TRANSFER, "", night["batch"], why=_WHY)
+        recovery.do_again(ledger, night, Stage.TRANSFER, "", night.batch, why=_WHY)
     recovery.renew_space(ledger, number, _WHY)
-    status = NightStatus(night["status"])
+    status = night.status
     if status not in _KEPT:
-        status = NightStatus.HELD if night["hold"] else NightStatus.READY
-    elif night["hold"]:
+        status = NightStatus.HELD if night.hold else NightStatus.READY
+    elif night.hold:
         status = NightStatus.HELD
-    if status != night["status"]:
+    if status != night.status:
         recovery.set_status(ledger, number, status, _WHY)
 
 
 def _tell_history(ledger: Ledger, night: Night, folder: Beneath) -> None:
     """Let the night's events be those that its journal tells, and what differs from them now."""
-    number = night["id"]
+    number = night.id
     recovery.forget_events(ledger, number)
     last: dict[tuple[str, int], str] = {}
     known = list(lost_papers.events(folder))
-    shift = number - next(
-        (event["subject_id"] for event in known if event["subject"] == "night"), number
-    )
+    shift = number - next((event.subject_id for event in known if event.subject == "night"), number)
     for event in known:
-        moved = 0 if event["subject"] == "frame_id" else shift
-        subject_id = int(event["subject_id"]) + moved
-        recovery.add_event(ledger, number, {**event, "subject_id": subject_id})
-        last[event["subject"], subject_id] = event["became"]
+        subject_id = event.subject_id + (0 if event.subject == "frame_id" else shift)
+        recovery.add_event(ledger, number, {**event.line, "subject_id": subject_id})
+        last[event.subject, subject_id] = event.became
     _tell_difference(ledger, number, last)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vampd.errors import LostLedgerError, NotPlainError
 from vampd.io.beneath import Beneath, entries, exists, is_file, is_folder, names_in, read_start
@@ -88,7 +88,17 @@ def borne_numbers(night: Beneath) -> dict[int, str]:
     return found
 
 
-def events(night: Beneath) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToldEvent:
+    """An event as the night's journal tells it."""
+
+    subject: str
+    subject_id: int
+    became: str
+    line: Mapping[str, object]  #: all that it says, by column
+
+
+def events(night: Beneath) -> Iterator[ToldEvent]:
     """The events that the night's journal tells."""
     for line in _text(night / JOURNAL).splitlines():
         try:
@@ -96,16 +106,21 @@ def events(night: Beneath) -> Iterator[dict[str, Any]]:
         except ValueError:  # a torn line costs itself
             continue
         if isinstance(event, dict) and {"subject", "subject_id", "became"} <= event.keys():
-            yield event
+            yield ToldEvent(
+                subject=event["subject"],
+                subject_id=int(event["subject_id"]),
+                became=event["became"],
+                line=event,
+            )
 
 
 def _told(night: Beneath) -> dict[int, bool]:
     """The frame IDs in the night's journal, and whether vampd dealt them; others it found used."""
     found: dict[int, bool] = {}
     for event in events(night):
-        if event["subject"] == "frame_id":
-            number = int(event["subject_id"])
-            found[number] = found.get(number, False) or event["became"] in {"reserved", "bound"}
+        if event.subject == "frame_id":
+            was_dealt = event.became in {"reserved", "bound"}
+            found[event.subject_id] = found.get(event.subject_id, False) or was_dealt
     return found
 
 

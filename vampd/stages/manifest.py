@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypedDict
 
@@ -26,7 +27,6 @@ from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.publish import publish_bytes
 from vampd.layout import (
     CHECKSUMS,
-    OUTPUT_ENDING,
     OUTPUT_FOLDER,
     OWN_FOLDER,
     manifest_name,
@@ -35,8 +35,10 @@ from vampd.layout import (
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
-from vampd.ledger.records import Night
+from vampd.ledger.records import Night, Output
 from vampd.ledger.tasks import Task
+from vampd.settings.sections import Config
+from vampd.stages.handler import StageHandler
 
 _FRAME_ID = re.compile(r"VMP[A-Z]\d{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -55,98 +57,94 @@ class NameChange(TypedDict):
     frame_id: str
 
 
-class ManifestJob(TypedDict):
-    """What a manifest needs to know."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManifestJob:
+    """The lists of a night's batch."""
 
+    attempt: int
     folder: str  #: the night's folder, absolute
     date: str  #: YYYYMMDD
-    files: list[NumberedFile]
-    changes: list[NameChange]
+    files: tuple[NumberedFile, ...]
+    changes: tuple[NameChange, ...]
     digests: bool  #: add a header line, and each file's SHA-256
     batch: int  #: 1, or 2 and so on for what came after the night was closed
 
 
-class NameChangesJob(TypedDict):
-    """What `name_changes.txt` needs to know."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ManifestResult:
+    """The lists that were written."""
 
-    folder: str  #: the night's folder, absolute
-    changes: list[NameChange]
-    batch: int
-
-
-class ChecksumsJob(TypedDict):
-    """What `SHA256SUMS` needs to know."""
-
-    folder: str  #: the night's folder, absolute
-    files: list[ListedFile]
+    files: tuple[ListedFile, ...] = ()
 
 
-def prepare(ledger: Ledger, night: Night, *, digests: bool = False) -> ManifestJob:
+def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> ManifestJob:
     """The lists of a night's batch of which all outputs are built."""
-    planned = outputs.outputs_of_batch(ledger, night["id"], night["batch"])
-    files: list[NumberedFile] = [
-        {
-            "frame_id": frame_id_text(row["frame_id"]),
-            "path": f"{OUTPUT_FOLDER}/{outputs.file_name(row)}{OUTPUT_ENDING}",
-            "size_bytes": row["size_bytes"],
-            "sha256": row["sha256"],
-        }
-        for row in planned
-    ]
+    planned = outputs.outputs_of_batch(ledger, night.id, night.batch)
+    return ManifestJob(
+        attempt=task.attempts,
+        folder=night.folder,
+        date=night.date,
+        files=tuple(map(_numbered, planned)),
+        changes=tuple({"name": row.name, "frame_id": _frame_id(row)} for row in planned),
+        digests=config.manifest.digests,
+        batch=night.batch,
+    )
+
+
+def _numbered(row: Output) -> NumberedFile:
+    assert row.size_bytes is not None, row.id
+    assert row.sha256 is not None, row.id
     return {
-        "folder": night["folder"],
-        "date": night["date"],
-        "files": files,
-        "changes": [
-            {"name": row["name"], "frame_id": frame_id_text(row["frame_id"])} for row in planned
-        ],
-        "digests": digests,
-        "batch": night["batch"],
+        "frame_id": _frame_id(row),
+        "path": outputs.files_of_output(outputs.file_name(row))[0],
+        "size_bytes": row.size_bytes,
+        "sha256": row.sha256,
     }
 
 
-def record(ledger: Ledger, task: Task, written: Sequence[ListedFile]) -> None:
-    """List both for the other machine."""
-    for listed in written:
-        deliveries.list_file(
-            ledger, task.night, listed["path"], listed["size_bytes"], listed["sha256"]
-        )
+def _frame_id(row: Output) -> str:
+    assert row.frame_id is not None, row.id
+    return frame_id_text(row.frame_id)
 
 
-def work(job: ManifestJob) -> list[ListedFile]:
+def work(job: ManifestJob) -> ManifestResult:
     """Write the name changes, then publish the manifest beside `vgen2/`, once and for ever.
 
     Of a batch without outputs, such as one of nothing but duplicates, there is nothing to list.
     IntegrityError: a listed file is not there with its size, a frame ID names two
     files, or another manifest lies there.
     """
-    if not job["files"]:
-        return []
-    folder = night_folder(job["folder"])
-    check_sizes(folder, job["files"])
+    if not job.files:
+        return ManifestResult()
+    folder = night_folder(job.folder)
+    check_sizes(folder, job.files)
     create_folder(folder / OUTPUT_FOLDER)
-    changes = write_name_changes(
-        {"folder": job["folder"], "changes": job["changes"], "batch": job["batch"]}
-    )
-    content = manifest_text(folder.path, job["files"], digests=job["digests"])
-    name = manifest_name(job["date"], job["batch"])
+    changes = write_name_changes(folder, job.changes, job.batch)
+    content = manifest_text(folder.path, job.files, digests=job.digests)
+    name = manifest_name(job.date, job.batch)
     publish_bytes(content, _scratch(folder, name), folder / name)
-    return [changes, _listed(name, content)]
+    return ManifestResult(files=(changes, _listed(name, content)))
 
 
-def write_name_changes(job: NameChangesJob) -> ListedFile:
+def record(ledger: Ledger, task: Task, result: ManifestResult) -> None:
+    """List both for the other machine."""
+    for listed in result.files:
+        deliveries.list_file(
+            ledger, task.night, listed["path"], listed["size_bytes"], listed["sha256"]
+        )
+
+
+def write_name_changes(folder: Beneath, changes: Sequence[NameChange], batch: int) -> ListedFile:
     """Write the batch's `vgen2/name_changes.txt`, in place of an older one."""
-    content = name_changes_text(job["changes"])
-    return replace_file(night_folder(job["folder"]), name_changes_name(job["batch"]), content)
+    return replace_file(folder, name_changes_name(batch), name_changes_text(changes))
 
 
-def write_checksums(job: ChecksumsJob) -> ListedFile:
+def write_checksums(folder: Beneath, files: Sequence[ListedFile]) -> ListedFile:
     """Write `.vampd/SHA256SUMS`, in place of an older one.
 
     `sha256sum -c .vampd/SHA256SUMS`, typed in the night's folder, checks all of them.
     """
-    content = checksums_text(job["files"])
-    return replace_file(night_folder(job["folder"]), CHECKSUMS, content)
+    return replace_file(folder, CHECKSUMS, checksums_text(files))
 
 
 def manifest_text(folder: Path, files: Sequence[NumberedFile], *, digests: bool) -> bytes:
@@ -252,3 +250,6 @@ def _plain(name: str, separator: str = "") -> str:
         msg = f"{name!r} cannot stand in a list of files: rename its folder"
         raise OperatorError(msg)
     return name
+
+
+STAGE = StageHandler(prepare=prepare, work=work, result=ManifestResult, record=record)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from vampd.io.beneath import night_folder
+from vampd.io.listed_files import ListedFile
 from vampd.layout import OWN_FOLDER, of_batch
 from vampd.ledger import deliveries, outputs
 from vampd.ledger.connection import Ledger
@@ -22,6 +23,7 @@ from vampd.ledger.records import Night, RawFile
 from vampd.ledger.rows import fetch_all
 from vampd.stages import story
 from vampd.stages.manifest import replace_file, write_checksums
+from vampd.stages.story import StoryJob
 
 
 def night_log_name(batch: int) -> str:
@@ -34,53 +36,65 @@ def list_night_log(ledger: Ledger, night: Night) -> str:
     text = "".join(f"{line}\n" for line in _night_log(ledger, night))
     content = text.encode()
     digest = hashlib.sha256(content).hexdigest()
-    name = night_log_name(night["batch"])
-    deliveries.list_file(ledger, night["id"], name, len(content), digest)
+    name = night_log_name(night.batch)
+    deliveries.list_file(ledger, night.id, name, len(content), digest)
     return text
 
 
-def prepare(ledger: Ledger, night: Night) -> dict[str, Any]:
-    """All papers as plain values."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordsJob:
+    """All records of a night are to be written."""
+
+    folder: str  #: the night's folder, absolute
+    night_log: str  #: its text
+    night_log_name: str
+    checksums: tuple[ListedFile, ...]
+    story: StoryJob
+
+
+def prepare(ledger: Ledger, night: Night) -> RecordsJob:
+    """All that they say, but for what a worker reads of the ledger."""
     night_log = list_night_log(ledger, night)
-    listed = deliveries.plain(deliveries.deliverables_of(ledger, night["id"]))
-    raw = fetch_all(
-        RawFile,
-        ledger,
-        "select * from raw_file where night = ? and state = 'whole' and sha256 is not null",
-        [night["id"]],
+    listed = deliveries.plain(deliveries.deliverables_of(ledger, night.id))
+    raw = ledger.rows(
+        "select path, size_bytes, sha256 from raw_file where night = ? and state = 'whole'"
+        " and sha256 is not null",
+        [night.id],
     )
-    return {
-        "folder": night["folder"],
-        "night_log": night_log,
-        "night_log_name": night_log_name(night["batch"]),
-        "checksums": [*listed, *deliveries.plain(raw)],
-        **story.prepare_records(ledger, night),
-    }
+    raw_files: list[ListedFile] = [
+        {"path": row["path"], "size_bytes": row["size_bytes"], "sha256": row["sha256"]}
+        for row in raw
+    ]
+    return RecordsJob(
+        folder=night.folder,
+        night_log=night_log,
+        night_log_name=night_log_name(night.batch),
+        checksums=(*listed, *raw_files),
+        story=story.prepare_records(ledger, night),
+    )
 
 
-def work(job: dict[str, Any]) -> None:
-    """Write the papers, each in place of an older one."""
-    folder = night_folder(job["folder"])
-    replace_file(folder, job["night_log_name"], job["night_log"].encode())
-    story.write_story(job)
-    write_checksums({"folder": job["folder"], "files": job["checksums"]})
+def write(job: RecordsJob) -> None:
+    """Write them, each in place of an older one."""
+    folder = night_folder(job.folder)
+    replace_file(folder, job.night_log_name, job.night_log.encode())
+    story.write_story(job.story)
+    write_checksums(folder, job.checksums)
 
 
 def _night_log(ledger: Ledger, night: Night) -> Iterator[str]:
-    batch = [night["id"], night["batch"]]
-    supplement = f" (batch {night['batch']})" if night["batch"] > 1 else ""
+    batch = [night.id, night.batch]
+    supplement = f" (batch {night.batch})" if night.batch > 1 else ""
     yield f"{label(night)}{supplement}: what the cameras wrote, and what vampd made of it"
     query = "select * from raw_file where night = ? and batch = ? order by path"
     files = fetch_all(RawFile, ledger, query, batch)
     # Others' files come and go; the log of the same night stays the same.
-    kinds = Counter(
-        (row["role"], row["state"]) for row in files if row["state"] not in {"gone", "ignored"}
-    )
+    kinds = Counter((row.role, row.state) for row in files if row.state not in {"gone", "ignored"})
     for (role, state), count in sorted(kinds.items()):
         yield f"{count} files: {role}, {state}"
     for row in files:
-        if row["state"] in {"quarantined", "late"}:
-            yield f"{row['state']}: {row['path']}: {row['reason']}"
+        if row.state in {"quarantined", "late"}:
+            yield f"{row.state}: {row.path}: {row.reason}"
     yield from _rejected(ledger, night)
     for report in ledger.rows(
         "select distinct stage, text from report where night = ? and batch = ?"
@@ -88,12 +102,12 @@ def _night_log(ledger: Ledger, night: Night) -> Iterator[str]:
         batch,
     ):
         yield f"{report['stage']}: {report['text']}"
-    for made in outputs.outputs_of_batch(ledger, night["id"]):
+    for made in outputs.outputs_of_batch(ledger, night.id):
         kind = "synchronised" if made.synchronised else "solo"
-        state = f" {made.flc_state}" if made.flc_state else ""
+        flc_state = f" {made.flc_state}" if made.flc_state else ""
         yield (
             f"made: {outputs.file_name(made)} = {made.name}, camera {made.camera},"
-            f" {kind}{state}, {made.frames} frames, SHA-256 {made.sha256},"
+            f" {kind}{flc_state}, {made.frames} frames, SHA-256 {made.sha256},"
             f" content {made.content_key}"
         )
 
@@ -103,7 +117,7 @@ def _rejected(ledger: Ledger, night: Night) -> Iterator[str]:
         "select segment.*, raw_file.path from segment join raw_file"
         " on raw_file.id = segment.raw_file where segment.night = ? and segment.batch = ?"
         " and output is null order by raw_file.path, first",
-        [night["id"], night["batch"]],
+        [night.id, night.batch],
     ):
         last = row["first"] + row["step"] * (row["count"] - 1)
         yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"

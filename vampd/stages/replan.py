@@ -8,7 +8,7 @@ that name it. Far copies stay: nobody but an operator takes them away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 from vampd.causes import Cause
 from vampd.io.beneath import (
@@ -20,7 +20,7 @@ from vampd.io.beneath import (
     rename_without_replacing,
     sync_folder,
 )
-from vampd.io.root import check_root
+from vampd.io.root import NightPlace
 from vampd.layout import (
     GIVEN_UP_FOLDER,
     OUTPUT_FOLDER,
@@ -33,7 +33,7 @@ from vampd.ledger import deliveries, given_up, nights, outputs, remote_copies, r
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, Output
 from vampd.records import Plan, RejectedFrames, Report
-from vampd.stages import sidecar_jobs
+from vampd.stages import sidecar_job
 from vampd.states import NightStatus, Stage, WaitCode
 
 #: Why a night is planned again: raw files were given up, or it was planned while it went on.
@@ -44,55 +44,56 @@ _AGAIN = (Stage.FRAME_IDS, Stage.MANIFEST, Stage.TRANSFER, Stage.VERIFY)
 _EMPTY = "every cube that could be used was given up"
 
 
-def prepare(ledger: Ledger, night: Night) -> dict[str, Any]:
-    """What the worker needs of the plan that is to be replaced; without one, it is empty."""
-    before = outputs.outputs_of_batch(ledger, night["id"])
-    return {
-        "folder": night["folder"],
-        **nights.root_of(ledger, night),
-        "begins_us": sorted({row["first_us"] for row in before if row["synchronised"]}),
-        "digests": outputs.digests(ledger, night["id"]) if before else {},
-        "made": {
-            row["content_key"]: outputs.files_of_output(outputs.file_name(row)) for row in before
-        },
-        "lists": _lists(night) if before else [],
-        "given_up": [
-            {
-                "raw_file": row["raw_file"],
-                "frames": row["frames"],
-                "reason": str(given_up.given_up_by(row["changed_by"], row["why"])),
-            }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Before:
+    """The plan that is to be replaced; without one, it is empty."""
+
+    place: NightPlace
+    begins_us: tuple[int, ...] = ()  #: of its synchronised cubes
+    digests: Mapping[int, str] = field(default_factory=dict)  #: of raw files
+    made: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: files, by content
+    lists: tuple[str, ...] = ()  #: what names its outputs
+    given_up: tuple[RejectedFrames, ...] = ()  #: all frames of the cubes that were given up
+
+
+def prepare(ledger: Ledger, night: Night) -> Before:
+    """What the worker needs of the plan that is to be replaced."""
+    before = outputs.outputs_of_batch(ledger, night.id)
+    return Before(
+        place=nights.place_of(ledger, night),
+        begins_us=tuple(sorted({row.first_us for row in before if row.synchronised})),
+        digests=outputs.digests(ledger, night.id) if before else {},
+        made={row.content_key: outputs.files_of_output(outputs.file_name(row)) for row in before},
+        lists=tuple(_lists(night)) if before else (),
+        given_up=tuple(
+            RejectedFrames(
+                raw_file=row.raw_file,
+                first=0,
+                step=1,
+                count=row.frames,
+                reason=str(given_up.given_up_by(row.changed_by, row.why)),
+            )
             for row in given_up.cubes_of(ledger, night)
-        ],
-    }
-
-
-def without_given_up(job: Mapping[str, Any]) -> tuple[RejectedFrames, ...]:
-    """All frames of the cubes that were given up, rejected for that."""
-    return tuple(
-        RejectedFrames(
-            raw_file=row["raw_file"], first=0, step=1, count=row["frames"], reason=row["reason"]
-        )
-        for row in job["given_up"]
+        ),
     )
 
 
-def set_aside(job: Mapping[str, Any], plan: Plan) -> None:
+def set_aside(before: Before, plan: Plan) -> None:
     """Move what was built, and is not in the *plan*, out of the way. Twice is once.
 
     RetryableError: the night's disk is not there.
     """
-    if not job["made"]:
+    if not before.made:
         return
-    check_root(job["root"], job["marker"])
-    keys = {outputs.content_key(output, job["digests"]) for output in plan.outputs}
-    dropped = [path for key, paths in job["made"].items() if key not in keys for path in paths]
-    _move(night_folder(job["folder"]), [*dropped, *job["lists"]])
+    before.place.check()
+    keys = {outputs.content_key(output, before.digests) for output in plan.outputs}
+    dropped = [path for key, paths in before.made.items() if key not in keys for path in paths]
+    _move(night_folder(before.place.folder), [*dropped, *before.lists])
 
 
 def record(ledger: Ledger, night: Night, plan: Plan, why: str = GIVEN_UP) -> None:
     """Keep the new plan; what follows from the old one is undone, and the rest done anew."""
-    number = night["id"]
+    number = night.id
     dropped = replans.replan(ledger, number, plan, why)
     for path in _lists(night):
         deliveries.forget_file(ledger, number, path)
@@ -104,16 +105,16 @@ def record(ledger: Ledger, night: Night, plan: Plan, why: str = GIVEN_UP) -> Non
     tasks.forget_units(ledger, number, {outputs.unit_of(output) for output in left}, why)
     for output in left:
         tasks.add_task(ledger, number, Stage.BUILD, outputs.unit_of(output))
-    tasks.add_task(ledger, number, Stage.BUILD, sidecar_jobs.UNIT)
+    tasks.add_task(ledger, number, Stage.BUILD, sidecar_job.UNIT)
     tasks.make_pending(ledger, number, _AGAIN, why)
 
 
 def end_empty(ledger: Ledger, night: Night, why: str) -> None:
     """Nothing of the batch is left: then there is none, and earlier ones stay safe."""
-    tasks.forget_batch(ledger, night["id"], why)
+    tasks.forget_batch(ledger, night.id, why)
     deliveries.forget_batch(ledger, night)
-    row = nights.get_night(ledger, night["id"])
-    if night["batch"] == 1:
+    row = nights.get_night(ledger, night.id)
+    if night.batch == 1:
         nights.set_status(ledger, row, NightStatus.EMPTY, Cause(WaitCode.EMPTY, {"why": why}))
         return
     nights.drop_batch(ledger, night)
@@ -122,21 +123,21 @@ def end_empty(ledger: Ledger, night: Night, why: str) -> None:
 
 def _lists(night: Night) -> list[str]:
     """What names outputs, and is made for a plan."""
-    batch = night["batch"]
-    return [manifest_name(night["date"], batch), name_changes_name(batch), sidecar_path(batch)]
+    batch = night.batch
+    return [manifest_name(night.date, batch), name_changes_name(batch), sidecar_path(batch)]
 
 
 def _reports(ledger: Ledger, night: Night, dropped: Sequence[Output]) -> Iterable[Report]:
     for lost in given_up.cubes_of(ledger, night):
         text = str(given_up.given_up_by(lost.changed_by, lost.why))
         yield Report(raw_file=lost.raw_file, text=text)
-    if any(row["size_bytes"] is not None for row in dropped):
+    if any(row.size_bytes is not None for row in dropped):
         yield Report(raw_file=None, text=f"built outputs were set aside in {GIVEN_UP_FOLDER}")
-    names = {outputs.file_name(row) for row in outputs.outputs_of_batch(ledger, night["id"])}
+    names = {outputs.file_name(row) for row in outputs.outputs_of_batch(ledger, night.id)}
     for row in dropped:
         name = outputs.file_name(row)
         paths = outputs.files_of_output(name) if name not in names else ()
-        for place, path in remote_copies.copies_of(ledger, night["id"], paths):
+        for place, path in remote_copies.copies_of(ledger, night.id, paths):
             text = f"{path} is no longer part of the night, and its copy still lies at {place}"
             yield Report(raw_file=None, text=text)
 

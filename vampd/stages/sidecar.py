@@ -18,13 +18,12 @@ import base64
 import io
 import json
 import lzma
-import math
 import os
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import IO, Literal, Protocol, TypeVar, cast
 
 from vampd.errors import IntegrityError, ResourceError
 from vampd.io.beneath import (
@@ -37,13 +36,13 @@ from vampd.io.beneath import (
     opened_folder,
 )
 from vampd.io.disk import free_bytes
-from vampd.io.publish import digest_file
+from vampd.io.publish import Published, digest_file
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.stream import ScratchStream
 from vampd.layout import sidecar_path
-from vampd.records import FileIdentity
-from vampd.stages.build import SHORTAGES
-from vampd.stages.sidecar_choice import Choice, choose
+from vampd.stages.build_job import SHORTAGES
+from vampd.stages.sidecar_choice import Choice, LeftOut, choose
+from vampd.stages.sidecar_job import DigestedFile, SidecarFile, SidecarJob, SidecarResult
 from vampd.stages.sidecar_reading import Reading
 from vampd.states import ErrorCode
 
@@ -54,7 +53,6 @@ HEADER_ENDING = ".header"
 
 _README = "README.txt"
 _SHOWN = 20  # files that are told one by one
-_DIGESTED = ("path", "sha256", "inode", "size_bytes", "modified_ns")
 _TEXTS_BYTES = 8 << 20  # of text in one member: what must be unpacked for a single file
 # Timing files are the most of it. Preset 1 packs a row of 108 bytes into 16 at 30 MB/s a core;
 # 6 would need 10, at 1.4 MB/s.
@@ -81,6 +79,10 @@ in the first line names files that are not in here, each with "why": they stayed
 """
 
 
+Line = dict[str, object]  #: of the index
+Raw = TypeVar("Raw", bound=RawFile)
+
+
 class Source(Protocol):
     """What can be read from front to back."""
 
@@ -88,66 +90,56 @@ class Source(Protocol):
         """The next *size* bytes; fewer only at the end."""
 
 
-def work(job: Mapping[str, Any]) -> dict[str, Any]:
+def make_sidecar(job: SidecarJob) -> SidecarResult:
     """Make the sidecar of one batch, and publish it.
-
-    *job*::
-
-        {"night": folder, "scratch": folder in the night,
-         "kind", "date", "batch", "listed": SHA-256 of one that is listed already, or None,
-         "quarantined_bytes": that quarantined files may take, without: as many as there are,
-         "keep_free_bytes": that must stay free on the disk, without: none,
-         "files": [{"path", "state", "inode", "size_bytes", "modified_ns", "sha256" or None,
-                    "stored": "text", "cube" or "whole",
-                    of a cube: "segments": [[name, position, first, step, count], ...],
-                               "kept": [[first, step, count], ...]}, ...] by path}
-
-    Returns ``{"sidecar": {"path", "size_bytes", "sha256"}, "digests": [{"path", "sha256",
-    "inode", "size_bytes", "modified_ns"}, ...], "reports": [text, ...]}``: the digests of files
-    stored whole, and which others are not in the sidecar, for they cannot be read or are too large.
 
     One that is listed, and there, is kept: what it holds may lie nowhere else any more.
     InputError: a raw file cannot be read. IntegrityError: one changed, its digest is not the
     recorded one, or another file has the name already. ResourceError: there is no space.
     """
     try:
-        return _work(job)
+        return _make(job)
     except OSError as error:
         if error.errno in SHORTAGES:
-            msg = f"the sidecar: {error.strerror} ({error.filename or job['scratch']})"
+            msg = f"the sidecar: {error.strerror} ({error.filename or job.scratch})"
             raise ResourceError(msg) from error
         raise
 
 
-def _work(job: Mapping[str, Any]) -> dict[str, Any]:
-    path = sidecar_path(job["batch"])
-    night = night_folder(job["night"])
+def _make(job: SidecarJob) -> SidecarResult:
+    path = sidecar_path(job.batch)
+    night = night_folder(job.night)
     final = night / path
-    kept = _listed_one(final, job["listed"])
+    kept = _listed_one(final, job.listed)
     if kept is not None:
-        return {"sidecar": {**kept, "path": path}, "digests": [], "reports": []}
-    scratch = create_folders(night, job["scratch"], is_scratch=True)
+        return SidecarResult(
+            sidecar={"path": path, "size_bytes": kept.size_bytes, "sha256": kept.sha256}
+        )
+    scratch = create_folders(night, job.scratch, is_scratch=True)
     for name in names_in(scratch):
         if name.startswith(f"{final.name}."):
             clear(scratch / name)
-    as_they_are = [file for file in job["files"] if file["stored"] == "whole"]
-    choice = choose(night, as_they_are, job.get("quarantined_bytes", math.inf))
+    as_they_are = [file for file in job.files if file.stored == "whole"]
+    choice = choose(night, as_they_are, job.quarantined_bytes)
     _demand_room(job, scratch, choice)
     with ScratchStream(scratch / f"{final.name}.{os.getpid()}") as stream:
         _write(job, choice, stream)
         size_bytes = stream.size_bytes
         sha256 = stream.publish(final)
-    return {
-        "sidecar": {"path": path, "size_bytes": size_bytes, "sha256": sha256},
-        "digests": [{name: file[name] for name in _DIGESTED} for file in choice.taken],
-        "reports": _told(choice.left),
-    }
+    return SidecarResult(
+        sidecar={"path": path, "size_bytes": size_bytes, "sha256": sha256},
+        digests=tuple(
+            DigestedFile(path=file.path, sha256=_digest_of(file), who=file.who)
+            for file in choice.taken
+        ),
+        reports=tuple(_told(choice.left)),
+    )
 
 
-def _told(left: Sequence[Mapping[str, Any]]) -> list[str]:
+def _told(left: Sequence[LeftOut]) -> list[str]:
     after = "it stays where it is, and no raw file of the night is given back while it does"
     told = [
-        f"{line['path']}: is not in the sidecar: {line['why']}; {after}" for line in left[:_SHOWN]
+        f"{each.file.path}: is not in the sidecar: {each.why}; {after}" for each in left[:_SHOWN]
     ]
     more = len(left) - _SHOWN
     return (
@@ -155,27 +147,21 @@ def _told(left: Sequence[Mapping[str, Any]]) -> list[str]:
     )
 
 
-def _listed_one(final: Beneath, listed: str | None) -> dict[str, Any] | None:
+def _listed_one(final: Beneath, listed: str | None) -> Published | None:
     try:
         found = digest_file(final) if listed is not None else None
     except FileNotFoundError:
         return None
-    if found is None or found.sha256 != listed:
-        return None
-    return {"size_bytes": found.size_bytes, "sha256": found.sha256}
+    return found if found is not None and found.sha256 == listed else None
 
 
-def _demand_room(job: Mapping[str, Any], scratch: Beneath, choice: Choice) -> None:
+def _demand_room(job: SidecarJob, scratch: Beneath, choice: Choice) -> None:
     """ResourceError: the sidecar would take space that is not there, or that the cameras keep."""
-    quarantined = sum(file["size_bytes"] for file in choice.taken)
-    frames = sum(
-        count * file.get("frame_bytes", 0)
-        for file in job["files"]
-        for *_, count in file.get("kept", ())
-    )
+    quarantined = sum(file.who.size_bytes for file in choice.taken)
+    frames = sum(count * file.frame_bytes for file in job.files for *_, count in file.kept)
     needed = quarantined + frames
     with opened_folder(scratch) as folder:
-        free = free_bytes(Path(lent(folder))) - job.get("keep_free_bytes", 0)
+        free = free_bytes(Path(lent(folder))) - job.keep_free_bytes
     if needed > free:
         msg = (
             f"the sidecar needs {needed / 1e9:.1f} GB, {quarantined / 1e9:.1f} of them for"
@@ -184,48 +170,54 @@ def _demand_room(job: Mapping[str, Any], scratch: Beneath, choice: Choice) -> No
         raise ResourceError(msg).coded(ErrorCode.FULL_HERE)
 
 
-def _write(job: Mapping[str, Any], choice: Choice, stream: ScratchStream) -> None:
+def _write(job: SidecarJob, choice: Choice, stream: ScratchStream) -> None:
     """Write all members."""
-    night = night_folder(job["night"])
+    night = night_folder(job.night)
     # As a stream: nothing is ever written twice, so that the digest is known at the end.
-    writable: Any = stream  # of a stream tarfile asks for nothing but `write`
+    writable = cast("IO[bytes]", stream)  # of a stream tarfile asks for nothing but `write`
     with tarfile.open(fileobj=writable, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-        name = Path(sidecar_path(job["batch"])).name
-        explanation = _EXPLANATION.format(**{**job, "name": name}).encode()
+        name = Path(sidecar_path(job.batch)).name
+        explanation = _EXPLANATION.format(
+            kind=job.kind, date=job.date, batch=job.batch, name=name
+        ).encode()
         _add(tar, _README, len(explanation), io.BytesIO(explanation))
         texts = _Texts(tar)
-        lines = [
-            _add_text(texts, night, file) for file in job["files"] if file["stored"] != "whole"
-        ]
+        lines = [_add_text(texts, night, file) for file in job.files if file.stored != "whole"]
         texts.flush()
-        for file in job["files"]:
-            if file.get("kept"):
+        for file in job.files:
+            if file.kept:
                 _add_pixels(tar, night, file)
         lines += [_add_whole(tar, night, file) for file in choice.taken]
         index = _index(job, sorted(lines, key=lambda line: str(line["path"])), choice.left)
         _add(tar, INDEX, len(index), io.BytesIO(index))
 
 
-def _index(
-    job: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], left: Sequence[Mapping[str, Any]]
-) -> bytes:
-    head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "files": len(lines)}
-    head |= {name: job[name] for name in ("kind", "date", "batch")}
-    head |= {"left_out": left} if left else {}
+def _index(job: SidecarJob, lines: Sequence[Line], left: Sequence[LeftOut]) -> bytes:
+    head: Line = {"format": FORMAT, "version": VERSION, "files": len(lines)}
+    head |= {"kind": job.kind, "date": job.date, "batch": job.batch}
+    if left:
+        head["left_out"] = [each.line() for each in left]
     packed = lzma.LZMACompressor(check=lzma.CHECK_SHA256, preset=_XZ_PRESET)
     parts = [packed.compress(json.dumps(line).encode() + b"\n") for line in (head, *lines)]
     return b"".join([*parts, packed.flush()])
 
 
-def index_line(file: Mapping[str, Any], sha256: str, **more: Any) -> dict[str, Any]:
+def index_line(file: SidecarFile, **more: object) -> Line:
     """What the index says of one raw file.
 
     Of a cube, *more* also says in which of the "texts" its header is, "header_bytes",
     "frame_bytes", "frames", "tail_bytes", and "tail" (base64) where it is not zeros.
     """
-    names = ("path", "state", "stored", "size_bytes", "modified_ns", "segments", "kept")
-    line = {name: file[name] for name in names if name in file}
-    return {**line, "sha256": sha256, **more}
+    line: Line = {
+        "path": file.path,
+        "state": file.state,
+        "stored": file.stored,
+        "size_bytes": file.who.size_bytes,
+        "modified_ns": file.who.modified_ns,
+    }
+    if file.stored == "cube":
+        line |= {"segments": file.segments, "kept": file.kept}
+    return {**line, "sha256": file.sha256, **more}
 
 
 class _Texts:
@@ -265,34 +257,31 @@ def _packing(packed: io.BytesIO) -> tarfile.TarFile:
     return tarfile.open(fileobj=packed, mode="w:xz", preset=_XZ_PRESET, format=tarfile.PAX_FORMAT)
 
 
-def _add_text(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
-    if file["stored"] == "cube":
+def _add_text(texts: _Texts, night: Beneath, file: SidecarFile) -> Line:
+    if file.stored == "cube":
         return _add_header(texts, night, file)
-    with _opened(RawFile(night, file["path"], _identity(file))) as raw:
-        source = Reading(raw, [(0, file["size_bytes"])])
-        member = texts.add(file["path"], file["size_bytes"], source)
+    with _opened(RawFile(night, file.path, file.who)) as raw:
+        source = Reading(raw, [(0, file.who.size_bytes)])
+        member = texts.add(file.path, file.who.size_bytes, source)
         raw.check_unchanged()
-    if source.digest.hexdigest() != file["sha256"]:
-        msg = (
-            f"{file['path']}: SHA-256 is {source.digest.hexdigest()}, recorded was {file['sha256']}"
-        )
+    if source.digest.hexdigest() != file.sha256:
+        msg = f"{file.path}: SHA-256 is {source.digest.hexdigest()}, recorded was {file.sha256}"
         raise IntegrityError(msg)
-    return index_line(file, file["sha256"], member=member)
+    return index_line(file, member=member)
 
 
-def _add_header(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
-    with _opened(RawCubeFile(night, file["path"], _identity(file))) as cube:
+def _add_header(texts: _Texts, night: Beneath, file: SidecarFile) -> Line:
+    with _opened(RawCubeFile(night, file.path, file.who)) as cube:
         header = cube.header
         source = Reading(cube, [(0, header.data_offset)])
-        member = texts.add(file["path"] + HEADER_ENDING, header.data_offset, source)
+        member = texts.add(file.path + HEADER_ENDING, header.data_offset, source)
         end = header.data_offset + header.frames * header.frame_bytes
-        tail = bytearray(file["size_bytes"] - end)
+        tail = bytearray(file.who.size_bytes - end)
         cube.fill(memoryview(tail), end)
         cube.check_unchanged()
     more = {"tail": base64.b64encode(tail).decode()} if any(tail) else {}
     return index_line(
         file,
-        file["sha256"],
         member=member,
         header_bytes=header.data_offset,
         frame_bytes=header.frame_bytes,
@@ -303,32 +292,37 @@ def _add_header(texts: _Texts, night: Beneath, file: Mapping[str, Any]) -> dict[
     )
 
 
-def _add_pixels(tar: tarfile.TarFile, night: Beneath, file: Mapping[str, Any]) -> None:
-    with _opened(RawCubeFile(night, file["path"], _identity(file))) as cube:
+def _add_pixels(tar: tarfile.TarFile, night: Beneath, file: SidecarFile) -> None:
+    with _opened(RawCubeFile(night, file.path, file.who)) as cube:
         size_bytes = cube.header.frame_bytes
         parts = [
             (cube.header.data_offset + (first + step * number) * size_bytes, size_bytes)
-            for first, step, count in file["kept"]
+            for first, step, count in file.kept
             for number in range(count)
         ]
-        _add(tar, f"pixels/{file['path']}", len(parts) * size_bytes, Reading(cube, parts))
+        _add(tar, f"pixels/{file.path}", len(parts) * size_bytes, Reading(cube, parts))
         cube.check_unchanged()
 
 
-def _add_whole(tar: tarfile.TarFile, night: Beneath, file: Mapping[str, Any]) -> dict[str, Any]:
-    with _opened(RawFile(night, file["path"], _identity(file))) as raw:
-        source = Reading(raw, [(0, file["size_bytes"])])
-        _add(tar, f"files/{file['path']}", file["size_bytes"], source)
+def _add_whole(tar: tarfile.TarFile, night: Beneath, file: SidecarFile) -> Line:
+    with _opened(RawFile(night, file.path, file.who)) as raw:
+        source = Reading(raw, [(0, file.who.size_bytes)])
+        _add(tar, f"files/{file.path}", file.who.size_bytes, source)
         raw.check_unchanged()
     _check_digest(file, source)
-    return index_line(file, file["sha256"])
+    return index_line(file)
 
 
-def _check_digest(file: Mapping[str, Any], source: Reading) -> None:
+def _check_digest(file: SidecarFile, source: Reading) -> None:
     found = source.digest.hexdigest()
-    if found != file["sha256"]:
-        msg = f"{file['path']}: its SHA-256 is {found}, recorded was {file['sha256']}"
+    if found != file.sha256:
+        msg = f"{file.path}: its SHA-256 is {found}, recorded was {file.sha256}"
         raise IntegrityError(msg)
+
+
+def _digest_of(file: SidecarFile) -> str:
+    assert file.sha256 is not None, file.path
+    return file.sha256
 
 
 def _add(tar: tarfile.TarFile, name: str, size_bytes: int, source: Source) -> None:
@@ -339,12 +333,6 @@ def _add(tar: tarfile.TarFile, name: str, size_bytes: int, source: Source) -> No
 
 
 @contextmanager
-def _opened(raw: RawFile) -> Iterator[Any]:
+def _opened(raw: Raw) -> Iterator[Raw]:
     with closing(raw):
         yield raw
-
-
-def _identity(file: Mapping[str, Any]) -> FileIdentity:
-    return FileIdentity(
-        inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
-    )

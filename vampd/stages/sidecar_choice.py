@@ -8,15 +8,14 @@ is listed. It lies nowhere else, so that the night's raw files are not given bac
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from vampd.errors import InputError, IntegrityError, OperatorError
 from vampd.io.beneath import Beneath
 from vampd.io.raw import RawFile
-from vampd.records import FileIdentity
+from vampd.stages.sidecar_job import SidecarFile
 from vampd.stages.sidecar_reading import Reading
 
 _BLOCK_BYTES = 1 << 20
@@ -29,22 +28,43 @@ _MOST_DIGESTED_BYTES = 50_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """A quarantined file that is not in the sidecar."""
+
+    file: SidecarFile
+    sha256: str | None
+    why: str
+
+    def line(self) -> dict[str, str | int | None]:
+        """What the index says of it."""
+        return {
+            "path": self.file.path,
+            "state": self.file.state,
+            "size_bytes": self.file.who.size_bytes,
+            "modified_ns": self.file.who.modified_ns,
+            "sha256": self.sha256,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """The quarantined files of a sidecar, and those that are not in it."""
+    """The quarantined files of a sidecar, and those that are not in it; by path."""
 
-    taken: list[dict[str, Any]] = field(default_factory=list)  #: of the job, with their digests
-    left: list[dict[str, Any]] = field(default_factory=list)  #: for the index, with "why"
+    taken: tuple[SidecarFile, ...]  #: with their digests
+    left: tuple[LeftOut, ...]
 
 
-def choose(night: Beneath, files: Sequence[Mapping[str, Any]], most_bytes: float) -> Choice:
+def choose(night: Beneath, files: Sequence[SidecarFile], most_bytes: float) -> Choice:
     """Read *files*, quarantined ones, and choose those that go into the sidecar as they are.
 
     They are bad already, and none of them stops its night: what cannot be read is left out, too.
     """
-    choice = Choice()
+    taken: list[SidecarFile] = []
+    left: list[LeftOut] = []
     left_bytes = most_bytes
-    for file in sorted(files, key=lambda each: (each["size_bytes"], each["path"])):
-        if file["size_bytes"] > left_bytes:
+    for file in sorted(files, key=lambda each: (each.who.size_bytes, each.path)):
+        if file.who.size_bytes > left_bytes:
             why = (
                 f"quarantined files have {most_bytes / 1e9:g} GB of a sidecar (disk.quarantined_gb)"
             )
@@ -55,22 +75,21 @@ def choose(night: Beneath, files: Sequence[Mapping[str, Any]], most_bytes: float
         except (InputError, IntegrityError, OperatorError) as error:
             why, sha256 = str(error), None
         if why is None:
-            choice.taken.append({**file, "sha256": sha256})
-            left_bytes -= file["size_bytes"]
+            taken.append(replace(file, sha256=sha256))
+            left_bytes -= file.who.size_bytes
         else:
-            choice.left.append(_line(file, sha256, why))
-    for each in (choice.taken, choice.left):
-        each.sort(key=lambda file: str(file["path"]))
-    return choice
+            left.append(LeftOut(file=file, sha256=sha256, why=why))
+    return Choice(
+        taken=tuple(sorted(taken, key=lambda each: each.path)),
+        left=tuple(sorted(left, key=lambda each: each.file.path)),
+    )
 
 
-def _read(
-    night: Beneath, file: Mapping[str, Any], why: str | None
-) -> tuple[str | None, str | None]:
+def _read(night: Beneath, file: SidecarFile, why: str | None) -> tuple[str | None, str | None]:
     """Why a file is left out, *why* if that is known already, and its digest; None: it is not."""
-    with closing(RawFile(night, file["path"], _identity(file))) as raw:
+    with closing(RawFile(night, file.path, file.who)) as raw:
         on_disk = os.fstat(raw.descriptor).st_blocks * _STAT_BLOCK_BYTES
-        size_bytes = file["size_bytes"]
+        size_bytes = file.who.size_bytes
         if size_bytes >= _LEAST_SPARSE_BYTES and on_disk < size_bytes * _LEAST_SHARE_ON_DISK:
             return f"mostly holes: {size_bytes} bytes, of which the disk holds {on_disk}", None
         if why is not None and size_bytes > _MOST_DIGESTED_BYTES:
@@ -80,14 +99,3 @@ def _read(
             pass
         raw.check_unchanged()
     return why, source.digest.hexdigest()
-
-
-def _line(file: Mapping[str, Any], sha256: str | None, why: str) -> dict[str, Any]:
-    line = {name: file[name] for name in ("path", "state", "size_bytes", "modified_ns")}
-    return {**line, "sha256": sha256, "why": why}
-
-
-def _identity(file: Mapping[str, Any]) -> FileIdentity:
-    return FileIdentity(
-        inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
-    )

@@ -10,17 +10,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from vampd.io.beneath import Beneath, create_folder, night_folder, open_file, opened_folder
 from vampd.layout import OWN_FOLDER
 from vampd.ledger import dumps, exports
 from vampd.ledger.connection import Ledger, looked_into
-from vampd.ledger.exports import Event
+from vampd.ledger.exports import Event, Written
 from vampd.ledger.nights import get_night
 from vampd.ledger.records import Night
 from vampd.stages.manifest import replacing
@@ -31,39 +30,46 @@ LEDGER_DUMP = f"{OWN_FOLDER}/ledger.jsonl.gz"
 _TAIL_BYTES = 1 << 16
 
 
-def prepare_records(ledger: Ledger, night: Night, *, with_dump: bool = True) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoryJob:
+    """The story of a night is to be written."""
+
+    number: int  #: the night's
+    folder: str  #: absolute
+    ledger: str  #: the ledger's file
+    with_dump: bool  #: the rows, too
+
+
+def prepare_records(ledger: Ledger, night: Night, *, with_dump: bool = True) -> StoryJob:
     """What a worker must know to write the story of a night."""
-    return {
-        "folder": night["folder"],
-        "number": night["id"],
-        "ledger": str(ledger.path),
-        "with_dump": with_dump,
-    }
+    return StoryJob(
+        number=night.id, folder=night.folder, ledger=str(ledger.path), with_dump=with_dump
+    )
 
 
-def write_story(job: Mapping[str, Any]) -> dict[str, Any]:
+def write_story(job: StoryJob) -> Written:
     """Add to the journal, and write the rows anew where that is asked for; return how far they go.
 
     RetryableError: the ledger cannot be read now.
     """
-    folder = night_folder(job["folder"])
+    folder = night_folder(job.folder)
     # The ledger as it is once nobody else writes these: the journal may have grown meanwhile.
-    with _alone(folder), looked_into(Path(job["ledger"])) as ledger:
-        night = get_night(ledger, job["number"])
-        return write_records(ledger, night, folder, with_dump=job["with_dump"])
+    with _alone(folder), looked_into(Path(job.ledger)) as ledger:
+        night = get_night(ledger, job.number)
+        return write_records(ledger, night, folder, with_dump=job.with_dump)
 
 
 def write_records(
     ledger: Ledger, night: Night, folder: Beneath, *, with_dump: bool = True
-) -> dict[str, Any]:
+) -> Written:
     """`write_story`, by a ledger that is open, where nobody else writes."""
     create_folder(folder / OWN_FOLDER)
     event = _write_journal(folder, ledger, night)
     if with_dump:
         with replacing(folder, LEDGER_DUMP) as file:
             dumps.write_dump(ledger, night, file)
-    ended = exports.stages_ended(ledger, night["id"])
-    return {"event": event, "with_dump": with_dump, "ended": ended}
+    ended = exports.stages_ended(ledger, night.id)
+    return Written(event=event, with_dump=with_dump, ended=ended)
 
 
 @contextmanager
@@ -81,16 +87,16 @@ def _write_journal(folder: Beneath, ledger: Ledger, night: Night) -> int:
 
     A journal that ends otherwise than with an event of this ledger is written anew.
     """
-    known = _known(folder, ledger, night["id"])
-    last = exports.last_event(ledger, night["id"])
+    known = _known(folder, ledger, night.id)
+    last = exports.last_event(ledger, night.id)
     if known is None:
         with replacing(folder, JOURNAL) as file:
-            for line in _lines(ledger, night["id"], 0):
+            for line in _lines(ledger, night.id, 0):
                 file.write(line)
     elif known < last:
         descriptor = open_file(folder / JOURNAL, os.O_WRONLY | os.O_APPEND)
         with os.fdopen(descriptor, "wb") as file:
-            for line in _lines(ledger, night["id"], known):
+            for line in _lines(ledger, night.id, known):
                 file.write(line)
             file.flush()
             os.fsync(file.fileno())

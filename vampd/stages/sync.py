@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vampd.causes import Cause
-from vampd.errors import InputError
-from vampd.ledger import clock_words, files, logger_faults, nights, outputs, tasks
-from vampd.ledger.blobs import unpack_times
+from vampd.ledger import files, logger_faults, nights, outputs, tasks
+from vampd.ledger import live as goes_on
 from vampd.ledger.connection import Ledger
 from vampd.ledger.logger_faults import Fault
-from vampd.ledger.records import Cube, Night
+from vampd.ledger.records import Cube, EarlierCube, Night
 from vampd.ledger.tasks import Task
 from vampd.records import Plan, RawCube, Report
 from vampd.science.clocks import Clock, on_utc
 from vampd.science.cubes import CubeLimits, plan_night
 from vampd.science.doubles import NO_DOUBLES, Doubles
+from vampd.science.live import Advance
 from vampd.science.quality import OutOfLimits, Quality, QualityLimits, measure, out_of_limits
-from vampd.stages import doubles, replan, sidecar_jobs
+from vampd.settings.sections import Config
+from vampd.stages import doubles, live, replan, sidecar_job
+from vampd.stages.handler import StageHandler
+from vampd.stages.live import MoreJob
+from vampd.stages.raw_cubes import SeenCube, raw_cube
+from vampd.stages.replan import Before
 from vampd.states import FileCode, HoldCode, LoggerFault, Stage
 
 _EMPTY = "every cube that could be used was quarantined"
@@ -52,57 +56,104 @@ class Planned:
     doubles: Doubles = NO_DOUBLES  #: cubes that are there twice, or overlap
 
 
-def prepare(
-    ledger: Ledger, night: Night, limits: CubeLimits, quality: QualityLimits
-) -> dict[str, Any]:
-    """Everything the plan needs, as plain values."""
-    return {
-        "quality": quality,
-        "limits": plain_limits(limits),
-        "cubes": files.cubes_of(ledger, night["id"]),
-        "before": replan.prepare(ledger, night),
-        "earlier": files.earlier_cubes_of(ledger, night["id"]),
-        "taken_names": [
-            row["name"]
-            for row in outputs.outputs_of(ledger, night["id"])
-            if row["batch"] < night["batch"]
-        ],
-    }
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SyncJob:
+    """Everything that the plan of a night's batch needs."""
+
+    attempt: int
+    limits: CubeLimits
+    quality: QualityLimits
+    cubes: tuple[Cube, ...]
+    earlier: tuple[EarlierCube, ...]  #: of earlier batches
+    before: Before
+    taken_names: tuple[str, ...]  #: of the outputs of earlier batches
 
 
-def plain_limits(limits: CubeLimits) -> dict[str, Any]:
-    """Where cubes are cut, as plain values."""
-    return {
-        "max_seconds": limits.max_seconds,
-        "max_gap_seconds": limits.max_gap_seconds,
-        "max_bytes": limits.max_bytes,
-    }
+def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> SyncJob | MoreJob:
+    """The job of a closed night: all of it; of one that goes on: what may be decided."""
+    limits = cube_limits(config)
+    if task.unit == goes_on.UNIT:
+        return live.prepare_more(ledger, night, limits, attempt=task.attempts)
+    job = job_of(ledger, night, limits, quality_limits(config), attempt=task.attempts)
+    if goes_on.is_unconfirmed(ledger, night):
+        # What was planned of a part binds nobody: all of it is planned as if it were the first.
+        return replace(job, before=replace(job.before, begins_us=()))
+    return job
 
 
-def work(job: Mapping[str, Any]) -> Planned:
+def work(job: SyncJob | MoreJob) -> Planned | Advance:
+    """Plan a night, or more of one that goes on."""
+    match job:
+        case SyncJob():
+            return plan(job)
+        case MoreJob():
+            return live.plan_more(job)
+
+
+def job_of(
+    ledger: Ledger, night: Night, limits: CubeLimits, quality: QualityLimits, *, attempt: int
+) -> SyncJob:
+    """The job of a whole night."""
+    return SyncJob(
+        attempt=attempt,
+        limits=limits,
+        quality=quality,
+        cubes=tuple(files.cubes_of(ledger, night.id)),
+        earlier=tuple(files.earlier_cubes_of(ledger, night.id)),
+        before=replan.prepare(ledger, night),
+        taken_names=tuple(
+            row.name for row in outputs.outputs_of(ledger, night.id) if row.batch < night.batch
+        ),
+    )
+
+
+def cube_limits(config: Config) -> CubeLimits:
+    """Where cubes are cut."""
+    cubes = config.cubes
+    return CubeLimits(
+        max_seconds=cubes.max_seconds,
+        max_gap_seconds=cubes.max_gap_seconds,
+        max_bytes=cubes.max_bytes,
+    )
+
+
+def quality_limits(config: Config) -> QualityLimits:
+    """Outside of what a night is reported, or held."""
+    quality = config.quality
+    return QualityLimits(
+        least_synchronised_percent=quality.least_synchronised_percent,
+        most_dubious_percent=quality.most_dubious_percent,
+        most_drift_us=quality.most_drift_us,
+        most_state_difference_percent=quality.most_state_difference_percent,
+        most_rejected_percent=quality.most_rejected_percent,
+        hold=quality.hold,
+    )
+
+
+def plan(job: SyncJob) -> Planned:
     """Plan the night. The plan is a value, and goes back as it is.
 
     RetryableError: what an older plan made is to be set aside, and the disk is not there.
     """
-    every = [raw_cube(row) for row in job["cubes"]]
-    on_time, clocks = on_utc(every, others=[raw_cube(row) for row in job["earlier"]])
-    before = job["before"]
-    used = [raw_cube(replace(row, ahead_us=0)) for row in job["earlier"] if row["is_used"]]
-    found = doubles.find(job, on_time, used)
+    every = [raw_cube(row) for row in job.cubes]
+    on_time, clocks = on_utc(every, others=[raw_cube(row) for row in job.earlier])
+    before = job.before
+    rows = {row.raw_file: row for row in job.cubes}
+    used = [
+        SeenCube(cube=raw_cube(replace(row, ahead_us=0)), row=row)
+        for row in job.earlier
+        if row.is_used
+    ]
+    seen = [SeenCube(cube=cube, row=rows[cube.raw_file]) for cube in on_time]
+    found = doubles.find(before.place, seen, used)
     cubes = list(found.cubes)
-    plan = plan_night(
-        cubes,
-        CubeLimits(**job["limits"]),
-        taken_names=job["taken_names"],
-        begins_us=before["begins_us"],
-    )
+    plan = plan_night(cubes, job.limits, taken_names=job.taken_names, begins_us=before.begins_us)
     doubled = [one.rejected for one in found.duplicates]
-    rejected = (*plan.rejected, *doubled, *replan.without_given_up(before))
-    plan = replace(plan, rejected=rejected)
+    plan = replace(plan, rejected=(*plan.rejected, *doubled, *before.given_up))
     replan.set_aside(before, plan)
     quality = measure(cubes, plan)
-    findings = tuple(out_of_limits(quality, job["quality"]))
-    holding = [found.text for found in findings if found.measure in job["quality"].hold]
+    findings = tuple(out_of_limits(quality, job.quality))
+    holding = [found.text for found in findings if found.measure in job.quality.hold]
     return Planned(
         plan=plan,
         quality=quality,
@@ -113,15 +164,36 @@ def work(job: Mapping[str, Any]) -> Planned:
     )
 
 
-def record(ledger: Ledger, task: Task, planned: Planned, *, confirms: bool = False) -> None:
+def record(ledger: Ledger, task: Task, result: Planned | Advance) -> None:
+    """Write the plan, and the tasks that follow from it; hold a night that is too bad.
+
+    What a plan that was made while the night went on made of the same stays.
+    """
+    match result:
+        case Planned():
+            _record_night(ledger, task, result)
+        case Advance():
+            live.record_more(ledger, task, result)
+
+
+def _record_night(ledger: Ledger, task: Task, planned: Planned) -> None:
+    night = nights.get_night(ledger, task.night)
+    confirms = goes_on.is_unconfirmed(ledger, night)
+    with ledger.transaction():
+        before = outputs.outputs_of_batch(ledger, night.id) if confirms else []
+        record_plan(ledger, night, planned, confirms=confirms)
+        if confirms:
+            live.confirm(ledger, night, before)
+
+
+def record_plan(ledger: Ledger, row: Night, planned: Planned, *, confirms: bool = False) -> None:
     """Write the plan and the build tasks that follow from it; hold a night that is too bad.
 
     What an older plan made of the same stays: one that lost raw files that were given up, or, where
     this one *confirms*, one that was made while the night went on.
     """
-    night = task.night
+    night = row.id
     with ledger.transaction():
-        row = nights.get_night(ledger, night)
         if outputs.outputs_of_batch(ledger, night):
             replan.record(ledger, row, planned.plan, replan.CLOSED if confirms else replan.GIVEN_UP)
             _record_clocks(ledger, night, planned.clocks)
@@ -147,7 +219,7 @@ def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
     _hold_for(ledger, night, planned.holds)
     for output in outputs.outputs_of_batch(ledger, night):
         tasks.add_task(ledger, night, Stage.BUILD, outputs.unit_of(output))
-    tasks.add_task(ledger, night, Stage.BUILD, sidecar_jobs.UNIT)
+    tasks.add_task(ledger, night, Stage.BUILD, sidecar_job.UNIT)
 
 
 def _hold_for(ledger: Ledger, night: int, holds: Sequence[str]) -> None:
@@ -200,35 +272,14 @@ def _clock_fault(timed: Timed, text: str) -> Fault:
     )
 
 
-def raw_cube(row: Cube) -> RawCube:
-    """A cube as the plan sees it, from its row. InputError: it has more or fewer times."""
-    acquired_us = unpack_times(row["acquired"])
-    # As the logger wrote them: what proved its clock at an earlier plan may be gone.
-    acquired_us = np.where(acquired_us > 0, acquired_us + row["ahead_us"], 0)
-    if len(acquired_us) != row["frames"]:
-        msg = f"{row['path']}: {len(acquired_us)} times for {row['frames']} frames"
-        raise InputError(msg, path=row["path"])
-    return RawCube(
-        raw_file=row["raw_file"],
-        path=row["path"],
-        camera=row["camera"],
-        width=row["width"],
-        height=row["height"],
-        cards=json.loads(row["cards"]),
-        acquired_us=acquired_us,
-        rejected={int(frame): why for frame, why in json.loads(row["rejected"]).items()},
-        has_acquisition=bool(row["has_acquisition"]),
-        is_old=bool(row["is_old"]),
-        lag_us=row["lag_us"],
-        written_us=row["written_us"],
-        counts=None if row["first_count"] is None else (row["first_count"], row["last_count"]),
-        stated_clock=clock_words.stated_clock(row),
-    )
-
-
 def _reports_of_timing(ledger: Ledger, night: int) -> list[Report]:
     return [
-        Report(raw_file=row["raw_file"], text=f"{row['path']}: {text}")
+        Report(raw_file=row.raw_file, text=f"{row.path}: {text}")
         for row in files.cubes_of(ledger, night)
-        for text in json.loads(row["reports"])
+        for text in json.loads(row.reports)
     ]
+
+
+STAGE: StageHandler[SyncJob | MoreJob, Planned | Advance] = StageHandler(
+    prepare=prepare, work=work, result=(Planned, Advance), record=record
+)

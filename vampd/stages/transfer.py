@@ -10,9 +10,10 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.io.beneath import Beneath, create_folders, night_folder
@@ -28,7 +29,11 @@ from vampd.remote.destination_marker import Marked
 from vampd.remote.location import Location
 from vampd.remote.store import FarJob, Store, batches
 from vampd.remote.table import demand_disks, store_of
+from vampd.settings.sections import Config
 from vampd.stages import delivery_list, landing, night_records
+from vampd.stages.destinations import delivery_of, disks_of, reach_of
+from vampd.stages.handler import StageHandler
+from vampd.stages.night_records import RecordsJob
 from vampd.states import ErrorCode
 
 log = logging.getLogger(__name__)
@@ -60,65 +65,84 @@ class TransferResult(TypedDict):
     seconds: float
 
 
-def prepare(
-    ledger: Ledger,
-    night: Night,
-    destination: str,
-    reach: Mapping[str, Any],
-    *,
-    newest_first: bool = False,
-) -> dict[str, Any]:
-    """The night's papers, and the job for what is not sent yet.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendJob:
+    """The night's records, and what is not sent yet."""
 
-    *reach* holds how the far end is reached: see `FarJob`; and perhaps `bandwidth_kib`. A night
-    that goes on has no papers yet; of its outputs some are sent, perhaps the *newest_first*.
+    attempt: int
+    place: str  #: where the files go, date included
+    records: RecordsJob | None  #: None: a night that goes on has none yet
+    transfer: TransferJob
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SendResult:
+    """What lies there now, as far as is known."""
+
+    place: str
+    done: TransferResult | None  #: None: it went wrong before anything was sent
+
+
+def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> SendJob:
+    """The night's records, and the job for what is not sent yet.
+
+    A night that goes on has no records yet; of its outputs some are sent, perhaps the newest first.
     """
+    delivery = delivery_of(config, night)
     is_open = live.goes_on(ledger, night)
-    night_papers = None if is_open else night_records.prepare(ledger, night)
+    records = None if is_open else night_records.prepare(ledger, night)
     if is_open:
-        unsent = deliveries.some_unsent(ledger, night["id"], newest_first=newest_first)
+        newest_first = delivery.order == "newest"
+        unsent = deliveries.some_unsent(ledger, night.id, newest_first=newest_first)
     else:
-        rows = deliveries.deliverables_of(ledger, night["id"])
-        unsent = [row for row in rows if row["sent_us"] is None]
-    place = str(Location.parse(destination).child(night["date"]))
-    job = {
+        rows = deliveries.deliverables_of(ledger, night.id)
+        unsent = [row for row in rows if row.sent_us is None]
+    reach = reach_of(config, delivery)
+    place = str(delivery.sent_to(night.date))
+    transfer: TransferJob = {
         "night": label(night),
-        "folder": night["folder"],
-        "destination": destination,
-        "date": night["date"],
+        "folder": night.folder,
+        "destination": str(delivery.destination),
+        "date": night.date,
         "files": deliveries.plain(unsent),
-        "own": sorted(remote_copies.own_copies(ledger, night["id"], place)),
-        **reach,
+        "own": sorted(remote_copies.own_copies(ledger, night.id, place)),
+        "bandwidth_kib": delivery.bandwidth_kib_per_second,
+        "list_digests": delivery.list_digests,
+        "ssh_options": list(reach.ssh_options),
+        "connect_timeout_seconds": reach.connect_timeout_seconds,
+        "far_helper": reach.helper,
+        "disks": disks_of(ledger, delivery, is_sent_to=True),
     }
-    return {"papers": night_papers, "place": place, "job": job}
+    return SendJob(attempt=task.attempts, place=place, records=records, transfer=transfer)
 
 
-def send(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the papers, then send what is to be sent."""
-    if job["papers"] is not None:
-        night_records.work(job["papers"])
+def send(job: SendJob) -> SendResult:
+    """Write the records, then send what is to be sent."""
+    if job.records is not None:
+        night_records.write(job.records)
     try:
-        return {"place": job["place"], **work(job["job"])}
+        return SendResult(place=job.place, done=work(job.transfer))
     except VampdError as error:
-        error.progress = {"place": job["place"], **(error.progress or {})}
+        error.progress = SendResult(place=job.place, done=error.progress)
         raise
 
 
-def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> None:
+def record(ledger: Ledger, task: Task, result: SendResult) -> None:
     """Note what lies under its final name. It counts for nothing until it is verified."""
-    night = get_night(ledger, task.night)
-    published, place = result.get("published", []), result["place"]
-    destination_markers.record(ledger, result.get("marked", []))
-    _record_evidence(ledger, night, place, result.get("evidence", []))
-    deliveries.record_sent(ledger, night["id"], [file["path"] for file in published])
-    remote_copies.record_published(ledger, night["id"], place, published)
+    night, done = get_night(ledger, task.night), result.done
+    if done is None:
+        return
+    destination_markers.record(ledger, done["marked"])
+    _record_evidence(ledger, night, result.place, done["evidence"])
+    deliveries.record_sent(ledger, night.id, [file["path"] for file in done["published"]])
+    remote_copies.record_published(ledger, night.id, result.place, done["published"])
 
 
 def _record_evidence(ledger: Ledger, night: Night, place: str, names: Sequence[str]) -> None:
     """Note what was set aside: an older version, or a copy that did not stay what it was."""
-    own = remote_copies.own_copies(ledger, night["id"], place)
+    own = remote_copies.own_copies(ledger, night.id, place)
     whys = {name: OLDER if landing.is_older_version(name, own) else DAMAGED for name in names}
-    for name in remote_copies.record_evidence(ledger, night["id"], place, whys):
+    for name in remote_copies.record_evidence(ledger, night.id, place, whys):
         log.log(
             logging.INFO if whys[name] == OLDER else logging.ERROR,
             "%s: set aside at %s: %s: %s",
@@ -126,7 +150,7 @@ def _record_evidence(ledger: Ledger, night: Night, place: str, names: Sequence[s
             place,
             name,
             whys[name],
-            extra={"NIGHT": night["date"]},
+            extra={"NIGHT": night.date},
         )
 
 
@@ -286,3 +310,8 @@ def _conflict_text(job: TransferJob, conflicts: Mapping[str, str]) -> str:
         f"not what is to be sent there; none was touched. First {path}: {found}. Move them "
         "away, or find out whose they are"
     )
+
+
+STAGE = StageHandler(
+    prepare=prepare, work=send, result=SendResult, record=record, record_progress=record
+)

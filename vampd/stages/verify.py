@@ -6,8 +6,9 @@ Nothing else makes a file count as safe: no exit status, no size, no checksum ca
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NotRequired, TypedDict
 
 from vampd.io.listed_files import ListedFile
 from vampd.ledger import deliveries, destination_markers, live, outputs, remote_copies, tasks
@@ -20,6 +21,9 @@ from vampd.remote.destination_marker import Marked
 from vampd.remote.location import Location
 from vampd.remote.store import ABSENT, FarJob
 from vampd.remote.table import demand_disks, store_of
+from vampd.settings.sections import Config
+from vampd.stages.destinations import delivery_of, disks_of, reach_of
+from vampd.stages.handler import StageHandler
 from vampd.states import Stage
 from vampd.time_units import HOUR_US
 
@@ -65,43 +69,63 @@ class VerifyResult(TypedDict):
     marked: list[Marked]  #: far disks that were claimed, or were marked already
 
 
-def prepare(
-    ledger: Ledger,
-    night: Night,
-    verify_at: str,
-    destination: str,
-    reach: Mapping[str, Any],
-    *,
-    afresh: bool = False,
-) -> dict[str, Any]:
-    """The job for every file that is not verified yet; *afresh*: for every file.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckJob:
+    """What is not verified yet is to be."""
 
-    *reach* holds how the far end is reached (see `FarJob`), and `patience_hours`.
-    """
-    rows = deliveries.deliverables_of(ledger, night["id"])
+    attempt: int
+    copies: VerifyJob
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckResult:
+    """What was found."""
+
+    copies: VerifyResult
+
+
+def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> CheckJob:
+    """The job for every file that is not verified yet."""
+    return CheckJob(attempt=task.attempts, copies=verify_job(ledger, config, night, afresh=False))
+
+
+def verify_job(ledger: Ledger, config: Config, night: Night, *, afresh: bool) -> VerifyJob:
+    """The job for what is not verified yet, or *afresh* for every file of a night."""
+    delivery = delivery_of(config, night)
+    reach = reach_of(config, delivery)
+    rows = deliveries.deliverables_of(ledger, night.id)
     if live.goes_on(ledger, night):  # of what is to be sent, some was
-        rows = [row for row in rows if row["sent_us"] is not None]
+        rows = [row for row in rows if row.sent_us is not None]
     return {
         "night": label(night),
-        "verify_at": verify_at,
-        "destination": destination,
-        "files": deliveries.plain(row for row in rows if afresh or row["verified_us"] is None),
-        **reach,
+        "verify_at": str(delivery.safe_at(night.date)),
+        "destination": str(delivery.sent_to(night.date)),
+        "files": deliveries.plain(row for row in rows if afresh or row.verified_us is None),
+        "patience_hours": delivery.verify_after_hours,
+        "ssh_options": list(reach.ssh_options),
+        "connect_timeout_seconds": reach.connect_timeout_seconds,
+        "far_helper": reach.helper,
+        "disks": disks_of(ledger, delivery, is_sent_to=False),
     }
 
 
-def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> str | None:
+def check(job: CheckJob) -> CheckResult:
+    """Judge every file of a task."""
+    return CheckResult(copies=work(job.copies))
+
+
+def record(ledger: Ledger, task: Task, checked: CheckResult) -> str | None:
     """Keep the verdicts; return what is still awaited, None when all files are verified.
 
     What must be sent again is: the transfer becomes pending once more.
     """
-    night = task.night
+    night, result = task.night, checked.copies
     unverified = keep_verdicts(ledger, night, result)
     if live.goes_on(ledger, get_night(ledger, night)):
         return _record_open(ledger, night, unverified, result)
-    left = [row for row in deliveries.deliverables_of(ledger, night) if row["verified_us"] is None]
+    left = [row for row in deliveries.deliverables_of(ledger, night) if row.verified_us is None]
     if not unverified and left:  # listed, or made anew, since the question was asked
-        return f"{len(left)} files are still to be verified, {left[0]['path']} first"
+        return f"{len(left)} files are still to be verified, {left[0].path} first"
     if not unverified:
         _mark_verified(ledger, night)
         return None
@@ -113,7 +137,7 @@ def record(ledger: Ledger, task: Task, result: Mapping[str, Any]) -> str | None:
 
 
 def _record_open(
-    ledger: Ledger, night: int, unverified: Sequence[Mapping[str, Any]], result: Mapping[str, Any]
+    ledger: Ledger, night: int, unverified: Sequence[VerifiedFile], result: VerifyResult
 ) -> str | None:
     """Of a night that goes on: what is right counts, the rest is sent again."""
     outputs.mark_verified(ledger, night, "same digest at the far end")
@@ -124,10 +148,10 @@ def _record_open(
     return _awaited(unverified, again, result)
 
 
-def keep_verdicts(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def keep_verdicts(ledger: Ledger, night: int, result: VerifyResult) -> list[VerifiedFile]:
     """Keep what was found of each file; return those that are not verified."""
-    results: Sequence[Mapping[str, Any]] = result["results"]
-    destination_markers.record(ledger, result.get("marked", []))
+    results = result["results"]
+    destination_markers.record(ledger, result["marked"])
     deliveries.record_verdicts(ledger, night, results)
     if result["verify_at"] == result["destination"]:
         # Ours by the bytes, whoever put them there: if they rot, they are sent again.
@@ -136,13 +160,13 @@ def keep_verdicts(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list
     return [row for row in results if row["verdict"] != "verified"]
 
 
-def to_send_again(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list[str]:
+def to_send_again(ledger: Ledger, night: int, result: VerifyResult) -> list[str]:
     """The paths of the files that waiting alone will not bring to where they count as safe.
 
     Where files are moved on by somebody, one that is missing is given `patience_hours` from when
     it was sent, and so is one that lies right at the destination, whatever has its name now.
     """
-    since_us = {row["path"]: row["sent_us"] for row in deliveries.deliverables_of(ledger, night)}
+    since_us = {row.path: row.sent_us for row in deliveries.deliverables_of(ledger, night)}
     latest_us = ledger.now_us() - round(result["patience_hours"] * HOUR_US)
     again = []
     for row in result["results"]:
@@ -153,15 +177,13 @@ def to_send_again(ledger: Ledger, night: int, result: Mapping[str, Any]) -> list
     return again
 
 
-def _may_be_moved(row: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+def _may_be_moved(row: VerifiedFile, result: VerifyResult) -> bool:
     """Whether it may suffice that somebody moves the file on."""
-    is_moved = bool(result["verify_at"] != result["destination"])
+    is_moved = result["verify_at"] != result["destination"]
     return is_moved and (row["verdict"] == "missing" or row["lies_at_destination"])
 
 
-def _awaited(
-    unverified: Sequence[Mapping[str, Any]], again: Sequence[str], result: Mapping[str, Any]
-) -> str:
+def _awaited(unverified: Sequence[VerifiedFile], again: Sequence[str], result: VerifyResult) -> str:
     """What is wrong, in one sentence with the first file, and what is done about it."""
     first = next((row for row in unverified if row["path"] in again), unverified[0])
     verdict = {"elsewhere": "not yet there", "missing": "missing", "different": "different"}
@@ -251,3 +273,6 @@ def judge(file: ListedFile, answer: FileDigest) -> VerifiedFile:
         "why": answer.why,
         "lies_at_destination": False,
     }
+
+
+STAGE = StageHandler(prepare=prepare, work=check, result=CheckResult, record=record)

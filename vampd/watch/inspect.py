@@ -1,7 +1,7 @@
 """Read what decides about a cube: its header's deciding cards and its timing, never a pixel.
 
-Bodies of work: they take plain values, open files for reading only, and return plain
-values, so that they can run in a worker process, many cubes in one batch.
+Bodies of work: they take and return records of plain values, and open files for reading only, so
+that they can run in a worker process, many cubes in one batch.
 """
 
 from __future__ import annotations
@@ -92,6 +92,46 @@ class Inspection:
     is_confirmed: bool = False  #: the header's times prove that they do
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InspectJob:
+    """Cubes to be inspected."""
+
+    folder: str  #: the night's, absolute
+    cubes: tuple[tuple[str, str], ...]  #: each with its timing file, relative to the night's folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspections:
+    """What they and their timing files say, in the job's order."""
+
+    results: tuple[Inspection, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DigestJob:
+    """Raw files to be read through."""
+
+    folder: str  #: the night's, absolute
+    files: tuple[str, ...]  #: relative to it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digest:
+    """What came of reading one file through."""
+
+    sha256: str | None = None  #: None where it could not be read, or changed meanwhile
+    identity: FileIdentity | None = None  #: of the file whose bytes were read
+    problem: str = ""  #: why there is no digest
+    is_unreadable: bool = False  #: that is a word about the file: it did not merely change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digests:
+    """What came of each, in the job's order."""
+
+    results: tuple[Digest, ...]
+
+
 def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
     """Read the header of *cube* and all of *timing*, paths relative to the night's *folder*.
 
@@ -122,58 +162,18 @@ def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
     )
 
 
-def work(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Inspect a batch: ``{"night": path, "cubes": [[cube, timing], ...]}``.
-
-    Returns ``{"results": [...]}`` in the same order, each for `inspection_from_plain`.
-    """
-    night = Path(job["night"])
-    return {
-        "results": [
-            inspection_to_plain(inspect_cube(night, cube, timing)) for cube, timing in job["cubes"]
-        ]
-    }
+def work(job: InspectJob) -> Inspections:
+    """Inspect a batch of cubes."""
+    folder = Path(job.folder)
+    return Inspections(
+        results=tuple(inspect_cube(folder, cube, timing) for cube, timing in job.cubes)
+    )
 
 
-def sha256_files(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Compute digests: ``{"night": path, "files": [relative path, ...]}``.
-
-    Returns ``{"results": [{"file", "sha256", "identity", "problem", "unreadable"}, ...]}`` in the
-    same order. *sha256* is None and *problem* says why where a file could not be read, or
-    changed meanwhile; *identity* is that of the file whose bytes were read, or None.
-    """
-    night = night_folder(job["night"])
-    return {"results": [_sha256_file(night, file) for file in job["files"]]}
-
-
-def inspection_to_plain(inspection: Inspection) -> dict[str, Any]:
-    """*inspection* as plain values, to cross a pipe."""
-    return {
-        name: _identity_to_plain(value) if isinstance(value, FileIdentity) else value
-        for name in Inspection.__slots__
-        for value in (getattr(inspection, name),)
-    }
-
-
-def inspection_from_plain(plain: Mapping[str, Any]) -> Inspection:
-    """Undo `inspection_to_plain`."""
-    identities = {
-        name: identity_from_plain(plain[name])
-        for name in ("cube_before", "cube_after", "timing_before", "timing_after")
-    }
-    return Inspection(**{**plain, **identities})
-
-
-def identity_from_plain(plain: list[int] | None) -> FileIdentity | None:
-    """The identity that `sha256_files` returned as a list."""
-    if plain is None:
-        return None
-    inode, size_bytes, modified_ns = plain
-    return FileIdentity(inode=inode, size_bytes=size_bytes, modified_ns=modified_ns)
-
-
-def _identity_to_plain(identity: FileIdentity) -> list[int]:
-    return [identity.inode, identity.size_bytes, identity.modified_ns]
+def sha256_files(job: DigestJob) -> Digests:
+    """Read files through."""
+    night = night_folder(job.folder)
+    return Digests(results=tuple(_sha256_file(night, file) for file in job.files))
 
 
 def _identity(path: Beneath) -> FileIdentity | None:
@@ -267,37 +267,30 @@ def _timing_facts(timing: Timing) -> dict[str, Any]:
     }
 
 
-def _sha256_file(night: Beneath, file: str) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "file": file,
-        "sha256": None,
-        "identity": None,
-        "problem": None,
-        "unreadable": False,
-    }
+def _sha256_file(night: Beneath, file: str) -> Digest:
     path = raw_file(night, file)
     try:
         descriptor = open_quietly(path)
     except OSError as error:
-        return result | _unreadable(error)
+        return _unreadable(error)
     try:
-        return result | _sha256_descriptor(descriptor, path)
+        return _sha256_descriptor(descriptor, path)
     except OSError as error:
-        return result | _unreadable(error)
+        return _unreadable(error)
     finally:
         os.close(descriptor)
 
 
-def _unreadable(error: OSError) -> dict[str, Any]:
-    return {"problem": str(error.strerror), "unreadable": True}
+def _unreadable(error: OSError) -> Digest:
+    return Digest(problem=str(error.strerror), is_unreadable=True)
 
 
-def _sha256_descriptor(descriptor: int, path: Beneath) -> dict[str, Any]:
+def _sha256_descriptor(descriptor: int, path: Beneath) -> Digest:
     before = identity_of(os.fstat(descriptor))
     digest = _digest(descriptor)
     if not before == identity_of(os.fstat(descriptor)) == _identity(path):
-        return {"problem": "changed while it was read"}
-    return {"sha256": digest, "identity": _identity_to_plain(before)}
+        return Digest(problem="changed while it was read")
+    return Digest(sha256=digest, identity=before)
 
 
 def _digest(descriptor: int) -> str:

@@ -24,7 +24,8 @@ from vampd.ledger import alerts, mail, roots
 from vampd.ledger.alerts import Alert
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
 from vampd.states import Kind, MailState, Severity
 from vampd.time_units import SECOND_US
@@ -79,7 +80,9 @@ def work(job: Sequence[DiskJob]) -> list[dict[str, Any]]:
     return [found.get(disk["path"]) or _absent(disk) for disk in job]
 
 
-def record(ledger: Ledger, config: Config, job: Sequence[DiskJob], outcome: Outcome) -> None:
+def record(
+    ledger: Ledger, config: Config, job: Sequence[DiskJob], outcome: Outcome[list[dict[str, Any]]]
+) -> None:
     """Keep what was found; tell the operators what is new, and what is over."""
     alerts.note_disks(ledger, outcome.result or [_absent(disk) for disk in job])
     now_us = ledger.now_us()
@@ -207,6 +210,4 @@ def _absent(disk: DiskJob) -> dict[str, Any]:
     return {"path": disk["path"], "present": 0, "free_bytes": None, "total_bytes": None}
 
 
-JOB = BackgroundJob(
-    name="alerts", uses_network=False, due=due, body=work, record=record, is_light=True
-)
+JOB = BackgroundJob(name="alerts", seat=Seat.NONE, due=due, work=work, result=list, record=record)

@@ -26,7 +26,8 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.mail import MailRow, NightInMail
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config, Mail
 from vampd.states import ErrorClass, MailState, NightStatus
 from vampd.time_units import DAY_US, HOUR_US
@@ -54,12 +55,14 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
     return {**named, "send": _send_job(ledger, config, mail)}
 
 
-def work(job: Mapping[str, Any]) -> Mapping[str, Any]:
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Compose, or try once. The errors of `compose`; a server's refusal is a result."""
-    return stage.compose(job["compose"]) if "compose" in job else stage.send(job["send"])
+    return {**(stage.compose(job["compose"]) if "compose" in job else stage.send(job["send"]))}
 
 
-def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome) -> None:
+def record(
+    ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome[dict[str, Any]]
+) -> None:
     """Keep what came of a job, unless the mail was given up or tried anew meanwhile."""
     mail = mail_moves.get_mail(ledger, job["mail"])
     if mail.attempts != job["attempt"] or mail.state not in _OPEN:
@@ -226,7 +229,9 @@ def smtp_server(mail: Mail) -> SmtpServer:
     )
 
 
-def _record_error(ledger: Ledger, config: Config, mail: MailRow, outcome: Outcome) -> None:
+def _record_error(
+    ledger: Ledger, config: Config, mail: MailRow, outcome: Outcome[dict[str, Any]]
+) -> None:
     """A worker that died, or a manifest that cannot be read."""
     error = outcome.error or "its worker ended without a word"
     log.error("mail %d: %s", mail.id, error)
@@ -272,9 +277,7 @@ def _pause_us(ledger: Ledger, mail: MailRow, config: Config) -> int:
 
 _OPEN = frozenset({MailState.WANTED, MailState.COMPOSED})
 
-JOB = BackgroundJob(
-    name="mail", uses_network=True, due=due, body=work, record=record, is_light=True
-)
+JOB = BackgroundJob(name="mail", seat=Seat.NONE, due=due, work=work, result=dict, record=record)
 
 
 def do_all(ledger: Ledger, config: Config) -> None:

@@ -24,8 +24,9 @@ from vampd.ledger.records import Night
 from vampd.ledger.rows import fetch_all
 from vampd.ledger.trash import TrashFile
 from vampd.schedule.background_job import BackgroundJob
-from vampd.schedule.stage_table import verify_job
+from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
+from vampd.stages.verify import verify_job
 from vampd.states import ReclaimState, Space, TrashState
 from vampd.time_units import HOUR_US
 
@@ -200,4 +201,6 @@ def move_job(
     }
 
 
-JOB = BackgroundJob(name="reclaim", uses_network=True, due=due, body=stage.work, record=record)
+JOB = BackgroundJob(
+    name="reclaim", seat=Seat.NETWORK, due=due, work=stage.work, result=dict, record=record
+)

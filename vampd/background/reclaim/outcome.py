@@ -22,7 +22,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.reclaims import Reclaim
 from vampd.ledger.records import Night
 from vampd.records import FileIdentity
-from vampd.schedule.workers import Outcome
+from vampd.schedule.executor import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import verify
 from vampd.states import ErrorClass, NightStatus, ReclaimState, Space, TrashState
@@ -34,7 +34,9 @@ _PATIENCE_US = 86_400 * SECOND_US  # with a far machine that cannot be asked
 _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 
 
-def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome) -> None:
+def record(
+    ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome[dict[str, Any]]
+) -> None:
     """Take what came of a step."""
     row = None if job["reclaim"] is None else reclaims.get(ledger, job["reclaim"])
     if job["step"] == "verify":
@@ -47,7 +49,11 @@ def record(ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outc
 
 
 def _take_verification(
-    ledger: Ledger, config: Config, row: Reclaim, job: Mapping[str, Any], outcome: Outcome
+    ledger: Ledger,
+    config: Config,
+    row: Reclaim,
+    job: Mapping[str, Any],
+    outcome: Outcome[dict[str, Any]],
 ) -> None:
     night = nights.get_night(ledger, row.night)
     if row.state != ReclaimState.VERIFYING:
@@ -83,7 +89,7 @@ def _take_verification(
 
 
 def _take_unverified(
-    ledger: Ledger, config: Config, row: Reclaim, night: Night, outcome: Outcome
+    ledger: Ledger, config: Config, row: Reclaim, night: Night, outcome: Outcome[dict[str, Any]]
 ) -> None:
     """Nothing was found out: a far machine that is away is asked again, for a day."""
     passed_us = elapsed.passed_us(ledger)
@@ -155,7 +161,11 @@ def _list(ledger: Ledger, row: Reclaim, night: Night, found: Iterable[Mapping[st
 
 
 def _take_failure(
-    ledger: Ledger, config: Config, row: Reclaim | None, job: Mapping[str, Any], outcome: Outcome
+    ledger: Ledger,
+    config: Config,
+    row: Reclaim | None,
+    job: Mapping[str, Any],
+    outcome: Outcome[dict[str, Any]],
 ) -> None:
     """Nobody knows how far it came: its files are looked for, at once after a crash."""
     seconds = config.retry.first_seconds if row is not None else config.retry.longest_seconds

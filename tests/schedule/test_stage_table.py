@@ -1,0 +1,66 @@
+"""Every stage has one shape, and what goes to workers and comes back can go to any host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import vampd
+from vampd.schedule.stage_table import STAGES
+from vampd.stages import build, frame_ids, manifest, sync, transfer, verify
+from vampd.stages.handler import StageHandler
+from vampd.states import Stage
+
+_MODULES: dict[Stage, ModuleType] = {
+    Stage.SYNC: sync,
+    Stage.FRAME_IDS: frame_ids,
+    Stage.BUILD: build,
+    Stage.MANIFEST: manifest,
+    Stage.TRANSFER: transfer,
+    Stage.VERIFY: verify,
+}
+
+
+def kinds(hint: type) -> Iterator[type]:
+    """The types of a union."""
+    yield from get_args(hint) or (hint,)
+
+
+def is_frozen(kind: type) -> bool:
+    return is_dataclass(kind) and bool(vars(kind)["__dataclass_params__"].frozen)
+
+
+def test_every_stage_is_in_the_table_in_its_order() -> None:
+    assert list(STAGES) == list(Stage)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_jobs_and_results_are_frozen_records_and_a_job_names_its_attempt(stage: Stage) -> None:
+    handler: StageHandler[Any, Any] = _MODULES[stage].STAGE
+
+    jobs = [*kinds(get_type_hints(handler.prepare)["return"])]
+    results = [*kinds(get_type_hints(handler.work)["return"])]
+
+    assert STAGES[stage] is handler
+    assert all(is_frozen(kind) for kind in (*jobs, *results))
+    assert all("attempt" in {field.name for field in fields(job)} for job in jobs)
+    assert {*kinds(get_type_hints(handler.work)["job"])} == {*jobs}
+
+
+def test_nothing_in_stages_and_schedule_is_untyped() -> None:
+    folder = Path(vampd.__file__).parent
+    found = [
+        f"{path.name}: {line.strip()}"
+        for package in ("stages", "schedule")
+        for path in (folder / package).glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\bAny\b", line)
+    ]
+
+    assert found == []

@@ -1,0 +1,60 @@
+"""What a worker must know to build the outputs of one cube of one camera, and what it tells."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampd.io.fits import Tiles
+from vampd.records import BuiltOutput, RawInput
+from vampd.states import FlcState
+
+#: Errors of the system that say that this machine is short of something.
+SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OutputJob:
+    """An output to be built."""
+
+    output: int  #: the ledger's number
+    file_name: str  #: without ending
+    synchronised: bool
+    flc_state: FlcState
+    frame_id: str | None
+    first_us: int
+    last_us: int
+    header_file: int  #: raw file whose cards begin the header
+    segments: tuple[tuple[int, int, int, int], ...]  #: raw file, first, step, count
+    acquired_us: NDArray[np.int64]  #: (frames,)
+    sha256: str | None = None  #: as recorded, where it is built already
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BuildJob:
+    """The outputs of one cube of one camera."""
+
+    attempt: int
+    night: str  #: the night's folder, absolute
+    scratch: str  #: folder in the night
+    tiles: Tiles
+    verify: Literal["all", "sample"]  #: which frames are decoded again as they are written
+    tried: Collection[str] = ()  #: digests of headers that others were seen to read
+    read_whole: Collection[int] | None = None  #: outputs that funpack must read whole; None: all
+    raw: Mapping[int, RawInput]  #: by number
+    outputs: tuple[OutputJob, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildResult:
+    """What was published."""
+
+    outputs: tuple[BuiltOutput, ...]  #: in the job's order
+    #: Cards that were not kept as they were: what, the same for all of a kind, and "file: card"
+    reports: tuple[tuple[str, str], ...]
+    tried: tuple[str, ...]  #: digests of headers that others were seen to read now
