@@ -52,6 +52,7 @@ def begin(ledger: Ledger, night: int, run: Run) -> int:
         "finished_us": None,
         "error": None,
         "code": None,
+        "job": None,
         **ledger.stamp("it was never done for these files" if run.is_new else "it is tried again"),
     }
     if run.number is None:
@@ -82,9 +83,28 @@ def again(
         ledger.execute("update step_run set attempts = attempts - 1 where id = ?", [number])
 
 
+def handed_in(ledger: Ledger, number: int, job: str) -> None:
+    """Slurm has it, under the number *job*."""
+    ledger.update("step_run", number, job=job)
+
+
+def on_slurm(ledger: Ledger) -> list[Row]:
+    """What Slurm has, each with its night's kind and date."""
+    return ledger.rows(
+        "select step_run.*, night.kind, night.date from step_run join night"
+        " on night.id = step_run.night where step_run.state = 'running' and job is not null"
+    )
+
+
+def running(ledger: Ledger) -> int:
+    """How many are at work, here and there."""
+    count: int = ledger.value("select count(*) from step_run where state = 'running'")
+    return count
+
+
 def put_back(ledger: Ledger, why: str) -> None:
-    """What was running is pending again."""
-    for row in ledger.rows("select id from step_run where state = 'running'"):
+    """What was running here is pending again; Slurm goes on with what it has."""
+    for row in ledger.rows("select id from step_run where state = 'running' and job is null"):
         ledger.update("step_run", row["id"], state=StepState.PENDING, due_us=0, **ledger.stamp(why))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from vampd.back_off import pause_us
 from vampd.ledger.connection import Ledger, Row
 from vampd.receive import ledger as books
-from vampd.receive import ledger_steps, step_work, steps
+from vampd.receive import ledger_steps, slurm, step_work, steps
 from vampd.receive.desk import Desk
-from vampd.receive.settings import Inbox, ReceiveConfig
+from vampd.receive.settings import Inbox, ReceiveConfig, Step
 from vampd.receive.states import NightState
 from vampd.receive.step_work import StepJob
 from vampd.receive.steps import Cube, Run
@@ -23,7 +23,9 @@ from vampd.time_units import SECOND_US
 
 log = logging.getLogger(__name__)
 
-STEP, HEADERS = "a step", "reading headers"
+STEP, HEADERS, ASKING = "a step", "reading headers", "asking Slurm"
+
+_ASK_US = 5 * SECOND_US
 
 
 class Reduction:
@@ -34,6 +36,7 @@ class Reduction:
         self.config = config
         self._desk = desk
         self._throttle = steps.Throttle()
+        self._asked_us = 0
         self._headers: dict[str, tuple[str, float]] = {}  # by digest of the file
 
     def begin(self) -> None:
@@ -47,13 +50,14 @@ class Reduction:
         return not is_busy and not any(self._due(row) for row in self._received())
 
     def hand_out(self) -> None:
-        """Begin what may be begun, as far as the limits let it."""
+        """Ask after what Slurm has; begin what may be begun, as far as the limits let it."""
+        self._ask()
         if not self.config.step:
             return
         for row in self._received():
             for run in self._due(row):
                 now_us = self._ledger.now_us()
-                if self._desk.count(STEP) >= self.config.reduce.jobs:
+                if ledger_steps.running(self._ledger) >= self.config.reduce.jobs:
                     return
                 if not self._throttle.may_begin(now_us):
                     return
@@ -115,31 +119,71 @@ class Reduction:
         about = f"{row['kind']} {row['date']} {run.step.name} {run.unit}".rstrip()
         job = self._job(row, run)
         log.info("%s: begun for %d files", about, len(run.cubes))
-        self._desk.start(STEP, about, step_work.work, job, partial(self._ended, number, run))
+        if run.step.executor == "local":
+            done = partial(self._ended, number, run.step)
+            self._desk.start(STEP, about, step_work.work, job, done)
+            return
+        slurm_job = {
+            **job,
+            "name": _name(row["date"], run.step.name, run.unit, run.inputs),
+            "sbatch": list(run.step.sbatch),
+        }
+        submitted = partial(self._submitted, number, run.step)
+        self._desk.start(STEP, about, slurm.submit, slurm_job, submitted)
+
+    def _submitted(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
+        if outcome.result is None:
+            self._ended(number, step, outcome)
+            return
+        ledger_steps.handed_in(self._ledger, number, outcome.result["job"])
+        log.info("step %s: Slurm has it as job %s", step.name, outcome.result["job"])
+
+    def _ask(self) -> None:
+        """Where the jobs are that Slurm has; of those that are over, how they ended."""
+        now_us = self._ledger.now_us()
+        if abs(now_us - self._asked_us) < _ASK_US or self._desk.count(ASKING):
+            return
+        self._asked_us = now_us
+        for row in ledger_steps.on_slurm(self._ledger):
+            step = next((each for each in self.config.step if each.name == row["step"]), None)
+            inbox = self.config.inbox_of(row["kind"])
+            if step is None or inbox is None:
+                continue  # its settings went; they may come again
+            base, folder = _folder_of(step, inbox, row["date"])
+            job = {
+                "job": row["job"],
+                "base": str(base),
+                "folder": folder,
+                "name": _name(row["date"], row["step"], row["unit"], row["inputs"]),
+            }
+            done = partial(self._asked, row["id"], step)
+            self._desk.start(ASKING, f"job {row['job']}", slurm.ask, job, done)
+
+    def _asked(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
+        if outcome.result is not None and outcome.result["is_over"]:
+            self._ended(number, step, outcome)
 
     def _job(self, row: Row, run: Run) -> StepJob:
         place = self._inbox(row).place(row["date"])
-        template = run.step.folder or self._inbox(row).to
-        base = Path(template.partition("{night}")[0].rpartition("/")[0] or "/")
-        folder = Path(template.replace("{night}", row["date"]))
+        base, folder = _folder_of(run.step, self._inbox(row), row["date"])
         values = {
             "night": row["date"],
             "kind": row["kind"],
             "target": run.cubes[0].target,
             "segment": run.unit if run.step.per == "segment" else "",
             "place": str(place),
-            "folder": str(folder),
+            "folder": str(base / folder),
         }
         files = [str(place / cube.path) for cube in run.cubes]
         return {
             "base": str(base),
-            "folder": str(folder.relative_to(base)),
+            "folder": folder,
             "keep_free_bytes": round(self.config.reduce.keep_free_gb * 1e9),
             "command": steps.words(run.step.command, values, files),
             "deadline_seconds": run.step.deadline_minutes * 60,
         }
 
-    def _ended(self, number: int, run: Run, outcome: Outcome[Any]) -> None:
+    def _ended(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
         retry = self.config.retry
         row = ledger_steps.get_run(self._ledger, number)
         pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row["attempts"] - 1)
@@ -148,7 +192,7 @@ class Reduction:
             ended = outcome.result
             if ended["error"] is None:
                 ledger_steps.done(self._ledger, number, ended)
-            elif steps.is_passing(run.step, ended["code"]) and row["attempts"] < run.step.tries:
+            elif steps.is_passing(step, ended["code"]) and row["attempts"] < step.tries:
                 ledger_steps.again(self._ledger, number, ended, due_us)
             else:
                 ledger_steps.failed(self._ledger, number, ended)
@@ -157,7 +201,19 @@ class Reduction:
         is_short = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
         if is_short:
             ledger_steps.again(self._ledger, number, told, due_us, counts=False)
-        elif outcome.crashed and row["attempts"] < run.step.tries:
+        elif outcome.crashed and row["attempts"] < step.tries:
             ledger_steps.again(self._ledger, number, told, due_us)
         else:
             ledger_steps.failed(self._ledger, number, told)
+
+
+def _folder_of(step: Step, inbox: Inbox, date: str) -> tuple[Path, str]:
+    """Where a step works: a folder that must be there, and the one below it that is made."""
+    template = step.folder or inbox.to
+    base = Path(template.partition("{night}")[0].rpartition("/")[0] or "/")
+    return base, str(Path(template.replace("{night}", date)).relative_to(base))
+
+
+def _name(date: str, step: str, unit: str, inputs: str) -> str:
+    """What Slurm calls a run: the same one again has the same name."""
+    return "-".join(word for word in ("vampd", date, step, unit, inputs[:16]) if word)

@@ -94,6 +94,8 @@ class Step:
         default=("archive", "engineering"), metadata=words("archive|engineering", "kinds")
     )
     folder: str = field(default="", metadata=by(texts.local_template_or_nothing))
+    executor: Literal["local", "slurm"] = field(default="local", metadata=choice("local", "slurm"))
+    sbatch: tuple[str, ...] = field(default=(), metadata=words())
     deadline_minutes: float = field(default=720.0, metadata=number(above=0))
     tries: int = field(default=3, metadata=whole(at_least=1, at_most=100))
     retry_exits: tuple[int, ...] = field(default=(75,), metadata=by(texts.exit_codes))

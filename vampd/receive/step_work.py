@@ -30,6 +30,16 @@ def work(job: StepJob) -> dict[str, Any]:
     *numbers* is the last line that it printed, where that is a JSON object. ResourceError: too
     little is free. OperatorError: there is no such program.
     """
+    folder = prepare_folder(job)
+    command = ["env", f"--chdir={folder}", "--", *job["command"]]
+    ended = hook_command.work({"command": command, "deadline_seconds": job["deadline_seconds"]})
+    if ended["error"] is not None:
+        ended["error"] = ended["error"].replace("env", job["command"][0], 1)
+    return {**ended, "numbers": last_numbers(ended["output"])}
+
+
+def prepare_folder(job: StepJob) -> Path:
+    """The folder of a step, made where it is not there. ResourceError: too little is free."""
     base = Path(job["base"])
     free = free_bytes(base)
     if free < job["keep_free_bytes"]:
@@ -41,20 +51,16 @@ def work(job: StepJob) -> dict[str, Any]:
     folder = Beneath(base)
     if job["folder"]:
         folder = create_folders(folder, job["folder"])
-    command = ["env", f"--chdir={folder}", "--", *job["command"]]
-    ended = hook_command.work({"command": command, "deadline_seconds": job["deadline_seconds"]})
-    if ended["error"] is not None:
-        ended["error"] = ended["error"].replace("env", job["command"][0], 1)
-    return {**ended, "numbers": _numbers(ended["output"])}
+    return folder.path
 
 
-def _numbers(output: str) -> str | None:
-    for line in reversed(output.splitlines()):
-        try:
-            return json.dumps(json.loads(line)) if line.startswith("{") else None
-        except ValueError:
-            return None
-    return None
+def last_numbers(output: str) -> str | None:
+    """The last line of *output*, where that is a JSON object."""
+    lines = output.splitlines()
+    try:
+        return json.dumps(json.loads(lines[-1])) if lines and lines[-1].startswith("{") else None
+    except ValueError:
+        return None
 
 
 def read_headers(job: Mapping[str, Any]) -> list[dict[str, Any]]:

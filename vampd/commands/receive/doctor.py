@@ -83,7 +83,10 @@ def _of_pair(inbox: Inbox, config: ReceiveConfig) -> Iterator[Finding]:
 
 def _of_programs(config: ReceiveConfig) -> Iterator[Finding]:
     needed = {"setpriv": "programs are run under it"}
-    for step in config.step:
+    if any(step.executor == "slurm" for step in config.step):
+        slurm = ("sbatch", "squeue", "scontrol", "sacct")
+        needed |= dict.fromkeys(slurm, "the executor of a step is slurm")
+    for step in (step for step in config.step if step.executor == "local"):
         needed[step.command[0]] = f"it is the command of the step {step.name}"
     for program, why in needed.items():
         if shutil.which(program) is None:
