@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from tests.support.daemon_site import DATE, make_site
-from tests.support.receive_world import World, make_world, wait_until
+from tests.support.receive_world import World, make_world
 from tests.support.trees import digests_of_tree
+from tests.support.waiting import wait_until
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import both, polarimetry
 
@@ -24,7 +25,7 @@ def test_a_night_that_vampd_delivers_is_received_and_safe_where_it_was_moved(
     with world.running(), site.running():
         wait_until(lambda: re.search(r"vampd \S+ began", site.log()) is not None)
         wait_until(lambda: bool(site.json("status")["nights"]))
-        wait_until(lambda: site.status() == "safe", seconds=90)
+        wait_until(lambda: site.status() == "safe")
 
     here, placed = digests_of_tree(site.night()), world.placed()
     assert {f"vgen2/{path}" for path in digests_of_tree(site.night() / "vgen2")} < set(placed)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.mail_server import post_office
-from tests.support.receive_world import DATE, make_world, some_files, wait_until
+from tests.support.receive_world import DATE, make_world, some_files
+from tests.support.waiting import wait_until
 
 OUTPUT = "vgen2/VMPA00425189.fits.fz"
 
@@ -25,7 +26,7 @@ def test_what_is_wrong_is_mailed_again_after_a_refusal_and_told_to_be_over(tmp_p
         with world.running():
             wait_until(lambda: bool(office.accepted))
             (world.inbox() / OUTPUT).write_bytes(files[OUTPUT])
-            wait_until(lambda: len(office.accepted) > 1, seconds=40)
+            wait_until(lambda: len(office.accepted) > 1)
 
     first, second = office.accepted[0], office.accepted[-1]
     assert office.received[0].content == first.content  # the very same bytes

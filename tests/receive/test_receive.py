@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.receive.test_carry import small_disk
-from tests.support.receive_world import DATE, World, make_world, some_files, wait_until
+from tests.support.receive_world import DATE, World, make_world, some_files
+from tests.support.waiting import wait_until
 
 OUTPUT = "vgen2/VMPA00425189.fits.fz"
 

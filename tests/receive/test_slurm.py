@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receive_world import DATE, World, make_world, some_files, wait_until
+from tests.support.receive_world import DATE, World, make_world, some_files
 from tests.support.slurm import Slurm, needs_slurm, running_slurm
+from tests.support.waiting import wait_until
 
 pytestmark = [needs_slurm, pytest.mark.campaign]
 
@@ -61,7 +62,7 @@ def test_steps_pass_are_tried_again_and_fail_and_a_killed_receiver_goes_on(
         process = subprocess.Popen(
             world.words("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-    wait_until((work / "began").exists, seconds=60)
+    wait_until((work / "began").exists)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     (work / "go").touch()
@@ -81,10 +82,10 @@ def test_a_job_that_is_taken_back_is_handed_in_again(world: World, slurm: Slurm)
     work = world.folder / "work" / DATE
 
     with world.running():
-        wait_until((work / "began").exists, seconds=60)
+        wait_until((work / "began").exists)
         slurm.call("scancel", "--me")
-        wait_until(lambda: (work / "began").read_text() == "x\nx\n", seconds=60)
+        wait_until(lambda: (work / "began").read_text() == "x\nx\n")
         (work / "go").touch()
-        wait_until(lambda: world.json("show", DATE)["steps"][1]["state"] == "failed", seconds=60)
+        wait_until(lambda: world.json("show", DATE)["steps"][1]["state"] == "failed")
 
     assert world.json("show", DATE)["steps"][1]["attempts"] == 2

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,11 +181,3 @@ def some_files(count: int = 5, size_bytes: int = 3000) -> dict[str, bytes]:
         ".vampd/night.log": b"made: ...\n" * 20,
         f"manifest_VMP_{DATE}.csv": b"VMPA00425189|/x|3000\n",
     }
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Ask again and again until it is so."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to be so"
-        time.sleep(0.02)

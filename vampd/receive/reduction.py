@@ -14,6 +14,7 @@ from vampd.receive import ledger as books
 from vampd.receive import ledger_steps, slurm, step_work, steps
 from vampd.receive.desk import Desk
 from vampd.receive.settings import Inbox, ReceiveConfig, Step
+from vampd.receive.slurm import SlurmJob
 from vampd.receive.states import NightState
 from vampd.receive.step_work import StepJob
 from vampd.receive.steps import Cube, Run
@@ -123,7 +124,7 @@ class Reduction:
             done = partial(self._ended, number, run.step)
             self._desk.start(STEP, about, step_work.work, job, done)
             return
-        slurm_job = {
+        slurm_job: SlurmJob = {
             **job,
             "name": _name(row["date"], run.step.name, run.unit, run.inputs),
             "sbatch": list(run.step.sbatch),
