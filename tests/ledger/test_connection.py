@@ -144,3 +144,18 @@ def test_a_move_that_the_states_do_not_know_is_refused(tmp_path: Path) -> None:
 
         with pytest.raises(OperatorError, match="cannot go from collecting to reclaimed"):
             set_status(ledger, night, NightStatus.RECLAIMED, None)
+
+
+def test_a_ledger_whose_making_was_broken_off_is_made_whole_without_a_copy_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_migrations(monkeypatch, tmp_path / "migrations")
+    for file in sorted((tmp_path / "migrations").glob("*.sql"))[5:]:
+        file.unlink()
+    open_ledger(tmp_path, version="0", clock=FakeClock()).close()
+    monkeypatch.undo()
+
+    opened(tmp_path).close()
+
+    assert pending_migrations(ledger_path(tmp_path)) == []
+    assert list(tmp_path.glob("*.before-*")) == []

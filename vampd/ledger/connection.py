@@ -301,12 +301,18 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
     applied = _applied(connection, schema)
     _refuse_newer(path, applied, [file.stem for file in files])
     pending = [file.stem for file in files if file.stem not in applied]
-    if applied and pending:
+    if applied and pending and _was_used(connection):
         copy_before(connection, path, pending[0])
     migrations = Migrations(schema.name)
     for file in files:
         migrations(name=file.stem)(_runner(file))
     migrations.apply(sqlite_utils.Database(connection))
+
+
+def _was_used(connection: sqlite3.Connection) -> bool:
+    """Whether a daemon ever opened it; if not, its making was broken off, and nothing is in it."""
+    used = "select exists (select 1 from daemon) or exists (select 1 from event)"
+    return "0001_ledger" in _applied(connection) and bool(connection.execute(used).fetchone()[0])
 
 
 def _runner(file: Path) -> Any:
