@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from tests.faults.rig import CALM, Deed, Event, Fault
 from tests.faults.scenes import TRIALS, Mail, Trial
 from tests.post_office import post_office
+from vampd.layout import CAMERA_FOLDERS, OUTPUT_FOLDER
 
 #: After these nobody has to say "retry".
 _BY_ITSELF = frozenset({Deed.KILL, Deed.ENOSPC, Deed.FULL, Deed.SHORT})
@@ -45,7 +47,7 @@ class Range:
         self.trial = trial
         self._kept = trial.folder / "kept"
         trial.prepare()
-        shutil.copytree(trial.site.folder, self._kept, symlinks=True)
+        _copy(trial.site.folder, self._kept)
         self._back_to_the_beginning()
         trial.fire(CALM)
         self.events: list[Event] = trial.battery.listed()
@@ -75,7 +77,19 @@ class Range:
 
     def _back_to_the_beginning(self) -> None:
         shutil.rmtree(self.trial.site.folder, ignore_errors=True)
-        shutil.copytree(self._kept, self.trial.site.folder, symlinks=True)
+        _copy(self._kept, self.trial.site.folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a site; what vampd never writes to keeps its inodes, by which it is known."""
+
+    def copied(one: str, other: str) -> str:
+        if Path(one).parent.name not in {*CAMERA_FOLDERS, OUTPUT_FOLDER}:
+            return shutil.copy2(one, other)
+        os.link(one, other)
+        return other
+
+    shutil.copytree(source, target, symlinks=True, copy_function=copied)
 
 
 def sample(
