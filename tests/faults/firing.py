@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.faults.rig import CALM, Deed, Event, Fault
 from tests.faults.scenes import TRIALS, Mail, Trial
-from tests.post_office import post_office
+from tests.support.mail_server import post_office
 from vampd.layout import CAMERA_FOLDERS, OUTPUT_FOLDER
 
 #: After these nobody has to say "retry".

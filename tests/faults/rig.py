@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import struct
@@ -111,7 +112,9 @@ class Battery:
 @cache
 def compiled_shim() -> Path:
     """The shim as a library, compiled once a process."""
-    library = Path(mkdtemp(prefix="vampd-shim-")) / "shim.so"
+    folder = mkdtemp(prefix="vampd-shim-")
+    atexit.register(shutil.rmtree, folder)
+    library = Path(folder) / "shim.so"
     subprocess.run(
         ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, _SHIM, "-ldl"],
         check=True,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.poison.case import Case, Refused, Taken
 from tests.poison.place import Make, Place
-from tests.raw_cubes import header_bytes
+from tests.support.raw_cubes import header_bytes
 
 
 def changed(keyword: str, card: str | bytes | None) -> Make:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.poison.card_cases import many
 from tests.poison.case import Case, Refused, Taken
 from tests.poison.place import HEIGHT, WIDTH, Make, Place, joined
-from tests.raw_cubes import header_bytes, image_cards
+from tests.support.raw_cubes import header_bytes, image_cards
 
 
 def headers() -> Iterator[Case]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.raw_cubes import (
+from tests.support.raw_cubes import (
     COMMON_CARDS,
     FIRST_US,
     card_text,

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.carried import outputs_of
-from tests.daemon_site import DaemonSite, Settings, make_site
 from tests.poison.case import Case, Refused, Taken, Unseen
 from tests.poison.place import FIRST_VALUE, Place
 from tests.poison.write import HELD_NIGHT, NIGHT, write_corpus
+from tests.support.daemon_site import DaemonSite, Settings, make_site
+from tests.support.finished_nights import outputs_of
 
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 _LONGEST_SECONDS = 110.0  #: ten where nobody else works

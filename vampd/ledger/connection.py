@@ -310,9 +310,12 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
 
 
 def _was_used(connection: sqlite3.Connection) -> bool:
-    """Whether a daemon ever opened it; if not, its making was broken off, and nothing is in it."""
-    used = "select exists (select 1 from daemon) or exists (select 1 from event)"
-    return "0001_ledger" in _applied(connection) and bool(connection.execute(used).fetchone()[0])
+    """Whether anything happened in it; if not, its making was broken off, and nothing is in it."""
+    tables = "select name from sqlite_master where type = 'table' and name in ('daemon', 'event')"
+    return any(
+        connection.execute(f"select exists (select 1 from {name})").fetchone()[0]  # noqa: S608
+        for (name,) in connection.execute(tables).fetchall()
+    )
 
 
 def _runner(file: Path) -> Any:

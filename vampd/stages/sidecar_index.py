@@ -8,6 +8,7 @@ import lzma
 import os
 import re
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -19,7 +20,18 @@ from vampd.stages.sidecar_job import Extent, Placed, Stored
 
 #: As the cameras name them, and what their logger leaves behind: nothing leads out of the night.
 _RAW_PATH = re.compile(r"vcam([12])/vcam\1_[0-9:]{8}\.[0-9]{9}\.(?:txt|fits(?:\.\d+\.\d+\.tmp)?)")
-_DAMAGED = (tarfile.TarError, lzma.LZMAError, EOFError, KeyError, ValueError, TypeError)
+_DAMAGED = (
+    tarfile.TarError,
+    lzma.LZMAError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+_PIXEL_BYTES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,15 +161,12 @@ class Sidecar:
             version: int = first["version"]
             if version <= VERSION:
                 self.head = _head(first)
-                self._lines: dict[str, Line] = {line["path"]: line for line in others}
+                self._lines: dict[str, Line] = {_path(line): line for line in others}
         except _DAMAGED as error:
             raise self._damaged(INDEX, error) from error
         if version > VERSION:
             msg = f"{self.path}: of version {version}; this vampd knows {VERSION}"
             raise OperatorError(msg)
-        for path in self._lines:
-            if _RAW_PATH.fullmatch(path) is None:
-                raise self._damaged(INDEX, ValueError(f"{path!r} is no raw file's name"))
 
     def _damaged(self, member: str, error: Exception) -> IntegrityError:
         return IntegrityError(f"{self.path}: damaged in {member}: {type(error).__name__}: {error}")
@@ -180,29 +189,63 @@ def _head(line: Line) -> Head:
     )
 
 
+def _path(line: Line) -> str:
+    path = str(line["path"])
+    if _RAW_PATH.fullmatch(path) is None:
+        msg = f"{path!r} is no raw file's name"
+        raise ValueError(msg)
+    return path
+
+
 def _entry(path: str, line: Line) -> RawEntry:
     return RawEntry(
         path=path,
-        size_bytes=line["size_bytes"],
-        sha256=line["sha256"],
-        modified_ns=line["modified_ns"],
+        size_bytes=int(line["size_bytes"]),
+        sha256=str(line["sha256"]),
+        modified_ns=int(line["modified_ns"]),
         stored=line["stored"],
-        member=line.get("member", ""),
+        member=str(line.get("member", "")),
         cube=_layout(line) if line["stored"] == "cube" else None,
     )
 
 
 def _layout(line: Line) -> CubeLayout:
-    height, width = line["shape"]
-    tail = base64.b64decode(line["tail"]) if "tail" in line else bytes(line["tail_bytes"])
-    return CubeLayout(
-        frames=line["frames"],
-        frame_bytes=line["frame_bytes"],
-        shape=(height, width),
-        segments=tuple(tuple(segment) for segment in line["segments"]),
-        kept=tuple(tuple(extent) for extent in line["kept"]),
-        tail=tail,
+    """ValueError: it tells of more than its file has bytes, or of other frames than it has."""
+    height, width = map(int, line["shape"])
+    frames, frame_bytes = int(line["frames"]), int(line["frame_bytes"])
+    pixels_end = line["header_bytes"] + frames * frame_bytes
+    if frame_bytes != _PIXEL_BYTES * height * width or not 0 < frame_bytes <= pixels_end:
+        msg = f"frames of {frame_bytes} bytes and {height} x {width} pixels"
+        raise ValueError(msg)
+    if pixels_end + line["tail_bytes"] != line["size_bytes"] or line["tail_bytes"] < 0:
+        msg = f"{pixels_end} and {line['tail_bytes']} bytes in a file of {line['size_bytes']}"
+        raise ValueError(msg)
+    segments = tuple(
+        (str(name), int(start), int(first), int(step), int(count))
+        for name, start, first, step, count in line["segments"]
     )
+    kept = tuple((int(first), int(step), int(count)) for first, step, count in line["kept"])
+    _demand_frames(frames, [*(segment[2:] for segment in segments), *kept])
+    return CubeLayout(
+        frames=frames,
+        frame_bytes=frame_bytes,
+        shape=(height, width),
+        segments=segments,
+        kept=kept,
+        tail=base64.b64decode(line["tail"]) if "tail" in line else bytes(line["tail_bytes"]),
+    )
+
+
+def _demand_frames(frames: int, extents: Sequence[Extent]) -> None:
+    """ValueError: *extents* are not so many frames, or lie outside of them."""
+    told = sum(count for *_, count in extents)
+    if told != frames:
+        msg = f"{told} of {frames} frames in the sidecar's index"
+        raise ValueError(msg)
+    for first, step, count in extents:
+        if min(first, step - 1, count - 1) < 0 or first + step * (count - 1) >= frames:
+            msg = f"frames {first}, step {step}, {count} times, of {frames} frames"
+            raise ValueError(msg)
 
 
 def _content(texts: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
