@@ -26,6 +26,7 @@ _SETTINGS = """
 [live]
 enabled = {enabled}
 silence_seconds = 60
+frame_ids = "{frame_ids}"
 [[roots]]
 kind = "engineering"
 path = "{folder}/engineering"
@@ -46,10 +47,13 @@ class LiveScene:
         live: bool,
         kind: Kind = Kind.ARCHIVE,
         more: str = "",
+        frame_ids: str = "at_once",
     ) -> None:
         for name in ("engineering/lost+found", "far-engineering"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        text = _SETTINGS.format(enabled=str(live).lower(), folder=folder, more=more)
+        text = _SETTINGS.format(
+            enabled=str(live).lower(), folder=folder, more=more, frame_ids=frame_ids
+        )
         self.config = settings(folder, text)
         self.kind = kind
         self.folder = folder
