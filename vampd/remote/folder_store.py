@@ -14,10 +14,12 @@ from pathlib import Path
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.beneath import lent, night_folder, opened_folder
+from vampd.io.clock import SystemClock
 from vampd.io.listed_files import ListedFile
 from vampd.io.process import Finished, run
 from vampd.remote import commands, destination_marker, rsync
 from vampd.remote.answers import FarDisk, FileDigest
+from vampd.remote.bandwidth import limit_at
 from vampd.remote.commands import Reach
 from vampd.remote.digests import digest_command, parse_digests
 from vampd.remote.failures import check_done, understood
@@ -196,7 +198,7 @@ class FolderStore:
                 ssh_options=self._reach.ssh_options,
                 connect_timeout_seconds=self._reach.connect_timeout_seconds,
                 compare_contents=afresh,
-                bandwidth_kib=self.job.get("bandwidth_kib"),
+                bandwidth_kib=self._bandwidth_kib(),
                 hide_words=not self._reach.has_helper(target),
             ),
             stdin=rsync.file_list(sorted(names)),
@@ -208,9 +210,14 @@ class FolderStore:
         check_done(finished, f"rsync of {self.job['night']}", "rsync")
         return sent
 
+    def _bandwidth_kib(self) -> int:
+        """What may be sent a second now; it holds for one run of rsync, which sends one batch."""
+        windows = self.job.get("bandwidth_by_time", ())
+        return limit_at(windows, self.job.get("bandwidth_kib") or 0, SystemClock().now_us())
+
     def _sending_seconds(self, files: Collection[ListedFile]) -> float:
         slowest = _SLOW_LINK_BYTES_PER_SECOND
-        limit_kib = self.job.get("bandwidth_kib")
+        limit_kib = self._bandwidth_kib()
         if limit_kib:
             slowest = min(slowest, limit_kib * 1024 // 2)
         return _LEAST_SENDING_SECONDS + sum(file["size_bytes"] for file in files) / slowest

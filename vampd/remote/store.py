@@ -12,6 +12,7 @@ from typing import NotRequired, Protocol, TypedDict
 
 from vampd.io.listed_files import ListedFile
 from vampd.remote.answers import FarDisk, FileDigest
+from vampd.remote.bandwidth import Window
 from vampd.remote.destination_marker import Disk
 
 # One batch is one connection; a lost one costs no more than this.
@@ -30,6 +31,7 @@ class FarJob(TypedDict):
     connect_timeout_seconds: NotRequired[int]
     far_helper: NotRequired[str]  #: how vampd-remote is called there; "": coreutils do its work
     bandwidth_kib: NotRequired[int | None]  #: KiB a second; None or 0 is no limit
+    bandwidth_by_time: NotRequired[Sequence[Window]]  #: where one holds, it does instead
     deadline_seconds: NotRequired[float | None]  #: for each sending; None grows with bytes
     disks: NotRequired[list[Disk]]  #: of the far folders; what is not named is not looked after
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from vampd.remote.bandwidth import Window
 from vampd.remote.location import Location
 from vampd.settings import texts
 from vampd.settings.fields import (
@@ -158,6 +159,7 @@ class Delivery:
     far_helper: str = field(default="", metadata=by(texts.program_there))
     bandwidth_kib_per_second: int = field(default=0, metadata=whole(at_least=0, at_most=10**9))
     list_digests: bool = field(default=False, metadata=flag())
+    bandwidth_by_time: tuple[Window, ...] = field(default=(), metadata=by(texts.bandwidth_windows))
     when: Literal["live", "night"] = field(default="live", metadata=choice("live", "night"))
     order: Literal["oldest", "newest"] = field(
         default="oldest", metadata=choice("oldest", "newest")

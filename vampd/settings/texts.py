@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from vampd.errors import ConfigError
+from vampd.remote.bandwidth import Window
 from vampd.remote.location import Location
 
 #: Any date will do where a rule holds for all of them.
@@ -60,6 +61,16 @@ def night_template(value: object) -> str:
         raise ValueError(msg)
     place(value.replace("{night}", ANY_NIGHT))
     return value
+
+
+def bandwidth_windows(value: object) -> tuple[Window, ...]:
+    """Times of the day with what may be sent then, the first that holds counts."""
+    windows = value if isinstance(value, list) else [""]
+    try:
+        return tuple(Window.parse(str(text)) for text in windows)
+    except ValueError:
+        msg = f'must be a list such as ["18:00-06:00 20000"], HST and KiB a second, not {value!r}'
+        raise ValueError(msg) from None
 
 
 def commands(value: object) -> tuple[tuple[str, ...], ...]:

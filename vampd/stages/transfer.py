@@ -107,6 +107,7 @@ def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> SendJob
         "files": deliveries.plain(unsent),
         "own": sorted(remote_copies.own_copies(ledger, night.id, place)),
         "bandwidth_kib": delivery.bandwidth_kib_per_second,
+        "bandwidth_by_time": delivery.bandwidth_by_time,
         "list_digests": delivery.list_digests,
         "ssh_options": list(reach.ssh_options),
         "connect_timeout_seconds": reach.connect_timeout_seconds,
