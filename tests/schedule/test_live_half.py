@@ -17,8 +17,8 @@ from vampd.background import night_records
 from vampd.errors import OperatorError
 from vampd.ledger import live, nights
 from vampd.ledger.connection import open_ledger
+from vampd.schedule.executor import Outcome
 from vampd.schedule.live import is_live
-from vampd.schedule.workers import Outcome
 from vampd.stages import lost_ledger
 from vampd.states import STAGES_OF, Kind, NightStatus, OutputState
 from vampd.watch.run_mode import RunMode
@@ -76,7 +76,7 @@ def test_a_ledger_that_is_lost_while_the_night_goes_on_is_made_again(
     scene = LiveScene(tmp_path, some_night(), live=True)
     with scene.begun():
         play_part(scene, 0.8)
-        before = {row["content_key"]: row["frame_id"] for row in planned(scene)}
+        before = {row.content_key: row.frame_id for row in planned(scene)}
         assert before
         scene.ledger.execute("update paper set written_us = 0, dumped_us = 0")
         while (job := night_records.due(scene.ledger, _ANY)) is not None:
@@ -92,7 +92,7 @@ def test_a_ledger_that_is_lost_while_the_night_goes_on_is_made_again(
         scene.play()
         for _ in range(3):
             scene.turn(20)
-        again = {row["content_key"]: row["frame_id"] for row in planned(scene)}
+        again = {row.content_key: row.frame_id for row in planned(scene)}
         scene.close()
 
         assert again.items() >= before.items()
@@ -114,7 +114,7 @@ def test_files_that_come_after_its_close_are_a_supplement_that_waits_for_its_own
             scene.write(after)
             for _ in range(4):
                 scene.turn(20)
-            assert scene.night["batch"] == 2
+            assert scene.night.batch == 2
             assert not planned_of_batch(scene, 2)
             scene.close()
             found.append(scene.products())
@@ -123,7 +123,7 @@ def test_files_that_come_after_its_close_are_a_supplement_that_waits_for_its_own
 
 
 def planned_of_batch(scene: LiveScene, batch: int) -> list[str]:
-    return [row["name"] for row in planned(scene) if row["batch"] == batch]
+    return [row.name for row in planned(scene) if row.batch == batch]
 
 
 def test_nothing_of_it_is_given_back(scene: LiveScene) -> None:
@@ -144,7 +144,7 @@ def test_a_night_that_a_measure_may_hold_waits_and_is_held_without_a_number(
         scene.play()
         order(scene, "close")
         scene.go_until(NightStatus.HELD)
-        assert live.row_of(scene.ledger, scene.night["id"]) is None
+        assert live.row_of(scene.ledger, scene.night.id) is None
         assert scene.ledger.value("select count(*) from frame_id") == 0
 
         order(scene, "release")
