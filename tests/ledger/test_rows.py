@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import vampd
 from tests.support.fake_ledger import a_night, a_task, claimed, opened
 from vampd.ledger import tasks
 from vampd.ledger.rows import record_of
 from vampd.states import ErrorClass, Stage, TaskState
+
+PACKAGE = Path(vampd.__file__).parent
 
 
 def test_a_record_has_the_columns_of_its_row_and_members_of_enums_for_words(tmp_path: Path) -> None:
@@ -24,6 +28,24 @@ def test_a_record_has_the_columns_of_its_row_and_members_of_enums_for_words(tmp_
     assert (failed.unit, failed.attempts, failed.error) == ("1.2", 1, "another digest")
     assert failed.state is TaskState.FAILED
     assert failed.error_class is ErrorClass.INTEGRITY
+
+
+def test_a_record_is_asked_by_attribute_alone(tmp_path: Path) -> None:
+    night = a_night(opened(tmp_path))
+
+    with pytest.raises(TypeError):
+        night["date"]  # type: ignore[index]
+
+
+def test_the_database_s_own_rows_have_a_name_in_the_ledger_alone() -> None:
+    # The receiver's ledger is one of its own, and hands out rows still.
+    apart = {"ledger", "receive"}
+    modules = [path for path in PACKAGE.rglob("*.py") if apart.isdisjoint(path.parts)]
+
+    naming = [path.name for path in modules if re.search(r"\bRow\b", path.read_text())]
+
+    assert modules
+    assert naming == []
 
 
 def test_a_row_that_lacks_a_column_makes_no_record(tmp_path: Path) -> None:

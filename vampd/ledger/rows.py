@@ -28,10 +28,6 @@ class Record:
 
     __slots__ = ()
 
-    def __getitem__(self, name: str) -> Any:
-        """As long as not all code asks by attribute."""
-        return getattr(self, name)
-
 
 def fetch_all(
     cls: Callable[..., T],

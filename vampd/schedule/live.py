@@ -149,12 +149,12 @@ class Follower:
         now_ns = self._ledger.clock.monotonic_ns()
         found = []
         for row in live.unsettled(self._ledger, number):
-            watched = watch.watched.get(row["path"])
+            watched = watch.watched.get(row.path)
             since_ns = now_ns if watched is None else watched.since_ns
             found.append(
                 Unsettled(
-                    path=row["path"],
-                    begins_us=begins_at_earliest(named_us(row["stem"]), row["modified_ns"] // 1000),
+                    path=row.path,
+                    begins_us=begins_at_earliest(named_us(row.stem or ""), row.modified_ns // 1000),
                     unchanged_seconds=(now_ns - since_ns) / 1e9,
                 )
             )

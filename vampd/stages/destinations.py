@@ -43,7 +43,7 @@ def disks_of(ledger: Ledger, delivery: Delivery, *, is_sent_to: bool) -> list[Di
         sent["is_known"] = destination_markers.was_used(ledger, place)
         sent["is_moved_on"] = moved_to is not None
         sent["copies"] = [
-            {"path": row["path"], "size_bytes": row["size_bytes"], "sha256": row["sha256"]}
+            {"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256}
             for row in destination_markers.copies_at(ledger, place)
         ]
     disks = [sent]

@@ -108,7 +108,7 @@ def binding_lines(
 
 def word_line(request: FrameRequest, state: RequestState, adopted: Iterable[int] = ()) -> Line:
     """What an operator said of an unclear request."""
-    about = {name: request[name] for name in ("batch", "count", "issuer")}
+    about = {"batch": request.batch, "count": request.count, "issuer": request.issuer}
     numbers = [frame_id_text(number) for number in adopted]
     word = {"request": request.asked_us, "word": state.value, "numbers": numbers}
     return {"do": "word", **about, **word}

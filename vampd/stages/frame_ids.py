@@ -186,8 +186,8 @@ def _must_look_there(ledger: Ledger, place: str) -> bool:
     row = numbers_seen.look_at(ledger, place)
     if row is None:
         return not counter.known(ledger.connection, None).is_own
-    age_us = ledger.now_us() - row["looked_us"]
-    return row["error"] is not None and not 0 <= age_us < _FAR_LOOK_LASTS_US
+    age_us = ledger.now_us() - row.looked_us
+    return row.error is not None and not 0 <= age_us < _FAR_LOOK_LASTS_US
 
 
 def _keep_look(ledger: Ledger, night: Night, looked: Looked) -> None:
@@ -211,14 +211,14 @@ def _refuse_delivered(ledger: Ledger, night: Night) -> None:
     if night.batch > 1 or frame_ids.bound_of(ledger, night):
         return
     for row in numbers_seen.far_nights(ledger):
-        runs = json.loads(row["runs"])
-        is_of_night = night.date in row["folder"]
+        runs = json.loads(row.runs)
+        is_of_night = night.date in row.folder
         if not is_of_night or not counter.unexplained(ledger, night, runs):
             continue
         msg = (
-            f"it was delivered before: {row['place']} lies there, and neither the ledger nor the"
+            f"it was delivered before: {row.place} lies there, and neither the ledger nor the"
             f" night's folder knows which frames that is. Copy .vampd/night.log from"
-            f" {row['folder']} back into {night['folder']}/.vampd, then: vampd retry"
+            f" {row.folder} back into {night.folder}/.vampd, then: vampd retry"
             f" {night.date}; or, to give it new frame IDs on top of those: vampd archive ids"
             f" dismiss {counter.runs_text(runs)} --why TEXT, then retry"
         )

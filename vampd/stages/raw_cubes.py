@@ -28,7 +28,7 @@ def raw_cube(row: Cube) -> RawCube:
     # As the logger wrote them: what proved its clock at an earlier plan may be gone.
     acquired_us = np.where(acquired_us > 0, acquired_us + row.ahead_us, 0)
     if len(acquired_us) != row.frames:
-        msg = f"{row.path}: {len(acquired_us)} times for {row['frames']} frames"
+        msg = f"{row.path}: {len(acquired_us)} times for {row.frames} frames"
         raise InputError(msg, path=row.path)
     return RawCube(
         raw_file=row.raw_file,
