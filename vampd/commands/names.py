@@ -96,6 +96,7 @@ GROUPS: Mapping[str, CommandGroup] = {
             "log": "What happened to it, when, by whom, and why.",
             "retry": "Read again what was wrong, and look for what is missing.",
             "reprocess": "Let steps of the reduction be done again, for nights in a file.",
+            "unpack": "Unpack cubes, each proved; for steps that do not read them packed.",
             "check": "Say in one line whether all is well; for Nagios and Icinga.",
             "doctor": "Check everything that the receiver needs.",
             "config": "Show the receiver's settings.",
