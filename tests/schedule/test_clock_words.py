@@ -101,7 +101,7 @@ def test_a_clock_that_is_proved_otherwise_is_refused_with_both_values(unproved: 
         accept(unproved, "utc")
 
     assert row_of(unproved).state == FileState.QUARANTINED
-    assert files.cube_of(unproved.ledger, number)["stated_s"] is None  # type: ignore[index]
+    assert files.cube_of(unproved.ledger, number).stated_s is None  # type: ignore[union-attr]
 
 
 def test_a_cube_with_acquisition_times_takes_no_word(scene: Scene) -> None:
