@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.receive_world import DATE, make_world, some_files
+from vampd.io.clock import SystemClock
+from vampd.receive import ledger as books
+from vampd.receive import ledger_steps
 from vampd.receive.settings import Step, load
 from vampd.receive.states import StepState
 from vampd.receive.steps import (
@@ -167,6 +171,30 @@ def test_steps_are_done_tried_again_and_failed_by_a_real_receiver(tmp_path: Path
     assert "sort is done again" in world.call("reprocess", str(listed), "--force", "sort").stdout
     world.run(status=1)
     assert (tmp_path / "work" / DATE / "sorted" / "tries").read_text() == "3\n3\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("dies", "attempts"), [(True, [1, 2, 2]), (False, [0, 0, 0])], ids=["killed", "stopped"]
+)
+def test_a_step_that_ends_its_receiver_is_given_up_and_one_that_is_stopped_is_not(
+    tmp_path: Path, attempts: list[int], *, dies: bool
+) -> None:
+    step = Step(name="sort", command=("x",), tries=2)
+    with closing(books.opened(tmp_path, version="0", clock=SystemClock())) as ledger:
+        night = books.night_of(ledger, "archive", DATE)["id"]
+        found = []
+        for _ in range(3):
+            known = ledger_steps.done_of(ledger, night)
+            for run in due_runs([step], "archive", CUBES, known, now_us=0):
+                ledger_steps.begin(ledger, night, run)
+            if dies:
+                ledger_steps.put_back(ledger, {"sort": 2}, "it died")
+            else:
+                ledger_steps.stop(ledger, "it was stopped")
+            found.append(ledger_steps.done_of(ledger, night)["sort", ""])
+
+    assert [each.attempts for each in found] == attempts
+    assert found[-1].state is (StepState.FAILED if dies else StepState.PENDING)
 
 
 def test_a_run_has_its_files() -> None:

@@ -192,6 +192,8 @@ class Receiver:
         self._hints.stop()
         if self._lock.still_held():
             self._drain()
+            self._workers.stop()
+            self._reduction.stop()
             books.end_life(self._ledger, self._life)
         self._workers.stop()
         end_fork_server()

@@ -102,10 +102,37 @@ def running(ledger: Ledger) -> int:
     return count
 
 
-def put_back(ledger: Ledger, why: str) -> None:
-    """What was running here is pending again; Slurm goes on with what it has."""
-    for row in ledger.rows("select id from step_run where state = 'running' and job is null"):
-        ledger.update("step_run", row["id"], state=StepState.PENDING, due_us=0, **ledger.stamp(why))
+def put_back(ledger: Ledger, tries: Mapping[str, int], why: str) -> None:
+    """What was running here when a receiver died is begun again, up to *tries*, by step.
+
+    Slurm goes on with what it has.
+    """
+    for row in _running_here(ledger):
+        if row["attempts"] >= tries.get(row["step"], row["attempts"] + 1):
+            error = f"{why}, {row['attempts']} times"
+            told = {"code": None, "error": error, "output": row["output"], "numbers": None}
+            failed(ledger, row["id"], told)
+        else:
+            ledger.update(
+                "step_run", row["id"], state=StepState.PENDING, due_us=0, **ledger.stamp(why)
+            )
+
+
+def stop(ledger: Ledger, why: str) -> None:
+    """What is running here is ended with the receiver, and that was no attempt."""
+    for row in _running_here(ledger):
+        ledger.update(
+            "step_run",
+            row["id"],
+            state=StepState.PENDING,
+            attempts=row["attempts"] - 1,
+            due_us=0,
+            **ledger.stamp(why),
+        )
+
+
+def _running_here(ledger: Ledger) -> list[Row]:
+    return ledger.rows("select * from step_run where state = 'running' and job is null")
 
 
 def force(ledger: Ledger, night: int, step: str | None, why: str) -> list[str]:

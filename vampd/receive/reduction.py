@@ -42,7 +42,12 @@ class Reduction:
 
     def begin(self) -> None:
         """What was running when the last receiver died is done again."""
-        ledger_steps.put_back(self._ledger, "the receiver died while it ran")
+        tries = {step.name: step.tries for step in self.config.step}
+        ledger_steps.put_back(self._ledger, tries, "the receiver died while it ran")
+
+    def stop(self) -> None:
+        """What is running here ends with the receiver, and is begun again with the next one."""
+        ledger_steps.stop(self._ledger, "the receiver was stopped while it ran")
 
     @property
     def is_idle(self) -> bool:
