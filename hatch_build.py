@@ -1,4 +1,4 @@
-"""Compile the Rice coder while a wheel or an editable install is made.
+"""Compile the Rice coder and the sums of frames while a wheel or an editable install is made.
 
 Without a compiler the install goes on: vampd then codes with imagecodecs, and `vampd admin doctor`
 says so.
@@ -17,18 +17,19 @@ from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-MODULE = "vampd.io._rice"
 FOLDER = "vampd/io"
+#: Of each module in that folder, its sources.
+MODULES = {"_rice": ("module.c", "rice.c"), "_stack": ("stack.c",)}
 
 
-class RiceCoder(BuildHookInterface):
-    """Puts the compiled module into the wheel; for an editable install, into the checkout."""
+class CompiledModules(BuildHookInterface):
+    """Puts the compiled modules into the wheel; for an editable install, into the checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile. *version* is "standard" or "editable"."""
         self._scratch = tempfile.TemporaryDirectory(prefix="vampd-build-")
         if version == "editable":
-            for old in (Path(self.root) / FOLDER).glob("_rice*.so"):
+            for old in (Path(self.root) / FOLDER).glob("_*.so"):
                 old.unlink()  # of another source
         try:
             built = _compiled(Path(self.root), Path(self._scratch.name))
@@ -36,9 +37,11 @@ class RiceCoder(BuildHookInterface):
             self.app.display_warning(f"vampd goes without its own Rice coder: {error}")
             return
         if version == "editable":
-            shutil.copy(built, Path(self.root) / FOLDER)
+            for module in built:
+                shutil.copy(module, Path(self.root) / FOLDER)
             return
-        build_data["force_include"][str(built)] = f"{FOLDER}/{built.name}"
+        for module in built:
+            build_data["force_include"][str(module)] = f"{FOLDER}/{module.name}"
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"cp311-abi3-{platform}"
@@ -48,20 +51,22 @@ class RiceCoder(BuildHookInterface):
         self._scratch.cleanup()
 
 
-def _compiled(root: Path, scratch: Path) -> Path:
-    """The module, compiled in *scratch*, for this and every newer Python."""
-    extension = Extension(
-        MODULE,
-        sources=[str(root / "csrc" / name) for name in ("module.c", "rice.c")],
-        include_dirs=[str(root / "csrc")],
-        # Debian's own -O2 leaves the loops over blocks unvectorised.
-        extra_compile_args=["-std=c11", "-O3", "-g0", "-fvisibility=hidden"],
-        py_limited_api=True,
-    )
-    command = build_ext(Distribution({"name": "vampd", "ext_modules": [extension]}))
+def _compiled(root: Path, scratch: Path) -> list[Path]:
+    """The modules, compiled in *scratch*, for this and every newer Python."""
+    extensions = [
+        Extension(
+            f"{FOLDER.replace('/', '.')}.{name}",
+            sources=[str(root / "csrc" / source) for source in sources],
+            include_dirs=[str(root / "csrc")],
+            # Debian's own -O2 leaves the loops over blocks and pixels unvectorised.
+            extra_compile_args=["-std=c11", "-O3", "-g0", "-fvisibility=hidden"],
+            py_limited_api=True,
+        )
+        for name, sources in MODULES.items()
+    ]
+    command = build_ext(Distribution({"name": "vampd", "ext_modules": extensions}))
     command.build_lib = str(scratch / "lib")
     command.build_temp = str(scratch)
     command.ensure_finalized()
     command.run()
-    (built,) = (Path(output) for output in command.get_outputs())
-    return built
+    return [Path(output) for output in command.get_outputs()]

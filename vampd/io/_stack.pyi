@@ -1,0 +1,8 @@
+# The compiled sums (csrc/stack.c); it is missing where nothing could be compiled.
+
+import numpy as np
+from numpy.typing import NDArray
+
+def add(
+    pixels: NDArray[np.int16], sums: NDArray[np.int32], highest: NDArray[np.int16], /
+) -> None: ...
