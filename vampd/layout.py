@@ -5,6 +5,7 @@ from __future__ import annotations
 CAMERA_FOLDERS = ("vcam1", "vcam2")  #: in which raw cubes arrive
 OUTPUT_FOLDER = "vgen2"
 OWN_FOLDER = ".vampd"  #: journal, sidecar, digests; nothing in it counts as a change of the night
+QUICK_LOOK_FOLDER = f"{OWN_FOLDER}/quicklook"
 SCRATCH_FOLDER = f"{OWN_FOLDER}/scratch"
 GIVEN_UP_FOLDER = f"{OWN_FOLDER}/given_up"  #: outputs of raw files that an operator gave up
 TRASH_FOLDER = ".vampd-trash"  #: in a root, not in a night
@@ -36,6 +37,11 @@ def manifest_name(date: str, batch: int) -> str:
 def name_changes_name(batch: int) -> str:
     """`vgen2/name_changes.txt`; that of the second batch: `vgen2/name_changes.2.txt`."""
     return of_batch(f"{OUTPUT_FOLDER}/{NAME_CHANGES}", batch)
+
+
+def quick_look_name(output: str, what: str, size_pixels: int) -> str:
+    """`.vampd/quicklook/VMPA00425189.mean.256.png`, relative to the night's folder."""
+    return f"{QUICK_LOOK_FOLDER}/{output}.{what}.{size_pixels}.png"
 
 
 def sidecar_path(batch: int) -> str:

@@ -22,7 +22,7 @@ def test_mean_and_highest_are_those_of_the_frames(
 ) -> None:
     monkeypatch.setattr(stack, "add", add)
     drawn = frames(300)
-    made = Stack(height=7, width=11)
+    made = Stack(shape=(7, 11))
 
     for frame in drawn:
         made.add(frame)
@@ -38,7 +38,7 @@ def test_the_sums_were_compiled() -> None:
 
 def test_the_brightest_frames_do_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "MOST_FRAMES", stack.MOST_FRAMES)
-    made = Stack(height=1, width=2)
+    made = Stack(shape=(1, 2))
     bright = np.array([[32_767, -32_768]]).astype(STORED)
 
     for _ in range(stack.MOST_FRAMES + 3):
@@ -50,7 +50,7 @@ def test_the_brightest_frames_do_not_overflow(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("shape", [(7, 10), (7, 12), (6, 11)])
 def test_a_frame_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
-    made = Stack(height=7, width=11)
+    made = Stack(shape=(7, 11))
 
     with pytest.raises(ValueError, match=r"bytes of pixels|broadcast"):
         made.add(frames(1, shape)[0])

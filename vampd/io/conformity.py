@@ -25,7 +25,7 @@ from vampd.errors import IntegrityError, RetryableError
 from vampd.io.beneath import Beneath, create, exists, lent, new_folder, open_file, remove
 from vampd.io.fits import Shape, Tiles, TileWriter
 from vampd.io.header import CARD_LENGTH
-from vampd.io.pixels import STORED
+from vampd.io.pixels import STORED, UNSIGNED_ZERO
 from vampd.io.process import run
 
 _SECONDS = 60.0  # a trial takes some 10 ms
@@ -40,7 +40,6 @@ _PIXELS: NDArray[np.int16] = np.array(
     dtype=STORED,
 )
 _SHAPE = {"NAXIS1": 4, "NAXIS2": 2, "NAXIS3": 2}
-_UNSIGNED_ZERO = 32768
 
 #: What other programs have against a cube with such cards; None: nothing.
 Complaint: TypeAlias = Callable[[Sequence[str]], str | None]
@@ -221,7 +220,7 @@ def _misread(path: Beneath, unit: int) -> str | None:
         fits.VerifyError,
     ) as error:
         return f"astropy: {_in_short(error)}"
-    if not np.array_equal(found, _PIXELS.astype(np.int32) + _UNSIGNED_ZERO):
+    if not np.array_equal(found, _PIXELS.astype(np.int32) + UNSIGNED_ZERO):
         return "astropy: reads other pixels"
     return None
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, open_file
+from vampd.io.pixels import UNSIGNED_ZERO
 
 BLOCK_BYTES = 2880
 CARD_LENGTH = 80
@@ -30,7 +31,6 @@ _MAX_SIDE_PIXELS = 1 << 16
 _MAX_FRAMES = 1 << 31
 _MAX_FRAME_BYTES = 1 << 25  # 4096 x 4096 pixels; a builder holds a few frames in memory
 _MAX_FILE_BYTES = 1 << 42  # 4 TiB: a whole night; the largest cubes seen have 5 GB
-_UNSIGNED_ZERO = 32768  # BZERO of unsigned 16-bit pixels
 
 _INTEGER = re.compile(r"[1-9]\d{0,17}")  # as everyone writes them: no sign, no leading zero
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d+)?")
@@ -170,7 +170,7 @@ def _read(descriptor: int, path: str) -> RawHeader:
         height=values.integer("NAXIS2", 1, _MAX_SIDE_PIXELS),
         frames=values.integer("NAXIS3", 1, _MAX_FRAMES) if axes == 3 else 1,
     )
-    values.demand_number("BZERO", _UNSIGNED_ZERO)
+    values.demand_number("BZERO", UNSIGNED_ZERO)
     values.demand_number("BSCALE", 1, default="1")
     if header.frame_bytes > _MAX_FRAME_BYTES:
         values.refuse("NAXIS2", f"a frame of at most {_MAX_FRAME_BYTES} bytes")

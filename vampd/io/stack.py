@@ -30,16 +30,14 @@ except ImportError:
 class Stack:
     """The sum and the highest values of frames of one shape."""
 
-    height: int
-    width: int
+    shape: tuple[int, int]  #: rows, columns
     frames: int = field(default=0, init=False)
     _sums: NDArray[np.int32] = field(init=False)
     _highest: NDArray[np.int16] = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = self.height, self.width
-        self._sums = np.zeros(shape, np.int32)
-        self._highest = np.full(shape, np.iinfo(np.int16).min, np.int16)
+        self._sums = np.zeros(self.shape, np.int32)
+        self._highest = np.full(self.shape, np.iinfo(np.int16).min, np.int16)
 
     def add(self, pixels: NDArray[np.int16]) -> None:
         """Add a frame, (height, width) pixels as stored. Those after `MOST_FRAMES` are left out."""

@@ -18,6 +18,7 @@ from vampd.io.beneath import (
     is_empty,
     is_file,
     is_folder,
+    names_in,
     night_folder,
     open_file,
     remove,
@@ -32,6 +33,7 @@ from vampd.layout import (
     OUTPUT_ENDING,
     OUTPUT_FOLDER,
     OUTPUTS_SET_ASIDE,
+    QUICK_LOOK_FOLDER,
     TIMING_ENDING,
     manifest_name,
     name_changes_name,
@@ -83,7 +85,7 @@ def plan_restore(ledger: Ledger, night: Night) -> RestorePlan:
         for ending in (OUTPUT_ENDING, TIMING_ENDING)
     ]
     if planned:
-        names += [JOURNAL, CHECKSUMS]
+        names += [JOURNAL, CHECKSUMS, *_pictures(folder)]
     for batch in range(1, night.batch + 1) if planned else ():
         names += [
             name_changes_name(batch),
@@ -96,6 +98,12 @@ def plan_restore(ledger: Ledger, night: Night) -> RestorePlan:
     return RestorePlan(
         folder=folder, derived=tuple(there), renames=renames, is_planned=bool(planned)
     )
+
+
+def _pictures(folder: Beneath) -> list[str]:
+    pictures = folder / QUICK_LOOK_FOLDER
+    names = names_in(pictures) if is_folder(pictures) else []
+    return [f"{QUICK_LOOK_FOLDER}/{name}" for name in names]
 
 
 def delete_derived(plan: RestorePlan) -> None:

@@ -36,7 +36,12 @@ log = logging.getLogger(__name__)
 
 J = TypeVar("J")
 
-_PRELOAD = ("vampd.schedule.stage_table", "vampd.watch.inspect", "astropy.io.fits")
+_PRELOAD = (
+    "vampd.schedule.stage_table",
+    "vampd.watch.inspect",
+    "astropy.io.fits",
+    "astropy.visualization",
+)
 _PR_SET_PDEATHSIG = 1
 _JOIN_SECONDS = 1.0  # it has answered, or was killed: the loop waits no longer for its end
 

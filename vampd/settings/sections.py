@@ -132,6 +132,13 @@ class Compress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class QuickLook:
+    """Whether pictures and measures of each cube are made while it is built."""
+
+    enabled: bool = field(default=True, metadata=flag())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FrameIds:
     """Who deals the numbers of archive nights. *first* has no default: a wrong one clashes."""
 
@@ -331,6 +338,7 @@ class Config:
     cubes: Cubes = field(default=Cubes(), metadata=table(Cubes))
     quality: Quality = field(default=Quality(), metadata=table(Quality))
     compress: Compress = field(default=Compress(), metadata=table(Compress))
+    quick_look: QuickLook = field(default=QuickLook(), metadata=table(QuickLook))
     frame_ids: FrameIds = field(default=FrameIds(), metadata=table(FrameIds))
     delivery: Deliveries = field(default=Deliveries(), metadata=table(Deliveries))
     ssh: Ssh = field(default=Ssh(), metadata=table(Ssh))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from vampd.io.fits import Shape
 from vampd.layout import SCRATCH_FOLDER
-from vampd.ledger import deliveries, files, outputs
+from vampd.ledger import deliveries, files, outputs, quick_looks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
-from vampd.ledger.nights import get_night
+from vampd.ledger.nights import get_night, label
 from vampd.ledger.records import Night, Output
 from vampd.ledger.tasks import Task
 from vampd.settings.sections import Compress, Config
@@ -20,6 +21,8 @@ from vampd.stages.handler import StageHandler
 from vampd.stages.sidecar import make_sidecar
 from vampd.stages.sidecar_job import SidecarJob, SidecarResult
 
+log = logging.getLogger(__name__)
+
 _THERE = "the same bytes lie at the far end"
 
 
@@ -27,11 +30,24 @@ def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> BuildJo
     """The job of one cube and camera, or of the night's sidecar."""
     if task.unit == sidecar_job.UNIT:
         return sidecar_job.prepare(ledger, night, config.disk, attempt=task.attempts)
-    return cube_job(ledger, night, task.unit, config.compress, attempt=task.attempts)
+    return cube_job(
+        ledger,
+        night,
+        task.unit,
+        config.compress,
+        attempt=task.attempts,
+        quick_look=config.quick_look.enabled,
+    )
 
 
 def cube_job(
-    ledger: Ledger, night: Night, unit: str, compress: Compress, *, attempt: int
+    ledger: Ledger,
+    night: Night,
+    unit: str,
+    compress: Compress,
+    *,
+    attempt: int,
+    quick_look: bool = False,
 ) -> BuildJob:
     """The job of one cube and camera."""
     rows = outputs.outputs_of_unit(ledger, night.id, unit)
@@ -50,6 +66,7 @@ def cube_job(
         verify=compress.verify,
         tried=outputs.tried_headers(ledger, night.id),
         read_whole=_read_whole(ledger, night, rows, compress),
+        quick_look=quick_look,
         raw=files.raw_inputs(ledger, own | headers),
         outputs=tuple(
             OutputJob(
@@ -149,6 +166,9 @@ def _record_cube(ledger: Ledger, night: Night, unit: str, result: BuildResult) -
     for what, where in result.reports:
         outputs.add_card_report(ledger, night.id, what, where)
     outputs.add_tried_headers(ledger, night.id, result.tried)
+    quick_looks.record_quick_looks(ledger, night.id, result.looks.measures)
+    if result.looks.trouble:
+        log.warning("%s: no quick look at %s: %s", label(night), unit, result.looks.trouble)
 
 
 STAGE: StageHandler[BuildJob | SidecarJob, BuildResult | SidecarResult] = StageHandler(

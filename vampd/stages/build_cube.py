@@ -11,6 +11,7 @@ The worker's part: it takes plain values, touches only files, and returns plain 
 4. The raw files are asked whether they are still the same.
 5. Only then do the files get their final names, one by one, never replacing another; their
    folder is made durable once, after the last.
+6. Of the frames, added up as they passed, pictures are made; whatever comes of that.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, ResourceError
 from vampd.io.beneath import (
@@ -39,12 +41,14 @@ from vampd.io.fits import Shape, TileWriter, Verify
 from vampd.io.publish import Published, prove_written, publish_together, write_bytes
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.readback import astropy_frames, funpack_frames
+from vampd.io.stack import Stack
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.records import BuiltOutput, RawInput
 from vampd.science.timing import output_timing, parse_timing
 from vampd.stages.build_cards import image_cards
 from vampd.stages.build_job import SHORTAGES, BuildJob, BuildResult
 from vampd.stages.compare import OutputFrames, beside, demand_equal, frames_of, opened, pixel_bytes
+from vampd.stages.quick_look import Looked, look
 
 _SAMPLES = 5  # frames compared through the other implementation, the first and last included
 
@@ -96,7 +100,9 @@ def _build(
     drafts = [
         _draft(output, cubes, folder, scratch, job=job, readable=readable) for output in outputs
     ]
-    _stream(drafts, cubes)
+    pixels = cubes[outputs[0].header_file].empty_frame()
+    stacks = _stacks(drafts, pixels.shape) if job.quick_look else []
+    _stream(drafts, cubes, pixels, [looked.stack for looked in stacks])
     proofs = [_prove(draft, cubes) for draft in drafts]
     for draft in drafts:
         if _is_read_whole(draft.output, job):
@@ -122,6 +128,7 @@ def _build(
         ),
         reports=tuple(dict.fromkeys(report for draft in drafts for report in draft.reports)),
         tried=tuple(readable.passed),
+        looks=look(night, _cleared(folder, f"{outputs[0].name}.look"), stacks),
     )
 
 
@@ -209,8 +216,29 @@ def _cleared(folder: Beneath, name: str) -> Beneath:
     return beside(folder, name)
 
 
-def _stream(drafts: Sequence[_Draft], cubes: Mapping[int, RawCubeFile]) -> None:
-    """Send every raw frame to its output, in the order of acquisition."""
+def _stacks(drafts: Sequence[_Draft], shape: tuple[int, int]) -> list[Looked]:
+    return [
+        Looked(
+            output=draft.output.number,
+            name=draft.output.name,
+            synchronised=draft.output.card_arguments.synchronised,
+            flc_state=draft.output.card_arguments.flc_state,
+            stack=Stack(shape=shape),
+        )
+        for draft in drafts
+    ]
+
+
+def _stream(
+    drafts: Sequence[_Draft],
+    cubes: Mapping[int, RawCubeFile],
+    pixels: NDArray[np.int16],
+    stacks: Sequence[Stack],
+) -> None:
+    """Send every raw frame to its output, in the order of acquisition, and to its stack.
+
+    *pixels* is where a frame is held.
+    """
     times = [
         [
             (time_us, number, index)
@@ -218,11 +246,12 @@ def _stream(drafts: Sequence[_Draft], cubes: Mapping[int, RawCubeFile]) -> None:
         ]
         for number, draft in enumerate(drafts)
     ]
-    pixels = cubes[drafts[0].output.header_file].empty_frame()
     for _, number, index in heapq.merge(*times):
         raw = drafts[number].output.frame(index)
         cubes[raw.raw_file].read_frame(raw.frame, pixels)
         drafts[number].writer.append(pixels)
+        if stacks:
+            stacks[number].add(pixels)
 
 
 def _prove(draft: _Draft, cubes: Mapping[int, RawCubeFile]) -> Published:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vampd.io.fits import Tiles
 from vampd.records import BuiltOutput, RawInput
+from vampd.science.quick_look import Measures
 from vampd.states import FlcState
 
 #: Errors of the system that say that this machine is short of something.
@@ -46,8 +47,17 @@ class BuildJob:
     verify: Literal["all", "sample"]  #: which frames are decoded again as they are written
     tried: Collection[str] = ()  #: digests of headers that others were seen to read
     read_whole: Collection[int] | None = None  #: outputs that funpack must read whole; None: all
+    quick_look: bool = False  #: whether frames are added up for pictures and measures
     raw: Mapping[int, RawInput]  #: by number
     outputs: tuple[OutputJob, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looks:
+    """What is kept of a quick look."""
+
+    measures: tuple[tuple[int, Measures], ...] = ()  #: by output
+    trouble: str | None = None  #: why there are fewer pictures than there could be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,3 +68,4 @@ class BuildResult:
     #: Cards that were not kept as they were: what, the same for all of a kind, and "file: card"
     reports: tuple[tuple[str, str], ...]
     tried: tuple[str, ...]  #: digests of headers that others were seen to read now
+    looks: Looks = Looks()

@@ -1,0 +1,90 @@
+"""A quick look at the outputs of a cube: pictures and measures, as their frames pass by.
+
+The worker's part. Nothing of it can fail a build, and nothing is decided by it: pictures that
+cannot be written are left out, which is told; they are not made durable, nor sent. They lie in
+`.vampd/quicklook` under the output's name, and are written over when it is built again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vampd.io.beneath import Beneath, clear, create, create_folder, replace
+from vampd.io.pictures import picture, picture_of_difference
+from vampd.io.pixels import UNSIGNED_ZERO
+from vampd.io.stack import Stack
+from vampd.layout import QUICK_LOOK_FOLDER, quick_look_name
+from vampd.science.quick_look import Image, measure, reduced
+from vampd.stages.build_job import Looks
+from vampd.states import FlcState
+
+_SMALL_PIXELS = 256
+_LARGE_PIXELS = 1_024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Looked:
+    """The frames of an output, added up."""
+
+    output: int
+    name: str
+    synchronised: bool
+    flc_state: FlcState
+    stack: Stack
+
+
+def look(night: Beneath, scratch: Beneath, stacks: Sequence[Looked]) -> Looks:
+    """Measure the stacks, and write their pictures by way of *scratch*, a path of our own."""
+    if not stacks:
+        return Looks()
+    try:
+        return _look(night, scratch, stacks)
+    except Exception as error:  # noqa: BLE001 - the outputs are there, and right
+        return Looks(trouble=f"{type(error).__name__}: {error}")
+
+
+def _look(night: Beneath, scratch: Beneath, stacks: Sequence[Looked]) -> Looks:
+    means = {looked.output: looked.stack.mean(UNSIGNED_ZERO) for looked in stacks}
+    highest = {looked.output: looked.stack.highest(UNSIGNED_ZERO) for looked in stacks}
+    measures = tuple(
+        (output, measure(means[output], highest[output], looked.stack.frames))
+        for output, looked in zip(means, stacks, strict=True)
+    )
+    try:
+        create_folder(night / QUICK_LOOK_FOLDER, is_scratch=True)
+        for name, content in _pictures(stacks, means, highest):
+            _write(scratch, night / name, content)
+    except OSError as error:
+        return Looks(measures=measures, trouble=f"{error.strerror}: {error.filename}")
+    finally:
+        clear(scratch)
+    return Looks(measures=measures)
+
+
+def _pictures(
+    stacks: Sequence[Looked], means: Mapping[int, Image], highest: Mapping[int, Image]
+) -> Iterator[tuple[str, bytes]]:
+    for looked in stacks:
+        for what, image in (("mean", means[looked.output]), ("highest", highest[looked.output])):
+            for size in (_SMALL_PIXELS, _LARGE_PIXELS):
+                small = reduced(image, size)
+                yield quick_look_name(looked.name, what, size), picture(small)
+    others = {looked.synchronised: looked for looked in stacks if looked.flc_state is FlcState.B}
+    for a in stacks:
+        if a.flc_state is FlcState.A and a.synchronised in others:
+            difference = means[a.output] - means[others[a.synchronised].output]
+            for size in (_SMALL_PIXELS, _LARGE_PIXELS):
+                small = reduced(difference, size)
+                yield quick_look_name(a.name, "a-b", size), picture_of_difference(small)
+
+
+def _write(scratch: Beneath, final: Beneath, content: bytes) -> None:
+    clear(scratch)
+    descriptor = create(scratch)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
+    replace(scratch, final)
