@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, copies, dates, live_words, logger_words, mail_words
+from vampd.commands import advice, copies, dates, live_words, logger_words, mail_words, show_cube
 from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
@@ -69,13 +69,31 @@ class _Details:
 
 @click.command("show")
 @dates.date_argument
+@click.option(
+    "--cube",
+    metavar="NAME",
+    help="The quick look at one: a frame ID, an output or a raw cube, as `vampd data trace` takes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
-def command(context: click.Context, *, date: str, kind: str | None, as_json: bool) -> None:
-    """Show a night: its stages, what went wrong, bad and late files, outputs, deliveries."""
+def command(
+    context: click.Context, *, date: str, kind: str | None, cube: str | None, as_json: bool
+) -> None:
+    """Show a night: its stages, what went wrong, bad and late files, outputs, deliveries.
+
+    With --cube: how bright and sharp one cube is, and its pictures, in terminals that can.
+    """
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
         every = nights(ledger)
+        if cube is not None:
+            chosen = dates.resolve(every, date, kind)
+            looks = show_cube.quick_looks(ledger, config, every, chosen, cube)
+            if as_json:
+                echo_json({"quick_looks": [show_cube.look_json(look) for look in looks]})
+            else:
+                show_cube.show_looks(looks, Screen.of_stdout())
+            return
         found = [
             _details(ledger, night, has_mail=config.mail.is_configured)
             for night in dates.resolve(every, date, kind)

@@ -20,8 +20,8 @@ from vampd.science.quick_look import Image, measure, reduced
 from vampd.stages.build_job import Looks
 from vampd.states import FlcState
 
-_SMALL_PIXELS = 256
-_LARGE_PIXELS = 1_024
+#: The sides of pictures, at most: for a wall of them, and for one alone.
+_SIZES_PIXELS = (256, 1_024)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,14 +68,14 @@ def _pictures(
 ) -> Iterator[tuple[str, bytes]]:
     for looked in stacks:
         for what, image in (("mean", means[looked.output]), ("highest", highest[looked.output])):
-            for size in (_SMALL_PIXELS, _LARGE_PIXELS):
+            for size in _SIZES_PIXELS:
                 small = reduced(image, size)
                 yield quick_look_name(looked.name, what, size), picture(small)
     others = {looked.synchronised: looked for looked in stacks if looked.flc_state is FlcState.B}
     for a in stacks:
         if a.flc_state is FlcState.A and a.synchronised in others:
             difference = means[a.output] - means[others[a.synchronised].output]
-            for size in (_SMALL_PIXELS, _LARGE_PIXELS):
+            for size in _SIZES_PIXELS:
                 small = reduced(difference, size)
                 yield quick_look_name(a.name, "a-b", size), picture_of_difference(small)
 

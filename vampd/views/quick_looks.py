@@ -1,0 +1,88 @@
+"""Outputs with what a glance at their frames said, and where its pictures lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vampd.layout import quick_look_name
+from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.reading import Reader
+from vampd.ledger.rows import fetch_all
+from vampd.states import FlcState
+
+#: What there are pictures of, and how large they are at most, in pixels.
+PICTURES = ("mean", "highest", "a-b")
+SMALL_PIXELS, LARGE_PIXELS = 256, 1_024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LookedAt:
+    """An output and its quick look. Measures as in `vampd.science.quick_look.Measures`."""
+
+    output: int
+    folder: str  #: the night's
+    name: str
+    frame_id: int | None
+    camera: int
+    synchronised: bool
+    flc_state: FlcState
+    first_us: int
+    frames: int
+    median_adu: float
+    noise_adu: float
+    peak_adu: float
+    saturated_pixels: int
+    flux_adu: float
+    fwhm_pixels: float | None
+    made_us: int
+    partner_flux_adu: float | None  #: of the same exposures in the other camera
+
+    @property
+    def file_name(self) -> str:
+        """The output's file, without ending."""
+        return self.name if self.frame_id is None else frame_id_text(self.frame_id)
+
+    @property
+    def flux_ratio(self) -> float | None:
+        """The flux of camera 2 over that of camera 1; None where either has none."""
+        if self.partner_flux_adu is None or self.flux_adu <= 0 or self.partner_flux_adu <= 0:
+            return None
+        ratio = self.partner_flux_adu / self.flux_adu
+        return ratio if self.camera == 1 else 1 / ratio
+
+    def picture(self, what: str, size_pixels: int) -> Path:
+        """Where a picture lies, if it could be made: one of `PICTURES`."""
+        return Path(self.folder) / quick_look_name(self.file_name, what, size_pixels)
+
+
+_LOOKED_AT = (
+    "select output.id as output, night.folder, output.name, output.frame_id, output.camera,"
+    " output.synchronised, output.flc_state, output.first_us, look.frames, look.median_adu,"
+    " look.noise_adu, look.peak_adu, look.saturated_pixels, look.flux_adu, look.fwhm_pixels,"
+    " look.made_us, of_partner.flux_adu as partner_flux_adu"
+    " from quick_look as look join output on output.id = look.output"
+    " join night on night.id = output.night"
+    " left join output as partner on output.synchronised and partner.night = output.night"
+    " and partner.cube = output.cube and partner.camera = 3 - output.camera"
+    " and partner.flc_state = output.flc_state and partner.batch = output.batch"
+    " left join quick_look as of_partner on of_partner.output = partner.id"
+)
+
+
+def looked_at(ledger: Reader, output: int) -> LookedAt | None:
+    """An output's quick look; None: there is none."""
+    query = f"{_LOOKED_AT} where output.id = ?"
+    return next(iter(fetch_all(LookedAt, ledger, query, (output,))), None)
+
+
+def newest(
+    ledger: Reader, night: int, *, count: int, before_us: int | None = None
+) -> list[LookedAt]:
+    """The newest quick looks of a night, those of the last cubes first."""
+    query = (
+        f"{_LOOKED_AT} where look.night = :night and look.made_us < :before"
+        " order by look.made_us desc, look.output desc limit :count"
+    )
+    before = before_us if before_us is not None else 1 << 62
+    return fetch_all(LookedAt, ledger, query, {"night": night, "count": count, "before": before})
