@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,10 +11,13 @@ from vampd.commands.screen import Screen, count_text, paragraph, time_json, time
 from vampd.commands.terminal_pictures import can_show, show
 from vampd.commands.tracer import Trace, Tracer
 from vampd.errors import OperatorError
+from vampd.io.beneath import Beneath, is_file, night_folder, read_start
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.views.quick_looks import LARGE_PIXELS, PICTURES, LookedAt, looked_at
+
+_MOST_PICTURE_BYTES = 8 << 20  # a larger one is none of ours
 
 
 def quick_looks(
@@ -50,8 +52,8 @@ def show_looks(looks: Sequence[LookedAt], screen: Screen) -> None:
     for look in looks:
         for line in _lines(look, screen):
             click.echo(line)
-        if shows and look.picture("mean", LARGE_PIXELS).exists():
-            show(look.picture("mean", LARGE_PIXELS))
+        if shows and (pictures := _pictures(look)):
+            show(read_start(pictures[0], _MOST_PICTURE_BYTES))
 
 
 def _lines(look: LookedAt, screen: Screen) -> list[str]:
@@ -76,9 +78,10 @@ def _lines(look: LookedAt, screen: Screen) -> list[str]:
     return [screen.title(f"{look.file_name} ({look.name})"), *lines]
 
 
-def _pictures(look: LookedAt) -> list[Path]:
-    paths = [look.picture(what, LARGE_PIXELS) for what in PICTURES]
-    return [path for path in paths if path.exists()]
+def _pictures(look: LookedAt) -> list[Beneath]:
+    night = night_folder(look.folder)
+    pictures = [night / look.picture(what, LARGE_PIXELS) for what in PICTURES]
+    return [picture for picture in pictures if is_file(picture)]
 
 
 def look_json(look: LookedAt) -> dict[str, Any]:

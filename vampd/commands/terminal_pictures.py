@@ -16,7 +16,6 @@ import subprocess
 import sys
 import termios
 import tty
-from pathlib import Path
 
 _KITTY_PROGRAMS = frozenset({"WezTerm", "ghostty"})
 _CHUNK_CHARACTERS = 4_096  # the protocol's limit
@@ -30,13 +29,13 @@ def can_show() -> bool:
     return sys.stdout.isatty() and (_is_kitty() or _knows_sixel())
 
 
-def show(picture: Path) -> None:
+def show(picture: bytes) -> None:
     """Show a PNG where `can_show`."""
     sys.stdout.flush()
     if not _is_kitty():
-        subprocess.run(["img2sixel", str(picture)], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["img2sixel"], input=picture, check=False, stderr=subprocess.DEVNULL)
         return
-    coded = base64.b64encode(picture.read_bytes()).decode()
+    coded = base64.b64encode(picture).decode()
     chunks = [coded[at : at + _CHUNK_CHARACTERS] for at in range(0, len(coded), _CHUNK_CHARACTERS)]
     for number, chunk in enumerate(chunks):
         control = "a=T,f=100," if number == 0 else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from vampd.layout import quick_look_name
 from vampd.ledger.frame_ids import frame_id_text
@@ -51,9 +50,9 @@ class LookedAt:
         ratio = self.partner_flux_adu / self.flux_adu
         return ratio if self.camera == 1 else 1 / ratio
 
-    def picture(self, what: str, size_pixels: int) -> Path:
-        """Where a picture lies, if it could be made: one of `PICTURES`."""
-        return Path(self.folder) / quick_look_name(self.file_name, what, size_pixels)
+    def picture(self, what: str, size_pixels: int) -> str:
+        """Where a picture lies in the night's folder, if it could be made: one of `PICTURES`."""
+        return quick_look_name(self.file_name, what, size_pixels)
 
 
 _LOOKED_AT = (
