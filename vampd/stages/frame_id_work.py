@@ -17,16 +17,12 @@ from vampd.io.frame_id_program import Ending, Reply
 from vampd.io.number_papers import MARK
 from vampd.io.number_runs import runs_of
 from vampd.io.numbers_seen import NightNumbers, Stamp, look_at_root
-from vampd.io.process import run
 from vampd.io.root import NightPlace, on_its_disk
-from vampd.remote import commands as remote
-from vampd.remote.commands import Reach
 from vampd.remote.location import Location
+from vampd.remote.store import FarJob
+from vampd.remote.table import store_of
 from vampd.stages import frame_id_papers
 from vampd.stages.frame_id_papers import Question, Told
-
-_FAR_SECONDS = 60.0
-_MOST_FAR_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,10 +30,9 @@ class FarNights:
     """Where delivered archive nights lie: in folders *before*, their date, *after*."""
 
     place: str  #: for messages
-    host: str | None
-    before: str
+    before: Location
     after: str
-    reach: Reach
+    far: FarJob
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,24 +164,16 @@ def _look(job: LookJob) -> Looked:
 
 def _look_there(there: FarNights) -> SeenThere:
     """What one far end bears, or why that cannot be seen now."""
-    before = Location(path=there.before, host=there.host)
     try:
-        finished = run(
-            remote.numbers_command(before, there.after, there.reach),
-            deadline_seconds=_FAR_SECONDS,
-            stdout_limit_bytes=_MOST_FAR_BYTES,
-        )
-        nights = remote.parse_numbers(finished)
+        nights = store_of(there.far, there.before).numbers(there.after)
     except VampdError as error:
         return SeenThere(place=there.place, error=str(error))
-    return SeenThere(place=there.place, nights=tuple(_as_seen(before, there.after, nights)))
+    return SeenThere(place=there.place, nights=tuple(_as_seen(there, nights)))
 
 
-def _as_seen(
-    before: Location, after: str, nights: Mapping[str, Sequence[int]]
-) -> Iterator[NightNumbers]:
+def _as_seen(there: FarNights, nights: Mapping[str, Sequence[int]]) -> Iterator[NightNumbers]:
     for date, numbers in nights.items():
-        folder = f"{before}{date}{after}"
+        folder = f"{there.before}{date}{there.after}"
         runs = runs_of((number, f"{folder}/vgen2/VMPA{number:08d}.fits.fz") for number in numbers)
         yield NightNumbers(folder=folder, stamp=[], runs=tuple(runs))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from vampd.errors import AmbiguousError, OperatorError, VampdError
 from vampd.io.frame_id_asker import AskerJob
@@ -169,12 +170,18 @@ def _far_nights(config: Config) -> Iterator[FarNights]:
     for place in dict.fromkeys((delivery.sent_to(_SOME_DATE), delivery.safe_at(_SOME_DATE))):
         before, _, after = place.path.partition(_SOME_DATE)
         if _SOME_DATE not in after:
+            shown = str(place).replace(_SOME_DATE, "YYYYMMDD")
+            reach = reach_of(config, delivery)
             yield FarNights(
-                place=str(place).replace(_SOME_DATE, "YYYYMMDD"),
-                host=place.host,
-                before=before,
+                place=shown,
+                before=replace(place, path=before),
                 after=after,
-                reach=reach_of(config, delivery),
+                far={
+                    "night": shown,
+                    "ssh_options": list(reach.ssh_options),
+                    "connect_timeout_seconds": reach.connect_timeout_seconds,
+                    "far_helper": reach.helper,
+                },
             )
 
 
