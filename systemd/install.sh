@@ -19,7 +19,7 @@ set -eu
 prefix=/opt/vampd
 settings=/etc/vampd/vampd.toml
 receive_settings=/etc/vampd/vampd-receive.toml
-pages="vampd.1 vampd.toml.5 vampd.8"
+pages="vampd.1 vampd.toml.5 vampd-receive.toml.5 vampd.8"
 share=/usr/local/share
 # Where each file goes that is not made here.
 unit=/etc/systemd/system/vampd.service

@@ -15,7 +15,7 @@ from vampd.commands.names import COMMANDS
 from vampd.settings.fields import keys_of
 from vampd.settings.sections import Config
 
-PAGES = ("vampd.1", "vampd.toml.5", "vampd.8")
+PAGES = ("vampd.1", "vampd.toml.5", "vampd-receive.toml.5", "vampd.8")
 
 
 @pytest.fixture(scope="module")

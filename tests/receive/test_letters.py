@@ -32,5 +32,5 @@ def test_what_is_wrong_is_mailed_again_after_a_refusal_and_told_to_be_over(tmp_p
     assert office.received[0].content == first.content  # the very same bytes
     assert first.recipients == ("duty@example.org",)
     assert "1 critical" in str(first.mail["Subject"])
-    assert f"archive {DATE}: 1 files wrong, {OUTPUT} first" in first.text.replace("\n", " ")
+    assert f"archive {DATE}: 1 file wrong, {OUTPUT} first" in first.text.replace("\n", " ")
     assert "all is well again" in str(second.mail["Subject"])

@@ -16,13 +16,13 @@ import click
 from vampd import __version__
 from vampd.cli import group
 from vampd.commands.names import COMMANDS
-from vampd.shipped import default_config
+from vampd.shipped import default_config, receive_config
 
 CHECKOUT = Path(__file__).parents[2]
 FOLDER = CHECKOUT / "man"
 
 _KEY = re.compile(r"#?([a-z][a-z0-9_]*) = (.*)")
-_HEADER = re.compile(r"(\[\[?[a-z_.]+\]\]?)")
+_HEADER = re.compile(r"#?(\[\[?[a-z_.]+\]\]?)")
 _RELEASED = re.compile(r"^## ([0-9.]+), ([0-9]{4}-[0-9]{2}-[0-9]{2})$", re.MULTILINE)
 
 
@@ -30,7 +30,8 @@ def pages() -> dict[str, str]:
     """Every manual page, by its file's name."""
     return {
         "vampd.1": _commands_page(),
-        "vampd.toml.5": _settings_page(default_config().read_text(encoding="utf-8")),
+        "vampd.toml.5": _settings_page(default_config(), "settings of vampd"),
+        "vampd-receive.toml.5": _settings_page(receive_config(), "settings of vampd receive"),
         "vampd.8": _daemon_page(*map(_text, ("README.md", "docs/manual.md"))),
     }
 
@@ -107,11 +108,12 @@ def _section_of_codes() -> Iterator[str]:
         yield from (".TP", _bold(code), _plain(meaning))
 
 
-def _settings_page(text: str) -> str:
+def _settings_page(path: Path, what: str) -> str:
     """The commented file, block by block: what stands above a key explains it."""
+    text = path.read_text(encoding="utf-8")
     lines = [
-        _title("VAMPD.TOML", 5, "File Formats Manual"),
-        *_name("vampd.toml", "settings of vampd"),
+        _title(path.name.upper(), 5, "File Formats Manual"),
+        *_name(path.name, what),
         ".SH DESCRIPTION",
     ]
     said: list[str] = []
@@ -128,7 +130,7 @@ def _settings_page(text: str) -> str:
         elif not line and said:
             lines += [*_paragraphs("\n".join(said))]
             said = []
-    lines += [".SH FILES", "/etc/vampd/vampd.toml", *_see_also(("vampd", 1), ("vampd", 8))]
+    lines += [".SH FILES", f"/etc/vampd/{path.name}", *_see_also(("vampd", 1), ("vampd", 8))]
     return _joined(lines)
 
 

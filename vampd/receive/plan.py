@@ -142,7 +142,8 @@ def judge_night(
     if waits is not None:
         return NightState.WAITING, waits
     if still:
-        return NightState.ARRIVING, f"{still} files are still to come"
+        said = "1 file is" if still == 1 else f"{still} files are"
+        return NightState.ARRIVING, f"{said} still to come"
     if not counts.get(FileState.PLACED):
         return NightState.ARRIVING, "no list came that names its files"
     return NightState.RECEIVED, None

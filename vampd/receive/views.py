@@ -127,7 +127,7 @@ def _of_night(
             name=f"{row['state']}:{night}",
             severity=Severity.CRITICAL,
             night=night.number,
-            text=f"{night}: {row['files']} files {row['state']}, {row['path']} first: {row['why']};"
+            text=f"{night}: {_files(row['files'])} {row['state']}, {row['path']} first: {row['why']};"
             f" see `vampd receive show {night.date}`, then `vampd receive retry {night.date}`",
         )
     if night.state is NightState.WAITING:
@@ -160,5 +160,9 @@ def _late(night: ReceivedNight, name: str, files: int, what: str) -> Iterator[Co
             severity=Severity.WARNING,
             night=night.number,
             since_us=night.moved_us,
-            text=f"{night}: {files} files {what}: `vampd receive show {night.date}`",
+            text=f"{night}: {_files(files)} {what}: `vampd receive show {night.date}`",
         )
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
