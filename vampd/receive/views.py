@@ -127,7 +127,8 @@ def _of_night(
             name=f"{row['state']}:{night}",
             severity=Severity.CRITICAL,
             night=night.number,
-            text=f"{night}: {_files(row['files'])} {row['state']}, {row['path']} first: {row['why']};"
+            text=f"{night}: {_files(row['files'])} {row['state']}, {row['path']} first:"
+            f" {row['why']};"
             f" see `vampd receive show {night.date}`, then `vampd receive retry {night.date}`",
         )
     if night.state is NightState.WAITING:
