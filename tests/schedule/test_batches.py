@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene
-from vampd.ledger import files, nights
+from vampd.ledger import cubes, files, nights
 from vampd.states import NightStatus
 
 __all__ = ["scene"]
@@ -50,7 +50,7 @@ def test_a_supplement_is_closed_by_the_rules_of_any_night(scene: Scene) -> None:
     assert early is None
     assert scene.night.status == NightStatus.READY
     assert _batches(scene)[_CUBE] == 1
-    assert [row.path for row in files.cubes_of(scene.ledger, scene.night.id)] == [_LATER]
+    assert [row.path for row in cubes.cubes_of(scene.ledger, scene.night.id)] == [_LATER]
 
 
 def test_a_bad_cube_whose_timing_file_comes_late_is_taken_into_the_supplement(
@@ -69,7 +69,7 @@ def test_a_bad_cube_whose_timing_file_comes_late_is_taken_into_the_supplement(
 
     assert quarantined == "quarantined"
     assert (scene.states()[_CUBE], scene.states()[_TIMING]) == ("whole", "whole")
-    assert [row.path for row in files.cubes_of(scene.ledger, scene.night.id)] == [_CUBE]
+    assert [row.path for row in cubes.cubes_of(scene.ledger, scene.night.id)] == [_CUBE]
 
 
 def test_a_file_of_the_safe_batch_that_changes_meanwhile_does_not_hold_the_supplement(

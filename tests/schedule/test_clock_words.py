@@ -10,7 +10,7 @@ from tests.schedule.test_rounds import DATE, STEM, Scene, scene
 from tests.support.raw_cubes import FIRST_US
 from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import clock_words, files, outputs, tasks
+from vampd.ledger import clock_words, cubes, files, outputs, tasks
 from vampd.ledger.records import RawFile
 from vampd.orders.night import Orders
 from vampd.science.cubes import CubeLimits
@@ -82,7 +82,7 @@ def test_the_plan_uses_the_clock_that_an_operator_stated(
     unproved.go(40)
     plan(unproved)
 
-    [cube] = files.cubes_of(unproved.ledger, unproved.night.id)
+    [cube] = cubes.cubes_of(unproved.ledger, unproved.night.id)
     [output] = outputs.outputs_of_batch(unproved.ledger, unproved.night.id)
     reports = unproved.ledger.rows("select text from report where stage = 'sync'")
     events = unproved.ledger.rows("select * from event where subject = 'clock'")
@@ -101,7 +101,7 @@ def test_a_clock_that_is_proved_otherwise_is_refused_with_both_values(unproved: 
         accept(unproved, "utc")
 
     assert row_of(unproved).state == FileState.QUARANTINED
-    assert files.cube_of(unproved.ledger, number).stated_s is None  # type: ignore[union-attr]
+    assert cubes.cube_of(unproved.ledger, number).stated_s is None  # type: ignore[union-attr]
 
 
 def test_a_cube_with_acquisition_times_takes_no_word(scene: Scene) -> None:
@@ -125,7 +125,7 @@ def test_a_word_does_not_outlive_the_file_or_another_quarantine(unproved: Scene)
     accept(unproved, "tai")
     number = row_of(unproved).id
     order(unproved, action="add", why="it was not so")
-    after_quarantine = files.cube_of(unproved.ledger, number)
+    after_quarantine = cubes.cube_of(unproved.ledger, number)
     clock_words.state(unproved.ledger, row_of(unproved), 37, "again")
     who = files.identity(row_of(unproved))
     files.renew_file(unproved.ledger, number, who, FileState.ARRIVING, Cause(FileCode.SEEN))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.schedule.test_batches import _make_safe
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene
-from vampd.ledger import files, trash
+from vampd.ledger import cubes, files, trash
 from vampd.ledger.records import RawFile
 from vampd.states import FileState, NightStatus
 
@@ -75,8 +75,8 @@ def test_a_raw_file_of_the_first_batch_that_comes_back_is_no_part_of_the_supplem
 
     assert collecting == NightStatus.COLLECTING
     assert (_row(scene, _CUBE).batch, scene.states()[_CUBE]) == (1, "whole")
-    cubes = [row.path for row in files.cubes_of(scene.ledger, scene.night.id)]
-    assert cubes == [f"vcam1/{LATER_STEM}.fits"]
+    paths = [row.path for row in cubes.cubes_of(scene.ledger, scene.night.id)]
+    assert paths == [f"vcam1/{LATER_STEM}.fits"]
 
 
 def test_a_partner_that_comes_while_a_supplement_collects_is_taken_with_its_cube(
@@ -97,8 +97,8 @@ def test_a_partner_that_comes_while_a_supplement_collects_is_taken_with_its_cube
 
     assert collecting == NightStatus.COLLECTING
     assert (scene.states()[_CUBE], scene.states()[_TIMING]) == ("whole", "whole")
-    cubes = [row.path for row in files.cubes_of(scene.ledger, scene.night.id)]
-    assert cubes == [_CUBE, "vcam1/vcam1_07:10:00.000000000.fits"]
+    paths = [row.path for row in cubes.cubes_of(scene.ledger, scene.night.id)]
+    assert paths == [_CUBE, "vcam1/vcam1_07:10:00.000000000.fits"]
 
 
 def test_a_word_that_a_bad_file_may_go_is_not_said_of_another_one_of_its_name(

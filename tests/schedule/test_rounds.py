@@ -16,7 +16,7 @@ from tests.support.trees import identities_of_tree
 from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.io.disk import MARKER_NAME
-from vampd.ledger import files, nights, tasks
+from vampd.ledger import cubes, files, nights, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.orders.night import Orders
@@ -117,7 +117,7 @@ def test_a_cube_is_whole_after_two_looks_that_agree_and_one_reading(scene: Scene
 
     assert set(after_one.values()) == {FileState.ARRIVING}
     assert scene.states() == {f"vcam1/{STEM}.fits": "whole", f"vcam1/{STEM}.txt": "whole"}
-    cube, *_ = files.cubes_of(scene.ledger, scene.night.id)
+    cube, *_ = cubes.cubes_of(scene.ledger, scene.night.id)
     assert (cube.frames, cube.width, cube.height) == (5, 6, 4)
     first, last = raw_cube(cube).counts or (0, 0)
     assert last - first == 4
@@ -195,7 +195,7 @@ def test_a_file_that_comes_after_the_close_is_late_and_untouched(scene: Scene) -
         f"vcam1/{LATER_STEM}.fits": "late",
         f"vcam1/{LATER_STEM}.txt": "late",
     }
-    assert len(files.cubes_of(scene.ledger, scene.night.id)) == 1
+    assert len(cubes.cubes_of(scene.ledger, scene.night.id)) == 1
     assert identities_of_tree(scene.night_folder) == before
     assert scene.night.hold is None
 

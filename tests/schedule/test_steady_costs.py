@@ -13,6 +13,7 @@ from tests.support.fake_ledger import FakeClock, a_night, opened, settings
 from vampd.ledger import files, outputs
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Output
+from vampd.ledger.reports import add_reports
 from vampd.records import Report
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Compress
@@ -144,7 +145,7 @@ def test_reports_cost_in_proportion_to_their_number_and_each_is_kept_once(ledger
     for count in (_FEW, _MANY):
         reports = [Report(text=f"{count} {number}", raw_file=None) for number in range(count)]
         with _counted(ledger) as steps, ledger.transaction():
-            outputs.add_reports(ledger, 1, Stage.SYNC, [*reports, *reports])
+            add_reports(ledger, 1, Stage.SYNC, [*reports, *reports])
         taken.append(steps[0])
 
     assert taken[1] / taken[0] < _NOISE * _MANY / _FEW

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vampd.ledger import files, outputs, tasks
+from vampd.ledger import cubes, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
@@ -87,10 +87,10 @@ def find_spans(ledger: Ledger, night: int) -> None:
     )
     for row in rows:
         rejected = {int(frame): why for frame, why in json.loads(row["rejected"]).items()}
-        usable_us = files.usable_times(unpack_times(row["acquired"]), rejected)
+        usable_us = cubes.usable_times(unpack_times(row["acquired"]), rejected)
         is_timed = bool(row["has_acquisition"])
         cards = json.loads(row["cards"])
-        files.store_span(ledger, row["raw_file"], usable_us, cards, is_timed=is_timed)
+        cubes.store_span(ledger, row["raw_file"], usable_us, cards, is_timed=is_timed)
 
 
 def unsettled(ledger: Ledger, night: int) -> list[RawFile]:

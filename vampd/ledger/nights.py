@@ -50,6 +50,12 @@ def get_night(ledger: Ledger, number: int) -> Night:
     return row
 
 
+def batch_of(ledger: Ledger, night: int) -> int:
+    """The batch of a night that is being worked on."""
+    batch: int = ledger.value("select batch from night where id = ?", [night])
+    return batch
+
+
 def night_of_task(ledger: Ledger, task: Task) -> Night:
     """The night of a task, as of the task's batch: work of an earlier one may be done again."""
     return replace(get_night(ledger, task.night), batch=task.batch)

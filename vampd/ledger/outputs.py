@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
+from vampd.ledger import reports
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
+from vampd.ledger.nights import batch_of
 from vampd.ledger.records import Output, SegmentRow
 from vampd.ledger.rows import fetch_all
-from vampd.records import BuiltOutput, Plan, PlannedOutput, Report, Segment
-from vampd.science.quality import Quality
+from vampd.records import BuiltOutput, Plan, PlannedOutput, Segment
 from vampd.science.times import pair_time_us
 from vampd.states import OutputState, Stage
 
@@ -35,7 +36,7 @@ def store_plan(ledger: Ledger, night: int, plan: Plan) -> None:
             output = replace(output, cube=cubes + output.cube)  # noqa: PLW2901 - same output
             store_output(ledger, night, ordinal, output, content_key(output, known))
         store_rejected(ledger, night, plan)
-        add_reports(ledger, night, Stage.SYNC, plan.reports)
+        reports.add_reports(ledger, night, Stage.SYNC, plan.reports)
 
 
 def add_outputs(ledger: Ledger, night: int, more: Sequence[PlannedOutput]) -> None:
@@ -117,63 +118,6 @@ def store_rejected(ledger: Ledger, night: int, plan: Plan) -> None:
             for row in plan.rejected
         ],
     )
-
-
-def batch_of(ledger: Ledger, night: int) -> int:
-    """The batch of a night that is being worked on."""
-    batch: int = ledger.value("select batch from night where id = ?", [night])
-    return batch
-
-
-def add_reports(ledger: Ledger, night: int, stage: Stage, reports: Iterable[Report]) -> None:
-    """Keep what operators should know and what stops nothing; the same is said once."""
-    batch, said = batch_of(ledger, night), _said(ledger, night, stage)
-    for report in reports:
-        if (report.raw_file, report.text) not in said:
-            said.add((report.raw_file, report.text))
-            ledger.execute(
-                "insert into report (night, batch, stage, raw_file, text) values (?, ?, ?, ?, ?)",
-                [night, batch, stage, report.raw_file, report.text],
-            )
-
-
-def _said(ledger: Ledger, night: int, stage: Stage) -> set[tuple[int | None, str]]:
-    """What a stage reported of a night so far: by raw file, and its text."""
-    rows = ledger.execute(
-        "select raw_file, text from report where night = ? and stage = ?", [night, stage]
-    )
-    return {(row["raw_file"], row["text"]) for row in rows}
-
-
-def add_card_report(ledger: Ledger, night: int, what: str, where: str) -> None:
-    """Keep *what* became of a header card, once a batch, with the first place *where* it was seen.
-
-    The first by name: whatever the order in which the cubes were built, the same is told.
-    """
-    values = {"night": night, "batch": batch_of(ledger, night), "stage": Stage.BUILD, "what": what}
-    values["text"] = f"{what}; first in {where}"
-    same = (
-        "night = :night and batch = :batch and stage = :stage"
-        " and substr(text, 1, length(:what) + 1) = :what || ';'"
-    )
-    ledger.execute(f"update report set text = :text where {same} and text > :text", values)  # noqa: S608
-    ledger.execute(
-        "insert into report (night, batch, stage, text) select :night, :batch, :stage, :text"  # noqa: S608
-        f" where not exists (select 1 from report where {same})",
-        values,
-    )
-
-
-def tried_headers(ledger: Ledger, night: int) -> list[str]:
-    """Headers with which others were seen to read cubes of the night, by their digests."""
-    rows = ledger.rows("select digest from tried_header where night = ? order by digest", [night])
-    return [row["digest"] for row in rows]
-
-
-def add_tried_headers(ledger: Ledger, night: int, digests: Iterable[str]) -> None:
-    """Others were seen to read cubes with these headers."""
-    for digest in digests:
-        ledger.execute("insert or ignore into tried_header values (?, ?)", [night, digest])
 
 
 def digests(ledger: Ledger, night: int) -> dict[int, str]:
@@ -397,13 +341,3 @@ def forget_batches(ledger: Ledger, night: int, why: str) -> None:
             forget_plan(ledger, night, why)
         for table in ("raw_file", "frame_id"):
             ledger.execute(f"update {table} set batch = 1 where night = ?", [night])  # noqa: S608
-
-
-def store_quality(ledger: Ledger, night: int, quality: Quality) -> None:
-    """Keep the quality of the night's batch, in place of an older plan's."""
-    ledger.execute(
-        "insert or replace into quality (night, batch, expected, synchronised, with_flc, a, b,"
-        " dubious, drift_us) values (:night, (select batch from night where id = :night),"
-        " :expected, :synchronised, :with_flc, :a, :b, :dubious, :drift_us)",
-        {"night": night, **asdict(quality)},  # what is rejected stands in the segments
-    )

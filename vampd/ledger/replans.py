@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from vampd.ledger import deliveries, frame_ids, outputs
+from vampd.ledger import deliveries, frame_ids, outputs, reports
 from vampd.ledger.connection import Ledger
+from vampd.ledger.nights import batch_of
 from vampd.ledger.records import Output
 from vampd.records import Plan
 from vampd.states import Stage
@@ -35,12 +36,12 @@ def replan(ledger: Ledger, night: int, plan: Plan, why: str) -> list[Output]:
             else:
                 outputs.store_output(ledger, night, ordinal, replace(output, cube=cube), key)
         outputs.store_rejected(ledger, night, plan)
-        outputs.add_reports(ledger, night, Stage.SYNC, plan.reports)
+        reports.add_reports(ledger, night, Stage.SYNC, plan.reports)
     return dropped
 
 
 def _forget(ledger: Ledger, night: int, dropped: Iterable[Output], reason: str) -> None:
-    batch = {"night": night, "batch": outputs.batch_of(ledger, night)}
+    batch = {"night": night, "batch": batch_of(ledger, night)}
     for row in dropped:
         why = _why(ledger, row) or reason
         if row.frame_id is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger import clock_words, files, nights
+from vampd.ledger import clock_words, cubes, files, nights
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.records import RawCube, StatedClock
@@ -23,7 +23,7 @@ def state_clock(ledger: Ledger, night: Night, row: RawFile, name: str, why: str 
         msg = f"--clock is one of {', '.join(STATEABLE_S)}, and needs --why TEXT"
         raise UsageError(msg)
     cube = next((each for each in files.twins(ledger, row) if each.role == "cube"), None)
-    facts = None if cube is None else files.cube_of(ledger, cube.id)
+    facts = None if cube is None else cubes.cube_of(ledger, cube.id)
     if cube is None or facts is None:
         msg = f"{nights.label(night)}: {row.path}: no times of such a cube could be read"
         raise OperatorError(msg)
@@ -39,7 +39,7 @@ def _refuse_proved(ledger: Ledger, night: Night, cube: RawCube) -> None:
     if cube.has_acquisition:
         msg = f"{name} has acquisition times, which are on UTC: its logger's clock is not asked for"
         raise OperatorError(msg)
-    rows = (*files.cubes_of(ledger, night.id), *files.earlier_cubes_of(ledger, night.id))
+    rows = (*cubes.cubes_of(ledger, night.id), *cubes.earlier_cubes_of(ledger, night.id))
     others = [raw_cube(row) for row in rows if row.raw_file != cube.raw_file]
     found = judge_clocks([cube, *others]).get(cube.raw_file)
     if found is None or found.ahead_s != word.ahead_s:

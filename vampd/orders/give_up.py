@@ -9,6 +9,7 @@ from typing import Any
 from vampd.errors import OperatorError
 from vampd.layout import GIVEN_UP_FOLDER
 from vampd.ledger import (
+    cubes,
     files,
     given_up,
     mail_tracks,
@@ -130,7 +131,7 @@ def _loss(ledger: Ledger, row: RawFile) -> _Loss:
     return _Loss(
         cube=cube,
         timing=twins.get("timing"),
-        frames=files.frames_of(ledger, cube.id),
+        frames=cubes.frames_of(ledger, cube.id),
         others=others,
         needing=needing,
         outputs=len(outputs.outputs_of_batch(ledger, row.night)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vampd.io.fits import Shape
 from vampd.layout import SCRATCH_FOLDER
-from vampd.ledger import deliveries, files, outputs, quick_looks
+from vampd.ledger import deliveries, files, outputs, quick_looks, reports
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night, label
@@ -64,7 +64,7 @@ def cube_job(
         scratch=SCRATCH_FOLDER,
         tiles=compress.tiles,
         verify=compress.verify,
-        tried=outputs.tried_headers(ledger, night.id),
+        tried=reports.tried_headers(ledger, night.id),
         read_whole=_read_whole(ledger, night, rows, compress),
         quick_look=quick_look,
         raw=files.raw_inputs(ledger, own | headers),
@@ -164,8 +164,8 @@ def _record_cube(ledger: Ledger, night: Night, unit: str, result: BuildResult) -
         # Of a night that goes on they may have been sent and verified meanwhile, the same bytes.
         outputs.mark_if_verified(ledger, night.id, built.output, names[built.output], _THERE)
     for what, where in result.reports:
-        outputs.add_card_report(ledger, night.id, what, where)
-    outputs.add_tried_headers(ledger, night.id, result.tried)
+        reports.add_card_report(ledger, night.id, what, where)
+    reports.add_tried_headers(ledger, night.id, result.tried)
     quick_looks.record_quick_looks(ledger, night.id, result.looks.measures)
     if result.looks.trouble:
         log.warning("%s: no quick look at %s: %s", label(night), unit, result.looks.trouble)

@@ -14,10 +14,11 @@ from vampd.errors import VampdError
 from vampd.io.beneath import Beneath, night_folder
 from vampd.io.raw import RawCubeFile
 from vampd.io.root import NightPlace
-from vampd.ledger import files, logger_faults, outputs
+from vampd.ledger import files, logger_faults
 from vampd.ledger.connection import Ledger
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.records import Cube, EarlierCube, Night
+from vampd.ledger.reports import add_reports
 from vampd.records import Report
 from vampd.science.doubles import Candidate, Doubles, find_doubles, to_be_compared
 from vampd.stages.raw_cubes import SeenCube
@@ -56,7 +57,7 @@ def record(ledger: Ledger, night: Night, found: Doubles) -> None:
     told = [(fault.raw_file, fault.text) for fault in faults]
     told += [(one.raw_file, one.reason) for one in found.contradictions]
     reports = [Report(raw_file=raw_file, text=text) for raw_file, text in told]
-    outputs.add_reports(ledger, night.id, Stage.SYNC, reports)
+    add_reports(ledger, night.id, Stage.SYNC, reports)
     logger_faults.renew(ledger, night, {LoggerFault.DOUBLE, LoggerFault.OVERLAP}, faults)
 
 

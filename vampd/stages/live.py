@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vampd.errors import RetryableError
 from vampd.io.root import NightPlace
-from vampd.ledger import files, live, outputs, tasks
+from vampd.ledger import cubes, live, outputs, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night, place_of
 from vampd.ledger.records import Cube, Night, Output
@@ -59,7 +59,7 @@ def prepare_more(ledger: Ledger, night: Night, limits: CubeLimits, *, attempt: i
         attempt=attempt,
         place=place_of(ledger, night),
         limits=limits,
-        cubes=tuple(files.cubes_between(ledger, night.id, begins_us, row.asked_us)),
+        cubes=tuple(cubes.cubes_between(ledger, night.id, begins_us, row.asked_us)),
         through_us=row.asked_us,
         after=after,
         taken_names=tuple(live.names_before(ledger, night.id, begins_us)),

@@ -29,7 +29,16 @@ from vampd.layout import (
     name_changes_name,
     sidecar_path,
 )
-from vampd.ledger import deliveries, given_up, nights, outputs, remote_copies, replans, tasks
+from vampd.ledger import (
+    deliveries,
+    given_up,
+    nights,
+    outputs,
+    remote_copies,
+    replans,
+    reports,
+    tasks,
+)
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, Output
 from vampd.records import Plan, RejectedFrames, Report
@@ -97,7 +106,7 @@ def record(ledger: Ledger, night: Night, plan: Plan, why: str = GIVEN_UP) -> Non
     dropped = replans.replan(ledger, number, plan, why)
     for path in _lists(night):
         deliveries.forget_file(ledger, number, path)
-    outputs.add_reports(ledger, number, Stage.SYNC, _reports(ledger, night, dropped))
+    reports.add_reports(ledger, number, Stage.SYNC, _reports(ledger, night, dropped))
     left = outputs.outputs_of_batch(ledger, number)
     if not left:
         end_empty(ledger, night, _EMPTY)

@@ -13,6 +13,7 @@ from vampd.layout import SCRATCH_FOLDER, sidecar_path
 from vampd.ledger import deliveries, files, outputs
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile, SegmentRow
+from vampd.ledger.reports import add_reports
 from vampd.ledger.rows import fetch_all, fetch_each
 from vampd.records import FileIdentity, Report
 from vampd.settings.sections import Disk
@@ -124,7 +125,7 @@ def record(ledger: Ledger, night: Night, result: SidecarResult) -> None:
     for file in result.digests:
         files.record_digest(ledger, night.id, file.path, file.sha256, file.who)
     reports = [Report(raw_file=None, text=text) for text in result.reports]
-    outputs.add_reports(ledger, night.id, Stage.BUILD, reports)
+    add_reports(ledger, night.id, Stage.BUILD, reports)
 
 
 def _file(row: RawFile, ranges: _Ranges, frame_bytes: int) -> SidecarFile:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.causes import Cause
-from vampd.ledger import files, logger_faults, nights, outputs, tasks
+from vampd.ledger import cubes, files, logger_faults, nights, outputs, reports, tasks
 from vampd.ledger import live as goes_on
 from vampd.ledger.connection import Ledger
 from vampd.ledger.logger_faults import Fault
@@ -98,8 +98,8 @@ def job_of(
         attempt=attempt,
         limits=limits,
         quality=quality,
-        cubes=tuple(files.cubes_of(ledger, night.id)),
-        earlier=tuple(files.earlier_cubes_of(ledger, night.id)),
+        cubes=tuple(cubes.cubes_of(ledger, night.id)),
+        earlier=tuple(cubes.earlier_cubes_of(ledger, night.id)),
         before=replan.prepare(ledger, night),
         taken_names=tuple(
             row.name for row in outputs.outputs_of(ledger, night.id) if row.batch < night.batch
@@ -202,10 +202,10 @@ def record_plan(ledger: Ledger, row: Night, planned: Planned, *, confirms: bool 
                 _hold_for(ledger, night, planned.holds)
         else:
             _record_first(ledger, night, planned)
-        outputs.store_quality(ledger, night, planned.quality)
+        reports.store_quality(ledger, night, planned.quality)
         findings = [Report(raw_file=None, text=found.text) for found in planned.findings]
-        outputs.add_reports(ledger, night, Stage.SYNC, findings)
-        outputs.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))
+        reports.add_reports(ledger, night, Stage.SYNC, findings)
+        reports.add_reports(ledger, night, Stage.SYNC, _reports_of_timing(ledger, night))
 
 
 def _record_first(ledger: Ledger, night: int, planned: Planned) -> None:
@@ -251,11 +251,11 @@ def _record_clocks(ledger: Ledger, night: int, clocks: Iterable[Timed]) -> None:
             cause = Cause(FileCode.CLOCK, {"clock": timed.clock.text})
             files.quarantine(ledger, night, timed.path, cause)
             continue
-        files.correct_times(ledger, timed.raw_file, timed.acquired_us, ahead_s * 1_000_000)
+        cubes.correct_times(ledger, timed.raw_file, timed.acquired_us, ahead_s * 1_000_000)
         if ahead_s or timed.clock.is_stated:
             text = f"{timed.path}: {ahead_s} s taken off: {timed.clock.text}"
             report = Report(raw_file=timed.raw_file, text=text)
-            outputs.add_reports(ledger, night, Stage.SYNC, [report])
+            reports.add_reports(ledger, night, Stage.SYNC, [report])
             faults.append(_clock_fault(timed, text))
     row = nights.get_night(ledger, night)
     logger_faults.renew(ledger, row, {LoggerFault.CLOCK}, faults)
@@ -275,7 +275,7 @@ def _clock_fault(timed: Timed, text: str) -> Fault:
 def _reports_of_timing(ledger: Ledger, night: int) -> list[Report]:
     return [
         Report(raw_file=row.raw_file, text=f"{row.path}: {text}")
-        for row in files.cubes_of(ledger, night)
+        for row in cubes.cubes_of(ledger, night)
         for text in json.loads(row.reports)
     ]
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from vampd.causes import Cause
-from vampd.ledger import files, live, nights, tasks, unseen
+from vampd.ledger import cubes, live, nights, tasks, unseen
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.states import NightStatus, Stage, WaitCode
@@ -21,7 +21,7 @@ def close(ledger: Ledger, night: Night, stages: Iterable[Stage]) -> None:
     live.close(ledger, night.id)
     night = nights.get_night(ledger, night.id)
     is_planned = live.is_unconfirmed(ledger, night)
-    if not is_planned and not files.cubes_of(ledger, night.id):
+    if not is_planned and not cubes.cubes_of(ledger, night.id):
         _close_empty(ledger, night)
         return
     for stage in stages:

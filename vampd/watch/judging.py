@@ -7,7 +7,7 @@ from functools import partial
 
 from vampd.causes import Cause
 from vampd.io.clock import Clock
-from vampd.ledger import files, nights
+from vampd.ledger import cubes, files, nights
 from vampd.ledger.barrier import Barrier, Trouble
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
@@ -138,7 +138,7 @@ class Judging:
         assert pair.cube is not None
         assert pair.timing is not None
         facts = cube_facts(watch.inspections[pair.stem])
-        files.store_cube(self._ledger, pair.cube.id, pair.timing.id, facts)
+        cubes.store_cube(self._ledger, pair.cube.id, pair.timing.id, facts)
 
 
 def _odd(trouble: Trouble) -> Verdict:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vampd.layout import RAW_ENDING, TIMING_ENDING
-from vampd.ledger import files
+from vampd.ledger import cubes
 from vampd.ledger.records import RawFile
 from vampd.states import FileState
 from vampd.watch.inspect import Inspection
@@ -69,9 +69,9 @@ def pairs_of(rows: Iterable[RawFile]) -> list[Pair]:
     ]
 
 
-def cube_facts(inspection: Inspection) -> files.CubeFacts:
+def cube_facts(inspection: Inspection) -> cubes.CubeFacts:
     """What the ledger keeps of a whole cube."""
-    return files.CubeFacts(
+    return cubes.CubeFacts(
         frames=inspection.frames,
         width=inspection.width,
         height=inspection.height,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from vampd.causes import Cause
-from vampd.ledger import files, given_up, live, nights, outputs, strays, trash
+from vampd.ledger import cubes, files, given_up, live, nights, outputs, strays, trash
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.records import FileIdentity
@@ -183,7 +183,7 @@ class Recorder:
             strays.note(self._ledger, row, None)
             return
         if not needed:
-            files.forget_cube(self._ledger, row.id)
+            cubes.forget_cube(self._ledger, row.id)
         if _is_missed(night, row):
             strays.note(self._ledger, row, None)
         else:

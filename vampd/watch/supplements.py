@@ -6,7 +6,7 @@ import logging
 from functools import partial
 
 from vampd.causes import Cause
-from vampd.ledger import files, nights, trash
+from vampd.ledger import cubes, files, nights, trash
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
@@ -84,7 +84,7 @@ def stands_for(ledger: Ledger, night: Night, row: RawFile) -> bool:
     if trash.why_gone(ledger, row.id) is not None:
         return True
     is_gone = row.state == FileState.GONE and _is_closed(night, row)
-    return is_gone and files.is_known_cube(ledger, row.id)
+    return is_gone and cubes.is_known_cube(ledger, row.id)
 
 
 def _is_closed(night: Night, row: RawFile) -> bool:
