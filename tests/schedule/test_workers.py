@@ -328,6 +328,25 @@ def test_what_all_workers_used_is_told_once_their_server_has_ended() -> None:
     assert float(ended.stdout) >= 1.0
 
 
+def test_a_worker_that_is_stopped_holds_up_nobody_else_and_can_be_ended(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    stopped = begun(workers, pipes)
+    os.kill(stopped, signal.SIGSTOP)
+
+    other = outcome_of(workers, bodies.double, 21)
+    held = len(workers)
+    workers.stop()
+
+    assert other.result == 42
+    assert held == 1
+    wait_until(lambda: not _is_there(stopped), "the stopped worker is gone")
+
+
+def _is_there(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
 def test_a_server_that_does_not_end_is_killed(workers: Workers, pipes: tuple[str, str]) -> None:
     workers.submit(bodies.wait_for, pipes)
     with Path(pipes[0]).open(encoding="utf-8") as told:

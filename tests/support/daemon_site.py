@@ -141,7 +141,7 @@ def make_site(folder: Path, settings: Settings | None = None) -> DaemonSite:
     chosen = settings or Settings()
     site = DaemonSite(folder=folder)
     for path in (site.root(), site.far().parent, site.state):
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
     site.config.write_text(
         _SETTINGS.format(
             folder=folder,
