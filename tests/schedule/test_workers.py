@@ -340,7 +340,7 @@ def test_a_worker_that_is_stopped_holds_up_nobody_else_and_can_be_ended(
 
     assert other.result == 42
     assert held == 1
-    wait_until(lambda: not _is_there(stopped), "the stopped worker is gone")
+    wait_until(lambda: not _is_there(stopped))
 
 
 def _is_there(process: int) -> bool:
