@@ -20,6 +20,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vampd.commands.page.observing import Observing
+from vampd.commands.page.observing_routes import observing_routes
 from vampd.commands.page.views import Views
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.plain_json import plain_json
@@ -49,7 +51,7 @@ _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 def make_app(config: Config, host: str) -> Starlette:
     """The application that listens at *host*. Names by which others ask are in `page.hosts`."""
     return Starlette(
-        routes=_routes(Views(config)),
+        routes=_routes(config),
         middleware=[
             Middleware(_Headers),
             # Another site's page in an observer's browser must not read ours under its own name.
@@ -63,7 +65,12 @@ def make_app(config: Config, host: str) -> Starlette:
     )
 
 
-def _routes(views: Views) -> list[Route | Mount]:
+def _routes(config: Config) -> list[Route | Mount]:
+    views = Views(config)
+    return [*observing_routes(Observing(config, views)), *_views_routes(views)]
+
+
+def _views_routes(views: Views) -> list[Route | Mount]:
     listeners = _Listeners(views)
 
     def html(make: Callable[..., str]) -> Callable[[Request], Any]:

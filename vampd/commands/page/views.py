@@ -12,6 +12,7 @@ from vampd import __version__
 from vampd.commands import plots
 from vampd.commands.page.night_view import night_context
 from vampd.commands.page.templates import render
+from vampd.commands.page.wall import wall_context
 from vampd.commands.status_json import picture_json
 from vampd.commands.status_picture import Picture, Wish, take
 from vampd.errors import OperatorError
@@ -36,17 +37,18 @@ class Views:
 
     def nights(self, *, fragment: bool) -> str:
         """The grid of all nights."""
-        picture = self._taken()
+        picture = self.taken()
         return render(
             "_nights.html" if fragment else "nights.html",
-            {"status": picture_json(picture), "title": "nights", **self._frame()},
+            {"status": picture_json(picture), "title": "nights", **self.frame()},
         )
 
     def night(self, kind: str, date: str, *, fragment: bool) -> str:
         """One night. OperatorError: there is none such."""
-        with self._found(kind, date) as (ledger, night):
+        with self.found(kind, date) as (ledger, night):
             context = self._context(ledger, night)
-        context |= {"title": f"{kind} {date}", "plots": plots.PLOTS, **self._frame()}
+            context["wall"] = wall_context(ledger, night, {})
+        context |= {"title": f"{kind} {date}", "plots": plots.PLOTS, **self.frame()}
         return render("_night.html" if fragment else "night.html", context)
 
     def plot(self, kind: str, date: str, name: str) -> bytes:
@@ -54,16 +56,16 @@ class Views:
         if name not in plots.PLOTS:
             msg = f"{name}: no such plot; there are {', '.join(plots.PLOTS)}"
             raise OperatorError(msg)
-        with self._found(kind, date) as (ledger, night):
+        with self.found(kind, date) as (ledger, night):
             return plots.plot_png(ledger, night, name)
 
     def status_json(self) -> dict[str, Any]:
         """What `vampd status --json` says."""
-        return picture_json(self._taken())
+        return picture_json(self.taken())
 
     def night_json(self, kind: str, date: str) -> dict[str, Any]:
         """One night for programs. OperatorError: there is none such."""
-        with self._found(kind, date) as (ledger, night):
+        with self.found(kind, date) as (ledger, night):
             found: dict[str, Any] = self._context(ledger, night)["json"]
             return found
 
@@ -102,7 +104,7 @@ class Views:
     def _context(self, ledger: Reader, night: Night) -> dict[str, Any]:
         return night_context(ledger, night, self._config, now_us=SystemClock().now_us())
 
-    def _frame(self) -> dict[str, Any]:
+    def frame(self) -> dict[str, Any]:
         """What every page has around its content."""
         pulse = self.pulse()
         return {
@@ -111,7 +113,8 @@ class Views:
             "silent_seconds": self._config.page.silent_seconds,
         }
 
-    def _taken(self) -> Picture:
+    def taken(self) -> Picture:
+        """What `vampd status` shows of all nights, at most a second old."""
         with self._lock:
             now_us = SystemClock().now_us()
             if self._picture is None or not 0 <= now_us - self._picture.now_us < _FRESH_US:
@@ -119,7 +122,8 @@ class Views:
             return self._picture
 
     @contextmanager
-    def _found(self, kind: str, date: str) -> Iterator[tuple[Reader, Night]]:
+    def found(self, kind: str, date: str) -> Iterator[tuple[Reader, Night]]:
+        """The ledger, and that night of it. OperatorError: there is none such."""
         with reading(self._config.state_dir) as ledger:
             for night in nights(ledger):
                 if (night.kind.value, night.date) == (kind, date):
