@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger import cubes, outputs, tasks
 from vampd.ledger.blobs import unpack_times
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Night, RawFile
-from vampd.ledger.rows import Record, fetch_all, fetch_one
+from vampd.ledger.records import LiveNight, Night, RawFile
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.science.live import Place, place_of
 from vampd.science.watermark import CubeSpan, Watermark
 from vampd.states import Stage, TaskState
@@ -26,24 +25,6 @@ _SPANS = (
     " join night on night.id = raw_file.night and night.batch = raw_file.batch"
     " where cube_span.night = ? and ends_us > 0 and raw_file.state = 'whole'"
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LiveNight(Record):
-    """How far a night is known, and planned, while its cameras write."""
-
-    night: int
-    newest_us: int | None
-    through_us: int | None
-    held_by: str
-    asked_us: int | None
-    stretch_us: int | None
-    planned_us: int | None
-    confirmed_us: int | None
-    kept: int | None
-    anew: int | None
-    late: int | None
-    changed_us: int
 
 
 def row_of(ledger: Ledger, night: int) -> LiveNight | None:

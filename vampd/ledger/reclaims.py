@@ -8,8 +8,8 @@ from typing import Any
 
 from vampd.ledger import elapsed
 from vampd.ledger.connection import Ledger
+from vampd.ledger.records import TrashFile
 from vampd.ledger.rows import Record, fetch_all, fetch_one
-from vampd.ledger.trash import TrashFile
 from vampd.states import ReclaimState, Space
 
 _OPEN = "state in ('verifying', 'moving')"

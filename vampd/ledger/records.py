@@ -22,6 +22,9 @@ from vampd.states import (
     Kind,
     NightStatus,
     OutputState,
+    Space,
+    TrashState,
+    UnseenSort,
 )
 
 
@@ -276,3 +279,78 @@ class Deliverable(Record):
     verdict: str | None
     detail: str | None
     resends: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveNight(Record):
+    """How far a night is known, and planned, while its cameras write."""
+
+    night: int
+    newest_us: int | None
+    through_us: int | None
+    held_by: str
+    asked_us: int | None
+    stretch_us: int | None
+    planned_us: int | None
+    confirmed_us: int | None
+    kept: int | None
+    anew: int | None
+    late: int | None
+    changed_us: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnseenRow(Record):
+    """Something of a night that nobody takes."""
+
+    id: int
+    night: int | None
+    place: str
+    sort: UnseenSort
+    entries: int
+    size_bytes: int
+    is_data: bool
+    text: str
+    found_us: int
+    accepted: bool
+    changed_us: int
+    changed_by: str
+    why: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin(Record):
+    """An operator's word that everything of a night is kept."""
+
+    night: int
+    changed_us: int
+    changed_by: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrashFile(Record):
+    """A file that gives its space back."""
+
+    id: int
+    reclaim: int
+    night: int
+    space: Space
+    path: str
+    place: str
+    raw_file: int | None
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    was: FileState | None
+    was_reason: str | None
+    was_code: FileCode | None
+    was_words: str | None
+    made_anew: bool
+    state: TrashState
+    moved_us: int | None
+    moved_passed_us: int | None
+    due_passed_us: int
+    changed_us: int
+    changed_by: str
+    why: str | None

@@ -14,6 +14,7 @@ from vampd.causes import Cause, file_cause
 from vampd.ledger import files
 from vampd.ledger.connection import Ledger
 from vampd.ledger.elapsed import passed_us
+from vampd.ledger.records import Pin, TrashFile
 from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.states import FileCode, FileState, Space, TrashState
 
@@ -36,44 +37,6 @@ class Candidate(Record):
     reason: str | None
     reason_code: FileCode | None
     reason_words: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrashFile(Record):
-    """A file that gives its space back."""
-
-    id: int
-    reclaim: int
-    night: int
-    space: Space
-    path: str
-    place: str
-    raw_file: int | None
-    inode: int
-    size_bytes: int
-    modified_ns: int
-    was: FileState | None
-    was_reason: str | None
-    was_code: FileCode | None
-    was_words: str | None
-    made_anew: bool
-    state: TrashState
-    moved_us: int | None
-    moved_passed_us: int | None
-    due_passed_us: int
-    changed_us: int
-    changed_by: str
-    why: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pin(Record):
-    """An operator's word that everything of a night is kept."""
-
-    night: int
-    changed_us: int
-    changed_by: str
-    why: str
 
 
 def pinned(ledger: Ledger, night: int) -> Pin | None:

@@ -7,14 +7,13 @@ that the night is to be taken as it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from vampd.causes import Cause
 from vampd.errors import OperatorError
 from vampd.ledger import files, nights
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Night
-from vampd.ledger.rows import Record, fetch_all
+from vampd.ledger.records import Night, UnseenRow
+from vampd.ledger.rows import fetch_all
 from vampd.records import Unseen
 from vampd.states import FINAL, UNSEEN_HOLDS, HoldCode, UnseenSort
 
@@ -42,25 +41,6 @@ _HOLDS = {
 }
 
 _GONE = "it is no more, or it is taken now"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnseenRow(Record):
-    """Something of a night that nobody takes."""
-
-    id: int
-    night: int | None
-    place: str
-    sort: UnseenSort
-    entries: int
-    size_bytes: int
-    is_data: bool
-    text: str
-    found_us: int
-    accepted: bool
-    changed_us: int
-    changed_by: str
-    why: str | None
 
 
 def renew(

@@ -13,8 +13,7 @@ from vampd.background.reclaim.rules import fit, gigabytes
 from vampd.errors import OperatorError, RetryableError
 from vampd.ledger import nights, reclaims, trash
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Night
-from vampd.ledger.trash import TrashFile
+from vampd.ledger.records import Night, TrashFile
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.states import NightStatus, Space, TrashState
 

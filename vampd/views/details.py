@@ -9,9 +9,8 @@ from vampd.causes import Cause, file_cause
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.ledger.records import Night
+from vampd.ledger.records import Night, Pin, TrashFile
 from vampd.ledger.rows import fetch_all, fetch_one
-from vampd.ledger.trash import Pin, TrashFile
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vampd.ledger.live import LiveNight
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import LiveNight
 from vampd.ledger.rows import fetch_all
 
 

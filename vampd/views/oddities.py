@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from vampd.ledger.reading import Reader
+from vampd.ledger.records import UnseenRow
 from vampd.ledger.rows import fetch_all
-from vampd.ledger.unseen import UnseenRow
 from vampd.states import FINAL, NightStatus, StrayState, UnseenSort
 
 if TYPE_CHECKING:

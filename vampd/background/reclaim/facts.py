@@ -10,8 +10,8 @@ from vampd.background.reclaim.rules import Moment, Retention, SpaceFacts, refusa
 from vampd.layout import OUTPUT_FOLDER
 from vampd.ledger import deliveries, elapsed, mail_tracks, proofs, trash
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Night
-from vampd.ledger.trash import Candidate, TrashFile
+from vampd.ledger.records import Night, TrashFile
+from vampd.ledger.trash import Candidate
 from vampd.settings.sections import Config, Reclaim
 from vampd.states import Kind, NightStatus, OutputState, Space
 from vampd.time_units import DAY_US

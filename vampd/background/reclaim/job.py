@@ -20,9 +20,8 @@ from vampd.errors import OperatorError
 from vampd.ledger import elapsed, nights, reclaims, roots, trash
 from vampd.ledger.connection import Ledger
 from vampd.ledger.reclaims import Reclaim
-from vampd.ledger.records import Night
+from vampd.ledger.records import Night, TrashFile
 from vampd.ledger.rows import fetch_all
-from vampd.ledger.trash import TrashFile
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
