@@ -31,6 +31,7 @@ from vampd.schedule.executor import Outcome
 from vampd.settings.sections import Config
 from vampd.states import Severity, Stage
 from vampd.views.conditions import conditions
+from vampd.views.limits import limits as limits_of
 
 FROM, OPERATOR = "vampd@example.org", "operator@example.org"
 HOUR_US = 3600 * SECOND_US
@@ -81,7 +82,7 @@ class Scene:
         return self.office.accepted[before:]
 
     def conditions(self) -> list[Condition]:
-        limits = alerts.limits(self.config)
+        limits = limits_of(self.config)
         return conditions(self.ledger.connection, limits, self.ledger.now_us())
 
 

@@ -21,7 +21,6 @@ from tests.schedule.hostile import Mischief, Pool
 from tests.support.fake_ledger import FakeClock, opened
 from tests.support.fake_ledger import settings as config_in
 from tests.support.raw_cubes import COMMON_CARDS, timing_bytes, write_raw_cube
-from vampd.background.mail.alerts import limits
 from vampd.background.table import BACKGROUND_JOBS
 from vampd.io.callers import Caller
 from vampd.ledger import files, nights, tasks
@@ -36,6 +35,7 @@ from vampd.schedule.executor import Outcome
 from vampd.science.cubes import DECIDING_CARDS
 from vampd.states import FileState, Kind, NightStatus
 from vampd.views.conditions import conditions
+from vampd.views.limits import limits
 from vampd.watch.scan_cycle import ScanCycle
 
 GOOD, BAD = "20251104", "20251105"

@@ -11,7 +11,6 @@ import pytest
 
 from tests.support.live_night import LiveScene
 from tests.support.trees import digests_of_tree
-from vampd.background.mail.alerts import limits
 from vampd.commands.live_words import lag_text
 from vampd.ledger import files, live, outputs, tasks
 from vampd.ledger.connection import Row
@@ -22,6 +21,7 @@ from vampd.simulation.reference_scenes import REFERENCE_SCENES
 from vampd.states import FileState, Kind, NightStatus, OutputState, Stage
 from vampd.views import frame_id_audit
 from vampd.views.conditions import conditions
+from vampd.views.limits import limits
 from vampd.views.live import lags
 from vampd.views.summaries import nights, summarise
 

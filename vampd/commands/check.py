@@ -68,7 +68,7 @@ def command(context: click.Context, *, alert: bool, as_json: bool) -> None:
 
 def _findings(config: Config) -> _Findings:
     # Late: a night's packages are not needed to say what a command does.
-    from vampd.background.mail.alerts import limits
+    from vampd.views.limits import limits
 
     bounds = limits(config)
     now_us = SystemClock().now_us()

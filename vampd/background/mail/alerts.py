@@ -27,14 +27,13 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.executor import Outcome
 from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
-from vampd.states import Kind, MailState, Severity
+from vampd.states import MailState, Severity
 from vampd.time_units import SECOND_US
-from vampd.views.conditions import Limits, conditions
-from vampd.views.lag_conditions import LagLimits
+from vampd.views.conditions import conditions
+from vampd.views.limits import limits
 
 _ANSWER_SECONDS = 20.0  # a disk of another machine that is gone hangs for ever
 _MOST_BYTES = 1 << 60  # a file system that counts in 64 bits may say more than SQLite takes
-_STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
 
 
 class DiskJob(TypedDict):
@@ -89,42 +88,6 @@ def record(
     alerts.note_conditions(ledger, conditions(ledger.connection, limits(config), now_us))
     if config.alerts.recipients and config.mail.host:
         _tell(ledger, config)
-
-
-def limits(config: Config) -> Limits:
-    """When something is worth a word, by the settings."""
-    hour_us = 3600 * SECOND_US
-    return Limits(
-        stalled_us=round(config.alerts.stalled_hours * hour_us),
-        grace_us=round(config.night.grace_minutes * 60 * SECOND_US),
-        silent_us=round(config.alerts.silent_minutes * 60 * SECOND_US),
-        ack_us=round(config.mail.ack_days * 24 * hour_us),
-        unmoved_us={
-            kind: round(delivery.verify_after_hours * hour_us)
-            for kind in Kind
-            if (delivery := config.delivery.of(kind)) is not None
-        },
-        least_bytes=round(config.disk.keep_free_gb * 1e9),
-        low_bytes=round(config.alerts.disk_free_gb * 1e9),
-        state_bytes=_STATE_BYTES,
-        state_dir=str(config.state_dir),
-        mail_is_configured=config.mail.is_configured,
-        first_frame_id=config.frame_ids.first,
-        lag=_lag_limits(config),
-    )
-
-
-def _lag_limits(config: Config) -> LagLimits | None:
-    if not config.alerts.lag_minutes:
-        return None
-    streamed = frozenset(
-        kind
-        for kind in Kind
-        if (delivery := config.delivery.of(kind)) is not None
-        and delivery.when == "live"
-        and delivery.verify_at is None
-    )
-    return LagLimits(most_us=round(config.alerts.lag_minutes * 60 * SECOND_US), streamed=streamed)
 
 
 def letter(config: Config, subject: str, text: str, identity: str, now_us: int) -> Composed:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vampd.background.mail.alerts import letter, limits
+from vampd.background.mail.alerts import letter
 from vampd.background.mail.job import smtp_server
 from vampd.errors import ConfigError, OperatorError, RetryableError
 from vampd.io.mail import deliver
@@ -18,6 +18,7 @@ from vampd.ledger.reading import reading
 from vampd.settings.sections import Config
 from vampd.time_units import HOUR_US
 from vampd.views.conditions import silence
+from vampd.views.limits import limits
 from vampd.views.summaries import last_daemon
 
 TOLD_NAME = "watchdog.json"

@@ -1,0 +1,47 @@
+"""When something is worth a word, by the settings."""
+
+from __future__ import annotations
+
+from vampd.settings.sections import Config
+from vampd.states import Kind
+from vampd.time_units import SECOND_US
+from vampd.views.conditions import Limits
+from vampd.views.lag_conditions import LagLimits
+
+_STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
+
+
+def limits(config: Config) -> Limits:
+    """The limits of all conditions that are told, in microseconds and bytes."""
+    hour_us = 3600 * SECOND_US
+    return Limits(
+        stalled_us=round(config.alerts.stalled_hours * hour_us),
+        grace_us=round(config.night.grace_minutes * 60 * SECOND_US),
+        silent_us=round(config.alerts.silent_minutes * 60 * SECOND_US),
+        ack_us=round(config.mail.ack_days * 24 * hour_us),
+        unmoved_us={
+            kind: round(delivery.verify_after_hours * hour_us)
+            for kind in Kind
+            if (delivery := config.delivery.of(kind)) is not None
+        },
+        least_bytes=round(config.disk.keep_free_gb * 1e9),
+        low_bytes=round(config.alerts.disk_free_gb * 1e9),
+        state_bytes=_STATE_BYTES,
+        state_dir=str(config.state_dir),
+        mail_is_configured=config.mail.is_configured,
+        first_frame_id=config.frame_ids.first,
+        lag=_lag_limits(config),
+    )
+
+
+def _lag_limits(config: Config) -> LagLimits | None:
+    if not config.alerts.lag_minutes:
+        return None
+    streamed = frozenset(
+        kind
+        for kind in Kind
+        if (delivery := config.delivery.of(kind)) is not None
+        and delivery.when == "live"
+        and delivery.verify_at is None
+    )
+    return LagLimits(most_us=round(config.alerts.lag_minutes * 60 * SECOND_US), streamed=streamed)
