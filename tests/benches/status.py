@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("words", nargs="*", help="another command than status, with its words")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        site = _site(Path(folder), arguments.nights, arguments.files)
+        site = ledger_site(Path(folder), arguments.nights, arguments.files)
         size = site.ledger.stat().st_size / 1e6
         print(f"{arguments.nights} nights of {arguments.files} files: a ledger of {size:.0f} MB")
         compileall.compile_dir(Path(vampd.__file__).parent, quiet=1)  # as it is when installed
@@ -76,7 +76,8 @@ def _measure(command: list[str], name: str, rounds: int) -> float:
     return median
 
 
-def _site(folder: Path, nights: int, files: int) -> Site:
+def ledger_site(folder: Path, nights: int, files: int) -> Site:
+    """A ledger of so many nights, of so many raw files each; the last ones are under way."""
     site = Site(folder=folder)
     site.make_ledger()
     with closing(sqlite3.connect(site.ledger)) as ledger:

@@ -9,7 +9,7 @@ from vampd.commands import trace_screen
 from vampd.commands.page.wall import has_difference
 from vampd.commands.screen import Screen
 from vampd.commands.tracer import Tracer
-from vampd.errors import OperatorError
+from vampd.errors import OperatorError, UsageError
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
@@ -36,7 +36,6 @@ def cube_context(
     found = shot.exposure
     others = [exposure(ledger, night.id, other) for other in siblings(ledger, found)]
     look = looked_at(ledger, found.output)
-    trace = Tracer(ledger, config, nights(ledger)).trace(found.file_name, [night])
     before, after = neighbours(ledger, found)
     return {
         "night": night,
@@ -47,9 +46,18 @@ def cube_context(
         "before": before,
         "after": after,
         "cards": cards(night, f"{OUTPUT_FOLDER}/{found.file_name}{OUTPUT_ENDING}"),
-        "trace": "\n".join(trace_screen.lines(trace, _TRACE)),
+        "trace": _trace(ledger, config, night, found.file_name),
         "title": f"{found.file_name} of {night}",
     }
+
+
+def _trace(ledger: Reader, config: Config, night: Night, name: str) -> str:
+    """What `vampd data trace` says, or why it says nothing: names of an earlier pipeline differ."""
+    try:
+        trace = Tracer(ledger, config, nights(ledger)).trace(name, [night])
+    except (OperatorError, UsageError) as error:
+        return str(error)
+    return "\n".join(trace_screen.lines(trace, _TRACE))
 
 
 def _pictures(ledger: Reader, look: LookedAt | None, others: list[int]) -> list[str]:

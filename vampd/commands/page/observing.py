@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+from vampd.commands.page import exposure_table
 from vampd.commands.page.cube_pictures import CubePicture, cube_picture
 from vampd.commands.page.cube_view import cube_context
 from vampd.commands.page.paging import Asked
@@ -16,6 +18,8 @@ from vampd.ledger.reading import Reader, reading, reading_headers
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.views import tracing
+from vampd.views.exposures import Shot, exposures
+from vampd.views.history import last_event
 from vampd.views.summaries import nights
 
 
@@ -25,6 +29,8 @@ class Observing:
     def __init__(self, config: Config, views: Views) -> None:
         self._config = config
         self._views = views
+        self._lock = threading.Lock()
+        self._kept: tuple[int, int, list[Shot]] | None = None  # of which night, after which event
 
     def pictures(self, kind: str, date: str, *, fragment: bool, asked: Asked) -> str:
         """A page of a night's wall. OperatorError: there is no such night."""
@@ -35,6 +41,18 @@ class Observing:
                 "title": f"pictures of {kind} {date}",
             }
         return self._page("pictures", context, fragment=fragment)
+
+    def exposures(self, kind: str, date: str, *, fragment: bool, asked: Asked) -> str:
+        """A page of a night's exposures. OperatorError: there is no such night."""
+        with self._views.found(kind, date) as (ledger, night):
+            shots = self._shots(ledger, night)
+        context = {
+            "night": night,
+            "table": exposure_table.table(shots, asked),
+            "names": list(exposure_table.COLUMNS),
+            "title": f"exposures of {kind} {date}",
+        }
+        return self._page("exposures", context, fragment=fragment)
 
     def cube(self, kind: str, date: str, name: str, *, fragment: bool, asked: Asked) -> str:
         """One output. OperatorError: there is none such."""
@@ -59,6 +77,17 @@ class Observing:
                     return night, output.name
         msg = f"{frame_id}: no output bears that frame ID"
         raise OperatorError(msg)
+
+    def _shots(self, ledger: Reader, night: Night) -> list[Shot]:
+        """All exposures of a night; read again only when something happened."""
+        happened = last_event(ledger)
+        with self._lock:
+            known = self._kept
+        if known is None or known[:2] != (night.id, happened):
+            known = (night.id, happened, exposures(ledger, night.id))
+            with self._lock:
+                self._kept = known
+        return known[2]
 
     def _cards(self, night: Night, path: str) -> list[tuple[str, Any]]:
         """The header of a file, as far as it was read."""

@@ -48,6 +48,7 @@ def observing_routes(observing: Observing) -> list[Route]:
 
     return [
         Route(f"{_NIGHT}/pictures", html(observing.pictures)),
+        Route(f"{_NIGHT}/exposures", html(observing.exposures)),
         Route(f"{_NIGHT}/cube/{{name}}", html(observing.cube)),
         Route(f"{_NIGHT}/cube/{{name}}/{{what}}.{{size:int}}.png", picture),
         Route("/id/{frame_id}", frame_id),

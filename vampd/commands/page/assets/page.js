@@ -10,6 +10,7 @@ let heardUs = Number(body.dataset.heard) || null;
 let serverAheadMs = Number(body.dataset.now) / 1000 - Date.now();
 let pulseMs = Date.now();
 let fetching = false;
+let again = false;
 
 function say(text, isSilent) {
   if (heard.textContent !== text) heard.textContent = text;
@@ -29,20 +30,24 @@ function tick() {
 }
 
 async function refresh() {
+  again = fetching;
   if (fetching) return;
   fetching = true;
   try {
     const answer = await fetch(location.href, { headers: { "x-fragment": "1" } });
     if (!answer.ok) return;
+    const text = await answer.text();
     const open = [...document.querySelectorAll("details")].map((each) => each.open);
-    document.getElementById("content").innerHTML = await answer.text();
+    document.getElementById("content").innerHTML = text;
     document.querySelectorAll("details").forEach((each, place) => {
       if (place < open.length) each.open = open[place];
     });
+    document.dispatchEvent(new Event("refreshed"));
   } catch {
     // The pulse tells that the server is gone.
   } finally {
     fetching = false;
+    if (again) refresh();
   }
 }
 
