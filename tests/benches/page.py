@@ -45,6 +45,9 @@ def main() -> None:
             f"{where}/pictures?page=9",
             f"{where}/exposures?page=50",
             f"{where}/exposures?find=fwhm%3E4.5&sort=peak",
+            f"{where}/measures",
+            "/calendar",
+            "/target/HD%201234",
             f"{where}/cube/{_name(7)}",
         ]
         with serving(DaemonSite(folder=made.config.parent)) as page:

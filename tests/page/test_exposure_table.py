@@ -19,7 +19,7 @@ from vampd.views.exposures import Exposure, Shot, settings
 _NIGHT = f"/night/archive/{DATE}/exposures"
 
 
-def _shot(number: int, *, fwhm: float | None = None, target: str = "HD 1") -> Shot:
+def made_shot(number: int, *, fwhm: float | None = None, target: str = "HD 1") -> Shot:
     return Shot(
         exposure=Exposure(
             output=number,
@@ -54,7 +54,7 @@ def _numbers(shots: list[Shot]) -> list[int]:
 
 @pytest.mark.parametrize("down", [False, True])
 def test_what_was_not_measured_stands_last_either_way(down: bool) -> None:
-    shots = [_shot(1, fwhm=3.0), _shot(2), _shot(3, fwhm=2.0)]
+    shots = [made_shot(1, fwhm=3.0), made_shot(2), made_shot(3, fwhm=2.0)]
 
     assert _numbers(in_order(shots, "fwhm", down=down)) == ([1, 3, 2] if down else [3, 1, 2])
 
@@ -75,7 +75,7 @@ def test_what_was_not_measured_stands_last_either_way(down: bool) -> None:
     ],
 )
 def test_every_word_of_a_filter_is_true_of_what_is_found(find: str, numbers: list[int]) -> None:
-    shots = [_shot(1, fwhm=3.0), _shot(2), _shot(3, fwhm=2.0, target="AB Aur")]
+    shots = [made_shot(1, fwhm=3.0), made_shot(2), made_shot(3, fwhm=2.0, target="AB Aur")]
 
     assert _numbers(found(shots, find)) == numbers
 
@@ -87,7 +87,7 @@ def test_every_word_of_a_filter_is_true_of_what_is_found(find: str, numbers: lis
     page=st.text(max_size=8) | st.integers().map(str),
 )
 def test_a_table_answers_whatever_is_asked(find: str, sort: str, order: str, page: str) -> None:
-    shots = [_shot(number, fwhm=float(number % 7) or None) for number in range(250)]
+    shots = [made_shot(number, fwhm=float(number % 7) or None) for number in range(250)]
 
     made = table(shots, {"find": find, "sort": sort, "order": order, "page": page})
 
@@ -97,7 +97,7 @@ def test_a_table_answers_whatever_is_asked(find: str, sort: str, order: str, pag
 
 
 def test_pages_together_hold_every_row_once() -> None:
-    shots = [_shot(number) for number in range(250)]
+    shots = [made_shot(number) for number in range(250)]
 
     pages = [table(shots, {"page": str(page)}).rows for page in (1, 2, 3)]
 

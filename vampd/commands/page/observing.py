@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 from vampd.commands.page import exposure_table
+from vampd.commands.page.charts import charts
 from vampd.commands.page.cube_pictures import CubePicture, cube_picture
 from vampd.commands.page.cube_view import cube_context
 from vampd.commands.page.paging import Asked
+from vampd.commands.page.target_view import target_context
 from vampd.commands.page.templates import render
 from vampd.commands.page.views import Views
 from vampd.commands.page.wall import wall_context
+from vampd.commands.page.year import SIGNS, year_of
+from vampd.commands.status_json import picture_json
 from vampd.errors import OperatorError
+from vampd.io.clock import SystemClock
 from vampd.ledger.frame_ids import frame_id_number
 from vampd.ledger.reading import Reader, reading, reading_headers
 from vampd.ledger.records import Night
@@ -53,6 +59,34 @@ class Observing:
             "title": f"exposures of {kind} {date}",
         }
         return self._page("exposures", context, fragment=fragment)
+
+    def measures(self, kind: str, date: str, *, fragment: bool, asked: Asked) -> str:
+        """What was measured of a night, against time. OperatorError: there is no such night."""
+        del asked
+        with self._views.found(kind, date) as (ledger, night):
+            shots = self._shots(ledger, night)
+        context = {
+            "night": night,
+            "nights": {night.id: night},
+            "charts": charts(shots),
+            "title": f"measures of {kind} {date}",
+        }
+        return self._page("measures", context, fragment=fragment)
+
+    def target(self, name: str, *, fragment: bool, asked: Asked) -> str:
+        """A target over the nights. OperatorError: no output is of it."""
+        del asked
+        with reading(self._config.state_dir) as ledger:
+            context = target_context(ledger, name)
+        return self._page("target", context, fragment=fragment)
+
+    def calendar(self, *, fragment: bool, asked: Asked) -> str:
+        """A year of nights."""
+        every = picture_json(self._views.taken())["nights"]
+        today = datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC).date()
+        year = year_of(every, asked.get("year", ""), today=today)
+        context = {"year": year, "signs": SIGNS, "title": f"{year.year}"}
+        return self._page("calendar", context, fragment=fragment)
 
     def cube(self, kind: str, date: str, name: str, *, fragment: bool, asked: Asked) -> str:
         """One output. OperatorError: there is none such."""

@@ -49,6 +49,9 @@ def observing_routes(observing: Observing) -> list[Route]:
     return [
         Route(f"{_NIGHT}/pictures", html(observing.pictures)),
         Route(f"{_NIGHT}/exposures", html(observing.exposures)),
+        Route(f"{_NIGHT}/measures", html(observing.measures)),
+        Route("/calendar", html(observing.calendar)),
+        Route("/target/{name:path}", html(observing.target)),
         Route(f"{_NIGHT}/cube/{{name}}", html(observing.cube)),
         Route(f"{_NIGHT}/cube/{{name}}/{{what}}.{{size:int}}.png", picture),
         Route("/id/{frame_id}", frame_id),

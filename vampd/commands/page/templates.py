@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vampd.commands.screen import duration_text, size_text, time_text
+from vampd.commands.screen import count_text, duration_text, size_text, time_text
 from vampd.time_units import HST
 
 
@@ -39,6 +39,7 @@ def _environment() -> Environment:
         "hst": lambda us: f"{datetime.fromtimestamp(us // 1_000_000, HST):%H:%M:%S}",
         "ut": lambda us: f"{datetime.fromtimestamp(us // 1_000_000, UTC):%H:%M:%S}",
         "part": part,
+        "count": count_text,
         "size": size_text,
         "time": time_text,
         "duration": duration_text,
