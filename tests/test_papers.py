@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.command_line import command_of
 from vampd import states
+from vampd.allowed import USUAL, Outcome, Verb, decide
 from vampd.commands.names import COMMANDS, GROUPS
 from vampd.shipped import default_config
 from vampd.watch.naming import Role
@@ -224,3 +225,18 @@ def test_files_that_a_page_names_exist(page: str) -> None:
     assert named
     for name in named:
         assert (CHECKOUT / name).exists(), name
+
+
+def test_the_manual_says_what_each_order_comes_to_in_each_status() -> None:
+    signs = {Outcome.ACTS: "yes", Outcome.NOTHING: "-", Outcome.REFUSED: "no"}
+    table = README[README.index("| order of a night that is |") :].split("\n\n")[0].splitlines()
+    verbs = [Verb(cell.strip(" `")) for cell in table[0].split("|")[2:-1]]
+
+    told = {line.split("|")[1].strip(" `"): line.split("|")[2:-1] for line in table[2:]}
+
+    assert set(told) == set(states.NightStatus)
+    for status, cells in told.items():
+        standing = USUAL[states.NightStatus(status)]
+        assert [cell.strip() for cell in cells] == [
+            signs[decide(standing, verb).outcome] for verb in verbs
+        ]

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import NamedTuple
 
+import click
 import pytest
 
+from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
+from tests.support.typed import arguments_of, commands_in, typed, undone, verb_of
 from vampd import __version__
+from vampd.allowed import Outcome, Verdict, decide
+from vampd.background.mail.alerts import limits
 from vampd.causes import SENTENCES, Cause, CauseCode
-from vampd.cli import group
-from vampd.commands import causes
-from vampd.errors import OperatorError
+from vampd.commands.explanations import EXPLANATIONS
+from vampd.commands.page.views import Views
+from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.io.clock import SystemClock
 from vampd.ledger.connection import Ledger, open_ledger
+from vampd.ledger.files import find_file
 from vampd.ledger.nights import get_night
-from vampd.orders.night import ORDERS, Orders
+from vampd.ledger.reading import reading
+from vampd.orders.standing import file_facts, standing_of
 from vampd.settings.load import load
 from vampd.states import (
+    RAW_HOLDS,
     ErrorClass,
+    ErrorCode,
     FileState,
     HoldCode,
     Kind,
@@ -29,7 +40,7 @@ from vampd.states import (
     Stage,
     WaitCode,
 )
-from vampd.views.summaries import nights, summarise
+from vampd.views.conditions import conditions
 
 DATE = "20251106"
 
@@ -38,20 +49,43 @@ _NAMED = {"path": _PATH, "older": "20251105", "older_status": "failed", "stage":
 
 _OPEN = frozenset({WaitCode.DATE, WaitCode.QUIET, WaitCode.LOOK, WaitCode.SETTLE, WaitCode.CUBES})
 
+#: Work is held, and neither tried again nor given up, where it is unclear what came of it.
+_OF_WORK = [each for each in ErrorClass if each is not ErrorClass.AMBIGUOUS]
+
+
+class State(NamedTuple):
+    """A state that a night can be in; what went wrong, and in which stage."""
+
+    status: NightStatus
+    code: CauseCode | None = None
+    error: ErrorClass | None = None
+    failure: ErrorCode | None = None
+    stage: Stage = Stage.BUILD
+
+
+def _of_failures() -> Iterator[State]:
+    """Work that went wrong: by its class, by its stage, and where more is known of it."""
+    for status in (NightStatus.WAITING, NightStatus.FAILED, NightStatus.HELD):
+        for error in ErrorClass if status is NightStatus.HELD else _OF_WORK:
+            yield State(status, WaitCode.FAILURE, error)
+        for failure in ErrorCode:
+            if f"{status}: {failure}" in EXPLANATIONS:
+                yield State(status, WaitCode.FAILURE, ErrorClass.TRANSIENT, failure)
+    for stage in Stage:
+        yield State(NightStatus.FAILED, WaitCode.FAILURE, ErrorClass.DETERMINISTIC, stage=stage)
+    yield State(NightStatus.WAITING, WaitCode.FAILURE, ErrorClass.TRANSIENT, ErrorCode.FAR_DISK)
+    yield State(NightStatus.HELD, WaitCode.FAILURE, ErrorClass.INTEGRITY, ErrorCode.NOT_PLAIN)
+
+
 #: Statuses that people are told to type something about, each with every code that it can have.
-STATES: list[tuple[NightStatus, CauseCode | None, ErrorClass | None]] = [
-    *((NightStatus.HELD, code, None) for code in HoldCode),
-    *((NightStatus.COLLECTING, code, None) for code in (*sorted(_OPEN), None)),
-    *((NightStatus.WAITING, code, None) for code in sorted(set(WaitCode) - _OPEN)),
-    *((NightStatus.WAITING, WaitCode.FAILURE, each) for each in ErrorClass),
-    *((NightStatus.FAILED, WaitCode.FAILURE, each) for each in ErrorClass),
-    *((NightStatus.HELD, WaitCode.FAILURE, each) for each in ErrorClass),
-    (NightStatus.READY, None, None),
-    (NightStatus.RUNNING, None, None),
-    (NightStatus.SAFE, None, None),
-    (NightStatus.RECLAIMED, None, None),
-    (NightStatus.EMPTY, WaitCode.EMPTY, None),
-    (NightStatus.ABANDONED, WaitCode.GIVEN_UP, None),
+STATES = [
+    *(State(NightStatus.HELD, code) for code in HoldCode),
+    *(State(NightStatus.COLLECTING, code) for code in (*sorted(_OPEN), None)),
+    *(State(NightStatus.WAITING, code) for code in sorted(set(WaitCode) - _OPEN)),
+    *_of_failures(),
+    *map(State, (NightStatus.READY, NightStatus.RUNNING, NightStatus.SAFE, NightStatus.RECLAIMED)),
+    State(NightStatus.EMPTY, WaitCode.EMPTY),
+    State(NightStatus.ABANDONED, WaitCode.GIVEN_UP),
 ]
 
 
@@ -61,10 +95,9 @@ def words_of(code: CauseCode) -> dict[str, str]:
     return {place: _NAMED.get(place, "x") for place in places}
 
 
-def made(
-    folder: Path, status: NightStatus, code: CauseCode | None, error: ErrorClass | None
-) -> Site:
+def made(folder: Path, state: State) -> Site:
     """A night in that state, with a cube; what it has done so far is what the state implies."""
+    status, code, error, _, stage = state
     site = Site(folder=folder)
     site.make_ledger()
     cause = None if code is None else Cause(code, words_of(code))
@@ -88,88 +121,176 @@ def made(
         site.execute(
             "update night set hold = ?, hold_code = ?, hold_words = cause_words", str(cause), code
         )
+    if code in RAW_HOLDS:
+        other_bytes(site, night, cube)
     if status is NightStatus.COLLECTING or is_empty or code is HoldCode.RESTORED:
         return site
-    if error is None:
+    if error is ErrorClass.AMBIGUOUS:
+        unclear_request(site, night)
+    elif error is None:
         site.stages(night, Kind.ARCHIVE, None if status is NightStatus.SAFE else Stage.BUILD)
     else:
-        site.stages(night, Kind.ARCHIVE, Stage.BUILD)
-        due = NOW_US if status is NightStatus.WAITING else 0
-        state = "pending" if due else "failed"
-        site.task(
-            night, Stage.BUILD, state, "1.1", error="x", error_class=error, attempts=2, due_us=due
-        )
-    site.output(night, 1, "VMPA", [(cube, 0, 1, 5)], state="planned")
+        site.stages(night, Kind.ARCHIVE, stage)
+        went_wrong(site, night, state)
+    if stage is not Stage.SYNC:
+        site.output(night, 1, "VMPA", [(cube, 0, 1, 5)], state="planned")
     return site
 
 
-def typed(site: Site) -> set[str]:
-    """Every command that the explanation of the only night names."""
-    ledger = open_ledger(site.state, version=__version__, clock=SystemClock())
-    try:
-        [summary] = summarise(ledger.connection, nights(ledger.connection))
-        cause = causes.cause(summary, both_kinds=False)
-    finally:
-        ledger.close()
-    text = f"{cause.because} {cause.awaits}; {cause.next_step}; {cause.command or ''}"
-    return {
-        found.strip().rstrip(".") for found in re.findall(r"(vampd [^;,()`]*?)(?=[;,()`]|$)", text)
+def went_wrong(site: Site, night: int, state: State) -> None:
+    """The work of its stage did."""
+    due = NOW_US if state.status is NightStatus.WAITING else 0
+    trouble = {
+        "error": "x",
+        "error_class": state.error,
+        "error_code": state.failure,
+        "attempts": 2,
+        "due_us": due,
+        "state": "pending" if due else "failed",
     }
+    if state.stage is Stage.BUILD:
+        site.task(night, Stage.BUILD, unit="1.1", **trouble)
+        return
+    columns = ", ".join(f"{name} = ?" for name in trouble)
+    site.execute(f"update task set {columns} where stage = '{state.stage}'", *trouble.values())
 
 
-def order_of(words: str) -> tuple[str, dict[str, Any]] | None:
-    """The order that a typed line gives about the night; None: it gives none."""
-    name, *rest = words.split()[1:]
-    if name not in ORDERS or DATE not in rest:
-        return None
-    context = group.get_command(None, name).make_context(name, rest)  # type: ignore[arg-type, union-attr]
-    given = dict(context.params)
-    flags = {"add", "accept", "give_up"}
-    arguments = {key: value for key, value in given.items() if key not in flags}
-    if name == "quarantine":
-        chosen = [flag.replace("_", " ") for flag in flags if given[flag]]
-        if not chosen or given["path"] is None:
-            return None  # it only lists
-        arguments["action"] = chosen[0]
-    return name, {**arguments, "kind": "archive", "date": DATE, "dry_run": False}
+def other_bytes(site: Site, night: int, cube: int) -> None:
+    """Another file lies under the name of the cube, and that is known."""
+    (site.folder / "archive" / DATE / _PATH).write_bytes(bytes(7))
+    site.insert(
+        "stray",
+        raw_file=cube,
+        night=night,
+        state="other",
+        size_bytes=7,
+        changed_us=NOW_US,
+        changed_by="daemon",
+    )
 
 
-def given(site: Site, order: str, arguments: dict[str, Any]) -> tuple[list[str], bool, str]:
-    """What the real orders answer, whether anything changed, and the status after it."""
+def unclear_request(site: Site, night: int) -> None:
+    """Frame IDs were asked for, and nobody can tell which were dealt."""
+    site.root(Kind.ARCHIVE)
+    site.stages(night, Kind.ARCHIVE, Stage.FRAME_IDS)
+    site.execute(
+        "update task set state = 'failed', error = 'x', error_class = 'ambiguous', attempts = 2"
+        " where stage = 'frame_ids'"
+    )
+    site.insert(
+        "frame_request",
+        night=night,
+        count=2,
+        issuer="command",
+        state="unclear",
+        asked_us=NOW_US,
+        changed_us=NOW_US,
+        changed_by="daemon",
+    )
+
+
+def views_of(site: Site) -> dict[str, str]:
+    """All that views say of the only night."""
+    config = load(site.config)
+    found = {
+        name: site.run(*words).stdout
+        for name, words in {
+            "status": ("status", "--all"),
+            "explain": ("explain", DATE),
+            "show": ("show", DATE),
+            "check": ("check",),
+            "quarantine": ("quarantine", DATE),
+            "programs": ("explain", DATE, "--json"),
+        }.items()
+    }
+    pages = Views(config)
+    found["page"] = pages.nights(fragment=True)
+    found["page of the night"] = pages.night("archive", DATE, fragment=True)
+    with reading(config.state_dir) as ledger:
+        told = conditions(ledger, limits(config), NOW_US)
+    found["mail"] = "\n".join(each.text for each in told)
+    return found
+
+
+def judged(site: Site, words: str) -> Verdict:
+    """What the table says of an order as it is typed."""
+    verb = verb_of(words)
+    assert verb is not None
     ledger: Ledger = open_ledger(site.state, version=__version__, clock=SystemClock())
     try:
-        answer = Orders(ledger, load(site.config)).carry_out(order, arguments, "uid 0 (root)")
-        return answer["lines"], answer["changed"], get_night(ledger, 1).status
+        night = get_night(ledger, 1)
+        file = find_file(ledger, night.id, _PATH)
+        assert file is not None
+        standing = replace(standing_of(ledger, night), **file_facts(ledger, night, file))
+        return decide(standing, verb)
     finally:
         ledger.close()
 
 
-@pytest.mark.parametrize(("status", "code", "error"), STATES, ids=str)
-def test_what_an_explanation_says_to_type_is_accepted_or_says_why_not(
-    tmp_path: Path, status: NightStatus, code: CauseCode | None, error: ErrorClass | None
-) -> None:
-    lines = typed(made(tmp_path / "asked", status, code, error))
+def moved(site: Site, words: str, *, is_up: bool) -> tuple[Outcome, str]:
+    """What comes of typing an order, in the words of the table, and what is said."""
+    result = typed(site, [*arguments_of(words, DATE, _PATH), "--json"], is_up=is_up)
+    if isinstance(result.exception, UsageError | click.UsageError):
+        raise result.exception
+    if isinstance(result.exception, VampdError):
+        return Outcome.REFUSED, str(result.exception)
+    assert result.exception is None, (words, result.exception)
+    answer = json.loads(result.stdout)
+    assert answer["daemon_runs"] is is_up
+    [night] = answer["nights"]
+    return Outcome.ACTS if night["changed"] else Outcome.NOTHING, "; ".join(night["lines"])
 
-    for number, words in enumerate(sorted(lines)):
-        found = order_of(words)
-        if found is None:
-            continue
-        site = made(tmp_path / str(number), status, code, error)
-        if found[0] == "release" and f"vampd restore {DATE}" in lines:
-            restored = order_of(f"vampd restore {DATE}")  # it is said to be typed first
-            assert restored is not None
-            given(site, *restored)
-        try:
-            said, changed, now = given(site, *found)
-        except OperatorError:  # it says why not
-            continue
-        assert changed, f"{words}: {said}"
-        if found[0] == "release":
-            assert now != NightStatus.HELD, words
+
+#: Reading commands that take their time, or look at other machines: their words are checked.
+_SLOW = ("admin ", "data verify", "data audit", "data rebuild-raw", "data report")
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: "-".join(map(str, state)))
+def test_what_any_view_says_to_type_is_accepted_and_moves_the_night(
+    tmp_path: Path, state: State
+) -> None:
+    site = made(tmp_path / "site", state)
+
+    for view, text in views_of(site).items():
+        before: list[str] = []
+        for words in commands_in(text):
+            if verb_of(words) is None:
+                read(site, words)
+                continue
+            for is_up in (False, True):
+                check_order(site, view, words, before, is_up=is_up)
+            before.append(words)
+
+
+def check_order(site: Site, view: str, words: str, before: list[str], *, is_up: bool) -> None:
+    """It does what the table says, and is worth typing: now, once mended, or after *before*."""
+    with undone(site):
+        verdict = judged(site, words)
+        outcome, said = moved(site, words, is_up=is_up)
+    where = f"{view}: {words}: {verdict}: {said}"
+    assert outcome is verdict.outcome, where
+    if outcome is Outcome.ACTS or verdict.mended:
+        return
+    with undone(site):
+        for earlier in before:
+            moved(site, earlier, is_up=is_up)
+        assert judged(site, words).outcome is Outcome.ACTS, where
+
+
+def read(site: Site, words: str) -> None:
+    """A command that only looks is one that there is, and answers."""
+    given = arguments_of(words, DATE, _PATH)
+    if words.removeprefix("vampd ").startswith(_SLOW):
+        command, rest = command_of(given)
+        command.make_context(words, [*rest])
+        return
+    result = site.run(*given)
+    assert not isinstance(result.exception, UsageError | click.UsageError), words
+    assert result.exception is None or isinstance(result.exception, SystemExit | VampdError), words
 
 
 def test_accepting_a_file_of_an_empty_night_lets_it_collect_again(tmp_path: Path) -> None:
-    site = made(tmp_path / "site", NightStatus.EMPTY, WaitCode.EMPTY, None)
+    site = made(tmp_path / "site", State(NightStatus.EMPTY, WaitCode.EMPTY))
 
     said = site.said("quarantine", DATE, _PATH, "--accept")
 
@@ -178,7 +299,7 @@ def test_accepting_a_file_of_an_empty_night_lets_it_collect_again(tmp_path: Path
 
 
 def test_without_a_daemon_a_released_night_is_shown_as_held_no_more(tmp_path: Path) -> None:
-    site = made(tmp_path / "site", NightStatus.HELD, HoldCode.QUALITY, None)
+    site = made(tmp_path / "site", State(NightStatus.HELD, HoldCode.QUALITY))
 
     said = site.said("release", DATE)
 
@@ -198,7 +319,7 @@ def test_without_a_daemon_a_released_night_is_shown_as_held_no_more(tmp_path: Pa
 def test_what_was_never_done_cannot_be_done_again(
     tmp_path: Path, status: NightStatus, code: CauseCode, said: str
 ) -> None:
-    site = made(tmp_path / "site", status, code, None)
+    site = made(tmp_path / "site", State(status, code))
 
     refused = site.run("retry", DATE, "--from", "build")
 
@@ -207,6 +328,6 @@ def test_what_was_never_done_cannot_be_done_again(
 
 
 def test_release_says_what_helps_where_nobody_holds_the_night(tmp_path: Path) -> None:
-    site = made(tmp_path / "site", NightStatus.HELD, WaitCode.FAILURE, ErrorClass.INTEGRITY)
+    site = made(tmp_path / "site", State(NightStatus.HELD, WaitCode.FAILURE, ErrorClass.INTEGRITY))
 
     assert f"`vampd retry {DATE}` tries it again" in site.said("release", DATE)

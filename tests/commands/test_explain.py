@@ -14,6 +14,7 @@ import pytest
 from tests.commands.status_scenes import running_picture
 from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
+from vampd.allowed import TYPED
 from vampd.causes import Cause, CauseCode, cause_code
 from vampd.commands import advice, causes
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
@@ -414,6 +415,8 @@ def test_the_commands_that_are_advised_exist_with_their_options(rule_name: str) 
     found = EXPLANATIONS[rule_name]
     prose = re.findall(r"`([^`]+)`", f"{found.because} {found.awaits}")
     text = "; ".join([*prose, found.next_step, found.command or ""])
+    for verb, typed in TYPED.items():
+        text = text.replace(f"{{{verb.name.lower()}}}", typed)
 
     for words in re.findall(r"vampd ([a-z-]+(?: [^;,.()`]*)?)", text.replace("{name}", "DATE")):
         command, rest = command_of(words.split())

@@ -63,16 +63,13 @@ def act(
     Unless *yes*, what would be done to all of them is named first, and asked for once. Raises the
     error of the first night that refuses; what was done before it is printed.
     """
-    # Late: --help needs nothing of the daemon's.
-    from vampd.orders import socket as control_socket
-
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = dates.resolve(nights(ledger), date, kind)
 
     def give(night: Night, *, dry_run: bool) -> dict[str, Any]:
         named = {"kind": night.kind.value, "date": night.date, "dry_run": dry_run}
-        return {**named, **control_socket.act(config, order, {**named, **arguments}, actor=actor())}
+        return {**named, **give_order(config, order, {**named, **arguments})}
 
     if not (yes or dry_run):
         confirm(_losses(order, {night: give(night, dry_run=True) for night in chosen}), yes=False)
@@ -84,15 +81,32 @@ def act(
         for line in [] if as_json else answers[-1]["lines"]:
             click.echo(paragraph("  ", line))
     if as_json:
-        echo_json({"nights": answers})
+        echo_json({"nights": answers, **daemon_json(config)})
     elif not dry_run and any(answer["changed"] for answer in answers):
         tell_of_no_daemon(config)
+
+
+def give_order(config: Config, order: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Have *order* carried out in the name of whoever types: every command gives its orders so.
+
+    Returns ``{"lines": [sentence, ...], "changed": bool}``. OperatorError: it was refused. Whoever
+    shows the answer says by `tell_of_no_daemon` or `daemon_json` that nobody works by it yet.
+    """
+    # Late: --help needs nothing of the daemon's.
+    from vampd.orders import socket as control_socket
+
+    return control_socket.act(config, order, dict(arguments), actor=actor())
 
 
 def tell_of_no_daemon(config: Config) -> None:
     """On standard error: what was ordered stands in the ledger, and nobody works by it now."""
     if daemon_lock(config.state_dir, config.reading_socket) is None:
         click.echo(_NO_DAEMON, err=True)
+
+
+def daemon_json(config: Config) -> dict[str, bool]:
+    """For programs: whether anybody works by what was ordered, or it only stands in the ledger."""
+    return {"daemon_runs": daemon_lock(config.state_dir, config.reading_socket) is not None}
 
 
 def _title(night: Night) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vampd.allowed import TYPED, Verb
 from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
 from vampd.commands.explanations_held import Explanation
 from vampd.commands.screen import time_text
@@ -63,6 +64,8 @@ def cause(summary: Summary, *, both_kinds: bool) -> Cause:
     rule, found = rule_of(summary)
     explanation = EXPLANATIONS[rule]
     words = _Words({**_words(summary, both_kinds=both_kinds), **found})
+    given = {"name": words["name"], "stage": words["stage"], "path": found.get("path", "FILE")}
+    words |= {verb.name.lower(): TYPED[verb].format_map(given) for verb in Verb}
     return _filled(rule, explanation, words)
 
 

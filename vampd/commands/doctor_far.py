@@ -107,9 +107,6 @@ def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_jso
     With "" it is the one whose marker is not the known one, or that was delivered to and never
     marked. UsageError: there are several.
     """
-    # Late: --help needs nothing of the daemon's.
-    from vampd.orders import socket as control_socket
-
     config: Config = context.obj.config()
     claims = list(_claims(config, text))
     if len(claims) > 1:
@@ -124,15 +121,17 @@ def claim(context: click.Context, text: str, *, dry_run: bool, yes: bool, as_jso
         if found.marker is None and not dry_run:
             found = _store(config, each.folder).claim()
         told = {"place": str(each.folder.place), "marker": found.marker, "dry_run": dry_run}
-        answer = control_socket.act(config, "claim_far", told, actor=acting.actor())
+        answer = acting.give_order(config, "claim_far", told)
         answers.append({**told, **answer})
     if as_json:
-        echo_json({"claims": answers})
+        echo_json({"claims": answers, **acting.daemon_json(config)})
         return
     for line in [line for answer in answers for line in answer["lines"]]:
         click.echo(paragraph("", line))
     if not answers:
         click.echo("nothing to do: every far disk bears the marker by which it is known")
+    if not dry_run and any(answer["changed"] for answer in answers):
+        acting.tell_of_no_daemon(config)
 
 
 def _claims(config: Config, text: str) -> Iterator[_Claim]:

@@ -1,7 +1,8 @@
 """Every state of a night and every cause of it: why, what is awaited, who must act, what to type.
 
 A table, so that what is missing in it can be counted. In its texts stand `{name}` for the night
-as a command takes it, `{stage}`, `{unit}`, `{due}`, `{path}`, `{older}` and `{root}`.
+as a command takes it, `{stage}`, `{unit}`, `{due}`, `{path}`, `{older}` and `{root}`; and an order
+by its name in `vampd.allowed`, as it is typed for that night: `{retry}`, `{release}`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _tried_again(because: str) -> Explanation:
 MENDING: Mapping[Stage, tuple[str, str]] = {
     Stage.SYNC: (
         "the plan of its output cubes could not be made from timing files and headers",
-        "see `vampd show {name}`; if one cube is to blame: vampd quarantine {name} FILE --add",
+        "see `vampd show {name}`; if one cube is to blame: {add}",
     ),
     Stage.FRAME_IDS: (
         "its frame IDs could not be reserved",
@@ -85,8 +86,8 @@ _AT_REST: dict[str, Explanation] = {
         because="Files of the cameras are arriving, or may still come.",
         awaits="It is closed when nothing changed for a while and its UTC date is over.",
         who=NOBODY,
-        next_step="nothing; to close it now: vampd close {name}",
-        command="vampd close {name}",
+        next_step="nothing; to close it now: {close}",
+        command="{close}",
     ),
     NightStatus.READY: _waiting(
         "It is closed, and its first work is due.", "a worker that has time for it"
@@ -120,8 +121,8 @@ _AT_REST: dict[str, Explanation] = {
         " nights do not wait for it.",
         awaits="Nothing: no more work is done for it.",
         who=NOBODY,
-        next_step="nothing; to do it after all: vampd restore {name}, then vampd release {name}",
-        command="vampd restore {name}",
+        next_step="nothing; to do it after all: {restore}, then {release}",
+        command="{restore}",
     ),
 }
 
@@ -130,15 +131,15 @@ _COLLECTING: dict[str, Explanation] = {
         because="Its UTC date is not over, and the cameras may write until then and after.",
         awaits="It waits for the end of that date, a grace, and quiet.",
         who=NOBODY,
-        next_step="nothing; to close it now: vampd close {name}",
-        command="vampd close {name}",
+        next_step="nothing; to close it now: {close}",
+        command="{close}",
     ),
     "collecting: quiet": Explanation(
         because="Something in its folder changed a short while ago.",
         awaits="It waits until nothing changes any more for as long as `night.quiet_minutes` says.",
         who=NOBODY,
-        next_step="nothing; to close it now: vampd close {name}",
-        command="vampd close {name}",
+        next_step="nothing; to close it now: {close}",
+        command="{close}",
     ),
     "collecting: look": _waiting(
         "It looks finished.", "one more look that finds the same, within a scan's time"
@@ -168,7 +169,7 @@ _STOPPED: dict[str, Explanation] = {
         awaits=f"It waits until the root stands in the settings again. {BY_ITSELF}",
         who=OPERATOR,
         next_step="put its root back into the settings, then: systemctl reload vampd; or give the"
-        " night up: vampd abandon {name} --why TEXT",
+        " night up: {abandon}",
         safe="vampd touches nothing below that root",
     ),
     "disk low": Explanation(
@@ -295,8 +296,7 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
     (NightStatus.HELD, ErrorClass.INPUT): held(
         "A raw file can no longer be read, though outputs of it are planned. The outputs that do"
         " not need it were made; the others wait.",
-        "mend the disk or bring the file back; or give up the file that the words name:"
-        " vampd quarantine {name} FILE --give-up --why TEXT",
+        "mend the disk or bring the file back; or give up the file that the words name: {give_up}",
         RETRY,
     ),
     (NightStatus.HELD, ErrorClass.DETERMINISTIC): held(
@@ -307,8 +307,7 @@ _OF_CLASS: dict[tuple[NightStatus, ErrorClass | None], Explanation] = {
         " cannot be given back, so vampd does not ask again without a person's word.",
         awaits="It waits for a person, who says which were dealt, or writes them off.",
         who=OPERATOR,
-        next_step="look: vampd archive ids show {name}; then either: vampd archive ids adopt {name}"
-        " FIRST..LAST --why TEXT; or: vampd archive ids void {name} --why TEXT",
+        next_step="look: vampd archive ids show {name}; then either: {adopt}; or: {void}",
         command="vampd archive ids show {name}",
     ),
     (NightStatus.HELD, ErrorClass.INTEGRITY): held(
@@ -328,8 +327,7 @@ _IDS_UNCLEAR = Explanation(
     awaits="It waits for a person: find out which were dealt (`vampd archive ids show {name}`),"
     " then adopt them, or write them off.",
     who=OPERATOR,
-    next_step="vampd archive ids show {name}; then `vampd archive ids adopt` or `vampd archive ids"
-    " void`",
+    next_step="look: vampd archive ids show {name}; then either: {adopt}; or: {void}",
     command="vampd archive ids show {name}",
 )
 

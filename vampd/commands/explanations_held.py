@@ -22,10 +22,10 @@ class Explanation:
     safe: str | None = None
 
 
-RETRY = "vampd retry {name}"
-GIVE_UP = "vampd quarantine {name} {path} --give-up --why TEXT"
+RETRY = "{retry}"
+GIVE_UP = "{give_up}"
 SHOW = "vampd show {name}"
-RELEASE = "vampd release {name}"
+RELEASE = "{release}"
 BY_ITSELF = "Nothing else: it goes on by itself."
 
 
@@ -76,7 +76,7 @@ HOLDS: Mapping[str, Explanation] = {
     "hold: being restored": held(
         "A restore of it was begun and did not come to its end.",
         "finish the restore",
-        "vampd restore {name}",
+        "{restore}",
     ),
     "hold: raw changed": _raw(
         "A raw file is not the one that it was when the night was closed: {path}. While it"
@@ -99,10 +99,9 @@ HOLDS: Mapping[str, Explanation] = {
         because="The earlier pipeline was at work in its folder, and vampd does nothing of it"
         " before somebody says whose night it is.",
         awaits="It waits for a person: adopt it as that pipeline's work, or have it done anew from"
-        " its raw files (`vampd restore {name}`, then `vampd release {name}`).",
+        " its raw files (`{restore}`, then `{release}`).",
         who=OPERATOR,
-        next_step="adopt it: vampd admin import-legacy; or do it anew: vampd restore {name}, then"
-        " vampd release {name}",
+        next_step="adopt it: vampd admin import-legacy; or do it anew: {restore}, then {release}",
         command="vampd admin import-legacy --dry-run",
     ),
     "hold: adopted": Explanation(
@@ -110,8 +109,8 @@ HOLDS: Mapping[str, Explanation] = {
         " it was verified by vampd.",
         awaits="Nothing: vampd does nothing more of it, and no younger night waits for it.",
         who=NOBODY,
-        next_step="nothing; to do it anew from its raw files: vampd restore {name}",
-        command="vampd restore {name}",
+        next_step="nothing; to do it anew from its raw files: {restore}",
+        command="{restore}",
         safe="what the earlier pipeline left is not touched",
     ),
     "hold: not rebuildable": held(
@@ -147,7 +146,7 @@ HOLDS: Mapping[str, Explanation] = {
         " files; bring them back.",
         who=OPERATOR,
         next_step="mount the far disk, or bring the copies back (vampd data verify {name}); then:"
-        " vampd retry {name}",
+        " {retry}",
         command=RETRY,
         safe="vampd deletes nothing of it, here or there",
     ),
@@ -168,8 +167,7 @@ HOLDS: Mapping[str, Explanation] = {
         because="Its folder is not there, or is none, and files of it are known.",
         awaits="It waits until its folder is back under its name; then it goes on by itself.",
         who=OPERATOR,
-        next_step="bring its folder back, under its name; to give it up:"
-        " vampd abandon {name} --why TEXT",
+        next_step="bring its folder back, under its name; to give it up: {abandon}",
         command=SHOW,
         safe="vampd deletes no folder of a night",
     ),
@@ -183,7 +181,7 @@ HOLDS: Mapping[str, Explanation] = {
         " itself.",
         who=OPERATOR,
         next_step="see what is wrong, and mend it (vampd quarantine {name}); if nothing can be"
-        " done, it ends as an empty night: vampd release {name}",
+        " done, it ends as an empty night: {release}",
         command=RELEASE,
         safe="quarantined cubes lie where the cameras wrote them",
     ),

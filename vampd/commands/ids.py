@@ -197,22 +197,23 @@ def _say(
     json: bool,
 ) -> None:
     """Give an order that is of no night; what it gives up is named first, and asked for."""
-    # Late: --help needs nothing of the daemon's.
-    from vampd.orders import socket as control_socket
+    config = context.obj.config()
 
     def give(*, dry_run: bool) -> dict[str, Any]:
         given = {**arguments, "date": None, "dry_run": dry_run}
-        return control_socket.act(context.obj.config(), order, given, actor=acting.actor())
+        return acting.give_order(config, order, given)
 
     answer = give(dry_run=True)
     if not dry_run:
         acting.confirm(answer["lines"] if answer["changed"] else [], yes=yes)
         answer = give(dry_run=False)
     if json:
-        echo_json(answer)
+        echo_json({**answer, **acting.daemon_json(config)})
         return
     for line in answer["lines"]:
         click.echo(f"{line} (dry run)" if dry_run else line)
+    if answer["changed"] and not dry_run:
+        acting.tell_of_no_daemon(config)
 
 
 def _archive(kind: str | None) -> str:

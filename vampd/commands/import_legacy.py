@@ -75,9 +75,12 @@ def command(
     nights = list(_nights(config, paths, tables, digests=digests))
     answers = _give_orders(config, tables, nights, dry_run=dry_run)
     if as_json:
-        echo_json(_as_json(config, tables, nights, answers, dry_run=dry_run))
+        answer = _as_json(config, tables, nights, answers, dry_run=dry_run)
+        echo_json({**answer, **acting.daemon_json(config)})
     else:
         _show(config, tables, nights, answers, dry_run=dry_run)
+        if not dry_run and any(answer.changed for answer in answers):
+            acting.tell_of_no_daemon(config)
 
 
 def _tables(config: Config, paths: tuple[Path, ...]) -> list[Table]:
@@ -126,22 +129,19 @@ def _give_orders(
     if dry_run and not has_ledger(config.state_dir, config.reading_socket):
         new = _Answer(lines=["there is no ledger yet: all of it would be new"], changed=True)
         return [new for _ in nights]
-    # Late: --help needs nothing of the daemon's.
-    from vampd.orders import socket as control_socket
-
     answers = []
     for night in nights:
         lines: list[str] = []
         changed = False
         for arguments in _orders_of(night):
             given = {**arguments, "date": None, "dry_run": dry_run}
-            answer = control_socket.act(config, "import_legacy", given, actor=acting.actor())
+            answer = acting.give_order(config, "import_legacy", given)
             lines += [line for line in answer["lines"] if line not in lines]
             changed |= answer["changed"]
         answers.append(_Answer(lines=lines, changed=changed))
     for rows in _pieces(_plain_rows(tables), _FILES_AT_ONCE):
         given = {"rows": rows, "date": None, "dry_run": dry_run}
-        control_socket.act(config, "import_legacy_tables", given, actor=acting.actor())
+        acting.give_order(config, "import_legacy_tables", given)
     return answers
 
 

@@ -124,12 +124,9 @@ def _send(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    # Late: --help needs nothing of the daemon's.
-    from vampd.orders import socket as control_socket
-
     asked = [{"kind": night.kind.value, "date": night.date} for night in chosen]
     arguments = {"date": None, "nights": asked, "anew": anew, "dry_run": dry_run}
-    answer = control_socket.act(config, "mail", arguments, actor=acting.actor())
+    answer = acting.give_order(config, "mail", arguments)
     if not as_json:
         for line in answer["lines"]:
             click.echo(f"{line} (dry run)" if dry_run else line)
@@ -140,7 +137,8 @@ def _send(
         for night, track in [] if as_json else tracks:
             click.echo(f"{night}: {track_text(track, night.date)}")
     if as_json:
-        echo_json({"changed": answer["changed"], "lines": answer["lines"], "nights": states})
+        told = {"changed": answer["changed"], "lines": answer["lines"], "nights": states}
+        echo_json({**told, **acting.daemon_json(config)})
     _judge(states)
 
 

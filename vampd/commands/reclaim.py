@@ -69,11 +69,9 @@ def _let_go(
 
 
 def _begin_all(context: click.Context, *, yes: bool, as_json: bool) -> None:
-    from vampd.orders import socket as control_socket
-
     def ordered(*, dry_run: bool) -> dict[str, Any]:
         arguments = {"date": None, "kind": None, "dry_run": dry_run}
-        return control_socket.act(config, "reclaim_all", arguments, actor=acting.actor())
+        return acting.give_order(config, "reclaim_all", arguments)
 
     config = context.obj.config()
     planned = ordered(dry_run=True)
@@ -81,10 +79,12 @@ def _begin_all(context: click.Context, *, yes: bool, as_json: bool) -> None:
         acting.confirm(["vampd space reclaim would begin this:", *planned["lines"]], yes=yes)
         planned = ordered(dry_run=False)
     if as_json:
-        echo_json(planned)
+        echo_json({**planned, **acting.daemon_json(config)})
         return
     for line in planned["lines"]:
         click.echo(line)
+    if planned["changed"]:
+        acting.tell_of_no_daemon(config)
 
 
 def _list(context: click.Context, date: str | None, kind: str | None, *, as_json: bool) -> None:

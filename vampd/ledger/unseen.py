@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from vampd.causes import Cause
-from vampd.errors import OperatorError
-from vampd.ledger import files, nights
+from vampd.ledger import nights
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Night, UnseenRow
+from vampd.ledger.records import UnseenRow
 from vampd.ledger.rows import fetch_all
 from vampd.records import Unseen
 from vampd.states import FINAL, UNSEEN_HOLDS, HoldCode, UnseenSort
@@ -114,18 +113,6 @@ def hold_cause(found: Sequence[UnseenRow]) -> Cause:
     """Why a night is held: every place, the first on the first line."""
     code = _HOLDS.get(UnseenSort(found[0].sort), HoldCode.NOT_TAKEN)
     return Cause(code, {"what": "\n".join(row.text for row in found)})
-
-
-def refuse_away(ledger: Ledger, night: Night) -> None:
-    """OperatorError: a night whose folder went with its files cannot be taken as it is."""
-    is_held = nights.hold_of(night) in UNSEEN_HOLDS
-    away = [row for row in holding(ledger, night.id) if row.sort == UnseenSort.FOLDER]
-    if is_held and away and files.files_of(ledger, night.id):
-        msg = (
-            f"{nights.label(night)}: {away[0].text}; bring its folder back, and it goes on by"
-            f" itself; or give it up: vampd abandon {night.date} --why TEXT"
-        )
-        raise OperatorError(msg)
 
 
 def accept(ledger: Ledger, night: int, why: str) -> list[str]:

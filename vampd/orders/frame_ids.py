@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vampd.allowed import Verb
 from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
 from vampd.io import number_papers, numbers_seen
 from vampd.io.beneath import is_folder, night_folder
@@ -23,8 +24,9 @@ from vampd.ledger.records import Night
 from vampd.ledger.requests import FrameRequest
 from vampd.ledger.rows import fetch_one
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.orders.standing import nothing_to_do
 from vampd.stages import frame_id_papers
-from vampd.states import STAGES_OF, Kind, RequestState, Stage, TaskState
+from vampd.states import RequestState, Stage
 
 
 def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
@@ -32,10 +34,10 @@ def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
     ledger = context.ledger
     dealt = frame_ids.parse_range(arguments["ids"])
     request = requests.open_request(ledger, night.id)
-    if request is None:
-        if set(dealt) <= _numbers_of(ledger, night):
-            return CommandResult(lines=["these frame IDs are the night's already"], changed=False)
-        raise OperatorError(_nothing_open(night))
+    if request is None and set(dealt) <= _numbers_of(ledger, night):
+        return CommandResult(lines=["these frame IDs are the night's already"], changed=False)
+    nothing_to_do(ledger, night, Verb.ADOPT)
+    assert request is not None
     _refuse_impossible(ledger, request, dealt)
     lines = [
         f"{frame_id_text(dealt[0])} to {frame_id_text(dealt[-1])} are taken as dealt",
@@ -53,15 +55,10 @@ def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
 
 def _void(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Whatever was dealt in answer to the open request is never used."""
+    if (answer := nothing_to_do(context.ledger, night, Verb.VOID)) is not None:
+        return answer
     request = requests.open_request(context.ledger, night.id)
-    if request is None:
-        last = context.ledger.value(
-            "select state from frame_request where night = ? order by id desc limit 1",
-            [night.id],
-        )
-        if last == RequestState.VOID:
-            return CommandResult(lines=["its last request is void already"], changed=False)
-        raise OperatorError(_nothing_open(night))
+    assert request is not None
     lines = [
         f"what was dealt in answer to the request of {request.count} frame IDs is written off",
         "it goes on, and asks anew",
@@ -76,13 +73,8 @@ def _void(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -
 
 def _skip(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """Younger nights do not wait for the numbers of this one."""
-    if Stage.FRAME_IDS not in STAGES_OF[Kind(night.kind)]:
-        msg = f"{label(night)} gets no frame IDs, so no night waits for it"
-        raise OperatorError(msg)
-    if night.ids_skip_why is not None:
-        return CommandResult(lines=[f"it is skipped already: {night.ids_skip_why}"], changed=False)
-    if _has_numbers(context.ledger, night):
-        return CommandResult(lines=["it has its frame IDs: no night waits for it"], changed=False)
+    if (answer := nothing_to_do(context.ledger, night, Verb.SKIP)) is not None:
+        return answer
     lines = [
         "younger nights no longer wait for its frame IDs",
         "its own may come after theirs: an exception, which `vampd archive ids audit` lists",
@@ -207,24 +199,6 @@ def _on_disk(ledger: Ledger, *, lowest: int) -> list[tuple[int, str]]:
 def _numbers_of(ledger: Ledger, night: Night) -> set[int]:
     rows = ledger.rows("select number from frame_id where night = ?", [night.id])
     return {number for (number,) in rows}
-
-
-def _has_numbers(ledger: Ledger, night: Night) -> bool:
-    states = {
-        state
-        for (state,) in ledger.rows(
-            "select state from task where night = ? and batch = ? and stage = ?",
-            [night.id, night.batch, Stage.FRAME_IDS],
-        )
-    }
-    return states == {TaskState.DONE}
-
-
-def _nothing_open(night: Night) -> str:
-    return (
-        f"{label(night)}: no request for frame IDs is unclear, so there is nothing to decide;"
-        f" see `vampd archive ids show {night.date}`"
-    )
 
 
 def _go_on(ledger: Ledger, night: Night, why: str) -> None:

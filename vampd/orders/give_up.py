@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vampd.allowed import Verb
 from vampd.errors import OperatorError
 from vampd.layout import GIVEN_UP_FOLDER
 from vampd.ledger import (
     cubes,
     files,
     given_up,
-    mail_tracks,
     nights,
     outputs,
     remote_copies,
@@ -24,7 +24,8 @@ from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.records import Night, Output, RawFile
 from vampd.orders import restore as restore_orders
 from vampd.orders.context import CommandContext, CommandResult
-from vampd.states import FINAL, FileState, NightStatus, OutputState, Stage, StrayState
+from vampd.orders.standing import file_facts, nothing_to_do
+from vampd.states import OutputState, Stage
 
 _WHY = "planned anew, for a raw file was given up"
 
@@ -52,7 +53,7 @@ def give_up(context: CommandContext, night: Night, arguments: Mapping[str, Any])
         return CommandResult(lines=[f"{row.path} is given up already"], changed=False)
     with ledger.in_vain() if arguments["dry_run"] else ledger.transaction():
         restore_orders.note_strays(ledger, night, files.twins(ledger, row))
-        _refuse(ledger, night, row)
+        nothing_to_do(ledger, night, Verb.GIVE_UP, **file_facts(ledger, night, row))
         loss = _loss(ledger, row)
         lines = _lines(ledger, night, loss)
         if not arguments["dry_run"]:
@@ -68,54 +69,6 @@ def _carry_out(ledger: Ledger, night: Night, loss: _Loss, why: str) -> None:
     given_up.give_up(ledger, [row for row in (loss.cube, loss.timing) if row is not None], why)
     tasks.make_pending(ledger, night.id, [Stage.SYNC], _WHY)
     strays.review(ledger, night.id)
-
-
-def _refuse(ledger: Ledger, night: Night, row: RawFile) -> None:
-    """OperatorError: the file is not one that can be given up now; the message says what to do."""
-    label, path = nights.label(night), row.path
-    why = _why_not_the_night(ledger, night, row) or _why_not_the_file(ledger, night, row)
-    if why is not None:
-        msg = f"{label}: {path} cannot be given up: {why}"
-        raise OperatorError(msg)
-
-
-def _why_not_the_night(ledger: Ledger, night: Night, row: RawFile) -> str | None:
-    is_safe = night.status in {NightStatus.SAFE, NightStatus.RECLAIMED}
-    if is_safe or row.batch < night.batch:
-        return "its outputs are safe at the far end, made of the file as it was when it was whole"
-    if night.status in FINAL:
-        return f"the night is {night.status}: nothing is made of it"
-    if mail_tracks.is_told(ledger.connection, night.id):
-        return "the archive was told of its outputs; `vampd restore --force` undoes that"
-    if not outputs.outputs_of_batch(ledger, night.id):
-        return (
-            "nothing is planned yet, so leave it out:"
-            f" vampd quarantine {night.date} {row.path} --add --why TEXT"
-        )
-    return None
-
-
-def _why_not_the_file(ledger: Ledger, night: Night, row: RawFile) -> str | None:
-    if row.role not in {"cube", "timing"} or row.state != FileState.WHOLE:
-        return f"it is {row.state}, so no output is made of it"
-    states = {
-        stray.state
-        for stray in strays.strays_of(ledger, night.id)
-        for twin in files.twins(ledger, row)
-        if stray.raw_file == twin.id
-    }
-    if not states:
-        return (
-            "it lies there as it was recorded. To leave a good file out:"
-            f" vampd restore {night.date}, then vampd quarantine {night.date} {row.path}"
-            f" --add --why TEXT, then vampd release {night.date}"
-        )
-    if states <= {StrayState.UNREAD}:
-        return (
-            "it has another inode or time, and is read again: with the recorded bytes it is the"
-            " file; wait for that"
-        )
-    return None
 
 
 def _loss(ledger: Ledger, row: RawFile) -> _Loss:

@@ -13,29 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from vampd.causes import Cause
-from vampd.errors import OperatorError, UsageError
-from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
+from vampd.errors import UsageError
 from vampd.ledger import legacy, nights
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, OrderOfAll
 from vampd.states import HoldCode, Kind
-from vampd.watch.incumbent import named_frame_ids, signs_of
+from vampd.watch.incumbent import named_frame_ids
 from vampd.watch.naming import night_date
-
-
-def refuse_unrestored(ledger: Ledger, night: Night) -> None:
-    """OperatorError: the earlier pipeline has the raw files of this night in another place."""
-    if not legacy.is_foreign(ledger, night.id):
-        return
-    signs = signs_of(Path(night.folder))
-    in_the_way = [name for name in signs if name == OUTPUT_FOLDER or name.endswith(BACKUP_ENDING)]
-    if in_the_way:
-        msg = (
-            f"{nights.label(night)} is the earlier pipeline's: {', '.join(in_the_way)} stand in"
-            f" {night.folder}; `vampd restore {night.date}` puts the raw files back first"
-        )
-        raise OperatorError(msg)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vampd.allowed import Verb
 from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import (
@@ -45,7 +46,6 @@ from vampd.orders import rebuild_proof as proof_orders
 from vampd.orders import (
     reclaim as reclaim_orders,
 )
-from vampd.orders import refusals
 from vampd.orders import (
     restore as restore_orders,
 )
@@ -53,9 +53,9 @@ from vampd.orders import (
     verify as verify_orders,
 )
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.orders.standing import file_facts, has_work, nothing_to_do, standing_of
 from vampd.settings.sections import Config
 from vampd.states import (
-    LIFTED_HOLDS,
     UNSEEN_HOLDS,
     FileCode,
     FileState,
@@ -104,8 +104,8 @@ def _carry_out(context: CommandContext, order: str, arguments: Mapping[str, Any]
 
 
 def _close(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night.closed_us is not None:
-        return CommandResult(lines=["it is closed already"], changed=False)
+    if (answer := nothing_to_do(context.ledger, night, Verb.CLOSE)) is not None:
+        return answer
     if not arguments["dry_run"]:
         nights.ask_to_close(context.ledger, night.id)
     line = "it is taken as over, without waiting for its date or for quiet"
@@ -115,18 +115,11 @@ def _close(context: CommandContext, night: Night, arguments: Mapping[str, Any]) 
 def _retry(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     if arguments.get("from"):
         return _retry_from(context, night, arguments)
-    refusals.refuse_abandoned(night)
-    refusals.refuse_half_restored(night)
-    unseen.refuse_away(context.ledger, night)
-    troubled = context.ledger.value(
-        "select count(*) from task where night = ? and (state = 'failed'"
-        " or (state = 'pending' and due_us > 0))",
-        [night.id],
-    )
-    if not troubled and night.hold is None:
-        return CommandResult(lines=["nothing failed, and nothing waits for a retry"], changed=False)
-    legacy_orders.refuse_unrestored(context.ledger, night)
-    lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
+    ledger = context.ledger
+    troubled = standing_of(ledger, night).troubled
+    answer, lines = _stopped(ledger, night, Verb.RETRY, arguments)
+    if answer is not None:
+        return answer
     lines += [_tried_again(troubled)] if troubled else []
     if night.hold is not None:
         lines.append(f"it is released from its hold: {night.hold}")
@@ -149,18 +142,14 @@ def _retry_from(
     except ValueError as error:
         msg = f"{nights.label(night)} has no stage {arguments['from']}"
         raise UsageError(msg) from error
-    refusals.refuse_to_redo_finished(context.ledger, night)
-    if stages[0] is not Stage.SYNC:
-        refusals.refuse_without_work(context.ledger, night, stages)
-    else:
-        answer = _restore(context, night, {**arguments, "force": False, "prove": False})
-        if not arguments["dry_run"]:
-            _release_hold(
-                context.ledger, nights.get_night(context.ledger, night.id), "retry --from sync"
-            )
-        return CommandResult(lines=[*answer.lines, "it is planned anew"], changed=True)
-    lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
-    refusals.refuse_half_restored(night)
+    if stages[0] is Stage.SYNC:
+        return _replan(context, night, arguments)
+    begun = has_work(context.ledger, night, stages)
+    answer, lines = _stopped(
+        context.ledger, night, Verb.REDO, arguments, has_work=begun, stage=str(stages[0])
+    )
+    if answer is not None:
+        return answer
     if not arguments["dry_run"]:
         context.stop_work(night.id)
         with context.ledger.transaction():
@@ -171,19 +160,49 @@ def _retry_from(
     return CommandResult(lines=[*lines, f"{', '.join(stages)} are done again"], changed=True)
 
 
-def _restore(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if nights.hold_of(night) is HoldCode.RESTORED:
-        return CommandResult(
-            lines=["it is restored already; `vampd release` lets it go on"], changed=False
-        )
+def _replan(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
+    """From the first stage on: what was made goes, and the night collects again."""
+    given = {**arguments, "force": False, "prove": False}
+    answer = CommandResult(lines=["it is restored already"], changed=True)
+    if nights.hold_of(night) is not HoldCode.RESTORED:
+        answer = _restore(context, night, given, verb=Verb.REPLAN)
+    if not answer.changed:
+        return answer
+    if not arguments["dry_run"]:
+        night = nights.get_night(context.ledger, night.id)
+        _release_hold(context.ledger, night, "retry --from sync")
+    return CommandResult(lines=[*answer.lines, "it is planned anew"], changed=True)
+
+
+def _stopped(
+    ledger: Ledger, night: Night, verb: Verb, arguments: Mapping[str, Any], **more: Any
+) -> tuple[CommandResult | None, list[str]]:
+    """Why *verb* does nothing, once its raw files were looked at; and what that look found.
+
+    OperatorError: it is refused.
+    """
+    answer = nothing_to_do(ledger, night, verb, raw_away=None, **more)
+    if answer is not None:
+        return answer, []
+    seen = restore_orders.look_at_strays(ledger, night, dry_run=arguments["dry_run"])
+    if seen.away is not None:
+        answer = nothing_to_do(ledger, night, verb, raw_away=seen.away, **more)
+    return answer, seen.lines
+
+
+def _restore(
+    context: CommandContext,
+    night: Night,
+    arguments: Mapping[str, Any],
+    verb: Verb = Verb.RESTORE,
+) -> CommandResult:
     plan = restore_orders.plan_restore(context.ledger, night)
-    if plan.nothing_to_do and night.status != NightStatus.ABANDONED:
-        return CommandResult(
-            lines=["it was never processed: there is nothing to restore"], changed=False
-        )
-    if nights.hold_of(night) is not HoldCode.BEING_RESTORED:
-        refusals.refuse_safe(context.ledger, night, force=bool(arguments.get("force")))
-    refusals.refuse_incomplete(context.ledger, night)
+    if arguments.get("force"):
+        verb = Verb.RESTORE_SAFE
+    answer = nothing_to_do(context.ledger, night, verb, is_restorable=not plan.nothing_to_do)
+    if answer is not None:
+        return answer
+    restore_orders.refuse_lost(context.ledger, night)
     lines = plan.lines()
     if arguments["dry_run"]:
         return CommandResult(lines=lines, changed=True)
@@ -210,20 +229,19 @@ def _restore(context: CommandContext, night: Night, arguments: Mapping[str, Any]
 
 
 def _hold(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if nights.hold_of(night) not in {None, *LIFTED_HOLDS}:
-        return CommandResult(lines=[f"it is held already: {night.hold}"], changed=False)
+    if (answer := nothing_to_do(context.ledger, night, Verb.HOLD)) is not None:
+        return answer
     if not arguments["dry_run"]:
         nights.hold(context.ledger, night.id, Cause(HoldCode.ORDER, {"why": arguments["why"]}))
     return CommandResult(lines=["no more work of it is begun; what runs is finished"], changed=True)
 
 
 def _release(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
+    answer, lines = _stopped(context.ledger, night, Verb.RELEASE, arguments)
+    if answer is not None:
+        return answer
     if night.hold is None:
         return _leave_as_it_is(context, night, arguments)
-    legacy_orders.refuse_unrestored(context.ledger, night)
-    unseen.refuse_away(context.ledger, night)
-    lines = restore_orders.look_at_strays(context.ledger, night, dry_run=arguments["dry_run"])
-    refusals.refuse_half_restored(night)
     if not arguments["dry_run"]:
         _release_hold(context.ledger, night, "release")
     return CommandResult(lines=[*lines, f"it goes on; it was held: {night.hold}"], changed=True)
@@ -234,8 +252,6 @@ def _leave_as_it_is(
 ) -> CommandResult:
     """A night that goes on, or is at rest, whatever of it nobody takes: no more is told of that."""
     left = unseen.holding(context.ledger, night.id)
-    if not left:
-        return CommandResult(lines=[refusals.why_not_released(night)], changed=False)
     if not arguments["dry_run"]:
         unseen.accept(context.ledger, night.id, "release")
     lines = ["it is not held; no more is said of:", *(row.text for row in left)]
@@ -247,7 +263,6 @@ def _release_hold(ledger: Ledger, night: Night, why: str) -> None:
 
     It is shown as held no more at once, for no daemon may run that would say so.
     """
-    legacy_orders.refuse_unrestored(ledger, night)
     with ledger.transaction():
         legacy.release(ledger, night.id, why)
         if nights.hold_of(night) in UNSEEN_HOLDS:
@@ -267,19 +282,18 @@ def _quarantine(
     context: CommandContext, night: Night, arguments: Mapping[str, Any]
 ) -> CommandResult:
     if arguments["action"] == "give up":
-        refusals.refuse_half_restored(night)
         return give_up_orders.give_up(context, night, arguments)
     row = files.find_file(context.ledger, night.id, arguments["path"])
     if row is None:
         msg = f"{nights.label(night)}: vampd knows no file {arguments['path']}"
         raise OperatorError(msg)
     is_in = row.state == FileState.QUARANTINED
-    if (arguments["action"] == "add") == is_in:
-        return CommandResult(lines=[f"{row.path} is {row.state} already"], changed=False)
-    planned = context.ledger.value("select count(*) from output where night = ?", [night.id])
-    if planned and not live.is_unconfirmed(context.ledger, night):
-        msg = f"{nights.label(night)} is planned; `vampd restore` first, then quarantine"
-        raise OperatorError(msg)
+    verb = Verb.ADD if arguments["action"] == "add" else Verb.ACCEPT
+    facts = file_facts(context.ledger, night, row)
+    del facts["has_outputs"]  # those of any batch count
+    answer = nothing_to_do(context.ledger, night, verb, **facts)
+    if answer is not None:
+        return answer
     lines = [f"{row.path} and its partner: {arguments['action']}"]
     is_reopened = is_in and night.status == NightStatus.EMPTY
     if is_reopened:
@@ -309,9 +323,8 @@ def _move_quarantine(ledger: Ledger, row: RawFile, arguments: Mapping[str, Any])
 
 
 def _abandon(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night.status == NightStatus.ABANDONED:
-        return CommandResult(lines=["it is abandoned already"], changed=False)
-    refusals.refuse_finished(night, "there is nothing to abandon")
+    if (answer := nothing_to_do(context.ledger, night, Verb.ABANDON)) is not None:
+        return answer
     if not arguments["dry_run"]:
         context.stop_work(night.id)
         nights.let_go_on(context.ledger, night.id)

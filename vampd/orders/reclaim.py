@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vampd.allowed import Verb
 from vampd.background.reclaim import moves as stage
 from vampd.background.reclaim.facts import Proposal, proposals
 from vampd.background.reclaim.job import begin_one, begin_run, chosen, move_job
@@ -15,17 +16,17 @@ from vampd.ledger import nights, reclaims, trash
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, TrashFile
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.orders.standing import nothing_to_do
 from vampd.states import NightStatus, Space, TrashState
 
 _BATCH = 1000
 
 
 def _keep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    pinned = trash.pinned(context.ledger, night.id)
     lying = trash.in_trash(context.ledger, night.id)
     hint = [f"{len(lying)} files of it lie in the trash: `vampd space undelete`"] if lying else []
-    if pinned is not None:
-        return CommandResult(lines=[f"it is kept already: {pinned.why}", *hint], changed=False)
+    if (answer := nothing_to_do(context.ledger, night, Verb.KEEP)) is not None:
+        return CommandResult(lines=[*answer.lines, *hint], changed=False)
     if not arguments["dry_run"]:
         trash.pin(context.ledger, night.id, arguments["why"])
     return CommandResult(
@@ -34,9 +35,10 @@ def _keep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -
 
 
 def _unkeep(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
+    if (answer := nothing_to_do(context.ledger, night, Verb.UNKEEP)) is not None:
+        return answer
     pinned = trash.pinned(context.ledger, night.id)
-    if pinned is None:
-        return CommandResult(lines=["it is not kept"], changed=False)
+    assert pinned is not None
     if not arguments["dry_run"]:
         trash.unpin(context.ledger, night.id, arguments.get("why"))
     line = f"its space may be given back when its time comes; it was kept: {pinned.why}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vampd.errors import IntegrityError, OperatorError, RetryableError
 from vampd.io.beneath import (
@@ -118,15 +118,22 @@ def delete_derived(plan: RestorePlan) -> None:
     sync_folder(plan.folder)
 
 
-def look_at_strays(ledger: Ledger, night: Night, *, dry_run: bool) -> list[str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StraysSeen:
+    """What a look at the raw files found. *away*: the first that is gone, or is another."""
+
+    away: str | None = None
+    lines: list[str] = field(default_factory=list)  #: what is done first, in words
+
+
+def look_at_strays(ledger: Ledger, night: Night, *, dry_run: bool) -> StraysSeen:
     """Look now where the raw files of a night lie that is held for some of them, or was.
 
     What is left to do of it could be done before the next look finds one that is away. Those that
-    may be the recorded ones are read again by the daemon, and the night waits for that; returns
-    that in words. OperatorError: one is away, or is another.
+    may be the recorded ones are read again by the daemon, and the night waits for that.
     """
     if hold_of(night) not in RAW_HOLDS and not strays.strays_of(ledger, night.id):
-        return []
+        return StraysSeen()
     rows = [row for row in _plain_raw(ledger, night) if row.batch == night.batch]
     with ledger.transaction() if not dry_run else ledger.in_vain():
         note_strays(ledger, night, rows, on_order=True)
@@ -135,17 +142,13 @@ def look_at_strays(ledger: Ledger, night: Night, *, dry_run: bool) -> list[str]:
         if not left:
             strays.review(ledger, night.id)
     if left:
-        date, path = night.date, left[0].path
-        msg = (
-            f"{night_folder(night.folder) / path}: still not the file that it was when the night"
-            f" was closed; put that one back, then: vampd retry {date}; or give the file up:"
-            f" vampd quarantine {date} {path} --give-up --why TEXT"
-        )
-        raise OperatorError(msg)
+        return StraysSeen(away=left[0].path)
     if not unread:
-        return []
+        return StraysSeen()
     what = "1 raw file is" if unread == 1 else f"{unread} raw files are"
-    return [f"{what} read again first: with the recorded bytes it goes on by itself"]
+    return StraysSeen(
+        lines=[f"{what} read again first: with the recorded bytes it goes on by itself"]
+    )
 
 
 def note_strays(

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vampd.background.copies import AT_REST
+from vampd.allowed import Verb
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import destination_markers, verifications
-from vampd.ledger.nights import label
 from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.orders.standing import nothing_to_do
 from vampd.remote.location import Location
 from vampd.settings.sections import Config
 
@@ -19,16 +19,8 @@ _MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _verify(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
-    if night.status not in AT_REST:
-        msg = (
-            f"{label(night)} is {night.status}: its stage verify records every digest; without "
-            "--record, `vampd data verify` tells at once what lies at the far end"
-        )
-        raise OperatorError(msg)
-    if night.verify_asked_by is not None:
-        return CommandResult(
-            lines=["it is being verified again already: `vampd show`"], changed=False
-        )
+    if (answer := nothing_to_do(context.ledger, night, Verb.VERIFY)) is not None:
+        return answer
     if not arguments["dry_run"]:
         verifications.ask(context.ledger, night.id)
     line = "every copy is read through again by the daemon; `vampd show` tells when it was done"
