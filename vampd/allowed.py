@@ -78,7 +78,7 @@ class Standing:
     """
 
     night: str  #: as people call it: `archive 20251106`
-    date: str
+    date: str  #: as commands take it, with its kind where the date has a night of each
     status: NightStatus
     hold: HoldCode | None = None
     hold_text: str = ""

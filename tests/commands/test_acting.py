@@ -189,6 +189,7 @@ def test_an_abandoned_night_is_not_retried_and_the_way_that_is_told_takes_it_up_
 
     assert isinstance(refused, OperatorError)
     assert "abandoned (clouds)" in str(refused)
-    assert "`vampd restore`, then `vampd release`" in str(refused)
+    name = "20251106 --kind engineering"
+    assert f"`vampd restore {name}`, then `vampd release {name}`" in str(refused)
     statuses = rows(site, "select status, hold from night where kind = 'engineering'")
     assert statuses == [("collecting", None)]

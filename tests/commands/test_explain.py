@@ -16,10 +16,6 @@ from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
 from vampd.allowed import TYPED
 from vampd.causes import Cause, CauseCode, cause_code
-from vampd.commands import advice, causes
-from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
-from vampd.commands.explanations_held import NOBODY
-from vampd.commands.explanations_of_failures import KNOWN, OF_FAILURES
 from vampd.errors import FarDiskError, NotPlainError
 from vampd.io.beneath import Beneath, read_start
 from vampd.ledger.records import Night
@@ -35,6 +31,10 @@ from vampd.states import (
     TaskState,
     WaitCode,
 )
+from vampd.views import advice, causes
+from vampd.views.explanations import EXPLANATIONS, UNKNOWN
+from vampd.views.explanations_held import NOBODY
+from vampd.views.explanations_of_failures import KNOWN, OF_FAILURES
 from vampd.views.summaries import Summary, Trouble, is_at_rest
 from vampd.watch.settle import night_is_over
 

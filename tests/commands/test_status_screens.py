@@ -8,11 +8,11 @@ import click
 import pytest
 
 from tests.commands.status_scenes import GOLDEN, SCENES, SCREENS, pictures, screens
-from vampd.commands.causes import rule_of
 from vampd.commands.screen import Screen
 from vampd.commands.status_picture import Picture
 from vampd.commands.status_screen import lines
 from vampd.states import NightStatus, TaskState
+from vampd.views.causes import rule_of
 
 
 @pytest.fixture(scope="module")

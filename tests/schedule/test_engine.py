@@ -16,7 +16,6 @@ from tests.support.fake_ledger import FakeClock, opened, settings
 from tests.support.raw_cubes import write_raw_cube
 from tests.support.trees import digests_of_tree
 from vampd.background.table import BACKGROUND_JOBS
-from vampd.commands import causes
 from vampd.ledger import files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import reading
@@ -25,6 +24,7 @@ from vampd.schedule.engine import Engine
 from vampd.schedule.workers import Workers
 from vampd.settings.sections import Disk
 from vampd.states import FileState, Kind, NightStatus, TaskState
+from vampd.views import causes
 from vampd.views.summaries import nights as all_nights
 from vampd.views.summaries import summarise
 from vampd.watch import inspect

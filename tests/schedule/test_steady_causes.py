@@ -11,13 +11,13 @@ from tests.schedule.test_engine import Scene, scene
 from tests.schedule.test_rounds import Scene as Watching
 from tests.schedule.test_rounds import scene as watching
 from vampd.causes import Cause
-from vampd.commands import advice
 from vampd.ledger.reading import reading
 from vampd.schedule import engine as engine_module
 from vampd.schedule import readings
 from vampd.schedule.readings import digest_batch
 from vampd.settings.sections import Disk
 from vampd.states import NightStatus, WaitCode
+from vampd.views import advice
 from vampd.views.summaries import nights, summarise
 
 __all__ = ["scene", "watching"]

@@ -24,10 +24,10 @@ from vampd.settings.load import load
 #: What stands for a value in a command that is told.
 _VALUES = {"TEXT": "because", "FIRST..LAST": "VMPA00425189..VMPA00425190"}
 
-_ARGUMENT = re.compile(
-    r"\d{8}(?:\.\.\d{8})?|--?[a-z-]+|[A-Z]+(?:\.\.[A-Z]+)?|vcam\d/\S+|VMPA\S+"
-    r"|archive|engineering|sync|build|utc|tai"
-)
+_ARGUMENT = re.compile(r"\d{8}(?:\.\.\d{8})?|--?[a-z-]+|[A-Z]+(?:\.\.[A-Z]+)?|vcam\d/\S+|VMPA\S+")
+
+#: Options that a word of their own follows.
+_WITH_WORD = frozenset({"--kind", "--from", "--clock"})
 
 _SUBCOMMANDS = frozenset({"show", "adopt", "void", "skip", "used", "dismiss", "audit", "check"})
 
@@ -52,7 +52,7 @@ def _words(text: str) -> list[str]:
             word in GROUPS or " ".join([*words, word]) in COMMANDS or word in _SUBCOMMANDS
         )
         is_begun = " ".join(words[:1]) in COMMANDS or " ".join(words[:2]) in COMMANDS
-        if not (is_name if not is_begun else (_ARGUMENT.fullmatch(word) or _is_sub(words, word))):
+        if not (is_name if not is_begun else _is_argument(words, word)):
             break
         words.append(word)
         if word != raw:
@@ -60,8 +60,10 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _is_sub(words: list[str], word: str) -> bool:
-    return words[-1] in {"ids", "config"} and word in _SUBCOMMANDS
+def _is_argument(words: list[str], word: str) -> bool:
+    if words[-1] in {"ids", "config"}:
+        return word in _SUBCOMMANDS
+    return words[-1] in _WITH_WORD or _ARGUMENT.fullmatch(word) is not None
 
 
 def verb_of(words: str) -> Verb | None:

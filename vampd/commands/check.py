@@ -24,7 +24,8 @@ from vampd.ledger.write_ahead import too_long
 from vampd.settings.sections import Config
 from vampd.states import NightStatus, Severity
 from vampd.time_units import SECOND_US
-from vampd.views.conditions import Limits, conditions, silence
+from vampd.views.conditions import alike, conditions, silence
+from vampd.views.limits import Limits, limits
 from vampd.views.summaries import last_daemon
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
@@ -67,9 +68,6 @@ def command(context: click.Context, *, alert: bool, as_json: bool) -> None:
 
 
 def _findings(config: Config) -> _Findings:
-    # Late: a night's packages are not needed to say what a command does.
-    from vampd.views.limits import limits
-
     bounds = limits(config)
     now_us = SystemClock().now_us()
     with reading(config.state_dir, config.reading_socket) as ledger:
@@ -125,10 +123,17 @@ def _age(since_us: int | None, now_us: int) -> int:
 def _summary(found: Sequence[Condition]) -> str:
     if not found:
         return "all is well"
-    told = [_line(each.text) for each in found[:_TOLD]]
-    if len(found) > _TOLD:
-        told.append(f"and {len(found) - _TOLD} more")
+    kinds = alike(found)
+    told = [_told(each) for each in kinds[:_TOLD]]
+    if len(kinds) > _TOLD:
+        told.append(f"and {len(kinds) - _TOLD} more")
     return "; ".join(told)
+
+
+def _told(same: Sequence[Condition]) -> str:
+    """The first of those for which the same is to be done, and how many there are."""
+    text = _line(same[0].text)
+    return text if len(same) == 1 else f"{text} (and so for {len(same) - 1} more nights)"
 
 
 def _line(text: str) -> str:
@@ -145,6 +150,8 @@ def _say(
                 "name": each.name,
                 "severity": each.severity,
                 "text": each.text,
+                "rule": each.rule,
+                "next": each.next_step,
                 "since": time_json(each.since_us),
             }
             for each in found

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from vampd.commands import acting
-from vampd.commands.explanations_of_failures import KNOWN
 from vampd.commands.findings import Finding, bad, ok
 from vampd.commands.screen import echo_json, paragraph
 from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
@@ -22,6 +21,7 @@ from vampd.remote.location import Location
 from vampd.remote.store import Store
 from vampd.remote.table import store_of
 from vampd.settings.sections import Config
+from vampd.views.explanations_of_failures import KNOWN
 from vampd.views.summaries import far_markers, was_delivered_to
 
 

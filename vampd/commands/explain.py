@@ -8,9 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, causes, dates, logger_words, mail_words
-from vampd.commands.causes import Cause
-from vampd.commands.explanations_held import NOBODY
+from vampd.commands import dates, logger_words, mail_words
 from vampd.commands.screen import (
     Screen,
     count_text,
@@ -26,7 +24,10 @@ from vampd.ledger.mail_tracks import MailTrack, Track, night_track
 from vampd.ledger.reading import Reader, daemon_lock, reading
 from vampd.ledger.records import Night
 from vampd.states import NightStatus
+from vampd.views import advice, causes
 from vampd.views.activity import Progress, progress
+from vampd.views.causes import Cause
+from vampd.views.explanations_held import NOBODY
 from vampd.views.history import Move, last_move
 from vampd.views.summaries import Summary, is_at_rest, nights, summarise
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from vampd import value_words
 from vampd.causes import Cause
 from vampd.plain_json import plain_json
 from vampd.states import NightStatus, TaskState
@@ -33,6 +34,10 @@ _COMMAND = re.compile(
     r"|\bvampd admin doctor\b|\bsystemctl [a-z]+ vampd\b"
 )
 _GLUE = "\0"
+
+#: Told off the screen as well.
+time_text = value_words.time_text
+count_text = value_words.count_text
 
 _COLOURS: Mapping[str, str] = {
     TaskState.RUNNING: "cyan",
@@ -63,6 +68,7 @@ class Screen:
     colours: bool
     glyphs: bool
     width: int = WIDTH
+    height: int = 0  #: lines that are seen at once; 0: as many as there are
 
     @classmethod
     def of_stdout(cls) -> Screen:
@@ -73,6 +79,7 @@ class Screen:
             colours=terminal and not os.environ.get("NO_COLOR"),
             glyphs=terminal and unicode,
             width=_width(terminal=terminal),
+            height=shutil.get_terminal_size((WIDTH, 24)).lines if terminal else 0,
         )
 
     def word(self, word: str, width: int = 0, text: str | None = None) -> str:
@@ -103,13 +110,6 @@ def _width(*, terminal: bool) -> int:
     if not terminal and "COLUMNS" not in os.environ:
         return WIDTH
     return max(WIDTH, min(_WIDEST, shutil.get_terminal_size((WIDTH, 24)).columns))
-
-
-def time_text(us: int) -> str:
-    """A time as people here read it: `2025-11-06 05:10:00 UT (2025-11-05 19:10 HST)`."""
-    moment = datetime.fromtimestamp(us // 1_000_000, UTC)
-    there = moment.astimezone(HST)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UT ({there:%Y-%m-%d %H:%M} HST)"
 
 
 def minute_text(us: int) -> str:
@@ -163,11 +163,6 @@ def size_text(size_bytes: int) -> str:
         if size < 999.5:
             return f"{size:.3g} {unit}"
     return f"{size:.0f} TB"
-
-
-def count_text(count: int, noun: str) -> str:
-    """`1 cube`, `2 cubes`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def paragraph(label: str, text: str, width: int = WIDTH) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vampd.commands import advice, copies, dates, live_words, logger_words, mail_words, show_cube
+from vampd.commands import copies, dates, live_words, logger_words, mail_words, show_cube
 from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
@@ -30,7 +30,7 @@ from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
 from vampd.ledger.reading import Reader, reading
 from vampd.ledger.records import Night
 from vampd.states import FileState, Stage, TaskState
-from vampd.views import details
+from vampd.views import advice, details
 from vampd.views.details import (
     DeliverableRow,
     EvidenceRow,

@@ -9,6 +9,7 @@ import click
 from vampd.commands import dates
 from vampd.commands.moments import parse_moment
 from vampd.commands.screen import Screen, echo_json
+from vampd.commands.status_broken import broken, code_of
 from vampd.commands.status_picture import Picture, Wish, take
 from vampd.commands.status_screen import lines
 from vampd.errors import UsageError
@@ -22,6 +23,9 @@ from vampd.io.clock import SystemClock
 @click.option("--at", "moment", metavar="TIME", help="As it was then: 2025-11-06T05:10 (UT), 2h.")
 @click.option("--watch", is_flag=True, help="Look again every 2 s, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.option(
+    "--exit-code", "with_code", is_flag=True, help="Exit 0, 1 or 2 as `vampd check` does."
+)
 @click.option(
     "--format",
     "form",
@@ -38,6 +42,7 @@ def command(
     moment: str | None,
     watch: bool,
     as_json: bool,
+    with_code: bool,
     form: str | None,
 ) -> None:
     """Where every night is: stage by stage, and what needs somebody.
@@ -61,14 +66,18 @@ def command(
 
     if watch:
         _watch(look, plain=as_json or moment is not None)
-    elif as_json:
+        return
+    picture = look()
+    if as_json:
         # Late: people ask more often, and are in a hurry.
         from vampd.commands.status_json import picture_json
 
-        echo_json(picture_json(look()))
+        echo_json(picture_json(picture))
     else:
-        for line in lines(look(), Screen.of_stdout()):
+        for line in lines(picture, Screen.of_stdout()):
             click.echo(line)
+    if with_code:
+        context.exit(code_of(picture, list(broken(picture))))
 
 
 def _watch(look: Callable[[], Picture], *, plain: bool) -> None:

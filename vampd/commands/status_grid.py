@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vampd.commands import advice
 from vampd.commands.screen import Screen, size_text
 from vampd.states import STAGES_OF, Kind, NightStatus, Stage, TaskState
+from vampd.views import advice
 from vampd.views.activity import Progress
 from vampd.views.summaries import StageState, Summary
 

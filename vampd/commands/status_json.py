@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from vampd import __version__
-from vampd.commands import advice, causes, live_words, logger_words
+from vampd.commands import live_words, logger_words
 from vampd.commands.screen import time_json
+from vampd.commands.status_broken import Broken, broken, code_of
 from vampd.commands.status_picture import DiskView, Picture, RootView
 from vampd.states import NightStatus
+from vampd.views import advice, causes
 from vampd.views.activity import Progress
 from vampd.views.oddities import Oddity
 from vampd.views.summaries import Summary
@@ -33,6 +35,17 @@ def picture_json(picture: Picture) -> dict[str, Any]:
         "queue": {"running": picture.queue.running, "pending": picture.queue.pending},
         "running": [_progress(progress) for progress in picture.running],
         "needs_somebody": needing(picture),
+        "matters": [_matter(each) for each in broken(picture)],
+        "told": [
+            {
+                "name": each.name,
+                "severity": each.severity,
+                "text": each.text,
+                "since": time_json(each.since_us),
+            }
+            for each in picture.told
+        ],
+        "code": code_of(picture, list(broken(picture))),
         "beside_nights": [
             {"place": each.place, "text": each.text, "found": time_json(each.found_us)}
             for each in picture.beside
@@ -51,6 +64,17 @@ def needing(picture: Picture) -> list[str]:
         for summary in picture.summaries
         if summary.night.status in advice.TOLD and advice.needs_somebody(summary)
     ]
+
+
+def _matter(each: Broken) -> dict[str, Any]:
+    return {
+        "severity": each.severity,
+        "title": each.title,
+        "what": each.what,
+        "safe": each.safe,
+        "next": each.next_step,
+        "look": each.look,
+    }
 
 
 def _daemon(picture: Picture) -> dict[str, Any]:

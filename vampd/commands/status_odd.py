@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from vampd.commands import advice
-from vampd.commands.causes import name_of
 from vampd.commands.logger_words import toll_text
 from vampd.commands.screen import Screen, count_text, paragraph
 from vampd.commands.status_picture import Picture
 from vampd.states import LoggerFault
+from vampd.views import advice
+from vampd.views.causes import name_of
 from vampd.views.summaries import Summary, is_at_rest
 
 #: Of what is odd, so many lines a sort.

@@ -15,12 +15,15 @@ from vampd.commands import dates
 from vampd.errors import OperatorError
 from vampd.io.disk import read_marker
 from vampd.io.patience import Inquiry
+from vampd.ledger.alerts import Condition
 from vampd.ledger.counter import strange_places
 from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.states import ErrorClass, Kind, Stage
 from vampd.views.activity import Progress, Queue, bytes_of_nights, far_verified_us, progress, queue
+from vampd.views.conditions import conditions
+from vampd.views.limits import limits
 from vampd.views.oddities import Beside, beside
 from vampd.views.past import daemon_at, nights_at, summarise_at
 from vampd.views.summaries import (
@@ -99,6 +102,7 @@ class Picture:
     to_be_mailed: tuple[str, ...] = ()  #: dates whose mail goes out on an operator's word alone
     strange_ids: tuple[tuple[str, str], ...] = ()  #: frame IDs not believed, and where they stand
     beside: tuple[Beside, ...] = ()  #: what could be the cameras' and is in no night
+    told: tuple[Condition, ...] = ()  #: what `vampd check` tells as well, the worst first
     is_over: bool = False  #: the daemon ended because it was to end when all was done
 
     @property
@@ -199,6 +203,7 @@ def _present(  # noqa: PLR0917 - what was gathered, once
         left_out=0 if wish.texts else len(every) - len(chosen),
         full=bool(wish.texts) or wish.everything,
         beside=tuple(beside(ledger)),
+        told=tuple(conditions(ledger, limits(config), now_us)),
         to_be_mailed=_to_be_mailed(config, every, mails),
         strange_ids=tuple(
             (ids, place) for place, ids in strange_places(ledger, config.frame_ids.first).items()

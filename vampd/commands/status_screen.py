@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from vampd import __version__
-from vampd.commands import advice
-from vampd.commands.causes import name_of
 from vampd.commands.live_words import lag_text
 from vampd.commands.screen import (
     Screen,
@@ -21,12 +19,15 @@ from vampd.commands.screen import (
     size_text,
     time_text,
 )
+from vampd.commands.status_broken import also_told, broken, broken_lines
 from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_odd import note, odd
-from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
+from vampd.commands.status_picture import DiskView, Picture
 from vampd.states import Kind, NightStatus
 from vampd.time_units import SECOND_US
+from vampd.views import advice
 from vampd.views.activity import Progress
+from vampd.views.causes import name_of
 from vampd.views.summaries import Summary, is_at_rest
 
 
@@ -37,23 +38,32 @@ def lines(picture: Picture, screen: Screen) -> Iterator[str]:
 
 
 def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
-    yield from _head(picture, screen)
-    if picture.at_us is None:
-        yield from _wrapped(_surroundings(picture, screen), screen)
-        if picture.pauses:
-            yield screen.word("warn", text=f"pauses: {picture.pauses}")
-    broken = list(_broken(picture, screen))
-    if not picture.full and not broken and _is_quiet(picture):
+    head = list(_top(picture, screen))
+    yield from head
+    found = list(broken(picture))
+    told = also_told(picture)
+    is_well = not (found or told) and _is_quiet(picture)
+    if is_well and not picture.full:
         yield _all_well(picture, screen)
-    else:
-        yield from _grids(picture, screen)
-    yield from _section("broken", broken, screen)
+    yield from _section("broken", list(broken_lines(found, picture, screen, len(head))), screen)
+    yield from _section("told", [paragraph("", each.text, screen.width) for each in told], screen)
     yield from _section("waiting", list(_waiting(picture, screen)), screen)
     yield from _section(
         "running", [_bar(each, picture, screen) for each in picture.running], screen
     )
     yield from _section("live", list(_live(picture)), screen)
+    if picture.full or not is_well:
+        yield from _grids(picture, screen)
     yield from _section("odd", list(odd(picture, screen)), screen)
+
+
+def _top(picture: Picture, screen: Screen) -> Iterator[str]:
+    """The daemon, and what is around it."""
+    yield from _head(picture, screen)
+    if picture.at_us is None:
+        yield from _wrapped(_surroundings(picture, screen), screen)
+        if picture.pauses:
+            yield screen.word("warn", text=f"pauses: {picture.pauses}")
 
 
 def _is_quiet(picture: Picture) -> bool:
@@ -205,88 +215,41 @@ def _all_well(picture: Picture, screen: Screen) -> str:
     well = screen.word("ok", text="all well")
     if not picture.summaries:
         return f"{well}: no night yet"
+    collecting = [
+        f"{each.night} collects ({count_text(each.raw_files, 'cube')})"
+        for each in picture.summaries
+        if each.night.status is NightStatus.COLLECTING
+    ]
+    return f"{well}: {'; '.join([*collecting[-1:], *_at_rest(picture)])}"
+
+
+def _at_rest(picture: Picture) -> Iterator[str]:
+    """How many nights are at their end, by status, and the newest of those that are safe."""
     by_status: dict[NightStatus, list[Summary]] = {}
     for summary in picture.summaries:
-        by_status.setdefault(summary.night.status, []).append(summary)
-    parts = [
-        f"{each.night} collects ({count_text(each.raw_files, 'cube')})"
-        for each in by_status.pop(NightStatus.COLLECTING, [])[-1:]
-    ]
+        if is_at_rest(summary.night):
+            by_status.setdefault(summary.night.status, []).append(summary)
     for status, found in by_status.items():
-        parts.append(f"{len(found)} {status}")
-        if status is NightStatus.SAFE:
-            parts[-1] += f", last {found[-1].night}"
+        last = f", last {found[-1].night}" if status is NightStatus.SAFE else ""
+        yield f"{len(found)} {status}{last}"
     if picture.left_out:
-        parts.append(f"{picture.left_out} older")
-    return f"{well}: {'; '.join(parts)}"
+        yield f"{picture.left_out} older"
 
 
 def _grids(picture: Picture, screen: Screen) -> Iterator[str]:
+    """The nights that are under way, or all that are asked for; the others are counted."""
+    shown = [each for each in picture.summaries if picture.full or not is_at_rest(each.night)]
     for kind in Kind:
-        of_kind = [summary for summary in picture.summaries if summary.night.kind is kind]
+        of_kind = [summary for summary in shown if summary.night.kind is kind]
         if of_kind:
             yield ""
             yield from grid(kind, of_kind, picture.running, screen)
     if not picture.summaries:
         yield "no night yet"
-    if picture.left_out:
+    elif len(shown) < len(picture.summaries):
+        yield f"at rest: {'; '.join(_at_rest(picture))} (--all)"
+    elif picture.left_out:
         yield f"{count_text(picture.left_out, 'older night')} left out (--all)"
-
-
-def _broken(picture: Picture, screen: Screen) -> Iterator[str]:
-    """What needs somebody: three things of each, cause, what is safe, what to do."""
-    if picture.at_us is None and not picture.daemon_runs and not picture.is_over:
-        yield from _daemon_down(picture, screen)
-    for root in picture.roots:
-        if not root.present:
-            yield from _root_gone(root, screen)
-    for disk in picture.disks:
-        if disk.spare_bytes <= 0:
-            yield from _disk_full(disk, screen)
-    both = advice.both_kinds(picture.summaries)
-    for summary in picture.summaries:
-        if summary.night.status in advice.TOLD and advice.needs_somebody(summary):
-            yield from _three_lines(summary, picture, screen, both_kinds=summary.night.date in both)
-
-
-def _daemon_down(picture: Picture, screen: Screen) -> Iterator[str]:
-    yield screen.word("bad", text="the daemon is not running")
-    what = "nothing is done until it runs; the cameras' files stay where they are"
-    yield paragraph("  what  ", what, screen.width)
-    yield paragraph("  safe  ", "all that was done; nights are shown as it left them", screen.width)
-    crashed = picture.daemon is not None and picture.daemon.stopped_us is None
-    why = "; why it ended: journalctl -u vampd -n 50" if crashed else ""
-    yield paragraph("  next  ", f"systemctl start vampd{why}", screen.width)
-
-
-def _root_gone(root: RootView, screen: Screen) -> Iterator[str]:
-    state = "ABSENT" if root.answers else "HANGS"
-    yield f"{screen.word('bad', text=state)}: root {root.path} ({root.kind})"
-    what = "the disk that bears its marker is not there"
-    if not root.answers:
-        what = (
-            f"the system did not answer for {ROOT_SECONDS:g} s; is it a network disk that is gone?"
-        )
-    elif not root.known:
-        what = "vampd never found it: no folder, or an empty one on which nothing is mounted"
-    yield paragraph("  what  ", what, screen.width)
-    safe = "vampd touches nothing below it: its nights are paused"
-    yield paragraph("  safe  ", safe, screen.width)
-    step = "mount the disk; it goes on by itself"
-    if not root.answers:
-        step = "find out why it hangs, or unmount it (umount -l); then restart vampd"
-    yield paragraph("  next  ", step, screen.width)
-
-
-def _disk_full(disk: DiskView, screen: Screen) -> Iterator[str]:
-    yield f"{screen.word('bad', text='FULL')}: disk {disk.path}"
-    free, total = size_text(disk.free_bytes), size_text(disk.total_bytes)
-    what = f"{free} of {total} free: less than is kept for the cameras (disk.keep_free_gb)"
-    yield paragraph("  what  ", what, screen.width)
-    yield paragraph(
-        "  safe  ", "nothing is begun on it, so that the cameras can write", screen.width
-    )
-    yield paragraph("  next  ", "make room on it; vampd goes on by itself", screen.width)
 
 
 def _waiting(picture: Picture, screen: Screen) -> Iterator[str]:

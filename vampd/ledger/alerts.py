@@ -54,6 +54,10 @@ class Condition:
     text: str  #: what, and what to type; one line
     night: int | None = None
     since_us: int | None = None
+    rule: str | None = None  #: of a night: under which it is explained
+    same: str | None = None  #: equal for those that are told as one: the same is to be done
+    next_step: str | None = None  #: what to do, where it is told apart from *text*
+    rank: int = 1  #: 0: data are at risk, or nothing goes on; the higher the less it matters
 
 
 def note_disks(ledger: Ledger, disks: Iterable[Mapping[str, Any]]) -> None:

@@ -48,7 +48,7 @@ def standing_of(ledger: Ledger, night: Night) -> Standing:
     pin = trash.pinned(ledger, night.id)
     return Standing(
         night=nights.label(night),
-        date=night.date,
+        date=_name(ledger, night),
         status=night.status,
         hold=nights.hold_of(night),
         hold_text=night.hold or "",
@@ -87,6 +87,11 @@ def nothing_to_do(ledger: Ledger, night: Night, verb: Verb, **more: Any) -> Comm
     if verdict.outcome is Outcome.NOTHING:
         return CommandResult(lines=[verdict.why], changed=False)
     return None
+
+
+def _name(ledger: Ledger, night: Night) -> str:
+    twins = ledger.value("select count(*) from night where date = ?", [night.date])
+    return night.date if twins == 1 else f"{night.date} --kind {night.kind}"
 
 
 def file_facts(ledger: Ledger, night: Night, row: RawFile) -> dict[str, Any]:

@@ -7,8 +7,7 @@ for each, here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from vampd.ledger import logger_faults
@@ -21,27 +20,12 @@ from vampd.ledger.rows import fetch_all
 from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
-from vampd.views.lag_conditions import LagLimits, lag_conditions
+from vampd.views.advice import next_step
+from vampd.views.lag_conditions import lag_conditions
+from vampd.views.limits import Limits
+from vampd.views.matters import matters
 from vampd.views.odd_conditions import TOLD_US, odd_conditions
-from vampd.views.summaries import is_at_rest, last_daemon, nights
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """When something is worth a word. Times in microseconds, sizes in bytes."""
-
-    stalled_us: int  #: a closed night without progress
-    grace_us: int  #: a date may be over for so long before its night closes
-    silent_us: int  #: the daemon
-    ack_us: int  #: a mail without the archive's answer
-    unmoved_us: Mapping[str, int]  #: by kind of night: files that nobody moved on at the far end
-    least_bytes: int  #: free on a disk with nights: below it nothing is begun
-    low_bytes: int  #: free on a disk with nights: worth a word
-    state_bytes: int  #: free on the disk of the ledger
-    state_dir: str
-    mail_is_configured: bool
-    lag: LagLimits | None = None  #: of a night that goes on; None: it is never told
-    first_frame_id: int | None = None  #: as the settings say it
+from vampd.views.summaries import is_at_rest, last_daemon, nights, summarise
 
 
 def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
@@ -49,7 +33,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
     every = {night.id: night for night in nights(reader)}
     names = _names(every)
     found = [
-        *_stopped(every),
+        *_stopped(reader, every, names),
         *_troubles(reader),
         *_stalled(reader, every, limits, now_us),
         *_hooks(reader, every),
@@ -65,8 +49,17 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_coder(reader),
     ]
     return sorted(
-        found, key=lambda each: (each.severity is not Severity.CRITICAL, each.since_us or 0)
+        found,
+        key=lambda each: (each.severity is not Severity.CRITICAL, each.rank, each.since_us or 0),
     )
+
+
+def alike(found: Sequence[Condition]) -> list[list[Condition]]:
+    """Conditions of nights for which the same is to be done are told as one, at the first."""
+    kinds: dict[str, list[Condition]] = {}
+    for each in found:
+        kinds.setdefault(each.same or each.name, []).append(each)
+    return list(kinds.values())
 
 
 def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
@@ -85,16 +78,30 @@ def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
     )
 
 
-def _stopped(every: Mapping[int, Night]) -> Iterator[Condition]:
-    for night in every.values():
-        if night.status in {NightStatus.FAILED, NightStatus.HELD} and not is_at_rest(night):
+def _stopped(
+    reader: Reader, every: Mapping[int, Night], names: Mapping[int, str]
+) -> Iterator[Condition]:
+    stopped = [
+        night
+        for night in every.values()
+        if night.status in {NightStatus.FAILED, NightStatus.HELD} and not is_at_rest(night)
+    ]
+    both = {night.id for night in stopped if names[night.id] != night.date}
+    for matter in matters(summarise(reader, stopped)):
+        for summary in matter.summaries:
+            night = summary.night
             cause = first_line(night.cause or night.hold or "no reason was recorded")
+            step = next_step(summary, both_kinds=night.id in both)
             yield Condition(
                 name=f"{night.status}:{night.id}",
                 severity=Severity.CRITICAL,
-                text=f"{night} {night.status}: {cause}: vampd show {_name(night, every)}",
+                text=f"{night} {night.status}: {cause}: {step}",
                 night=night.id,
                 since_us=night.changed_us,
+                rule=matter.rule,
+                same=f"{night.kind} {night.status} {matter.rule} {matter.cause}",
+                next_step=step,
+                rank=matter.rank,
             )
 
 

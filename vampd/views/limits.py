@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from vampd.settings.sections import Config
 from vampd.states import Kind
 from vampd.time_units import SECOND_US
-from vampd.views.conditions import Limits
 from vampd.views.lag_conditions import LagLimits
 
 _STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """When something is worth a word. Times in microseconds, sizes in bytes."""
+
+    stalled_us: int  #: a closed night without progress
+    grace_us: int  #: a date may be over for so long before its night closes
+    silent_us: int  #: the daemon
+    ack_us: int  #: a mail without the archive's answer
+    unmoved_us: Mapping[str, int]  #: by kind of night: files that nobody moved on at the far end
+    least_bytes: int  #: free on a disk with nights: below it nothing is begun
+    low_bytes: int  #: free on a disk with nights: worth a word
+    state_bytes: int  #: free on the disk of the ledger
+    state_dir: str
+    mail_is_configured: bool
+    lag: LagLimits | None = None  #: of a night that goes on; None: it is never told
+    first_frame_id: int | None = None  #: as the settings say it
+
+
 def limits(config: Config) -> Limits:
-    """The limits of all conditions that are told, in microseconds and bytes."""
+    """When something is worth a word, by the settings."""
     hour_us = 3600 * SECOND_US
     return Limits(
         stalled_us=round(config.alerts.stalled_hours * hour_us),

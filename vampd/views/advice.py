@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vampd.causes import CauseCode
-from vampd.commands import causes
-from vampd.commands.explanations_held import NOBODY
-from vampd.commands.screen import count_text
 from vampd.states import HoldCode, Kind, NightStatus
+from vampd.value_words import count_text
+from vampd.views import causes
+from vampd.views.explanations_held import NOBODY
 from vampd.views.summaries import Summary, why_held
 
 #: Statuses that operators must be told about.

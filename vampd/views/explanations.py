@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vampd.commands.explanations_held import (
+from vampd.states import ErrorClass, NightStatus, Stage
+from vampd.views.explanations_held import (
     BY_ITSELF,
     HOLDS,
     NOBODY,
@@ -20,8 +21,7 @@ from vampd.commands.explanations_held import (
     Explanation,
     held,
 )
-from vampd.commands.explanations_of_failures import OF_FAILURES
-from vampd.states import ErrorClass, NightStatus, Stage
+from vampd.views.explanations_of_failures import OF_FAILURES
 
 
 def _failed(because: str, mend: str) -> Explanation:

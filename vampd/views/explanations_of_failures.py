@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vampd.commands.explanations_held import (
+from vampd.states import ErrorCode, NightStatus
+from vampd.views.explanations_held import (
     NOBODY,
     OPERATOR,
     RETRY,
@@ -13,7 +14,6 @@ from vampd.commands.explanations_held import (
     Explanation,
     held,
 )
-from vampd.states import ErrorCode, NightStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

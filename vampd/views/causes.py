@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vampd.allowed import TYPED, Verb
-from vampd.commands.explanations import EXPLANATIONS, UNKNOWN
-from vampd.commands.explanations_held import Explanation
-from vampd.commands.screen import time_text
 from vampd.states import ErrorClass, ErrorCode, HoldCode, NightStatus, Stage, WaitCode
+from vampd.value_words import time_text
+from vampd.views.explanations import EXPLANATIONS, UNKNOWN
+from vampd.views.explanations_held import Explanation
 from vampd.views.summaries import Summary, why_held
 
 #: What a collecting night waits for.
