@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import pytest
@@ -132,6 +132,13 @@ def made(folder: Path, state: State) -> Site:
     else:
         site.stages(night, Kind.ARCHIVE, stage)
         went_wrong(site, night, state)
+    if status is NightStatus.HELD and error is ErrorClass.INPUT:
+        site.execute(
+            "insert into stray (raw_file, night, state, inode, size_bytes, modified_ns, changed_us,"
+            " changed_by) select id, night, 'unreadable', inode, size_bytes, modified_ns, 1, 'x'"
+            " from raw_file where id = ?",
+            cube,
+        )
     if stage is not Stage.SYNC:
         site.output(night, 1, "VMPA", [(cube, 0, 1, 5)], state="planned")
     return site
@@ -140,17 +147,18 @@ def made(folder: Path, state: State) -> Site:
 def went_wrong(site: Site, night: int, state: State) -> None:
     """The work of its stage did."""
     due = NOW_US if state.status is NightStatus.WAITING else 0
-    trouble = {
+    trouble: dict[str, Any] = {
         "error": "x",
         "error_class": state.error,
         "error_code": state.failure,
         "attempts": 2,
         "due_us": due,
-        "state": "pending" if due else "failed",
     }
+    done = "pending" if due else "failed"
     if state.stage is Stage.BUILD:
-        site.task(night, Stage.BUILD, unit="1.1", **trouble)
+        site.task(night, Stage.BUILD, done, "1.1", **trouble)
         return
+    trouble["state"] = done
     columns = ", ".join(f"{name} = ?" for name in trouble)
     site.execute(f"update task set {columns} where stage = '{state.stage}'", *trouble.values())
 

@@ -95,7 +95,7 @@ def also_told(picture: Picture) -> list[Condition]:
 
 def code_of(picture: Picture, found: Sequence[Broken]) -> int:
     """As `vampd check` ends: 0 all is well, 1 look at it in the morning, 2 critical."""
-    severities = {each.severity for each in (*found, *picture.told)}
+    severities = {each.severity for each in found} | {each.severity for each in picture.told}
     return 2 if Severity.CRITICAL in severities else int(bool(severities))
 
 
