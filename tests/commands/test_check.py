@@ -82,7 +82,8 @@ def test_a_failed_night_is_critical_and_told_first_in_one_line(site: Site) -> No
 
     assert code == 2
     assert line.startswith(
-        "VAMPD CRITICAL - archive 20251105 failed: transfer: a / b: vampd show 20251105 | "
+        "VAMPD CRITICAL - archive 20251105 failed: transfer: a / b: see `vampd show 20251105` and"
+        " the journal; then: vampd retry 20251105 | "
     )
     assert line.count("\n") == 1
     assert re.search(r"'oldest_failing'=54\d\ds;", line)
@@ -113,12 +114,22 @@ def test_what_can_wait_until_the_morning_is_a_warning(site: Site) -> None:
 def test_more_than_three_things_are_counted(site: Site) -> None:
     limits(site)
     for day in range(1, 6):
-        site.night(f"2025110{day}", "held", cause="why")
+        site.night(f"2025110{day}", "held", cause=f"why {day}")
 
     code, line = said(site)
 
     assert code == 2
     assert line.split(" | ")[0].endswith("; and 2 more")
+
+
+def test_nights_that_stand_for_the_same_cause_are_told_once(site: Site) -> None:
+    limits(site)
+    for day in range(1, 6):
+        site.night(f"2025110{day}", "held", cause="why")
+
+    _, line = said(site)
+
+    assert line.split(" | ")[0].endswith("vampd release 20251101 (and so for 4 more nights)")
 
 
 @pytest.mark.parametrize(("stopped", "how"), [(False, "not stopped in order"), (True, "stopped")])

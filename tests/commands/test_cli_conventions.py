@@ -103,15 +103,7 @@ def test_nobody_is_asked_about_what_changes_nothing(site: Site) -> None:
 
 
 def test_what_is_made_anew_from_the_start_is_asked_for_too(site: Site) -> None:
-    site.insert(
-        "segment",
-        night=1,
-        raw_file=site.cube(1, "vcam1_05:10:00.0"),
-        first=0,
-        step=1,
-        count=5,
-        reason="x",
-    )
+    site.output(1, 0, "vcam1_05:10:00", [(site.cube(1, "vcam1_05:10:00.0"), 0, 1, 5)])
 
     result = site.run("retry", "20251106", "--from", "sync")
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.hung_disk import hanging_disk
 from tests.support.ledger_site import Site
+from vampd.commands import dates
 from vampd.commands.status_picture import ROOT_SECONDS
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.lock import StateLock
@@ -211,7 +212,7 @@ def test_when_all_is_well_there_are_three_lines(site: Site) -> None:
     for day in range(1, 8):
         night = site.night(f"2025110{day}", "safe")
         site.stages(night, Kind.ARCHIVE, None)
-    site.night("20251108", "collecting", cause="30 min without a change")
+    site.night(dates.day(0), "collecting", cause="30 min without a change")
 
     with StateLock.acquire(site.state):
         lines = site.said("status").splitlines()
@@ -219,7 +220,7 @@ def test_when_all_is_well_there_are_three_lines(site: Site) -> None:
 
     assert len(lines) == 3
     assert lines[2] == (
-        "all well: archive 20251108 collects (0 cubes); 7 safe, last archive 20251107"
+        f"all well: archive {dates.day(0)} collects (0 cubes); 7 safe, last archive 20251107"
     )
     assert len(everything) == 2 + 3 + 8
 

@@ -102,7 +102,10 @@ def test_all_that_is_wrong_comes_in_one_mail(scene: Scene) -> None:
 
     assert told.recipients == (OPERATOR,)
     assert "2 critical" in told.mail["Subject"]
-    assert "CRITICAL archive 20251101 failed: transfer: rsync: no space: vampd show 2" in told.text
+    assert (
+        "CRITICAL archive 20251101 failed: transfer: rsync: no space: look at it: vampd show 2"
+        in told.text
+    )
     assert "CRITICAL archive 20251102 held: raw file changed" in told.text
     assert "more words" not in told.text
 

@@ -54,7 +54,7 @@ def command(
     with reading(config.state_dir, config.reading_socket) as ledger:
         counted = [
             (night, account(ledger, night), details.outputs(ledger, night))
-            for night in dates.resolve(nights(ledger), date, kind)
+            for night in dates.to_read(nights(ledger), date, kind)
         ]
     audits = [_audit(*each, digests=digests) for each in counted]
     if as_json:

@@ -1,4 +1,4 @@
-"""Which nights an operator's DATE means: a date, a range, a folder, or `last`."""
+"""Which nights an operator's DATE means: a date, a range, a folder, `today`, or `last`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vampd.errors import OperatorError, UsageError, VampdError
+from vampd.io.clock import SystemClock
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
 from vampd.settings.load import find, load
@@ -21,6 +23,7 @@ from vampd.views.summaries import nights
 
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 _RANGE_SIGN = ".."
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -34,6 +37,12 @@ class Asked:
     last: str = ""
     folder: Path | None = None
     newest: bool = False
+
+
+def day(days_ago: int) -> str:
+    """The UTC date of so many days ago, as nights are called: the dates of all nights are UTC."""
+    now_us = SystemClock().now_us()
+    return f"{datetime.fromtimestamp(now_us // 1_000_000, UTC) - timedelta(days=days_ago):%Y%m%d}"
 
 
 def date_argument(command: _Command) -> _Command:
@@ -77,6 +86,8 @@ def offers(every: Sequence[Night], incomplete: str) -> list[tuple[str, str]]:
     first, sign, begun = incomplete.partition(_RANGE_SIGN)
     dashed = "-" in begun if sign else "-" in first
     said: dict[str, str] = {} if sign else {"last": "the newest"}
+    if not sign:
+        said |= {"today": "the present UTC date", "yesterday": "the UTC date before"}
     for night in reversed(every):
         date = "-".join((night.date[:4], night.date[4:6], night.date[6:])) if dashed else night.date
         text = f"{first}{sign}{date}" if sign else date
@@ -91,6 +102,9 @@ def parse(text: str) -> Asked:
     """Read one DATE. UsageError: it is none."""
     if text == "last":
         return Asked(text=text, newest=True)
+    if text in _DAYS_AGO:
+        date = day(_DAYS_AGO[text])
+        return Asked(text=f"{text} ({date})", first=date, last=date)
     if "/" in text:
         return Asked(text=text, folder=Path(text).resolve())
     first, sign, last = text.partition(_RANGE_SIGN)
@@ -99,6 +113,14 @@ def parse(text: str) -> Asked:
         msg = f"{text} is an empty range: the earlier date comes first"
         raise UsageError(msg)
     return asked
+
+
+def to_read(every: Sequence[Night], text: str, kind: str | None) -> list[Night]:
+    """The nights that one DATE means for a command that only reads: both kinds of a date.
+
+    OperatorError: the ledger knows no such night.
+    """
+    return chosen(every, [text], kind)
 
 
 def resolve(every: Sequence[Night], text: str, kind: str | None) -> list[Night]:
@@ -124,9 +146,10 @@ def chosen(every: Sequence[Night], texts: Sequence[str], kind: str | None) -> li
     of_kind = [night for night in every if kind is None or night.kind == kind]
     found: dict[int, Night] = {}
     for text in texts:
-        meant = _meant(of_kind, parse(text))
+        asked = parse(text)
+        meant = _meant(of_kind, asked)
         if not meant:
-            raise OperatorError(_unknown(every, text, kind))
+            raise OperatorError(_unknown(every, asked.text, kind))
         found |= {night.id: night for night in meant}
     return [night for night in every if night.id in found]
 
@@ -153,7 +176,7 @@ def _date(text: str, whole: str) -> str:
     if match is None:
         msg = (
             f"{whole!r} is no date: write 20251106, 2025-11-06, 20251101..20251106, "
-            "a night's folder, or last"
+            "a night's folder, today, yesterday, or last"
         )
         raise UsageError(msg)
     return "".join(match.groups())

@@ -71,7 +71,7 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
                 now_us=now_us,
                 has_mail=config.mail.is_configured,
             )
-            for night in dates.resolve(every, date, kind)
+            for night in dates.to_read(every, date, kind)
         ]
     if as_json:
         echo_json({"nights": [_as_json(each, now_us) for each in found]})

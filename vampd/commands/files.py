@@ -49,7 +49,7 @@ def command(
                 [] if only_outputs else _raw(details.raw_files(ledger, night), everything),
                 [] if only_raw else details.outputs(ledger, night),
             )
-            for night in dates.resolve(nights(ledger), date, kind)
+            for night in dates.to_read(nights(ledger), date, kind)
         ]
     if as_json:
         echo_json({"nights": [_as_json(*each) for each in found]})

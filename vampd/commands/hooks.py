@@ -38,7 +38,7 @@ def command(
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
         found = {
-            night: runs(ledger, night.id) for night in dates.resolve(nights(ledger), date, kind)
+            night: runs(ledger, night.id) for night in dates.to_read(nights(ledger), date, kind)
         }
     if as_json:
         rows = [

@@ -14,6 +14,7 @@ _LOOK = {
     "show": "All that is known of a night.",
     "explain": "Why a night is where it is, and what to type.",
     "log": "What happened, when, by whom, and why.",
+    "wait": "Wait until a night is safe, or cannot be without somebody.",
     "check": "Say in one line whether all is well; for Nagios and Icinga.",
 }
 _DECIDE = {

@@ -111,7 +111,7 @@ def _list(
                 for row in details.raw_files(ledger, night)
                 if row.state is FileState.QUARANTINED and path in {None, row.path}
             ]
-            for night in dates.resolve(nights(ledger), date, kind)
+            for night in dates.to_read(nights(ledger), date, kind)
         }
     if as_json:
         echo_json({"nights": [_as_json(night, rows) for night, rows in found.items()]})

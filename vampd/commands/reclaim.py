@@ -92,7 +92,7 @@ def _list(context: click.Context, date: str | None, kind: str | None, *, as_json
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as connection:
         every = nights(connection)
-        meant = every if date is None else dates.resolve(every, date, kind)
+        meant = every if date is None else dates.to_read(every, date, kind)
         ledger = Ledger(connection, SystemClock())
         found = [
             _as_json(config, ledger, night) for night in meant if kind is None or night.kind == kind

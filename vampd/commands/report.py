@@ -30,7 +30,7 @@ def command(context: click.Context, *, date: str, kind: str | None, target: Path
         raise OperatorError(msg) from error
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
-        chosen = dates.resolve(nights(ledger), date, kind)
+        chosen = dates.to_read(nights(ledger), date, kind)
         if target is not None and len(chosen) > 1:
             msg = f"{date} is {len(chosen)} nights, and --to names one file"
             raise UsageError(msg)

@@ -87,7 +87,7 @@ def command(
     with reading(config.state_dir, config.reading_socket) as ledger:
         every = nights(ledger)
         if cube is not None:
-            chosen = dates.resolve(every, date, kind)
+            chosen = dates.to_read(every, date, kind)
             looks = show_cube.quick_looks(ledger, config, every, chosen, cube)
             if as_json:
                 echo_json({"quick_looks": [show_cube.look_json(look) for look in looks]})
@@ -96,7 +96,7 @@ def command(
             return
         found = [
             _details(ledger, night, has_mail=config.mail.is_configured)
-            for night in dates.resolve(every, date, kind)
+            for night in dates.to_read(every, date, kind)
         ]
     if as_json:
         echo_json({"nights": [_as_json(night) for night in found]})

@@ -47,8 +47,9 @@ def command(
 ) -> None:
     """Where every night is: stage by stage, and what needs somebody.
 
-    DATE is 20251106, 2025-11-06, 20251101..20251106, a night's folder, or last. Without it: all
-    nights that are under way, and the newest of the others; three lines when all is well.
+    DATE is 20251106, 2025-11-06, 20251101..20251106, a night's folder, today, yesterday (by UTC),
+    or last. Without it: what needs somebody, and all nights that are under way; three lines when
+    all is well.
     """
     config = context.obj.config()
     if form is not None:

@@ -85,11 +85,15 @@ def broken_lines(
 
 def also_told(picture: Picture) -> list[Condition]:
     """What `vampd check` and the mails tell, and no other part of the screen does."""
+    broken_nights = {
+        summary.night.id for matter in matters(picture.summaries) for summary in matter.summaries
+    }
+    said = {"unmailed"} if picture.to_be_mailed else set()
     return [
         each
         for each in picture.told
-        if each.name.partition(":")[0] in _NOWHERE_ELSE
-        and not (each.name.startswith("unmailed:") and picture.to_be_mailed)
+        if (name := each.name.partition(":")[0]) in _NOWHERE_ELSE - said
+        and not (name == "stalled" and each.night in broken_nights)
     ]
 
 

@@ -247,7 +247,7 @@ def _grids(picture: Picture, screen: Screen) -> Iterator[str]:
     if not picture.summaries:
         yield "no night yet"
     elif len(shown) < len(picture.summaries):
-        yield f"at rest: {'; '.join(_at_rest(picture))} (--all)"
+        yield paragraph("at rest: ", f"{'; '.join(_at_rest(picture))} (--all)", screen.width)
     elif picture.left_out:
         yield f"{count_text(picture.left_out, 'older night')} left out (--all)"
 

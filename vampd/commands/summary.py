@@ -55,7 +55,7 @@ def command(
     """Sum up a night: frames synchronised, solo, dubious, rejected, lost by the cameras."""
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
-        chosen = dates.resolve(nights(ledger), date, kind)
+        chosen = dates.to_read(nights(ledger), date, kind)
         found = [
             _Found(
                 night=night,

@@ -81,7 +81,7 @@ def command(
     with reading(config.state_dir, config.reading_socket) as ledger:
         chosen = [
             (night, details.deliverables(ledger, night), details.space(ledger, night).removed)
-            for night in dates.resolve(nights(ledger), date, kind)
+            for night in dates.to_read(nights(ledger), date, kind)
         ]
         markers = far_markers(ledger)
     disks: list[Disk] = [{"place": place, "marker": marker} for place, marker in markers.items()]
