@@ -18,6 +18,7 @@ from tests.support.typed import arguments_of, commands_in, typed, undone, verb_o
 from vampd import __version__
 from vampd.allowed import Outcome, Verdict, decide
 from vampd.causes import SENTENCES, Cause, CauseCode
+from vampd.cli import group
 from vampd.commands.page.views import Views
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.io.clock import SystemClock
@@ -295,7 +296,9 @@ def read(site: Site, words: str) -> None:
     given = arguments_of(words, DATE, _PATH)
     if words.removeprefix("vampd ").startswith(_SLOW):
         command, rest = command_of(given)
-        command.make_context(words, [*rest])
+        # As part of the program: a command keeps the options for help of its first context.
+        program = click.Context(group, info_name="vampd", **group.context_settings)
+        command.make_context(words, [*rest], parent=program)
         return
     result = site.run(*given)
     assert not isinstance(result.exception, UsageError | click.UsageError), words

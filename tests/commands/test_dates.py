@@ -53,13 +53,13 @@ def test_a_range_gives_the_nights_in_order(site: Site) -> None:
 
 
 @pytest.mark.parametrize("text", ["20251106", "last", "20251101..20251130"])
-def test_a_date_of_two_nights_is_refused_until_the_kind_is_said(site: Site, text: str) -> None:
+def test_an_order_for_two_nights_is_refused_until_the_kind_is_said(site: Site, text: str) -> None:
     with pytest.raises(UsageError, match="two nights: add --kind"):
-        site.said("show", text)
+        site.said("release", text)
     assert shown(site, text, "--kind", "archive") == [("archive", "20251106")]
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2025110", "20251106..", "20251107..20251101", ""])
+@pytest.mark.parametrize("text", ["tomorrow", "2025110", "20251106..", "20251107..20251101", ""])
 def test_what_is_no_date_is_a_mistake_of_the_command_line(site: Site, text: str) -> None:
     with pytest.raises(UsageError):
         site.said("show", text)
