@@ -201,7 +201,7 @@ def _add_a_stranger(made: Made) -> None:
         (_leave_a_hole, "frames from 5 on are not where they should be"),
         (_part_a_pair, "5 frames in A and 9 in B"),
         (_number_twice, "both are VMPA00425189"),
-        (_number_one_only, "has no frame ID, though others"),
+        (_number_one_only, "has no frame ID, though its batch has its numbers"),
         (_number_backwards, "VMPA00425189 comes after VMPA00425190"),
         (_skip_a_number, "VMPA00425190: skipped, and no row says why"),
         (_bind_elsewhere, "VMPA00425190 is not bound to it"),
@@ -217,6 +217,20 @@ def test_what_is_off_is_found(site: Site, spoil: Callable[[Made], None], problem
     problems = audited(site)["problems"]
 
     assert any(problem in one for one in problems), problems
+
+
+@pytest.mark.parametrize(
+    "spoil", [_number_twice, _number_one_only, _number_backwards, _skip_a_number, _bind_elsewhere]
+)
+def test_both_audits_have_one_rule_for_frame_ids(site: Site, spoil: Callable[[Made], None]) -> None:
+    spoil(Made(site))
+
+    of_night = audited(site)["problems"]
+    of_all = site.answer("archive", "ids", "audit", "--no-headers")["problems"]
+
+    assert {one for one in of_all if one.startswith("archive 20251106: ")} == {
+        f"archive 20251106: {one}" for one in of_night if "VMPA" in one and "vgen2" not in one
+    } | {f"archive 20251106: {one}" for one in of_night if "frame ID" in one}
 
 
 def test_changed_bytes_are_found_when_digests_are_asked_for(site: Site) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.ledger_site import NOW_US, Site
 from vampd.causes import Cause
 from vampd.errors import UsageError
+from vampd.ledger.counter import spans_text
 from vampd.states import Stage, WaitCode
 
 FIRST = 425_189
@@ -220,3 +221,7 @@ def test_what_was_dealt_above_cannot_be_called_unused(site: Site) -> None:
 
     assert refused.exit_code == 1
     assert f"VMPA{FIRST + 10:08d} was dealt by vampd" in str(refused.exception)
+
+
+def test_numbers_are_told_in_runs_not_as_a_span_over_another_nights() -> None:
+    assert spans_text([5, 3, 4, 9]) == "VMPA00000003 to VMPA00000005, VMPA00000009"

@@ -87,8 +87,8 @@ def test_the_text_says_what_the_settings_ask_for(tmp_path: Path) -> None:
     assert body is not None
     assert body.get_content().splitlines() == [
         f"20251101, 20251102;2 files;0.000 GB;VMPA00000001;VMPA00000002;{attached};scexao5 (Mānoa)",
-        "20251101: 1 file, 0.000 GB, VMPA00000001 to VMPA00000001",
-        "20251102: 1 file, 0.000 GB, VMPA00000002 to VMPA00000002",
+        "20251101: 1 file, 0.000 GB, VMPA00000001",
+        "20251102: 1 file, 0.000 GB, VMPA00000002",
     ]
     assert mail["To"] == "archive@example.org, second@example.org"
     assert (mail["Cc"], mail["Reply-To"]) == ("pi@example.org", "operator@example.org")

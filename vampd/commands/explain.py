@@ -174,8 +174,8 @@ def _work(each: Explained, now_us: int) -> Iterator[str]:
 
 def _odd(each: Explained) -> Iterator[str]:
     summary = each.summary
-    if summary.quarantined:
-        cubes = count_text(summary.quarantined, "cube")
+    if summary.quarantined_untold:
+        cubes = count_text(summary.quarantined_untold, "cube")
         yield f"{cubes} quarantined, and not in what was made: vampd quarantine {each.name}."
     if summary.late:
         cubes = count_text(summary.late, "cube")

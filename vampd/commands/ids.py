@@ -11,6 +11,7 @@ import click
 from vampd.commands import acting, dates
 from vampd.commands.screen import count_text, echo_json, paragraph, time_text
 from vampd.io.beneath import Beneath, names_in
+from vampd.io.number_runs import runs_of
 from vampd.ledger import counter
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader, reading
@@ -161,7 +162,7 @@ def audit(
     Over the ledger, the names and headers of outputs, name changes and manifests. DATE restricts
     whose files are looked at; the ledger, and numbers that two nights bear, always count whole.
     """
-    from vampd.commands import ids_audit
+    from vampd.views import frame_ids_on_disk
 
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
@@ -173,11 +174,11 @@ def audit(
     problems += [f"archive {night.date}: {text}" for night in every for text in incomplete(night)]
     root = config.root_of(Kind.ARCHIVE)
     folders = {Path(night.folder) for night in every} | _dated_folders(root.path if root else None)
-    borne, unread = ids_audit.borne_by_night(sorted(folders))
-    problems += [*unread, *ids_audit.borne_twice(borne), *strange]
+    borne, unread = frame_ids_on_disk.borne_by_night(sorted(folders))
+    problems += [*unread, *frame_ids_on_disk.borne_twice(borne), *strange]
     for night in chosen:
         if not night.is_foreign and night.id not in gone:
-            problems += ids_audit.of_night(
+            problems += frame_ids_on_disk.of_night(
                 night,
                 headers=headers,
                 is_dismissed=lambda number: counter.is_within(number, number, dismissed),
@@ -307,8 +308,8 @@ def _request_lines(night: Numbering, request: Request) -> Iterable[str]:
 
 
 def _range(numbers: Sequence[int]) -> str:
-    first, last = frame_id_text(numbers[0]), frame_id_text(numbers[-1])
-    return f" ({first})" if first == last else f" ({first}..{last})"
+    runs = runs_of((number, "") for number in numbers)
+    return f" ({', '.join(counter.range_text(first, last) for first, last, _ in runs)})"
 
 
 def _as_json(night: Numbering) -> dict[str, Any]:

@@ -30,6 +30,11 @@ from vampd.views.summaries import nights
     help="Let a planned night go on without FILE, which is changed, gone or cannot be read.",
 )
 @click.option(
+    "--seen",
+    is_flag=True,
+    help="Say that FILE, or all of them, were looked at: they are told no more; needs --why.",
+)
+@click.option(
     "--clock",
     type=click.Choice(["utc", "tai"]),
     help="With --accept: the clock of FILE's logger, where nothing proves it; needs --why.",
@@ -48,6 +53,7 @@ def command(
     add: bool,
     accept: bool,
     give_up: bool,
+    seen: bool,
     clock: str | None,
     why: str | None,
     yes: bool,
@@ -69,30 +75,35 @@ def command(
     """
     actions = [
         action
-        for action, asked in (("add", add), ("accept", accept), ("give up", give_up))
+        for action, asked in (
+            ("add", add),
+            ("accept", accept),
+            ("give up", give_up),
+            ("seen", seen),
+        )
         if asked
     ]
     if len(actions) > 1:
-        msg = "one of --add, --accept and --give-up, not several"
+        msg = "one of --add, --accept, --give-up and --seen, not several"
         raise UsageError(msg)
     if not actions:
         _list(context, date, kind, path, as_json=as_json)
         return
-    if path is None:
+    if path is None and not seen:
         msg = "which FILE? vampd quarantine DATE lists those that are quarantined"
         raise UsageError(msg)
     if clock is not None and not (accept and why):
         msg = "--clock goes with --accept, and needs --why TEXT: the ledger keeps the reason"
         raise UsageError(msg)
     if not (accept or why):
-        msg = f"{'--add' if add else '--give-up'} needs --why TEXT: the ledger keeps the reason"
+        msg = f"--{actions[0].replace(' ', '-')} needs --why TEXT: the ledger keeps the reason"
         raise UsageError(msg)
     acting.act(
         context,
         "quarantine",
         date,
         kind,
-        {"path": path, "action": actions[0], "why": why, "clock": clock},
+        {"path": path or "", "action": actions[0], "why": why, "clock": clock},
         dry_run=dry_run,
         as_json=as_json,
         # Nothing is deleted: where nobody can be asked, the order and its reason are enough.
@@ -125,6 +136,8 @@ def _list(
             frames = f", {count_text(row.frames, 'frame')}" if row.frames is not None else ""
             click.echo(f"  {row.path}  ({size_text(row.size_bytes)}{frames})")
             click.echo(paragraph("    ", row.reason or "no reason was recorded"))
+            if row.cause is not None and (seen := row.cause.words.get("seen")):
+                click.echo(paragraph("    ", f"looked at, {seen}"))
 
 
 def _as_json(night: Night, rows: list[RawRow]) -> dict[str, Any]:
@@ -140,6 +153,7 @@ def _as_json(night: Night, rows: list[RawRow]) -> dict[str, Any]:
                 "frames": row.frames,
                 "reason": row.reason,
                 **cause_json(row.cause),
+                "seen": None if row.cause is None else row.cause.words.get("seen"),
                 "by": row.changed_by,
             }
             for row in rows

@@ -24,6 +24,7 @@ from vampd.commands.stage_times import StageTimes, facts, stage_times, times_jso
 from vampd.commands.status_json import summary_json
 from vampd.io.clock import SystemClock
 from vampd.ledger import hooks, logger_faults
+from vampd.ledger.counter import spans_text
 from vampd.ledger.hooks import HookRun
 from vampd.ledger.logger_faults import Fault
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
@@ -230,12 +231,8 @@ def _show_files(found: _Details, screen: Screen) -> None:
     )
     numbers = [row.frame_id for row in found.outputs if row.frame_id is not None]
     if numbers:
-        first = min(found.outputs, key=lambda row: row.frame_id or max(numbers) + 1)
-        last = max(found.outputs, key=lambda row: row.frame_id or 0)
-        click.echo(
-            f"  {count_text(len(numbers), 'frame ID')}: {first.frame_id_text} to "
-            f"{last.frame_id_text}"
-        )
+        said = f"{count_text(len(numbers), 'frame ID')}: {spans_text(numbers)}"
+        click.echo(paragraph("  ", said))
     for state in (FileState.QUARANTINED, FileState.LATE, FileState.ARRIVING):
         rows = without_twins([row for row in found.raw if row.state is state])
         lines = [f"{row.path}: {row.reason}" if row.reason else row.path for row in rows]

@@ -158,6 +158,7 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         "raw_files": summary.raw_files,
         "raw_bytes": summary.amounts.raw,
         "quarantined": summary.quarantined,
+        "quarantined_seen": summary.quarantined_seen,
         "late": summary.late,
         "outputs": summary.outputs,
         "output_bytes": summary.amounts.outputs,

@@ -19,7 +19,7 @@ _ODD_LINES = 5
 def odd(picture: Picture, screen: Screen) -> Iterator[str]:
     """What stops nothing and somebody should know."""
     sorts: tuple[tuple[Callable[[Summary], int], str, str, str], ...] = (
-        (lambda each: each.quarantined, "cube", "quarantined", "vampd quarantine"),
+        (lambda each: each.quarantined_untold, "cube", "quarantined", "vampd quarantine"),
         (lambda each: each.late, "cube", "held for its supplement", "vampd explain"),
         (lambda each: each.elsewhere, "file", "not moved on yet at the far end", "vampd show"),
     )

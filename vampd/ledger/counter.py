@@ -70,6 +70,12 @@ def range_text(first: int, last: int) -> str:
     return only if first == last else f"{only}..{frame_id_text(last)}"
 
 
+def spans_text(numbers: Iterable[int]) -> str:
+    """Frame IDs in runs, for people: between `A to B` there are all, and no other night's."""
+    runs = runs_of((number, "") for number in numbers)
+    return ", ".join(range_text(first, last).replace("..", " to ") for first, last, _ in runs)
+
+
 def runs_text(runs: Iterable[Sequence[Any]]) -> str:
     """Runs, each with its first and last number in front, as commands take them."""
     return ",".join(range_text(first, last) for first, last, *_ in runs)

@@ -12,7 +12,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Identified, Night, RawFile, UnreadFile
 from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.records import FileIdentity, RawInput
-from vampd.states import FileState
+from vampd.states import FileCode, FileState
 
 _LOGGED = ("first_count", "last_count", "first_logged_us", "last_logged_us")
 
@@ -187,6 +187,27 @@ def note_logged(
 def set_state(ledger: Ledger, number: int, state: FileState, cause: Cause | None) -> None:
     """What has become of a file."""
     ledger.update("raw_file", number, state=state, **_because(ledger, cause))
+
+
+def unseen_quarantined(ledger: Ledger, night: int) -> list[RawFile]:
+    """Quarantined files of a night of which nobody said that they were looked at."""
+    return fetch_all(
+        RawFile,
+        ledger,
+        "select * from raw_file where night = ? and state = 'quarantined'"
+        " and json_extract(coalesce(reason_words, '{}'), '$.seen') is null order by path",
+        [night],
+    )
+
+
+def mark_seen(ledger: Ledger, row: RawFile, why: str) -> None:
+    """Somebody looked at a quarantined file: it stays where it is, and is told no more.
+
+    It is a word of the cause: with another cause the file is told again.
+    """
+    cause = cause_of(row) or Cause(FileCode.OTHER, {"text": row.reason or ""})
+    seen = Cause(cause.code, {**cause.words, "seen": f"{ledger.actor}: {why}"})
+    set_state(ledger, row.id, FileState.QUARANTINED, seen)
 
 
 def cause_of(file: RawFile) -> Cause | None:

@@ -281,6 +281,8 @@ def _release_hold(ledger: Ledger, night: Night, why: str) -> None:
 def _quarantine(
     context: CommandContext, night: Night, arguments: Mapping[str, Any]
 ) -> CommandResult:
+    if arguments["action"] == "seen":
+        return _seen(context, night, arguments)
     if arguments["action"] == "give up":
         return give_up_orders.give_up(context, night, arguments)
     row = files.find_file(context.ledger, night.id, arguments["path"])
@@ -305,6 +307,26 @@ def _quarantine(
         _move_quarantine(context.ledger, row, arguments)
         if is_reopened:
             reopen(context.ledger, night.id, "a file that was quarantined is judged anew")
+    return CommandResult(lines=lines, changed=True)
+
+
+def _seen(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
+    """Somebody looked at the quarantined files, or at one of them: they are told no more."""
+    if (answer := nothing_to_do(context.ledger, night, Verb.SEEN)) is not None:
+        return answer
+    wanted, dry_run = arguments.get("path"), arguments["dry_run"]
+    found = [
+        row
+        for row in files.unseen_quarantined(context.ledger, night.id)
+        if wanted in {None, "", row.path}
+    ]
+    if not found:
+        msg = f"{nights.label(night)}: {wanted} is not a quarantined file that is still told"
+        raise OperatorError(msg)
+    with context.ledger.in_vain() if dry_run else context.ledger.transaction():
+        for row in found:
+            files.mark_seen(context.ledger, row, arguments["why"])
+    lines = [f"{len(found)} quarantined files were looked at: they stay, and are told no more"]
     return CommandResult(lines=lines, changed=True)
 
 

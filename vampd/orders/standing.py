@@ -66,6 +66,7 @@ def standing_of(ledger: Ledger, night: Night) -> Standing:
         raw_away=away[0].path if away else None,
         incomplete=trash.why_incomplete(ledger, night.id),
         unseen=bool(unseen.holding(ledger, night.id)),
+        unseen_cubes=len(files.unseen_quarantined(ledger, night.id)),
         skipped=night.ids_skip_why,
         has_numbers=_has_numbers(ledger, night),
         is_numbered=Stage.FRAME_IDS in STAGES_OF[night.kind],

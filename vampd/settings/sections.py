@@ -33,7 +33,7 @@ _LAST_FRAME_NUMBER = 99_999_999
 
 _SUBJECT = "VAMPIRES {nights}: {files} for the archive"
 _TEXT = (
-    "The files of {nights} are complete: {files} of {size} in all, {first} to {last}.\n"
+    "The files of {nights} are complete: {files} of {size} in all, {frame_ids}.\n"
     "They lie on {data_host}, at the paths that the attached {manifest} lists\n"
     "(SHA-256 {digest}).\n\n"
     "{list}\n\n"

@@ -17,7 +17,18 @@ ANY_NIGHT = "20000101"
 
 #: What the subject and the text of a mail to the archive team may name, in braces.
 MAIL_NAMES = frozenset(
-    {"nights", "files", "size", "first", "last", "manifest", "digest", "data_host", "list"}
+    {
+        "nights",
+        "files",
+        "size",
+        "frame_ids",
+        "first",
+        "last",
+        "manifest",
+        "digest",
+        "data_host",
+        "list",
+    }
 )
 
 #: What a word of a command in [hooks] may name, in braces.

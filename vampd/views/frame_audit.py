@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vampd.ledger import given_up
-from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.states import STAGES_OF, FileState, FlcState, Stage
 from vampd.views.details import OutputRow, outputs
+from vampd.views.frame_id_audit import incomplete, numbering_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,50 +239,8 @@ def _unequal_states(made: list[OutputRow]) -> Iterable[str]:
 
 
 def _numbering(ledger: Reader, night: Night, made: list[OutputRow]) -> Iterable[str]:
-    """What is wrong with a night's frame IDs: each bound to one output, in order, no gap unsaid."""
-    if Stage.FRAME_IDS not in STAGES_OF[night.kind]:
+    """What is wrong with a night's frame IDs, by the rules that `vampd archive ids audit` has."""
+    if Stage.FRAME_IDS in STAGES_OF[night.kind]:
+        yield from incomplete(numbering_of(ledger, night))
+    else:
         yield from (f"{row.name}: has a frame ID" for row in made if row.frame_id is not None)
-        return
-    numbered = [row for row in made if row.frame_id is not None]
-    if numbered and len(numbered) < len(made):
-        for batch in {row.batch for row in numbered}:
-            for row in made:
-                if row.batch == batch and row.frame_id is None:
-                    yield f"{row.name}: has no frame ID, though others of its batch have"
-    known = {
-        number: (state, key)
-        for number, state, key in ledger.execute(
-            "select number, state, content_key from frame_id where night = ?", (night.id,)
-        )
-    }
-    for row in numbered:
-        if known.get(row.frame_id or 0) != ("bound", row.content_key):
-            yield f"{row.name}: {row.frame_id_text} is not bound to it"
-    yield from _order(numbered, known)
-    if not _was_dealt_by_others(ledger, night):
-        yield from _gaps(numbered, known)
-
-
-def _was_dealt_by_others(ledger: Reader, night: Night) -> bool:
-    """Then numbers in between may have been dealt to anybody."""
-    query = "select 1 from frame_request where night = ? and state in ('answered', 'adopted')"
-    return ledger.execute(query, (night.id,)).fetchone() is not None
-
-
-def _order(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
-    for earlier, later in pairwise(numbered):
-        first, second = earlier.frame_id or 0, later.frame_id or 0
-        if first == second:
-            yield f"{earlier.name} and {later.name}: both are {later.frame_id_text}"
-        elif second < first and not any(state == "void" for state, _ in known.values()):
-            # After a new plan an output keeps its number, and the voided ones tell why.
-            yield f"{later.name}: {later.frame_id_text} comes after {earlier.frame_id_text}"
-
-
-def _gaps(numbered: list[OutputRow], known: Mapping[int, tuple[str, str | None]]) -> Iterable[str]:
-    used = {row.frame_id or 0 for row in numbered}
-    for batch in {row.batch for row in numbered}:
-        of_batch = [row.frame_id or 0 for row in numbered if row.batch == batch]
-        for number in range(min(of_batch), max(of_batch)):
-            if number not in used and number not in known:
-                yield f"{frame_id_text(number)}: skipped, and no row says why"

@@ -77,6 +77,8 @@ class Numbering:
     dealt: Sequence[Dealt]
     bearers: Sequence[Bearer]
     requests: Sequence[Request]
+    is_asking: bool = False  #: it is still to get numbers, for outputs that have none
+    of_others: frozenset[int] = frozenset()  #: numbers of other nights, between those of this one
 
     def of_state(self, state: str) -> list[int]:
         """Its numbers in one state, ascending."""
@@ -108,13 +110,21 @@ class _ArchiveNight(Night):
 
 def numberings(ledger: Reader) -> list[Numbering]:
     """Every archive night, the oldest first."""
-    query = (
-        "select night.*, exists (select 1 from adoption where adoption.night = night.id"
-        " and state in ('noticed', 'adopted')) as is_foreign,"
-        " exists (select 1 from live where live.night = night.id and late > 0) as is_late"
-        " from night where kind = 'archive' order by date"
-    )
+    query = f"{_NIGHTS} where kind = 'archive' order by date"
     return [_numbering(ledger, night) for night in fetch_all(_ArchiveNight, ledger, query)]
+
+
+def numbering_of(ledger: Reader, night: Night) -> Numbering:
+    """The same of one night."""
+    [found] = fetch_all(_ArchiveNight, ledger, f"{_NIGHTS} where night.id = ?", [night.id])
+    return _numbering(ledger, found)
+
+
+_NIGHTS = (
+    "select night.*, exists (select 1 from adoption where adoption.night = night.id"
+    " and state in ('noticed', 'adopted')) as is_foreign,"
+    " exists (select 1 from live where live.night = night.id and late > 0) as is_late from night"
+)
 
 
 def _numbering(ledger: Reader, night: _ArchiveNight) -> Numbering:
@@ -141,6 +151,8 @@ def _numbering(ledger: Reader, night: _ArchiveNight) -> Numbering:
         dealt=fetch_all(Dealt, ledger, _DEALT, number),
         bearers=fetch_all(Bearer, ledger, _BEARERS, number),
         requests=fetch_all(Request, ledger, _REQUESTS, number),
+        is_asking=ledger.execute(_ASKING, number).fetchone() is not None,
+        of_others=frozenset(of for (of,) in ledger.execute(_OF_OTHERS, number)),
     )
 
 
@@ -151,6 +163,14 @@ _DEALT = (
 _BEARERS = (
     "select batch, name, frame_id, content_key, state != 'planned' as is_built, size_bytes"
     " from output where night = ? order by ordinal"
+)
+_ASKING = (
+    "select 1 from task where night = ? and stage = 'frame_ids' and state in ('pending', 'running')"
+)
+_OF_OTHERS = (
+    "select number from frame_id where night != ?1"
+    " and number > (select min(number) from frame_id where night = ?1)"
+    " and number < (select max(number) from frame_id where night = ?1)"
 )
 _REQUESTS = (
     "select id as number, batch, count, issuer, state, reply, error, asked_us, changed_us,"
@@ -163,9 +183,11 @@ def incomplete(night: Numbering) -> Iterator[str]:
     bound = {
         (row.batch, row.content_key): row.number for row in night.dealt if row.state == "bound"
     }
+    begun = {bearer.batch for bearer in night.bearers if bearer.frame_id is not None}
+    numbered = night.numbered if night.is_asking else night.numbered | begun
     for bearer in night.bearers:
         number = bound.pop((bearer.batch, bearer.content_key), None)
-        if bearer.frame_id is None and bearer.batch in night.numbered:
+        if bearer.frame_id is None and bearer.batch in numbered:
             yield f"{bearer.name}: has no frame ID, though its batch has its numbers"
         elif bearer.frame_id is not None and number != bearer.frame_id:
             yield f"{bearer.name}: {frame_id_text(bearer.frame_id)} is not bound to it"
@@ -173,7 +195,9 @@ def incomplete(night: Numbering) -> Iterator[str]:
         for number in bound.values():
             yield f"{frame_id_text(number)}: bound to a content that no output has"
     yield from _undecided(night)
+    yield from _twice(night)
     yield from _unordered(night)
+    yield from _skipped(night)
 
 
 def _undecided(night: Numbering) -> Iterator[str]:
@@ -185,6 +209,35 @@ def _undecided(night: Numbering) -> Iterator[str]:
     for request in night.requests:
         if request.state == RequestState.UNCLEAR:
             yield f"request {request.number}: unclear what was dealt of {request.count} frame IDs"
+
+
+def _twice(night: Numbering) -> Iterator[str]:
+    bearers: dict[int, str] = {}
+    for bearer in night.bearers:
+        if bearer.frame_id is not None:
+            first = bearers.setdefault(bearer.frame_id, bearer.name)
+            if first != bearer.name:
+                yield f"{first} and {bearer.name}: both are {frame_id_text(bearer.frame_id)}"
+
+
+def _skipped(night: Numbering) -> Iterator[str]:
+    """Numbers within a batch that nobody bears, and of which the ledger has no row.
+
+    Where others deal, those in between may have been dealt to anybody.
+    """
+    dealing = {RequestState.ANSWERED, RequestState.ADOPTED}
+    if any(request.state in dealing for request in night.requests):
+        return
+    known = {row.number for row in night.dealt} | night.of_others
+    for batch in sorted({bearer.batch for bearer in night.bearers}):
+        borne = {
+            bearer.frame_id
+            for bearer in night.bearers
+            if bearer.batch == batch and bearer.frame_id is not None
+        }
+        for number in range(min(borne, default=0), max(borne, default=0)):
+            if number not in borne and number not in known:
+                yield f"{frame_id_text(number)}: skipped, and no row says why"
 
 
 def _unordered(night: Numbering) -> Iterator[str]:

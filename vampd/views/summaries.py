@@ -106,12 +106,18 @@ class Summary:
     built: int  #: of *outputs*, verified ones included
     verified: int  #: of *built*
     batches: int  #: 1, and one for each supplement
+    quarantined_seen: int = 0  #: of the quarantined: somebody said that they were looked at
     elsewhere: int = 0  #: files at the far end that nobody moved on yet to where they count
     left: int = 0  #: files that the night waits for, where it waits for their reading
     amounts: Amounts = field(default_factory=Amounts)
     tolls: Mapping[LoggerFault, Toll] = field(default_factory=dict)
     oddities: Sequence[Oddity] = ()
     lag: Lag | None = None  #: of a night that is or was worked on while its cameras write
+
+    @property
+    def quarantined_untold(self) -> int:
+        """Quarantined cubes of which nobody said that they were looked at."""
+        return self.quarantined - self.quarantined_seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +164,7 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
     tolls = logger_faults.tolls(ledger, numbers)
     odd = oddities(ledger, list(chosen))
     found = lags(ledger, numbers)
+    seen = _quarantined_seen(ledger, numbers)
     return [
         replace(
             _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
@@ -165,6 +172,7 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
             left=awaited.left(ledger, night.id, night.cause_code),
             oddities=odd.get(night.id, ()),
             lag=found.get(night.id),
+            quarantined_seen=seen.get(night.id, 0),
         )
         for night in chosen
     ]
@@ -289,6 +297,15 @@ def _elsewhere(ledger: Reader, nights: Sequence[int]) -> dict[int, int]:
     query = (
         f"select night, count(*) from deliverable where night in ({_marks(nights)}) "  # noqa: S608
         "and verdict = 'elsewhere' group by night"
+    )
+    return dict(ledger.execute(query, nights).fetchall())
+
+
+def _quarantined_seen(ledger: Reader, nights: Sequence[int]) -> dict[int, int]:
+    query = (
+        f"select night, count(*) from raw_file where night in ({_marks(nights)}) "  # noqa: S608
+        "and role = 'cube' and state = 'quarantined'"
+        " and json_extract(coalesce(reason_words, '{}'), '$.seen') is not null group by night"
     )
     return dict(ledger.execute(query, nights).fetchall())
 

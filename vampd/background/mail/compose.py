@@ -20,6 +20,8 @@ from typing import Any, TypedDict
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import night_folder, read_start
 from vampd.io.mail import SmtpServer, deliver
+from vampd.ledger.counter import spans_text
+from vampd.ledger.frame_ids import frame_id_number
 
 _HEADER = b"#"
 _PLAIN_COLUMNS = 3  # FRAMEID|path|size; a fourth is the digest
@@ -176,6 +178,7 @@ def _meanings(
         "nights": _names(job["parts"]),
         "files": _count(rows),
         "size": _size(rows),
+        "frame_ids": _spans(frame_ids),
         "first": frame_ids[0],
         "last": frame_ids[-1],
         "manifest": name,
@@ -195,7 +198,13 @@ def _names(parts: Sequence[MailPart]) -> str:
 def _line(part: MailPart, manifest: bytes) -> str:
     rows = [row.split(b"|") for row in _rows(manifest)]
     frame_ids = sorted(row[0].decode() for row in rows)
-    return f"{_names([part])}: {_count(rows)}, {_size(rows)}, {frame_ids[0]} to {frame_ids[-1]}"
+    return f"{_names([part])}: {_count(rows)}, {_size(rows)}, {_spans(frame_ids)}"
+
+
+def _spans(frame_ids: Sequence[str]) -> str:
+    """Frame IDs in runs: what is between two of a run is in the manifest."""
+    numbers = [number for text in frame_ids if (number := frame_id_number(text)) is not None]
+    return spans_text(numbers) or f"{frame_ids[0]} to {frame_ids[-1]}"
 
 
 def _count(rows: Sequence[Sequence[bytes]]) -> str:
