@@ -272,3 +272,38 @@ def test_a_night_without_a_plan_is_not_proved(site: Site) -> None:
     site.cube(night, _NAME.format(0), frames=10)
 
     assert audited(site)["problems"] == ["there is no plan yet for the 10 frames of whole cubes"]
+
+
+def test_what_gave_its_space_back_is_proved_from_the_record(site: Site) -> None:
+    made = Made(site)
+    path = "vgen2/VMPA00425190.fits.fz"
+    (made.folder / path).unlink()
+    assert audited(site)["problems"] == [f"{path}: No such file or directory"]
+    run = site.insert(
+        "reclaim",
+        run=1,
+        night=1,
+        space="outputs",
+        state="done",
+        final=0,
+        begun_us=1,
+        begun_passed_us=1,
+        changed_us=1,
+        changed_by="x",
+    )
+    site.insert(
+        "trash",
+        reclaim=run,
+        night=1,
+        space="outputs",
+        path=path,
+        place="x",
+        inode=1,
+        size_bytes=1,
+        modified_ns=1,
+        state="unlinked",
+        changed_us=1,
+        changed_by="x",
+    )
+
+    assert audited(site)["problems"] == []

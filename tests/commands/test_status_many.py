@@ -110,3 +110,36 @@ def test_both_kinds_are_matters_of_their_own(tmp_path: Path) -> None:
 
     assert "vampd release 20251106 --kind archive" in text
     assert "vampd release 20251106 --kind engineering" in text
+
+
+def test_a_night_whose_space_was_given_back_is_told_as_what_it_was(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+    night = site.night("20251106", "reclaimed")
+    site.cube(night, "vcam1_05:10:00.0")
+    given = site.cube(night, "vcam1_05:10:01.0", state="gone")
+    bad = site.cube(night, "vcam1_05:10:02.0", state="gone")
+    site.cube(night, "vcam1_05:10:03.0", state="gone")  # by somebody else
+    run = {"run": 1, "night": night, "space": "raw", "final": 1, "state": "done"}
+    stamp = {"changed_us": 1, "changed_by": "x"}
+    reclaim = site.insert("reclaim", **run, begun_us=1, begun_passed_us=1, **stamp)
+    for number, was in ((given, "whole"), (bad, "quarantined")):
+        site.insert(
+            "trash",
+            reclaim=reclaim,
+            night=night,
+            space="raw",
+            path=f"{number}",
+            place="x",
+            raw_file=number,
+            was=was,
+            inode=1,
+            size_bytes=1,
+            modified_ns=1,
+            state="unlinked",
+            **stamp,
+        )
+
+    [told] = site.answer("status", "--all")["nights"]
+
+    assert (told["raw_files"], told["quarantined"], told["quarantined_seen"]) == (3, 1, 1)

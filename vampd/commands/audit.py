@@ -53,7 +53,12 @@ def command(
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
         counted = [
-            (night, account(ledger, night), details.outputs(ledger, night))
+            (
+                night,
+                account(ledger, night),
+                details.outputs(ledger, night),
+                details.space(ledger, night).removed,
+            )
             for night in dates.to_read(nights(ledger), date, kind)
         ]
     audits = [_audit(*each, digests=digests) for each in counted]
@@ -66,7 +71,15 @@ def command(
         context.exit(1)
 
 
-def _audit(night: Night, counted: Account, outputs: list[OutputRow], *, digests: bool) -> _Audit:
+def _audit(
+    night: Night,
+    counted: Account,
+    outputs: list[OutputRow],
+    removed: frozenset[str],
+    *,
+    digests: bool,
+) -> _Audit:
+    """*removed*: files that gave their space back, once every copy was verified again."""
     built = [row for row in outputs if row.state is not OutputState.PLANNED]
     return _Audit(
         night=night,
@@ -74,13 +87,15 @@ def _audit(night: Night, counted: Account, outputs: list[OutputRow], *, digests:
         files=2 * len(built),
         problems=(
             *counted.problems,
-            *_files_off(night_folder(night.folder), built, digests=digests),
+            *_files_off(night_folder(night.folder), built, removed, digests=digests),
             *_unlisted(night_folder(night.folder), outputs),
         ),
     )
 
 
-def _files_off(folder: Beneath, built: list[OutputRow], *, digests: bool) -> Iterator[str]:
+def _files_off(
+    folder: Beneath, built: list[OutputRow], removed: frozenset[str], *, digests: bool
+) -> Iterator[str]:
     for row in built:
         for path, size_bytes, sha256 in (
             (row.cube_path, row.size_bytes, row.sha256),
@@ -89,6 +104,8 @@ def _files_off(folder: Beneath, built: list[OutputRow], *, digests: bool) -> Ite
             try:
                 found = status(folder / path)
             except OSError as error:
+                if path in removed and isinstance(error, FileNotFoundError):
+                    continue
                 yield f"{path}: {error.strerror}"
                 continue
             if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:

@@ -165,7 +165,8 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
     odd = oddities(ledger, list(chosen))
     found = lags(ledger, numbers)
     seen = _quarantined_seen(ledger, numbers)
-    return [
+    given = _given_back(ledger, numbers)
+    made = [
         replace(
             _summary(night, tallies[night.id], troubles[night.id], elsewhere.get(night.id, 0)),
             tolls=tolls.get(night.id, {}),
@@ -176,6 +177,7 @@ def summarise(ledger: Reader, chosen: Collection[Night]) -> list[Summary]:
         )
         for night in chosen
     ]
+    return [_as_it_was(each, *given.get(each.night.id, (0, 0))) for each in made]
 
 
 def last_daemon(ledger: Reader) -> DaemonRow | None:
@@ -299,6 +301,31 @@ def _elsewhere(ledger: Reader, nights: Sequence[int]) -> dict[int, int]:
         "and verdict = 'elsewhere' group by night"
     )
     return dict(ledger.execute(query, nights).fetchall())
+
+
+_GIVEN_BACK = (
+    "select trash.night, count(distinct raw_file),"
+    " count(distinct case was when 'quarantined' then raw_file end)"
+    " from trash join raw_file on raw_file.id = trash.raw_file"
+    " where trash.state not in ('listed', 'returned') and role = 'cube'"
+    " and raw_file.state = 'gone' and trash.night in ({}) group by trash.night"
+)
+
+
+def _given_back(ledger: Reader, nights: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """By night: cubes that gave their space back, and how many of them were quarantined."""
+    query = _GIVEN_BACK.format(_marks(nights))
+    return {night: (cubes, bad) for night, cubes, bad in ledger.execute(query, nights)}
+
+
+def _as_it_was(summary: Summary, cubes: int, bad: int) -> Summary:
+    """A night whose space was given back is told as what it was; on its bad cubes was decided."""
+    return replace(
+        summary,
+        raw_files=summary.raw_files + cubes,
+        quarantined=summary.quarantined + bad,
+        quarantined_seen=summary.quarantined_seen + bad,
+    )
 
 
 def _quarantined_seen(ledger: Reader, nights: Sequence[int]) -> dict[int, int]:
