@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -35,9 +36,22 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def _open(chromium: Any, address: str, width: int = 1280, scheme: str = "light") -> Any:
+#: Of Hawaii: when the page is as the browser likes it, and when it is dark.
+_NOON = datetime(2025, 11, 6, 22, tzinfo=UTC)
+_MIDNIGHT = datetime(2025, 11, 6, 10, tzinfo=UTC)
+
+
+def _open(
+    chromium: Any,
+    address: str,
+    width: int = 1280,
+    scheme: str = "light",
+    now: datetime | None = None,
+) -> Any:
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     tab = context.new_page()
+    if now is not None:
+        tab.clock.set_fixed_time(now)
     tab.complaints = []
     tab.on("console", lambda message: tab.complaints.append(message.text))
     tab.on("pageerror", lambda error: tab.complaints.append(str(error)))
@@ -55,20 +69,52 @@ def _heard(tab: Any) -> str:
     return str(tab.inner_text("#heard"))
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", f"/night/archive/{DATE}", f"/night/archive/{HOSTILE_DATE}"])
-def test_a_page_fits_and_complains_of_nothing(
-    page: Page, chromium: Any, path: str, width: int, scheme: str
-) -> None:
-    tab = _open(chromium, page.address + path, width, scheme)
-    _wait_for_text(tab, "#heard", " s ")
+_PATHS = [
+    "/",
+    f"/night/archive/{DATE}",
+    f"/night/archive/{HOSTILE_DATE}",
+    f"/night/archive/{DATE}/pictures",
+    f"/night/archive/{DATE}/measures",
+    f"/night/archive/{HOSTILE_DATE}/exposures",
+    "/calendar",
+    "/target/AB%20Aur",
+    "/id/VMPA00425189",
+]
 
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert tab.complaints == []
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_pages_fit_and_complain_of_nothing(
+    page: Page, chromium: Any, width: int, scheme: str
+) -> None:
+    tab = _open(chromium, page.address, width, scheme, _NOON)
+    for path in _PATHS:
+        tab.goto(page.address + path)
+        _wait_for_text(tab, "#heard", " s ")
+
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert tab.complaints == [], path
+        assert _is_bright(tab) is (scheme == "light"), path
+    tab.context.close()
+
+
+def _is_bright(tab: Any) -> bool:
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    brightness = sum(int(part) for part in paper.strip("rgb()").split(",")[:3])
-    assert (brightness > 380) is (scheme == "light")
+    return sum(int(part) for part in paper.strip("rgb()").split(",")[:3]) > 380
+
+
+def test_it_is_dark_at_night_unless_somebody_chose_which_is_remembered(
+    page: Page, chromium: Any
+) -> None:
+    tab = _open(chromium, page.address, now=_MIDNIGHT)
+    at_night = _is_bright(tab)
+    tab.keyboard.press("t")
+    tab.keyboard.press("t")
+    chosen = _is_bright(tab)
+    tab.goto(f"{page.address}/calendar")
+
+    assert (at_night, chosen) == (False, True)
+    assert _is_bright(tab)
+    assert tab.inner_text("#theme") == "theme: light"
     tab.context.close()
 
 
@@ -109,4 +155,73 @@ def test_a_silent_daemon_and_a_silent_server_turn_red(page: Page, chromium: Any)
 
     assert "daemon last heard" in daemon_silent
     assert tab.get_attribute("#heard", "class") == "heard silent"
+    tab.context.close()
+
+
+def test_keys_go_from_the_table_to_a_cube_and_back(page: Page, chromium: Any) -> None:
+    tab = _open(chromium, f"{page.address}/night/archive/{DATE}/exposures")
+    second = tab.locator("[data-item]").nth(1).get_attribute("href")
+
+    for key in ("j", "j", "Enter"):
+        tab.keyboard.press(key)
+    tab.wait_for_url(f"**{second}")
+    tab.keyboard.press("u")
+
+    tab.wait_for_url(f"**/night/archive/{DATE}")
+    assert tab.complaints == []
+    tab.context.close()
+
+
+def test_a_filter_is_reached_by_a_key_and_leaves_out_rows_at_once(
+    page: Page, chromium: Any
+) -> None:
+    tab = _open(chromium, f"{page.address}/night/archive/{DATE}/exposures")
+    every = tab.locator("[data-item]").count()
+
+    tab.keyboard.press("/")
+    tab.keyboard.type("flc=A")
+
+    _wait_for_text(tab, "#content", f" of {every} outputs")
+    assert 0 < tab.locator("[data-item]").count() < every
+    assert tab.url.endswith("find=flc%3DA")
+    assert tab.complaints == []
+    tab.context.close()
+
+
+def test_nights_are_filtered_where_they_stand(page: Page, chromium: Any) -> None:
+    tab = _open(chromium, page.address)
+
+    tab.keyboard.press("/")
+    tab.keyboard.type(HOSTILE_DATE)
+
+    sync_api.expect(tab.locator("table.grid td:first-child a:visible")).to_have_count(1)
+    tab.context.close()
+
+
+def test_help_is_a_key_away(page: Page, chromium: Any) -> None:
+    tab = _open(chromium, page.address)
+
+    tab.keyboard.press("?")
+    shown = tab.is_visible("#help")
+    tab.keyboard.press("Escape")
+
+    assert shown
+    assert not tab.is_visible("#help")
+    assert tab.complaints == []
+    tab.context.close()
+
+
+def test_a_row_that_has_the_focus_keeps_it_when_the_page_is_renewed(
+    page: Page, chromium: Any
+) -> None:
+    tab = _open(chromium, f"{page.address}/night/archive/{DATE}")
+    tab.keyboard.press("j")
+    chosen = tab.evaluate("document.activeElement.getAttribute('href')")
+    page.site.call("hold", DATE, "--why", "a third cloud")
+
+    _wait_for_text(tab, "#content", "a third cloud")
+
+    assert "/cube/" in chosen
+    assert tab.evaluate("document.activeElement.getAttribute('href')") == chosen
+    page.site.call("release", DATE)
     tab.context.close()
