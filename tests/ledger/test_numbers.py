@@ -114,6 +114,13 @@ def test_numbers_that_run_out_are_refused_whole(ledger: Ledger) -> None:
     assert ledger.value("select count(*) from frame_id") == 0
 
 
+def test_no_number_of_nine_digits_is_reserved_whoever_deals_it(ledger: Ledger) -> None:
+    with pytest.raises(OperatorError, match="100000000 has more than eight digits"):
+        frame_ids.reserve(ledger, a_night(ledger), [99_999_999, 100_000_000], "dealt by others")
+
+    assert ledger.value("select count(*) from frame_id") == 0
+
+
 plans = st.lists(
     st.tuples(st.integers(1, 3), st.lists(st.sampled_from("abcdef"), unique=True)), max_size=8
 )

@@ -76,6 +76,18 @@ def test_what_was_published_already_is_published_again_and_what_never_came_is_lo
     assert made.publish(DATE, {CUBE: ""}) == {CUBE: PUBLISHED}
 
 
+def test_what_a_killed_rsync_left_of_a_file_goes_once_that_is_published(side: FarSide) -> None:
+    made = store(side)
+    made.receive(DATE, side.night, side.files, afresh=False)
+    left = [side.incoming / "vgen2" / f".{name}.MZb0TA" for name in (Path(CUBE).name, "other")]
+    for path in left:
+        path.write_bytes(b"frames")
+
+    made.publish(DATE, {file["path"]: "" for file in side.files})
+
+    assert [path.exists() for path in left] == [False, True]
+
+
 def test_a_file_in_the_way_is_never_replaced(side: FarSide) -> None:
     made = delivered(side)
     other = renewed(side, CUBE, b"other frames")

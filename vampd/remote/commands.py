@@ -67,6 +67,8 @@ _PUBLISH = (
     'gone "$e" && mv -nT -- "$t" "$e" && sync -- "${e%/*}"; }; '
     f'if gone "$t"; then move "$f" "$t" && w={PUBLISHED}; elif [ -z "$2" ]; then w={EXISTS}; fi; '
     f"else w={ABSENT}; fi; "
+    # What an rsync that was killed left of it: its scratch file, .NAME and six letters.
+    f'[ "$w" != {PUBLISHED} ] || rm -f -- "${{f%/*}}/.${{f##*/}}."??????; '
     'printf \'%s %s\\0\' "$w" "$1"; shift 2; done; '
     '[ -z "$d" ] || sync -- "$d" "$b/$n" "$b" || s=1; '
     f'find "$b/{INCOMING}/$n" -depth -type d -exec rmdir -- {{}} + 2>/dev/null; exit $s'

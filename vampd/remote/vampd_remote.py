@@ -75,6 +75,7 @@ _RECORD = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK |
 _NIGHT = re.compile(r"[0-9]{8}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
 _FRAME_ID = re.compile(r"VMPA[0-9]{8}\.fits")
+_SCRATCH = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}")  # rsync's own, while a file arrives
 _DIGEST_TAG = re.compile(r"sha256-([0-9a-f]{64})(?:\.[0-9]+)?$")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -356,7 +357,7 @@ def publish(root: str, base: str, night: str, words: Sequence[str]) -> int:
     tree.sync()
     for word, path in answers:
         _say(f"{word} {path}")
-    _tidy(tree, publication.incoming)
+    _tidy(tree, publication.incoming, [path for word, path in answers if word == "published"])
     return _SOME_FAILED if any(word == "failed" for word, _ in answers) else 0
 
 
@@ -455,14 +456,22 @@ def _stat(name: str, folder: int) -> Optional[os.stat_result]:
         return None
 
 
-def _tidy(tree: Tree, names: Sequence[str]) -> None:
-    """Remove the empty folders of a night that has arrived; those with files in them stay."""
+def _tidy(tree: Tree, names: Sequence[str], published: Sequence[str]) -> None:
+    """Remove the empty folders of a night that has arrived; those with files in them stay.
+
+    What an rsync that was killed left of a file that is *published* now goes: its scratch file.
+    """
     try:
-        folders = [folder for folder, _ in tree.below(names)]
+        folders = list(tree.below(names))
     except OSError:
         return
-    for folder in folders:
+    whole = {tuple(names) + tuple(split_relative(path)) for path in published}
+    for folder, files in folders:
         try:
+            for name in files:
+                match = _SCRATCH.fullmatch(name)
+                if match is not None and folder + (match.group(1),) in whole:
+                    os.unlink(name, dir_fd=tree.folder(folder))
             os.rmdir(folder[-1], dir_fd=tree.folder(folder[:-1]))
         except OSError:
             continue
