@@ -404,10 +404,11 @@ _DELIVERY = (
     Break(
         promise="the far helper publishes without replacing",
         file="remote/vampd_remote.py",
-        old="_RENAME_NOREPLACE = 1",
-        new="_RENAME_NOREPLACE = 0",
-        tests="remote/test_vampd_remote.py",
-        named="evidence_is_never_replaced_either or nobody_elses_file_is_moved",
+        old="    try:\n        os.link(old, new, src_dir_fd=old_folder,",
+        new="    os.replace(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)\n    return\n"
+        "    try:\n        os.link(old, new, src_dir_fd=old_folder,",
+        tests="remote/test_store_contract.py",
+        named="a_file_in_the_way_is_never_replaced",
     ),
     Break(
         promise="a stolen key runs no other program",

@@ -470,7 +470,7 @@ def _tidy(tree: Tree, names: Sequence[str], published: Sequence[str]) -> None:
         try:
             for name in files:
                 match = _SCRATCH.fullmatch(name)
-                if match is not None and folder + (match.group(1),) in whole:
+                if match is not None and (*folder, match.group(1)) in whole:
                     os.unlink(name, dir_fd=tree.folder(folder))
             os.rmdir(folder[-1], dir_fd=tree.folder(folder[:-1]))
         except OSError:
