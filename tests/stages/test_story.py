@@ -123,6 +123,7 @@ def test_a_journal_that_a_power_cut_tore_is_written_anew(desk: Desk) -> None:
 
 
 def test_the_rows_are_dumped_when_a_stage_has_ended_and_seldom_before(desk: Desk) -> None:
+    nights.mark_closed(desk.ledger, desk.number, "vampd")
     a_task(desk.ledger, desk.number, Stage.BUILD, "one")
     a_task(desk.ledger, desk.number, Stage.BUILD, "two")
     desk.tell()
@@ -145,6 +146,28 @@ def test_the_rows_are_dumped_when_a_stage_has_ended_and_seldom_before(desk: Desk
     assert seldom == 1
     assert ended is not None
     assert ended.with_dump
+
+
+def test_the_rows_of_a_night_that_goes_on_are_dumped_seldom_though_stages_begin_and_end(
+    desk: Desk,
+) -> None:
+    a_task(desk.ledger, desk.number, Stage.BUILD, "0")
+    desk.tell()
+    dumped = 0
+    for minute in range(1, 20):
+        for row in desk.ledger.rows("select id from task where state = 'pending'"):
+            claimed = tasks.claim(desk.ledger, row["id"])
+            assert claimed is not None
+            assert tasks.finish(desk.ledger, claimed)
+        if minute % 2:
+            a_task(desk.ledger, desk.number, Stage.BUILD, f"{minute}")
+        desk.clock.pass_seconds(61)
+        night = exports.next_to_export(desk.ledger)
+        assert night is not None
+        dumped += night.with_dump
+        desk.tell(with_dump=night.with_dump)
+
+    assert dumped == 1
 
 
 def test_rows_that_were_not_dumped_are_dumped_though_nothing_more_happens(desk: Desk) -> None:

@@ -25,7 +25,9 @@ _ENDED = (
 _IS_DUMP_DUE = (
     "(coalesce(dumped_us, 0) <= :now_us - :quiet_us or dumped_us > :now_us)"
     " and (night.status in ('safe', 'reclaimed', 'empty', 'abandoned') or dumped_us > :now_us"
-    f" or coalesce(dumped_us, 0) <= :now_us - :long_us or {_ENDED} != coalesce(paper.ended, 0))"
+    " or coalesce(dumped_us, 0) <= :now_us - :long_us"
+    # Of a night that goes on no stage has ended: each begins anew, every minute, as more comes.
+    f" or (night.closed_us is not null and {_ENDED} != coalesce(paper.ended, 0)))"
 )
 
 
@@ -65,9 +67,9 @@ class Event(Record):
 def next_to_export(ledger: Ledger, quiet_us: int = _QUIET_US) -> NightToExport | None:
     """A night of which the papers are behind its events, and were not written for *quiet_us*.
 
-    Its column `with_dump` says whether its rows are to be written as well: when a stage has ended,
-    and now and then. Only of nights that something was made of, or that a number was dealt to: of
-    all others a daemon finds out everything again by looking.
+    Its column `with_dump` says whether its rows are to be written as well: when a stage of a closed
+    night has ended, and now and then. Only of nights that something was made of, or that a number
+    was dealt to: of all others a daemon finds out everything again by looking.
     """
     return fetch_one(
         NightToExport,
