@@ -17,7 +17,8 @@ from vampd.errors import DaemonUnreachableError, OperatorError, RetryableError
 from vampd.io.lock import holder
 from vampd.io.unix_socket import as_owner, connect, peer
 from vampd.ledger.address import address
-from vampd.ledger.connection import HEADERS_NAME, LEDGER_NAME, ledger_path
+from vampd.ledger.connection import HEADERS_NAME, LEDGER_NAME, ledger_path, pending_migrations
+from vampd.ledger.rows import NoColumnError
 from vampd.ledger.write_ahead import who_writes
 
 #: A writer holds the ledger for milliseconds; more than this is a fault.
@@ -84,8 +85,8 @@ def reading(state_directory: Path, socket: Path | None = None) -> Iterator[Reade
     A user who may not open the ledger reads it through the daemon's reading *socket*.
 
     OperatorError: there is no ledger, this user may not read it, or another version made it.
-    RetryableError: a writer held it for longer than it should. DaemonUnreachableError: this user
-    reads through the daemon, and none runs.
+    RetryableError: a writer held it for longer than it should, or it is being made just now.
+    DaemonUnreachableError: this user reads through the daemon, and none runs.
     """
     with _reading(state_directory, "ledger", socket) as ledger:
         yield ledger
@@ -118,7 +119,7 @@ def _reading(state_directory: Path, name: str, socket: Path | None) -> Iterator[
             f" ({as_owner(state_directory)}): {error}"
         )
         raise DaemonUnreachableError(msg) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, NoColumnError) as error:
         raise _explained(path, error) from error
 
 
@@ -144,7 +145,7 @@ def opened(path: Path) -> Iterator[Reader]:
     try:
         with closing(_open(path)) as database:
             yield database
-    except sqlite3.Error as error:
+    except (sqlite3.Error, NoColumnError) as error:
         raise _explained(path, error) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -187,11 +188,11 @@ def _has_open_commits(path: Path) -> bool:
         return False
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
 
 
-def _explained(path: Path, error: sqlite3.Error) -> OperatorError | RetryableError:
+def _explained(path: Path, error: Exception) -> OperatorError | RetryableError:
     code = _code(error)
     if code in _BUSY:
         held = who_writes(path)
@@ -201,9 +202,31 @@ def _explained(path: Path, error: sqlite3.Error) -> OperatorError | RetryableErr
             f"{path}: {error}. This user may not read it, or not make the -shm file that "
             f"reading needs while no daemon runs: {as_owner(path.parent)}"
         )
-    if str(error).startswith("no such "):
-        return OperatorError(
-            f"{path}: {error}. The ledger was made by another version of vampd: see "
-            "`vampd admin migrate --dry-run`"
-        )
+    if isinstance(error, NoColumnError) or str(error).startswith("no such "):
+        return _of_another_version(path, error)
     return OperatorError(f"{path}: {error}")
+
+
+def _of_another_version(path: Path, error: Exception) -> OperatorError | RetryableError:
+    """Why the ledger lacks what this vampd reads of it."""
+    another = f"{path}: {error}. The ledger was made by another version of vampd"
+    if path.name != LEDGER_NAME or _is_closed(path):
+        return OperatorError(f"{another}: see `vampd admin migrate --dry-run`")
+    try:
+        pending = pending_migrations(path)
+        daemon = holder(path.parent)
+    except OperatorError as newer:
+        return newer
+    except (OSError, sqlite3.Error):
+        pending, daemon = [], None
+    if not pending:
+        return OperatorError(f"{another}: see `vampd admin migrate --dry-run`")
+    lacks = f"{path}: older than this vampd, it lacks {pending[0]}"
+    if daemon is None:
+        return OperatorError(
+            f"{lacks}: `vampd admin migrate` brings it up to date, as a daemon's start does"
+        )
+    return RetryableError(
+        f"{lacks}: its daemon ({daemon}) brings it up to date just now: try again; if it stays so,"
+        " the daemon is of an older version: restart it"
+    )

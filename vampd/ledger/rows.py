@@ -23,6 +23,10 @@ class Source(Protocol):
         """The rows of *sql*."""
 
 
+class NoColumnError(IndexError):
+    """The rows lack what a record has: a ledger of another version, or one that is being made."""
+
+
 class Record:
     """A row with a name and a type for each column."""
 
@@ -66,8 +70,8 @@ def record_of(cls: Callable[..., T], row: Row) -> T:
     """The dataclass *cls* made of *row*: each field of the column of its name.
 
     A field that is annotated with an enum, or with enums or None, has the member with the column's
-    value; one annotated with bool is one. IndexError: there is no such column. ValueError: no such
-    member.
+    value; one annotated with bool is one. NoColumnError: there is no such column. ValueError: no
+    such member.
     """
     made: T = _maker(cls, tuple(row.keys()))(row)
     return made
@@ -82,7 +86,7 @@ def _maker(cls: Callable[..., T], columns: tuple[str, ...]) -> Callable[[Sequenc
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name not in columns:
             msg = f"{cls.__name__}.{field.name}: no such column; there are {', '.join(columns)}"
-            raise IndexError(msg)
+            raise NoColumnError(msg)
         place = columns.index(field.name)  # the first of its name, as a row's own
         if (convert := _converter(hints[field.name])) is None:
             plain.append((field.name, place))
