@@ -117,7 +117,7 @@ def _played(folder: Path, arguments: argparse.Namespace) -> Times:
     )
     words = [sys.executable, "-m", "vampd", "--config", str(config)]
     with (folder / "daemon.log").open("wb") as log:
-        daemon = subprocess.Popen([*words, "run"], stdout=log, stderr=log)
+        daemon = subprocess.Popen([*words, "admin", "run"], stdout=log, stderr=log)
         try:
             time.sleep(5.0)  # it is at work before the cameras are
             night = _night(arguments)

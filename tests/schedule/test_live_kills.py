@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import random
-import time
+from itertools import product
 from pathlib import Path
 
-from tests.support.fake_ledger import opened
-from tests.support.live_night import LiveScene
-from vampd.ledger import tasks
-from vampd.schedule.engine import Engine
-from vampd.schedule.workers import Workers
+from tests.support.live_night import LiveScene, SceneUnderFire, hear
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.reference_scenes import REFERENCE_SCENES
-from vampd.states import OutputState
-from vampd.watch.scan_cycle import ScanCycle
+from vampd.states import OutputState, Stage
 
 _SCENES = ("one-frame", "pdi-gap", "one-frame")
-_SEED = 11
-_KILLS = 8
+_STAGES = (Stage.SYNC, Stage.FRAME_IDS, Stage.BUILD, Stage.TRANSFER, Stage.VERIFY)
 
 
 def some_night() -> SimulatedNight:
     return SimulatedNight([REFERENCE_SCENES[name] for name in _SCENES])
 
 
-def die_and_rise(scene: LiveScene, moments: random.Random) -> int:
-    """Kill all workers amid what they are at, and the daemon, which records nothing; begin anew.
+class DyingScene(SceneUnderFire):
+    """Its daemon dies once as each stage has begun, and once as it is done and not recorded."""
 
-    Returns how many pieces of work died with them.
-    """
-    scene.scan_cycle.go()
-    scene.engine.hand_out()
-    died = scene.engine.busy
-    time.sleep(moments.uniform(0.0, 0.15))
-    scene.workers.stop()
-    scene.ledger.close()
-    scene.ledger = opened(scene.folder / "state", scene.clock)
-    tasks.reap(scene.ledger, "its worker died with the daemon")
-    scene.workers = Workers(nice=0)
-    scene.scan_cycle = ScanCycle(scene.ledger, scene.clock, scene.config)
-    scene.engine = Engine(scene.ledger, scene.config, scene.scan_cycle, scene.workers, ())
-    return died
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, some_night(), live=True)
+        self.seams = list(product(_STAGES, ("begun", "done")))
+
+    def is_struck(self) -> bool:
+        running = self.running()
+        seam = next((seam for seam in self.seams if seam[0] in running), None)
+        if seam is None:
+            return False
+        self.seams.remove(seam)
+        for pipe in self.workers.pipes() if seam[1] == "done" else ():
+            hear([pipe])
+        return True
 
 
 def test_a_live_night_under_kills_comes_out_as_one_that_waited(tmp_path: Path) -> None:
@@ -50,26 +42,18 @@ def test_a_live_night_under_kills_comes_out_as_one_that_waited(tmp_path: Path) -
         waiting.play()
         waiting.close()
         waited = waiting.products()
-    moments = random.Random(_SEED)
-    scene = LiveScene(tmp_path / "live", some_night(), live=True)
+    scene = DyingScene(tmp_path / "live")
     with scene.begun():
-        steps, parts, died = scene.steps, _KILLS - 2, 0
-        for part in range(parts):
-            scene.steps = steps[part * len(steps) // parts : (part + 1) * len(steps) // parts]
-            scene.play()
-            scene.clock.pass_seconds(20)
-            died += die_and_rise(scene, moments)
-        for _ in range(_KILLS - parts):
-            scene.clock.pass_seconds(100)
-            died += die_and_rise(scene, moments)
-        for _ in range(5):
+        scene.play()
+        for _ in range(8):
             scene.turn(60)
+        left = list(scene.seams)
         verified = scene.ledger.value(
             "select count(*) from output where state = ?", [OutputState.VERIFIED]
         )
         scene.close()
 
-        assert died >= 3
+        assert left == []
         assert verified > 0
         assert scene.products() == waited
     scene.ledger.close()

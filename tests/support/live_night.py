@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from multiprocessing.connection import wait
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from multiprocessing import active_children
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.support.fake_ledger import FakeClock, opened, settings
 from tests.support.trees import digests_of_tree
-from vampd.ledger import nights
+from vampd.ledger import nights, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.orders.night import Orders
@@ -34,6 +36,26 @@ path = "{folder}/engineering"
 destination = "{folder}/far-engineering"
 {more}
 """
+
+
+def hear(pipes: Sequence[Connection]) -> None:
+    """Wait until a worker says something.
+
+    However busy the machine is: AssertionError only when none of the workers has used any processor
+    time for a minute.
+    """
+    used = None
+    while not wait(pipes, timeout=60):
+        before, used = used, [_processor_ticks(child) for child in active_children()]
+        assert used != before, "no worker says or does anything"
+
+
+def _processor_ticks(child: BaseProcess) -> tuple[int | None, str]:
+    """What a process has used so far; "" when it has ended."""
+    with suppress(OSError):
+        words = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        return child.pid, f"{words[11]} {words[12]}"  # utime, stime: proc(5)
+    return child.pid, ""
 
 
 class LiveScene:
@@ -67,14 +89,17 @@ class LiveScene:
     def begun(self) -> Iterator[LiveScene]:
         """With a daemon's insides at work."""
         with closing(opened(self.folder / "state", self.clock)) as self.ledger:
-            self.workers = Workers(nice=0)
-            self.scan_cycle = ScanCycle(self.ledger, self.clock, self.config)
-            self.engine = Engine(self.ledger, self.config, self.scan_cycle, self.workers, ())
+            self._begin()
             try:
                 yield self
             finally:
                 self.engine.stop()
                 self.workers.stop()
+
+    def _begin(self) -> None:
+        self.workers = Workers(nice=0)
+        self.scan_cycle = ScanCycle(self.ledger, self.clock, self.config)
+        self.engine = Engine(self.ledger, self.config, self.scan_cycle, self.workers, ())
 
     @property
     def night_folder(self) -> Path:
@@ -97,7 +122,7 @@ class LiveScene:
     def work(self) -> None:
         self.engine.hand_out()
         while self.engine.busy:
-            assert wait(self.workers.pipes(), timeout=60), "no worker said anything"
+            hear(self.workers.pipes())
             self.engine.collect()
             self.engine.hand_out()
 
@@ -148,3 +173,35 @@ class LiveScene:
         found |= {f"far/{name}": far[name] for name in far if name not in manifests}
         found |= dict.fromkeys((f"far/{name}" for name in manifests), "")
         return found
+
+
+class SceneUnderFire(LiveScene):
+    """Its daemon dies, and all workers with it, and another one takes over."""
+
+    def is_struck(self) -> bool:
+        """Whether it dies now, while something goes on."""
+        raise NotImplementedError
+
+    def work(self) -> None:
+        self.engine.hand_out()
+        while self.engine.busy:
+            if self.is_struck():
+                self.die_and_rise()
+            else:
+                hear(self.workers.pipes())
+                self.engine.collect()
+            self.engine.hand_out()
+
+    def running(self) -> set[str]:
+        """The stages that go on."""
+        rows = self.ledger.rows("select distinct stage from task where state = 'running'")
+        return {row["stage"] for row in rows}
+
+    def die_and_rise(self) -> None:
+        """Kill all workers and the daemon, which records nothing of theirs; begin anew."""
+        self.workers.stop()
+        self.ledger.close()
+        self.ledger = opened(self.folder / "state", self.clock)
+        tasks.reap(self.ledger, "its worker died with the daemon")
+        self._begin()
+        self.scan_cycle.go()
