@@ -47,6 +47,7 @@ silence_seconds = 60
 """
 _COUNT, _TRIGGERS = 3, 80  # scenes of a generated night, triggers of one
 _SHARE_STRUCK = 0.4
+_TURNS_BEFORE_CLOSE = 4  # else the end of a short night is never planned before it
 _LONGEST_LIFE_SECONDS = 10.0
 _DEADLINE_SECONDS = 240.0
 
@@ -85,6 +86,8 @@ def _same(name: str, night: SimulatedNight, kind: Kind) -> bool:
             scene = LiveScene(Path(folder) / str(is_live), night, live=is_live, kind=kind)
             with scene.begun():
                 scene.play()
+                for _ in range(_TURNS_BEFORE_CLOSE):
+                    scene.turn(45)
                 early = [
                     row["state"]
                     for row in scene.ledger.rows("select state from output order by ordinal")
