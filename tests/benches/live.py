@@ -3,8 +3,8 @@
 A night is written in real time, as two cameras would, and the daemon follows it. Told are, over all
 outputs that were done before the close: the time from when the watermark let them be planned, and
 from their last frame, until their digests were recomputed at the far end; and the time from `vampd
-close` until the night is safe. Exit 1 when a goal is missed: 30 s in the median and 60 s at most
-from the one to the other, 60 s from the close.
+close` until the night is safe, and what its stages took of that. Exit 1 when a goal is missed: 30 s
+in the median and 60 s at most from the one to the other, 60 s from the close.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Times:
     from_last_frame: Sequence[float]
     outputs: int
     to_safe: float
+    stages: Sequence[tuple[str, float, float]]  #: after the close: first begun, last done
 
 
 def main() -> None:
@@ -97,6 +98,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         f" at most {max(times.from_last_frame):.1f} s"
     )
     print(f"from `vampd close` to safe: {times.to_safe:.1f} s (goal {_CLOSE_SECONDS:g})")
+    for stage, begun, done in times.stages:
+        print(f"    {stage}: from {begun:.1f} s to {done:.1f} s after the close")
     kept = median <= _MEDIAN_SECONDS and worst <= _WORST_SECONDS
     return 0 if kept and times.to_safe <= _CLOSE_SECONDS else 1
 
@@ -140,6 +143,7 @@ def _played(folder: Path, arguments: argparse.Namespace) -> Times:
         from_last_frame=[verified - last for _, last, verified in found],
         outputs=_count(folder / "state"),
         to_safe=to_safe,
+        stages=_stages(folder / "state", closed_us=round(closed_at * 1e6)),
     )
 
 
@@ -209,6 +213,18 @@ def _events(state: Path, *, closed_us: int) -> list[tuple[float, float, float]]:
         for row in rows
         if row["verified_us"] is not None and row["verified_us"] < closed_us
     ]
+
+
+def _stages(state: Path, *, closed_us: int) -> list[tuple[str, float, float]]:
+    """Of each stage that had work after the close: when it first began, when it was last done."""
+    with reading(state) as ledger:
+        rows = ledger.execute(
+            "select case when instr(about, ' ') then substr(about, 1, instr(about, ' ') - 1)"
+            " else about end as stage, min(at_us), max(at_us) from event where subject = 'task'"
+            " and became in ('running', 'done') and at_us > ? group by stage order by min(at_us)",
+            [closed_us],
+        ).fetchall()
+    return [(row[0], (row[1] - closed_us) / 1e6, (row[2] - closed_us) / 1e6) for row in rows]
 
 
 def _count(state: Path) -> int:
