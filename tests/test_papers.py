@@ -14,6 +14,7 @@ from tests.support.command_line import command_of
 from vampd import states
 from vampd.allowed import USUAL, Outcome, Verb, decide
 from vampd.commands.names import COMMANDS, GROUPS
+from vampd.ledger.local_copies import Side, Verdict
 from vampd.shipped import default_config
 from vampd.watch.naming import Role
 
@@ -43,6 +44,8 @@ COLUMNS: dict[tuple[str, str], type[StrEnum]] = {
     ("night", "cause_code"): states.WaitCode,
     ("task", "error_code"): states.ErrorCode,
     ("unseen", "sort"): states.UnseenSort,
+    ("local_copy", "verdict"): Verdict,
+    ("scrub_pace", "side"): Side,
     ("output", "state"): states.OutputState,
     ("output", "flc_state"): states.FlcState,
     ("mail", "state"): states.MailState,

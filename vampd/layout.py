@@ -7,6 +7,7 @@ OUTPUT_FOLDER = "vgen2"
 OWN_FOLDER = ".vampd"  #: journal, sidecar, digests; nothing in it counts as a change of the night
 QUICK_LOOK_FOLDER = f"{OWN_FOLDER}/quicklook"
 SCRATCH_FOLDER = f"{OWN_FOLDER}/scratch"
+DAMAGED_FOLDER = f"{OWN_FOLDER}/damaged"  #: own files that went bad here, and were mended
 GIVEN_UP_FOLDER = f"{OWN_FOLDER}/given_up"  #: outputs of raw files that an operator gave up
 TRASH_FOLDER = ".vampd-trash"  #: in a root, not in a night
 

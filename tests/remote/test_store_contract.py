@@ -175,3 +175,21 @@ def test_frame_ids_of_what_was_delivered_are_told_by_date(side: FarSide) -> None
     nights = Location(path=f"{place.path}/", host=place.host)
 
     assert store_of(side.transfer_job(), nights).numbers("") == {DATE: [7]}
+
+
+def test_what_was_published_is_fetched_back_where_the_key_may_read(
+    side: FarSide, tmp_path: Path
+) -> None:
+    made = delivered(side)
+    back = tmp_path / "back"
+    descriptor = os.open(back, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        if side.far_helper:
+            with pytest.raises(OperatorError, match="its key may send and not fetch"):
+                made.fetch(side.files[0], descriptor, below=DATE)
+            assert back.read_bytes() == b""
+        else:
+            made.fetch(side.files[0], descriptor, below=DATE)
+            assert back.read_bytes() == b"frames" * 1000
+    finally:
+        os.close(descriptor)

@@ -95,6 +95,24 @@ def test_an_order_is_carried_out_in_the_name_that_the_kernel_gives(
     assert ledger.actor == "vampd"
 
 
+def test_who_ordered_what_stands_in_the_journal_and_what_was_refused_too(
+    config: Config, ledger: Ledger, server: ControlServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    a_night(ledger)
+    caplog.set_level("INFO")
+
+    served(Command(config, "hold", _HOLD), server, Orders(ledger, config))
+    served(Command(config, "verify", {**_HOLD, "dry_run": False}), server, Orders(ledger, config))
+
+    told = [line for line in caplog.messages if " orders " in line]
+    assert len(told) == 2
+    assert all(line.startswith(f"uid {os.getuid()} (") for line in told)
+    assert " orders hold of archive " in told[0]
+    assert told[0].endswith(": done")
+    assert " orders verify of archive " in told[1]
+    assert ": refused: " in told[1]
+
+
 def test_an_order_given_twice_is_done_once(
     config: Config, ledger: Ledger, server: ControlServer
 ) -> None:

@@ -12,12 +12,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vampd.background.scrub import is_idle, pay
 from vampd.causes import Cause
 from vampd.errors import IntegrityError, VampdError
 from vampd.io.beneath import night_folder
 from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.ledger import deliveries, nights, tasks, verifications
 from vampd.ledger.connection import Ledger
+from vampd.ledger.local_copies import Side
 from vampd.ledger.records import Night
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.executor import Outcome
@@ -65,14 +67,22 @@ def due(ledger: Ledger, config: Config) -> ReverifyJob | None:
 
 
 def _in_progress(ledger: Ledger, config: Config) -> Night | None:
-    """A night whose copies are being read through; after a failure it rests for a while."""
+    """A night whose copies are being read through; after a failure it rests for a while.
+
+    Nobody waits for what is read by its age: that goes on when the cameras are quiet.
+    """
     verifications.mend_dates(ledger)
     rests_us = round(config.retry.longest_seconds * SECOND_US)
-    return verifications.in_progress(ledger, rests_us)
+    night = verifications.in_progress(ledger, rests_us)
+    if night is None or night.verify_asked_by is not None or is_idle(ledger, config, Side.FAR):
+        return night
+    return None
 
 
 def _begin_oldest(ledger: Ledger, config: Config) -> bool:
     """Begin with the night that was verified longest ago, if any is due by its age."""
+    if not is_idle(ledger, config, Side.FAR):
+        return False
     for kind in Kind:
         delivery = config.delivery.of(kind)
         days = delivery.reverify_days if delivery is not None else 0
@@ -113,11 +123,12 @@ def work(job: ReverifyJob) -> Reverified:
 
 def record(ledger: Ledger, config: Config, job: ReverifyJob, outcome: Outcome[Reverified]) -> None:
     """Keep what was found; a night of which a copy is wrong is not safe any more."""
-    del config
     night = nights.get_night(ledger, job.night)
     if night.status not in AT_REST or night.verify_since_us is None:
         return  # it was restored or held meanwhile: its own stages verify it
     place = job.copies["verify_at"]
+    if night.verify_asked_by is None:
+        pay(ledger, config, Side.FAR, sum(file["size_bytes"] for file in job.copies["files"]))
     if outcome.result is None:
         _note_failure(ledger, night, place, outcome.error or "its worker died")
         return

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from vampd.background import copies, header_table, hooks, night_records, rebuild_proof
+from vampd.background import (
+    copies,
+    header_table,
+    hooks,
+    night_records,
+    rebuild_proof,
+    scrub,
+)
 from vampd.background.mail import alerts
 from vampd.background.mail import job as mail_job
 from vampd.background.reclaim import job as reclaim_job
@@ -17,4 +24,5 @@ BACKGROUND_JOBS: tuple[AnyBackgroundJob, ...] = (
     header_table.JOB,
     reclaim_job.JOB,
     copies.JOB,
+    scrub.JOB,
 )

@@ -9,6 +9,7 @@ from vampd.commands import live_words, logger_words
 from vampd.commands.screen import time_json
 from vampd.commands.status_broken import Broken, broken, code_of
 from vampd.commands.status_picture import DiskView, Picture, RootView
+from vampd.ledger.local_copies import Side
 from vampd.states import NightStatus
 from vampd.views import advice, causes
 from vampd.views.activity import Progress
@@ -26,6 +27,7 @@ def picture_json(picture: Picture) -> dict[str, Any]:
         "daemon": _daemon(picture),
         "roots": [_root(root) for root in picture.roots],
         "disks": [_disk(disk) for disk in picture.disks],
+        "oldest_proofs": {side: time_json(picture.oldest_proofs.get(side)) for side in Side},
         "far_side": {
             "verified": time_json(picture.far.verified_us),
             "failing_since": time_json(picture.far.failing_since_us),

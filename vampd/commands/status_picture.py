@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vampd.io.disk import read_marker
 from vampd.io.patience import Inquiry
 from vampd.ledger.alerts import Condition
 from vampd.ledger.counter import strange_places
+from vampd.ledger.local_copies import Side, oldest_proofs
 from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
@@ -103,6 +104,7 @@ class Picture:
     strange_ids: tuple[tuple[str, str], ...] = ()  #: frame IDs not believed, and where they stand
     beside: tuple[Beside, ...] = ()  #: what could be the cameras' and is in no night
     told: tuple[Condition, ...] = ()  #: what `vampd check` tells as well, the worst first
+    oldest_proofs: Mapping[Side, int] = field(default_factory=dict)  #: copies read longest ago
     is_over: bool = False  #: the daemon ended because it was to end when all was done
 
     @property
@@ -204,6 +206,7 @@ def _present(  # noqa: PLR0917 - what was gathered, once
         full=bool(wish.texts) or wish.everything,
         beside=tuple(beside(ledger)),
         told=tuple(conditions(ledger, limits(config), now_us)),
+        oldest_proofs=oldest_proofs(ledger),
         to_be_mailed=_to_be_mailed(config, every, mails),
         strange_ids=tuple(
             (ids, place) for place, ids in strange_places(ledger, config.frame_ids.first).items()

@@ -24,7 +24,7 @@ from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_odd import note, odd
 from vampd.commands.status_picture import DiskView, Picture
 from vampd.states import Kind, NightStatus
-from vampd.time_units import SECOND_US
+from vampd.time_units import DAY_US, SECOND_US
 from vampd.views import advice
 from vampd.views.activity import Progress
 from vampd.views.causes import name_of
@@ -142,6 +142,7 @@ def _surroundings(picture: Picture, screen: Screen) -> list[str]:
     named = len(picture.disks) > 1 or screen.width >= WIDE
     parts = [_disk(disk, screen, named=named) for disk in picture.disks]
     parts.append(_far(picture, screen))
+    parts += _proofs(picture)
     if picture.mail is not None:
         parts.append(_mail(picture.mail, screen))
     queue = picture.queue
@@ -175,6 +176,15 @@ def _far(picture: Picture, screen: Screen) -> str:
     if far.verified_us is None:
         return "far side never verified"
     return f"far side verified {duration_text(picture.now_us - far.verified_us)} ago"
+
+
+def _proofs(picture: Picture) -> list[str]:
+    """How long ago the copy was read that was read longest ago, where that is days ago."""
+    ages = {side: picture.now_us - us for side, us in picture.oldest_proofs.items()}
+    if max(ages.values(), default=0) < DAY_US:
+        return []
+    told = [f"{side} {duration_text(age_us)}" for side, age_us in ages.items()]
+    return [f"oldest proof {', '.join(told)} ago"]
 
 
 def _mail(counts: dict[str, int], screen: Screen) -> str:

@@ -26,9 +26,11 @@ _LEFT_OUT = frozenset(
         "alert",
         "event",
         "header_gone",
+        "local_copy",
         "paper",
         "rebuild_proof",
         "safe_since",
+        "scrubbed",
         "tally",
         "verification",
     }

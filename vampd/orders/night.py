@@ -10,7 +10,7 @@ from typing import Any
 
 from vampd.allowed import Verb
 from vampd.causes import Cause
-from vampd.errors import OperatorError, UsageError
+from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.ledger import (
     clock_words,
     deliveries,
@@ -53,7 +53,9 @@ from vampd.orders import (
     verify as verify_orders,
 )
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
+from vampd.orders.journal import tell
 from vampd.orders.standing import file_facts, has_work, nothing_to_do, standing_of
+from vampd.plain_text import first_line
 from vampd.settings.sections import Config
 from vampd.states import (
     UNSEEN_HOLDS,
@@ -86,10 +88,15 @@ class Orders:
         """Carry out *order* in the name of *actor*. OperatorError: it is refused."""
         context = CommandContext(ledger=self._ledger, config=self.config, stop_work=self._stop_work)
         before, self._ledger.actor = self._ledger.actor, actor
+        known = order if order in ORDERS or order in ORDERS_OF_ALL else "something unknown"
         try:
             answer = _carry_out(context, order, arguments)
+        except VampdError as error:
+            tell(known, arguments, actor, f"refused: {first_line(str(error))}")
+            raise
         finally:
             self._ledger.actor = before
+        tell(known, arguments, actor, "done" if answer.changed else "nothing to be changed")
         return {"lines": answer.lines, "changed": answer.changed}
 
 

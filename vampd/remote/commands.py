@@ -150,6 +150,12 @@ def publish_command(base: Location, night: str, reach: Reach) -> list[str]:
     return _command(base, reach, "publish", xargs, [base.path, night])
 
 
+def read_command(file: Location, size_bytes: int, reach: Reach) -> list[str]:
+    """Print the first *size_bytes* of a *file*, without its helper."""
+    script = ["env", "LC_ALL=C", "head", "-c", str(size_bytes), "--", file.path]
+    return remote_command(file, reach, script)
+
+
 def publish_list(tags: Mapping[str, str]) -> bytes:
     """The standard input for `publish_command`: each path, and its tag or ""."""
     return b"".join(f"{path}\0{tag}\0".encode() for path, tag in tags.items())

@@ -51,6 +51,13 @@ class Store(Protocol):
         of it counts unless the place is the known one: FarDiskError.
         """
 
+    def fetch(self, file: ListedFile, descriptor: int, *, below: str = "") -> None:
+        """Write what *file* holds there into the new file that is open here; no more than its size.
+
+        It proves nothing: the bytes are to be digested here. OperatorError: it cannot be read,
+        which is so, too, where a key may send only.
+        """
+
     def receive(
         self, date: str, folder: Path, files: Sequence[ListedFile], *, afresh: bool
     ) -> list[str]:

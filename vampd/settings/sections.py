@@ -247,6 +247,15 @@ class Reclaim:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Scrub:
+    """When files that lie here are read through again, and how much of that a day."""
+
+    enabled: bool = field(default=True, metadata=flag())
+    after_days: float = field(default=30.0, metadata=number(at_least=0))
+    gb_per_day: float = field(default=2000.0, metadata=number(above=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """What an archive night's manifest says of each file."""
 
@@ -348,6 +357,7 @@ class Config:
     mail: Mail = field(default=Mail(), metadata=table(Mail))
     alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
     reclaim: Reclaim = field(default=Reclaim(), metadata=table(Reclaim))
+    scrub: Scrub = field(default=Scrub(), metadata=table(Scrub))
     hooks: Hooks = field(default=Hooks(), metadata=table(Hooks))
     page: Page = field(default=Page(), metadata=table(Page))
     control: Control = field(default=Control(), metadata=table(Control))

@@ -25,6 +25,7 @@ from vampd.views.lag_conditions import lag_conditions
 from vampd.views.limits import Limits
 from vampd.views.matters import matters
 from vampd.views.odd_conditions import TOLD_US, odd_conditions
+from vampd.views.scrub_conditions import scrub_conditions
 from vampd.views.summaries import is_at_rest, last_daemon, nights, summarise
 
 
@@ -41,6 +42,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *lag_conditions(reader, names, every, limits.lag, now_us),
         *_far_side(reader, every, limits, now_us),
         *_odd_cubes(reader, every, now_us),
+        *scrub_conditions(reader, names, every),
         *odd_conditions(reader, names, every, now_us),
         *_mails(reader, every, limits, now_us),
         *_frame_ids(reader, limits),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vampd.ledger.alerts import Disk
+from vampd.ledger.local_copies import oldest_proofs, wrong_copies
 from vampd.ledger.mail_tracks import Track, batch_tracks
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
@@ -43,6 +44,7 @@ def metrics_text(reader: Reader, now_us: int, *, version: str, configured: bool 
         *_nights(reader),
         *_tallies(reader),
         *_live(reader),
+        *_proofs(reader),
         *_troubles(reader, now_us),
         *_not_taken(reader),
         *_disks(reader),
@@ -162,6 +164,21 @@ def _live(reader: Reader) -> Iterator[Metric]:
         name="vampd_live_through_timestamp_seconds",
         help="Up to which time of acquisition a night that goes on is known, planned, built, safe.",
         samples=tuple(samples),
+    )
+
+
+def _proofs(reader: Reader) -> Iterator[Metric]:
+    yield Metric(
+        name="vampd_oldest_proof_timestamp_seconds",
+        help="When the copy that was read through longest ago was read, here and at the far end.",
+        samples=tuple(
+            ({"side": side}, us / SECOND_US) for side, us in oldest_proofs(reader).items()
+        ),
+    )
+    yield Metric(
+        name="vampd_wrong_local_files",
+        help="Files here that were not what is on record when they were read last.",
+        samples=_one(len(wrong_copies(reader))),
     )
 
 

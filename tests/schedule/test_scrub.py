@@ -1,0 +1,263 @@
+"""Files here that are read through again: what is due, what is mended, and what never is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_ledger import DAY_US, SECOND_US, FakeClock, opened, settings
+from tests.support.far_side import flip_one_byte
+from vampd.background import copies, scrub
+from vampd.errors import VampdError
+from vampd.io.disk import claim_root
+from vampd.ledger import deliveries, local_copies, nights, roots, verifications
+from vampd.ledger.connection import Ledger
+from vampd.ledger.local_copies import Side, Verdict
+from vampd.schedule.executor import Outcome
+from vampd.settings.sections import Config
+from vampd.states import Kind, NightStatus
+
+DATE = "20251106"
+RAW = "vcam1/vampires_05:00:00.000000000.fits"
+OUTPUTS = ("vgen2/a.fits.fz", "vgen2/b.fits.fz")
+DAYS_S = DAY_US / SECOND_US
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A safe night with two outputs, here and at its destination, and a raw file."""
+
+    folder: Path
+    ledger: Ledger
+    clock: FakeClock
+    config: Config
+    number: int
+
+    @property
+    def night(self) -> Path:
+        return self.folder / "archive" / DATE
+
+    @property
+    def far(self) -> Path:
+        return self.folder / "far" / DATE
+
+    def cycle(self) -> list[tuple[str, str]]:
+        """Let a month go by and all be read; what is on record of each file that is not right."""
+        self.clock.pass_seconds(31 * DAYS_S)
+        for _ in range(5):
+            if not self.piece():
+                break
+        rows = self.ledger.rows("select path, verdict from local_copy where verdict != 'right'")
+        return sorted((row["path"], row["verdict"]) for row in rows)
+
+    def piece(self) -> bool:
+        job = scrub.JOB.due(self.ledger, self.config)
+        if job is None:
+            return False
+        self.end(job)
+        return True
+
+    def end(self, job: scrub.ScrubJob) -> None:
+        try:
+            outcome: Outcome[Any] = Outcome(key=1, result=scrub.JOB.work(job))
+        except VampdError as error:
+            outcome = Outcome(key=1, error_class=error.error_class, error=str(error))
+        scrub.JOB.record(self.ledger, self.config, job, outcome)
+
+    def set_aside(self) -> list[Path]:
+        found = (self.night / ".vampd" / "damaged").rglob("*")
+        return sorted(path for path in found if path.is_file())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    config = settings(tmp_path)
+    clock = FakeClock()
+    folder = tmp_path / "archive" / DATE
+    for name in ("vgen2", "vcam1", ".vampd"):
+        (folder / name).mkdir(parents=True)
+    with closing(opened(tmp_path / "state", clock)) as ledger:
+        marker = claim_root(folder.parent)
+        assert marker is not None
+        roots.record(ledger, str(folder.parent), marker)
+        night = nights.sight_night(ledger, Kind.ARCHIVE, DATE, folder)
+        for path in OUTPUTS:
+            content = path.encode() * 100
+            digest = hashlib.sha256(content).hexdigest()
+            deliveries.list_file(ledger, night.id, path, len(content), digest)
+            for where in (folder, tmp_path / "far" / DATE):
+                (where / path).parent.mkdir(parents=True, exist_ok=True)
+                (where / path).write_bytes(content)
+        _add_raw(ledger, night.id, folder)
+        safe = {"status": NightStatus.SAFE, "safe_us": clock.now_us(), "closed_us": clock.now_us()}
+        ledger.update("night", night.id, **safe)
+        yield Place(folder=tmp_path, ledger=ledger, clock=clock, config=config, number=night.id)
+
+
+def _add_raw(ledger: Ledger, night: int, folder: Path) -> None:
+    (folder / RAW).write_bytes(b"photons" * 100)
+    found = (folder / RAW).stat()
+    ledger.insert(
+        "raw_file",
+        night=night,
+        path=RAW,
+        role="cube",
+        camera=1,
+        stem="x",
+        inode=found.st_ino,
+        size_bytes=found.st_size,
+        modified_ns=found.st_mtime_ns,
+        state="whole",
+        sha256=hashlib.sha256(b"photons" * 100).hexdigest(),
+        seen_us=ledger.now_us(),
+        **ledger.stamp("seen"),
+    )
+
+
+def test_nothing_is_read_before_its_age_and_all_is_when_it_has_come(place: Place) -> None:
+    before = place.piece()
+    wrong = place.cycle()
+
+    assert not before
+    assert wrong == []
+    assert place.ledger.value("select count(*) from local_copy") == 3
+    assert local_copies.oldest_proofs(place.ledger)[Side.HERE] == place.ledger.now_us()
+    assert not place.piece()
+
+
+def test_a_damaged_output_is_mended_from_its_far_copy_and_kept_aside(place: Place) -> None:
+    right = (place.night / OUTPUTS[0]).read_bytes()
+    flip_one_byte(place.night / OUTPUTS[0])
+    rotten = (place.night / OUTPUTS[0]).read_bytes()
+
+    assert place.cycle() == [(OUTPUTS[0], Verdict.MENDED)]
+
+    assert (place.night / OUTPUTS[0]).read_bytes() == right
+    assert [path.read_bytes() for path in place.set_aside()] == [rotten]
+    assert not list((place.night / ".vampd" / "scratch").iterdir())
+    assert local_copies.wrong_copies(place.ledger) == []
+    assert nights.get_night(place.ledger, place.number).status is NightStatus.SAFE
+    assert place.cycle() == []
+
+
+def test_a_damaged_raw_file_is_told_and_not_touched(place: Place) -> None:
+    flip_one_byte(place.night / RAW)
+    rotten = (place.night / RAW).read_bytes()
+
+    assert place.cycle() == [(RAW, Verdict.DAMAGED)]
+
+    assert (place.night / RAW).read_bytes() == rotten
+    (wrong,) = local_copies.wrong_copies(place.ledger)
+    assert (wrong.path, wrong.is_raw) == (RAW, True)
+    assert place.set_aside() == []
+
+
+def test_nothing_is_mended_from_a_far_copy_that_is_not_right_and_the_night_is_not_safe(
+    place: Place,
+) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+    flip_one_byte(place.far / OUTPUTS[0])
+    both = [(where / OUTPUTS[0]).read_bytes() for where in (place.night, place.far)]
+
+    assert place.cycle() == [(OUTPUTS[0], Verdict.DAMAGED)]
+    job = copies.JOB.due(place.ledger, place.config)
+    assert job is not None
+    found: Outcome[Any] = Outcome(key=1, result=copies.JOB.work(job))
+    copies.JOB.record(place.ledger, place.config, job, found)
+
+    assert [(where / OUTPUTS[0]).read_bytes() for where in (place.night, place.far)] == both
+    assert place.set_aside() == []
+    assert nights.get_night(place.ledger, place.number).status is not NightStatus.SAFE
+
+
+def test_what_is_unreachable_today_is_mended_tomorrow(place: Place) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+    (place.folder / "far").rename(place.folder / "away")
+    first = place.cycle()
+    (place.folder / "away").rename(place.folder / "far")
+    place.clock.pass_seconds(DAYS_S + 1)
+
+    again = place.piece()
+
+    assert first == [(OUTPUTS[0], Verdict.DAMAGED)]
+    assert again
+    assert local_copies.wrong_copies(place.ledger) == []
+
+
+def test_what_somebody_took_away_is_told_and_not_brought_back(place: Place) -> None:
+    (place.night / OUTPUTS[0]).unlink()
+
+    assert place.cycle() == [(OUTPUTS[0], Verdict.MISSING)]
+
+    assert not (place.night / OUTPUTS[0]).exists()
+
+
+def test_a_mending_that_was_ended_amid_is_ended_by_the_next(place: Place) -> None:
+    path = place.night / OUTPUTS[0]
+    right = path.read_bytes()
+    aside = place.night / ".vampd" / "damaged" / f"{OUTPUTS[0]}.damaged-1"
+    aside.parent.mkdir(parents=True)
+    path.rename(aside)
+
+    assert place.cycle() == [(OUTPUTS[0], Verdict.MENDED)]
+
+    assert path.read_bytes() == right
+
+
+def test_a_file_made_anew_while_it_is_read_is_never_set_aside(place: Place) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+    place.clock.pass_seconds(31 * DAYS_S)
+    job = scrub.JOB.due(place.ledger, place.config)
+    assert job is not None
+    deliveries.list_file(place.ledger, place.number, OUTPUTS[0], 1, "0" * 64)
+    anew = (place.night / OUTPUTS[0]).read_bytes()
+
+    place.end(job)
+
+    assert (place.night / OUTPUTS[0]).read_bytes() == anew
+    assert place.set_aside() == []
+    assert local_copies.wrong_copies(place.ledger) == []
+
+
+def test_nothing_is_read_while_a_camera_writes_nor_more_than_a_day_may_have(place: Place) -> None:
+    tight = replace(
+        place.config, scrub=replace(place.config.scrub, gb_per_day=1e-9, after_days=0.0001)
+    )
+    place.clock.pass_seconds(31 * DAYS_S)
+    other = nights.sight_night(place.ledger, Kind.ARCHIVE, "20251107", place.folder / "x")
+    place.ledger.update("night", other.id, last_change_us=place.ledger.now_us())
+    writing = scrub.JOB.due(place.ledger, tight)
+    place.clock.pass_seconds(31 * 60)
+
+    job = scrub.JOB.due(place.ledger, tight)
+
+    assert writing is None
+    assert job is not None
+    scrub.JOB.record(place.ledger, tight, job, Outcome(key=1, result=scrub.JOB.work(job)))
+    place.clock.pass_seconds(DAYS_S - 1)
+    assert scrub.JOB.due(place.ledger, tight) is None
+    place.clock.pass_seconds(2)
+    assert scrub.JOB.due(place.ledger, tight) is not None
+
+
+def test_far_copies_are_read_by_age_while_it_is_quiet_and_at_once_when_asked_for(
+    place: Place,
+) -> None:
+    assert place.config.delivery.archive is not None
+    archive = replace(place.config.delivery.archive, reverify_days=1.0)
+    config = replace(place.config, delivery=replace(place.config.delivery, archive=archive))
+    place.clock.pass_seconds(2 * DAYS_S)
+    other = nights.sight_night(place.ledger, Kind.ARCHIVE, "20251107", place.folder / "x")
+    place.ledger.update("night", other.id, last_change_us=place.ledger.now_us())
+
+    by_age = copies.JOB.due(place.ledger, config)
+    verifications.ask(place.ledger, place.number)
+
+    assert by_age is None
+    assert copies.JOB.due(place.ledger, config) is not None
