@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ _WITH_NIGHTS = frozenset(
     {
         "tests/nights/test_night.py",
         "tests/nights/test_downstream.py",
+        "tests/commands/test_show_cube.py",
         "tests/commands/test_trace.py",
     }
 )
@@ -41,6 +43,20 @@ def _place(nodeid: str) -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.nodeid))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is told, whatever bytes it is about: xdist sends on what UTF-8 can say."""
+    report = yield
+    if report.failed and _sayable(str(report.longrepr)) != str(report.longrepr):
+        report.longrepr = _sayable(str(report.longrepr))
+    report.sections = [(title, _sayable(text)) for title, text in report.sections]
+    return report
+
+
+def _sayable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc]  # it has no types

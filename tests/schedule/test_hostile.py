@@ -137,7 +137,8 @@ def site(spoil: Spoil = lambda _, outcome: outcome) -> Iterator[Site]:
 
 
 def of_bad(job: Any) -> bool:
-    return f"/{BAD}" in repr(job)
+    """Whether it is work of the bad night; a job of the good one may name the other as well."""
+    return f"/{BAD}" in repr(getattr(job, "place", None) or job)
 
 
 @settings(max_examples=6, deadline=None)

@@ -13,6 +13,7 @@ from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.nights import get_night, label
 from vampd.ledger.records import Night, Output
 from vampd.ledger.tasks import Task
+from vampd.plain_text import plain_text
 from vampd.settings.sections import Compress, Config
 from vampd.stages import live, sidecar_job
 from vampd.stages.build_cube import build_cube
@@ -168,7 +169,8 @@ def _record_cube(ledger: Ledger, night: Night, unit: str, result: BuildResult) -
     reports.add_tried_headers(ledger, night.id, result.tried)
     quick_looks.record_quick_looks(ledger, night.id, result.looks.measures)
     if result.looks.trouble:
-        log.warning("%s: no quick look at %s: %s", label(night), unit, result.looks.trouble)
+        why = plain_text(str(result.looks.trouble))
+        log.warning("%s: no quick look at %s: %s", label(night), unit, why)
 
 
 STAGE: StageHandler[BuildJob | SidecarJob, BuildResult | SidecarResult] = StageHandler(
