@@ -18,6 +18,7 @@ from tests.support.ledger_site import Site
 from vampd.commands import dates
 from vampd.commands.status_picture import ROOT_SECONDS
 from vampd.errors import OperatorError, RetryableError
+from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.states import Kind, NightStatus, Stage, TaskState
 from vampd.views.summaries import RECENT
@@ -212,6 +213,7 @@ def test_when_all_is_well_there_are_three_lines(site: Site) -> None:
     for day in range(1, 8):
         night = site.night(f"2025110{day}", "safe")
         site.stages(night, Kind.ARCHIVE, None)
+        site.insert("scrubbed", night=night, oldest_us=SystemClock().now_us())
     site.night(dates.day(0), "collecting", cause="30 min without a change")
 
     with StateLock.acquire(site.state):
