@@ -65,8 +65,19 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
     return site
 
 
-@pytest.mark.parametrize("has_dump", [True, False])
-@pytest.mark.parametrize("moment", [on_paper, built, arriving, delivered])
+@pytest.mark.parametrize(
+    ("moment", "has_dump"),
+    [
+        (on_paper, False),
+        (built, True),
+        (arriving, False),
+        (delivered, True),
+        pytest.param(on_paper, True, marks=pytest.mark.campaign),
+        pytest.param(built, False, marks=pytest.mark.campaign),
+        pytest.param(arriving, True, marks=pytest.mark.campaign),
+        pytest.param(delivered, False, marks=pytest.mark.campaign),
+    ],
+)
 def test_every_frame_keeps_its_number_and_no_number_is_given_twice(
     calm: DaemonSite, tmp_path: Path, moment: Callable[[DaemonSite], bool], *, has_dump: bool
 ) -> None:
