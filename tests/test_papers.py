@@ -12,10 +12,11 @@ import pytest
 
 from tests.support.command_line import command_of
 from vampd import states
-from vampd.allowed import USUAL, Outcome, Verb, decide
+from vampd.allowed import Outcome, Verb, decide
 from vampd.commands.names import COMMANDS, GROUPS
 from vampd.ledger.local_copies import Side, Verdict
 from vampd.shipped import default_config
+from vampd.standing import Standing
 from vampd.watch.naming import Role
 
 CHECKOUT = Path(__file__).parent.parent
@@ -68,6 +69,25 @@ NOT_STATES = {
     ("adoption", "state"),
     ("number_seen", "source"),
     ("number_word", "word"),
+}
+
+
+#: A night of each status of which nothing else is special: what the manual's table shows.
+_USUAL = {
+    status: Standing(
+        night="the night",
+        date="DATE",
+        status=status,
+        hold=states.HoldCode.ORDER if status is states.NightStatus.HELD else None,
+        is_closed=status is not states.NightStatus.COLLECTING,
+        was_safe=status in {states.NightStatus.SAFE, states.NightStatus.RECLAIMED},
+        is_restorable=status not in {states.NightStatus.COLLECTING, states.NightStatus.EMPTY},
+        has_outputs=status not in {states.NightStatus.COLLECTING, states.NightStatus.EMPTY},
+        troubled=int(status in {states.NightStatus.WAITING, states.NightStatus.FAILED}),
+        has_work=status is not states.NightStatus.COLLECTING,
+        incomplete="its space was given back" if status is states.NightStatus.RECLAIMED else None,
+    )
+    for status in states.NightStatus
 }
 
 
@@ -239,7 +259,7 @@ def test_the_manual_says_what_each_order_comes_to_in_each_status() -> None:
 
     assert set(told) == set(states.NightStatus)
     for status, cells in told.items():
-        standing = USUAL[states.NightStatus(status)]
+        standing = _USUAL[states.NightStatus(status)]
         assert [cell.strip() for cell in cells] == [
             signs[decide(standing, verb).outcome] for verb in verbs
         ]

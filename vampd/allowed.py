@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vampd.standing import Standing
 from vampd.states import FINAL, LIFTED_HOLDS, FileState, HoldCode, NightStatus
 
 
@@ -68,50 +69,6 @@ class Outcome(StrEnum):
     ACTS = "does something"
     NOTHING = "nothing to do"
     REFUSED = "refused"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """All of a night that decides what comes of an order; of a file's order, of the file as well.
-
-    Texts are None where it is not so.
-    """
-
-    night: str  #: as people call it: `archive 20251106`
-    date: str  #: as commands take it, with its kind where the date has a night of each
-    status: NightStatus
-    hold: HoldCode | None = None
-    hold_text: str = ""
-    cause: str = ""
-    is_closed: bool = True
-    is_close_asked: bool = False
-    is_told: bool = False  #: the archive was mailed
-    was_safe: bool = False  #: it, or what its supplement belongs to
-    has_outputs: bool = False  #: planned or made
-    is_restorable: bool = False  #: there is something that a restore would delete or move back
-    is_provisional: bool = False  #: they were planned while it went on, and no close confirmed that
-    troubled: int = 0  #: units of work that failed, or wait for their next attempt
-    has_work: bool = True  #: what is to be done again was begun once
-    stage: str = "that stage"  #: that is to be done again
-    foreign: str | None = None  #: what of the earlier pipeline is in the way
-    away: str | None = None  #: its folder is not there, and files of it are known
-    raw_away: str | None = None  #: a raw file that still is not what it was
-    incomplete: str | None = None  #: raw files are on their way, or gone for ever
-    unseen: bool = False  #: something of it is not taken, and nobody said that it may stay so
-    unseen_cubes: int = 0  #: quarantined, and nobody said that they were looked at
-    skipped: str | None = None  #: why younger nights do not wait for its frame IDs
-    has_numbers: bool = False
-    is_numbered: bool = True  #: a night of its kind gets frame IDs
-    is_unclear: bool = False  #: a request for frame IDs is open
-    is_void: bool = False  #: the last one was written off
-    kept: str | None = None  #: why its space is not given back
-    is_being_verified: bool = False
-    path: str = "FILE"  #: the file that is named, below the night's folder
-    file_state: str | None = None
-    is_raw: bool = True  #: it is a cube or its timing file
-    is_old: bool = False  #: of a batch before the one that is worked on
-    is_stray: bool = False  #: it does not lie there as it was recorded
-    is_unread: bool = False  #: and it is not known yet whether it is another one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -409,22 +366,4 @@ TABLE: Mapping[Verb, tuple[Rule, ...]] = {
             "it is being verified again already: `vampd show {date}`",
         ),
     ),
-}
-
-#: A night of each status of which nothing else is special: what the manual's table shows.
-USUAL: Mapping[NightStatus, Standing] = {
-    status: Standing(
-        night="the night",
-        date="DATE",
-        status=status,
-        hold=HoldCode.ORDER if status is NightStatus.HELD else None,
-        is_closed=status is not NightStatus.COLLECTING,
-        was_safe=status in {NightStatus.SAFE, NightStatus.RECLAIMED},
-        is_restorable=status not in {NightStatus.COLLECTING, NightStatus.EMPTY},
-        has_outputs=status not in {NightStatus.COLLECTING, NightStatus.EMPTY},
-        troubled=int(status in {NightStatus.WAITING, NightStatus.FAILED}),
-        has_work=status is not NightStatus.COLLECTING,
-        incomplete="its space was given back" if status is NightStatus.RECLAIMED else None,
-    )
-    for status in NightStatus
 }

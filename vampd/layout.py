@@ -40,6 +40,10 @@ def name_changes_name(batch: int) -> str:
     return of_batch(f"{OUTPUT_FOLDER}/{NAME_CHANGES}", batch)
 
 
+#: The sides of quick looks' pictures, at most, in pixels: for a wall of them, and for one alone.
+SMALL_PICTURE, LARGE_PICTURE = 256, 1_024
+
+
 def quick_look_name(output: str, what: str, size_pixels: int) -> str:
     """`.vampd/quicklook/VMPA00425189.mean.256.png`, relative to the night's folder."""
     return f"{QUICK_LOOK_FOLDER}/{output}.{what}.{size_pixels}.png"

@@ -73,42 +73,44 @@ def command(
     outputs are planned anew, and all other outputs stay, with their frame IDs. On a terminal it is
     asked for.
     """
-    actions = [
-        action
-        for action, asked in (
-            ("add", add),
-            ("accept", accept),
-            ("give up", give_up),
-            ("seen", seen),
-        )
-        if asked
-    ]
-    if len(actions) > 1:
-        msg = "one of --add, --accept, --give-up and --seen, not several"
-        raise UsageError(msg)
-    if not actions:
+    asked = {"add": add, "accept": accept, "give up": give_up, "seen": seen}
+    action = _action([name for name, is_asked in asked.items() if is_asked])
+    if action is None:
         _list(context, date, kind, path, as_json=as_json)
         return
-    if path is None and not seen:
-        msg = "which FILE? vampd quarantine DATE lists those that are quarantined"
-        raise UsageError(msg)
-    if clock is not None and not (accept and why):
-        msg = "--clock goes with --accept, and needs --why TEXT: the ledger keeps the reason"
-        raise UsageError(msg)
-    if not (accept or why):
-        msg = f"--{actions[0].replace(' ', '-')} needs --why TEXT: the ledger keeps the reason"
-        raise UsageError(msg)
+    _check(action, path=path, clock=clock, why=why)
     acting.act(
         context,
         "quarantine",
         date,
         kind,
-        {"path": path or "", "action": actions[0], "why": why, "clock": clock},
+        {"path": path or "", "action": action, "why": why, "clock": clock},
         dry_run=dry_run,
         as_json=as_json,
         # Nothing is deleted: where nobody can be asked, the order and its reason are enough.
         yes=yes or not (give_up and sys.stdin.isatty()),
     )
+
+
+def _action(asked: list[str]) -> str | None:
+    """What is to be done, if anything. UsageError: several things at once."""
+    if len(asked) > 1:
+        msg = "one of --add, --accept, --give-up and --seen, not several"
+        raise UsageError(msg)
+    return asked[0] if asked else None
+
+
+def _check(action: str, *, path: str | None, clock: str | None, why: str | None) -> None:
+    """UsageError: something is missing that *action* needs, or is there that it does not take."""
+    if path is None and action != "seen":
+        msg = "which FILE? vampd quarantine DATE lists those that are quarantined"
+        raise UsageError(msg)
+    if clock is not None and not (action == "accept" and why):
+        msg = "--clock goes with --accept, and needs --why TEXT: the ledger keeps the reason"
+        raise UsageError(msg)
+    if action != "accept" and not why:
+        msg = f"--{action.replace(' ', '-')} needs --why TEXT: the ledger keeps the reason"
+        raise UsageError(msg)
 
 
 def _list(

@@ -12,10 +12,11 @@ from vampd.commands.terminal_pictures import can_show, show
 from vampd.commands.tracer import Trace, Tracer
 from vampd.errors import OperatorError
 from vampd.io.beneath import Beneath, is_file, night_folder, read_start
+from vampd.layout import LARGE_PICTURE
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
-from vampd.views.quick_looks import LARGE_PIXELS, PICTURES, LookedAt, looked_at
+from vampd.views.quick_looks import PICTURES, LookedAt, looked_at
 
 _MOST_PICTURE_BYTES = 8 << 20  # a larger one is none of ours
 
@@ -80,7 +81,7 @@ def _lines(look: LookedAt, screen: Screen) -> list[str]:
 
 def _pictures(look: LookedAt) -> list[Beneath]:
     night = night_folder(look.folder)
-    pictures = [night / look.picture(what, LARGE_PIXELS) for what in PICTURES]
+    pictures = [night / look.picture(what, LARGE_PICTURE) for what in PICTURES]
     return [picture for picture in pictures if is_file(picture)]
 
 

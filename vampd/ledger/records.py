@@ -28,17 +28,6 @@ from vampd.states import (
 )
 
 
-class Listed(Protocol):
-    """A file with its digest."""
-
-    @property
-    def path(self) -> str: ...  # noqa: D102 - the columns' names
-    @property
-    def size_bytes(self) -> int: ...  # noqa: D102
-    @property
-    def sha256(self) -> str | None: ...  # noqa: D102
-
-
 class Identified(Protocol):
     """Of which is recorded who the file is, or was when it was last seen."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vampd.allowed import Outcome, Standing, Verb, decide
+from vampd.allowed import Outcome, Verb, decide
 from vampd.errors import OperatorError
 from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
 from vampd.ledger import (
@@ -26,6 +26,7 @@ from vampd.ledger import (
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.orders.context import CommandResult
+from vampd.standing import Standing
 from vampd.states import (
     STAGES_OF,
     UNSEEN_HOLDS,

@@ -15,13 +15,12 @@ from vampd.io.beneath import Beneath, clear, create, create_folder, replace
 from vampd.io.pictures import picture, picture_of_difference
 from vampd.io.pixels import UNSIGNED_ZERO
 from vampd.io.stack import Stack
-from vampd.layout import QUICK_LOOK_FOLDER, quick_look_name
+from vampd.layout import LARGE_PICTURE, QUICK_LOOK_FOLDER, SMALL_PICTURE, quick_look_name
 from vampd.science.quick_look import Image, measure, reduced
 from vampd.stages.build_job import Looks
 from vampd.states import FlcState
 
-#: The sides of pictures, at most: for a wall of them, and for one alone.
-_SIZES_PIXELS = (256, 1_024)
+_SIZES_PIXELS = (SMALL_PICTURE, LARGE_PICTURE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

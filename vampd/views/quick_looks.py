@@ -11,9 +11,8 @@ from vampd.ledger.reading import Reader
 from vampd.ledger.rows import fetch_all
 from vampd.states import FlcState
 
-#: What there are pictures of, and how large they are at most, in pixels.
+#: What there are pictures of.
 PICTURES = ("mean", "highest", "a-b")
-SMALL_PIXELS, LARGE_PIXELS = 256, 1_024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,15 +107,3 @@ def of_cubes(
     (total,) = ledger.execute(f"select count(*) from ({_CUBES})", values).fetchone()  # noqa: S608
     grouped = groupby(looks, key=lambda look: (look.batch, look.cube))
     return [list(group) for _, group in grouped], total
-
-
-def newest(
-    ledger: Reader, night: int, *, count: int, before_us: int | None = None
-) -> list[LookedAt]:
-    """The newest quick looks of a night, those of the last cubes first."""
-    query = (
-        f"{_LOOKED_AT} where look.night = :night and look.made_us < :before"
-        " order by look.made_us desc, look.output desc limit :count"
-    )
-    before = before_us if before_us is not None else 1 << 62
-    return fetch_all(LookedAt, ledger, query, {"night": night, "count": count, "before": before})

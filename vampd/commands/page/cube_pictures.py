@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from vampd.errors import OperatorError
 from vampd.io.beneath import night_folder, read_start
+from vampd.layout import LARGE_PICTURE, SMALL_PICTURE
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.views.exposures import exposure
-from vampd.views.quick_looks import LARGE_PIXELS, PICTURES, SMALL_PIXELS, looked_at
+from vampd.views.quick_looks import PICTURES, looked_at
 
 _MOST_BYTES = 8 << 20  # a larger one is none of ours
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -31,7 +32,7 @@ def cube_picture(ledger: Reader, night: Night, name: str, what: str, size: int) 
     msg = f"{night} {name}: no picture {what} of {size} pixels"
     shot = exposure(ledger, night.id, name)
     look = None if shot is None else looked_at(ledger, shot.exposure.output)
-    if look is None or what not in PICTURES or size not in {SMALL_PIXELS, LARGE_PIXELS}:
+    if look is None or what not in PICTURES or size not in {SMALL_PICTURE, LARGE_PICTURE}:
         raise OperatorError(msg)
     where = night_folder(night.folder) / look.picture(what, size)
     try:
