@@ -201,13 +201,14 @@ def test_what_somebody_took_away_is_told_and_not_brought_back(place: Place) -> N
 def test_a_mending_that_was_ended_amid_is_ended_by_the_next(place: Place) -> None:
     path = place.night / OUTPUTS[0]
     right = path.read_bytes()
-    aside = place.night / ".vampd" / "damaged" / f"{OUTPUTS[0]}.damaged-1"
+    aside = place.night / ".vampd" / "damaged" / f"{OUTPUTS[0]}.being-mended-1"
     aside.parent.mkdir(parents=True)
     path.rename(aside)
 
     assert place.cycle() == [(OUTPUTS[0], Verdict.MENDED)]
 
     assert path.read_bytes() == right
+    assert [each.name for each in place.set_aside()] == ["a.fits.fz.damaged-1"]
 
 
 def test_a_file_made_anew_while_it_is_read_is_never_set_aside(place: Place) -> None:
@@ -261,3 +262,120 @@ def test_far_copies_are_read_by_age_while_it_is_quiet_and_at_once_when_asked_for
 
     assert by_age is None
     assert copies.JOB.due(place.ledger, config) is not None
+
+
+def test_a_night_whose_folder_was_moved_away_lets_others_have_their_turn(place: Place) -> None:
+    other = place.folder / "archive" / "20251107"
+    (other / "vgen2").mkdir(parents=True)
+    second = nights.sight_night(place.ledger, Kind.ARCHIVE, other.name, other)
+    content = b"right" * 100
+    (other / "vgen2" / "c").write_bytes(content)
+    deliveries.list_file(
+        place.ledger, second.id, "vgen2/c", len(content), hashlib.sha256(content).hexdigest()
+    )
+    closed_us = place.ledger.now_us() + 1
+    place.ledger.update("night", second.id, status="safe", safe_us=closed_us, closed_us=closed_us)
+    place.night.rename(place.folder / "moved")
+
+    place.cycle()
+
+    read = place.ledger.rows("select night, verdict from local_copy")
+    assert [tuple(row) for row in read] == [(second.id, Verdict.RIGHT)]
+    assert not place.piece()
+    place.clock.pass_seconds(1.1 * DAYS_S)
+    (place.folder / "moved").rename(place.night)
+    assert place.piece()  # it has its turn again a day later
+
+
+@pytest.mark.parametrize("order", [OUTPUTS, OUTPUTS[::-1]])
+def test_a_file_that_may_not_be_read_costs_no_other_its_turn(
+    place: Place, order: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = scrub.open_quietly
+
+    def refusing(where: Any) -> int:
+        if str(where).endswith(order[0]):
+            raise PermissionError(13, "Permission denied")
+        return really(where)
+
+    monkeypatch.setattr(scrub, "open_quietly", refusing)
+    flip_one_byte(place.night / order[1])
+
+    assert place.cycle() == [(order[1], Verdict.MENDED)]
+
+    read = [path for (path,) in place.ledger.rows("select path from local_copy")]
+    assert sorted(read) == sorted([order[1], RAW])
+
+
+def test_what_was_mended_and_then_taken_away_stays_away(place: Place) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+    assert place.cycle() == [(OUTPUTS[0], Verdict.MENDED)]
+    (place.night / OUTPUTS[0]).unlink()
+
+    for _ in range(2):
+        assert place.cycle() == [(OUTPUTS[0], Verdict.MISSING)]
+
+    assert not (place.night / OUTPUTS[0]).exists()
+
+
+def test_the_oldest_proof_of_a_damaged_file_is_when_it_was_read(place: Place) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+    (place.far / OUTPUTS[0]).unlink()
+
+    assert place.cycle() == [(OUTPUTS[0], Verdict.DAMAGED)]
+
+    assert local_copies.oldest_proofs(place.ledger)[Side.HERE] == place.ledger.now_us()
+
+
+def test_what_gave_its_space_back_is_told_as_damaged_no_more(place: Place) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+    (place.far / OUTPUTS[0]).unlink()
+    place.cycle()
+    before = [wrong.path for wrong in local_copies.wrong_copies(place.ledger)]
+
+    reclaim = place.ledger.insert(
+        "reclaim",
+        run=1,
+        night=place.number,
+        space="outputs",
+        final=1,
+        state="done",
+        begun_us=1,
+        begun_passed_us=1,
+        **place.ledger.stamp("order"),
+    )
+    place.ledger.insert(
+        "trash",
+        reclaim=reclaim,
+        night=place.number,
+        space="outputs",
+        path=OUTPUTS[0],
+        place="x",
+        inode=1,
+        size_bytes=1,
+        modified_ns=1,
+        state="unlinked",
+        **place.ledger.stamp("its time had come"),
+    )
+
+    assert before == [OUTPUTS[0]]
+    assert local_copies.wrong_copies(place.ledger) == []
+
+
+def test_what_is_found_stands_in_the_events_with_its_file(place: Place) -> None:
+    flip_one_byte(place.night / OUTPUTS[0])
+
+    place.cycle()
+
+    query = "select about, became from event where subject = 'local_copy'"
+    assert [tuple(row) for row in place.ledger.rows(query)] == [(OUTPUTS[0], "mended")]
+
+
+def test_a_piece_is_no_larger_than_a_days_worth(place: Place) -> None:
+    slow = replace(place.config, scrub=replace(place.config.scrub, gb_per_day=1.5e-6))
+    place.clock.pass_seconds(31 * DAYS_S)
+
+    job = scrub.JOB.due(place.ledger, slow)
+
+    assert job is not None
+    assert [file.path for file in job.files] == [RAW]  # 700 bytes; the next has 1500

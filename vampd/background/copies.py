@@ -104,8 +104,9 @@ def _piece(ledger: Ledger, config: Config, night: Night) -> ReverifyJob | None:
     files = {file["path"]: file for file in job["files"]}
     piece: list[ListedFile] = []
     size_bytes = 0
+    most_bytes = min(_PIECE_BYTES, round(config.scrub.gb_per_day * 1e9))
     for path in old:
-        if piece and size_bytes + files[path]["size_bytes"] > _PIECE_BYTES:
+        if piece and size_bytes + files[path]["size_bytes"] > most_bytes:
             break
         piece.append(files[path])
         size_bytes += files[path]["size_bytes"]

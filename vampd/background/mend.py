@@ -33,12 +33,13 @@ from vampd.ledger.connection import looked_into
 from vampd.ledger.local_copies import LocalFile
 from vampd.remote.location import Location
 from vampd.remote.store import FarJob
-from vampd.remote.table import demand_disks, store_of
+from vampd.remote.table import store_of
 
 #: Who a file is: inode, size and time of change of its bytes.
 Identity = tuple[int, int, int]
 
 _MARK = ".damaged-"
+_UNFINISHED_MARK = ".being-mended-"
 
 
 class FarCopyWrongError(IntegrityError):
@@ -66,9 +67,9 @@ def mend(job: MendJob) -> str:
     """Publish what is right over there in place of what is damaged here; return what was done.
 
     1. A file that is missing was not damaged: somebody took it away. It is mended only where an
-       earlier mending was ended after it had set the damaged one aside.
+       earlier mending was ended after it had set the damaged one aside, whose name says so.
     2. The far copy is fetched into scratch, synchronised and read back. Nothing goes on unless its
-       size and digest are those on record.
+       size and digest are those on record: no marker of its disk could tell more.
     3. Nothing goes on unless the ledger still lists that digest, the night is still at rest, and
        what has the name is still the file that was read.
     4. That is set aside in `.vampd/damaged`, then the new one is published, which replaces nothing.
@@ -90,7 +91,6 @@ def _fetch(job: MendJob) -> tuple[Beneath, Published]:
     """The far copy in scratch, proved. IntegrityError: it is not right either."""
     far = dict(job.far)
     place = Location.parse(far["verify_at"])
-    demand_disks(far)
     above = create_folders(job.folder, SCRATCH_FOLDER, is_scratch=True)
     scratch = above / f"mend-{job.night}"
     remove(scratch, missing_ok=True)
@@ -124,29 +124,50 @@ def _put_in_place(job: MendJob, scratch: Beneath, fetched: Published) -> str:
         if not local_copies.may_mend(ledger, job.night, job.file):
             msg = "the night goes on, or another digest is on record meanwhile"
             raise IntegrityError(msg)
-    aside = ""
     if job.status is not None:
         if identity(status(final)) != job.status:
             msg = "another file has its name meanwhile"
             raise IntegrityError(msg)
-        aside = _set_aside(job, final)
+        _set_aside(job, final)
     publish(scratch, final, fetched)
-    what = f"; what was damaged is {aside}" if aside else ""
+    kept = _finish(job)
+    what = f"; what was damaged is {', '.join(kept)}" if kept else ""
     return f"mended from {job.far['verify_at']}, whose bytes have the digest on record{what}"
 
 
-def _set_aside(job: MendJob, final: Beneath) -> str:
-    folder, _, name = f"{DAMAGED_FOLDER}/{job.file.path}".rpartition("/")
+def _set_aside(job: MendJob, final: Beneath) -> None:
+    folder, name = _evidence(job)
     above = create_folders(job.folder, folder)
-    aside = above / f"{name}{_MARK}{SystemClock().now_us()}"
-    rename_without_replacing(final, aside)
+    rename_without_replacing(final, above / f"{name}{_UNFINISHED_MARK}{SystemClock().now_us()}")
     sync_folder(above)
     sync_folder(final.parent)
-    return aside.relative_to(job.folder)
+
+
+def _finish(job: MendJob) -> list[str]:
+    """What was set aside is evidence from now on; where it lies, below the night's folder."""
+    folder, name = _evidence(job)
+    kept = []
+    for each in _unfinished(job):
+        old = job.folder / folder / each
+        new = old.with_name(each.replace(f"{name}{_UNFINISHED_MARK}", f"{name}{_MARK}", 1))
+        rename_without_replacing(old, new)
+        kept.append(new.relative_to(job.folder))
+    return kept
 
 
 def _was_set_aside(job: MendJob) -> bool:
-    folder, _, name = f"{DAMAGED_FOLDER}/{job.file.path}".rpartition("/")
+    return bool(_unfinished(job))
+
+
+def _unfinished(job: MendJob) -> list[str]:
+    folder, name = _evidence(job)
     with suppress(FileNotFoundError, NotADirectoryError):
-        return any(each.startswith(f"{name}{_MARK}") for each in names_in(job.folder / folder))
-    return False
+        names = names_in(job.folder / folder)
+        return [each for each in names if each.startswith(f"{name}{_UNFINISHED_MARK}")]
+    return []
+
+
+def _evidence(job: MendJob) -> tuple[str, str]:
+    """The folder in which a damaged file is kept, and its name before the mark."""
+    folder, _, name = f"{DAMAGED_FOLDER}/{job.file.path}".rpartition("/")
+    return folder, name

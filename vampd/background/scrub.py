@@ -23,6 +23,7 @@ from vampd.ledger import local_copies, nights, verifications
 from vampd.ledger.connection import Ledger
 from vampd.ledger.local_copies import LocalFile, Side, Verdict
 from vampd.ledger.records import Night
+from vampd.plain_text import plain_text
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.executor import Outcome
 from vampd.schedule.work import Seat
@@ -66,9 +67,10 @@ class ReadFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scrubbed:
-    """What was found of each."""
+    """What was found of each that could be read."""
 
     files: tuple[ReadFile, ...]
+    unread: str | None = None  #: why others were not
 
 
 def is_idle(ledger: Ledger, config: Config, side: Side) -> bool:
@@ -90,8 +92,9 @@ def due(ledger: Ledger, config: Config) -> ScrubJob | None:
     night = local_copies.oldest_night(ledger, age_us)
     if night is None:
         return None
+    most_bytes = min(_PIECE_BYTES, round(config.scrub.gb_per_day * 1e9))
     files = local_copies.oldest_files(
-        ledger, night.id, age_us, most_files=_PIECE_FILES, most_bytes=_PIECE_BYTES
+        ledger, night.id, age_us, most_files=_PIECE_FILES, most_bytes=most_bytes
     )
     if not files:
         local_copies.note_oldest(ledger, night.id, age_us)
@@ -120,11 +123,17 @@ def work(job: ScrubJob) -> Scrubbed:
     RetryableError: the night's disk or folder is not there, which tells nothing of any file.
     """
     folder = night_folder(job.place.folder)
+    found: list[ReadFile] = []
+    unread = None
     with on_its_disk(job.place):
-        found = tuple(_read(job, folder, file) for file in job.files)
-        if not is_folder(folder):
-            return Scrubbed(files=())  # moved away meanwhile: that is told elsewhere
-    return Scrubbed(files=found)
+        for file in job.files:
+            try:
+                found.append(_read(job, folder, file))
+            except OSError as error:  # it says nothing of the bytes: rights, or a disk that goes
+                unread = f"{file.path}: {error.strerror}"
+        if not is_folder(folder):  # moved away meanwhile: that is told elsewhere
+            return Scrubbed(files=(), unread=f"{folder} is not there")
+    return Scrubbed(files=tuple(found), unread=unread)
 
 
 def _read(job: ScrubJob, folder: Beneath, file: LocalFile) -> ReadFile:
@@ -179,15 +188,11 @@ def record(ledger: Ledger, config: Config, job: ScrubJob, outcome: Outcome[Scrub
     """
     night = nights.get_night(ledger, job.night)
     if outcome.result is None:
-        error = outcome.error or "its worker died"
-        log.warning(
-            "%s: its files here could not be read through again: %s",
-            nights.label(night),
-            error,
-            extra={"NIGHT": night.date},
-        )
+        _put_off(ledger, night, outcome.error or "its worker died")
         pay(ledger, config, Side.HERE, _PIECE_BYTES)
         return
+    if outcome.result.unread is not None:
+        _put_off(ledger, night, outcome.result.unread)
     for each in outcome.result.files:
         is_listed = local_copies.is_listed(ledger, job.night, each.file)
         if is_listed:  # not made anew meanwhile
@@ -198,6 +203,17 @@ def record(ledger: Ledger, config: Config, job: ScrubJob, outcome: Outcome[Scrub
         verifications.ask(ledger, job.night)
     local_copies.note_oldest(ledger, job.night, round(config.scrub.after_days * DAY_US))
     pay(ledger, config, Side.HERE, sum(each.file.size_bytes for each in outcome.result.files))
+
+
+def _put_off(ledger: Ledger, night: Night, error: str) -> None:
+    """It rests, and does not stand in the way of others."""
+    local_copies.rest(ledger, night.id)
+    log.warning(
+        "%s: its files here could not all be read through again: %s",
+        nights.label(night),
+        plain_text(error),
+        extra={"NIGHT": night.date},
+    )
 
 
 def _tell(night: Night, each: ReadFile) -> None:

@@ -136,13 +136,18 @@ def publish_bytes(content: bytes, scratch: Beneath, final: Beneath) -> Published
     return published
 
 
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write all of *content*: the system may take less of it at once, as where a disk gets full."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def write_bytes(content: bytes, scratch: Beneath) -> Published:
     """Write a small file, and prove what the disk gives back; *scratch* must not exist."""
     descriptor = create(scratch)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        write_all(descriptor, content)
         written = Written(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         sha256 = prove_written(descriptor, written, path=scratch)
     except BaseException:

@@ -16,6 +16,7 @@ from vampd.time_units import DAY_US
 
 _AT_REST = "night.status in ('safe', 'reclaimed')"
 _OLDEST = "coalesce(scrubbed.oldest_us, night.closed_us, 0)"
+_SINCE = "coalesce(scrubbed.since_us, scrubbed.oldest_us, night.closed_us, 0)"
 
 # What is listed and was not given back; of raw files, what is there and was digested.
 _FILES = """
@@ -35,7 +36,8 @@ _READ = f"""
     select file.*, case
         when verdict = 'damaged' and not is_raw
             then min(local_copy.read_us, local_copy.read_us - :age_us + {_AGAIN_US})
-        else coalesce(local_copy.read_us, night.closed_us, 0) end as since_us
+        else coalesce(local_copy.read_us, night.closed_us, 0) end as since_us,
+        coalesce(local_copy.read_us, night.closed_us, 0) as proved_us
     from ({_FILES}) as file join night on night.id = :night
     left join local_copy on local_copy.night = :night and local_copy.path = file.path
         and local_copy.sha256 = file.sha256
@@ -74,6 +76,7 @@ class WrongCopy(Record):
 
     night: int
     path: str
+    sha256: str  #: that was to be found
     verdict: Verdict
     is_raw: bool
     changed_us: int
@@ -107,13 +110,14 @@ def note_read(ledger: Ledger, side: Side, size_bytes: int, bytes_per_day: float)
 
 
 def oldest_night(ledger: Ledger, age_us: int) -> Night | None:
-    """The night with the file that was read longest ago, if that is *age_us* ago."""
+    """The night with the file that was read longest ago, if *age_us* ago; none that rests."""
     return fetch_one(
         Night,
         ledger,
         "select night.* from night left join scrubbed on scrubbed.night = night.id"  # noqa: S608
-        f" where {_AT_REST} and {_OLDEST} < ? order by {_OLDEST}, night.id limit 1",
-        [ledger.now_us() - age_us],
+        f" where {_AT_REST} and {_SINCE} < :before_us and coalesce(again_us, 0) <= :now_us"
+        f" order by {_SINCE}, night.id limit 1",
+        {"before_us": ledger.now_us() - age_us, "now_us": ledger.now_us()},
     )
 
 
@@ -142,7 +146,7 @@ def oldest_files(
     return chosen
 
 
-def is_listed(source: Source, night: int, file: LocalFile) -> bool:
+def is_listed(source: Source, night: int, file: LocalFile | WrongCopy) -> bool:
     """Whether this digest is still the one on record for the file."""
     found = source.execute(
         f"select 1 from ({_FILES}) where path = :path and sha256 = :sha256",  # noqa: S608 - constants
@@ -177,12 +181,27 @@ def record(ledger: Ledger, night: int, file: LocalFile, verdict: Verdict, why: s
 
 def note_oldest(ledger: Ledger, night: int, age_us: int) -> None:
     """Keep when the file of a night that was read longest ago was read; none: nothing lies here."""
-    query = f"select min(since_us) from ({_READ})"  # noqa: S608 - constants
-    oldest_us = ledger.value(query, {"night": night, "age_us": age_us})
+    query = f"select min(proved_us), min(since_us) from ({_READ})"  # noqa: S608 - constants
+    ((oldest_us, since_us),) = ledger.rows(query, {"night": night, "age_us": age_us})
+    now_us = ledger.now_us()
     ledger.execute(
-        "insert into scrubbed (night, oldest_us) values (:night, :oldest_us)"
-        " on conflict (night) do update set oldest_us = :oldest_us",
-        {"night": night, "oldest_us": ledger.now_us() if oldest_us is None else oldest_us},
+        "insert into scrubbed (night, oldest_us, since_us) values (:night, :oldest_us, :since_us)"
+        " on conflict (night) do update set oldest_us = :oldest_us, since_us = :since_us",
+        {
+            "night": night,
+            "oldest_us": now_us if oldest_us is None else oldest_us,
+            "since_us": now_us if since_us is None else since_us,
+        },
+    )
+
+
+def rest(ledger: Ledger, night: int) -> None:
+    """Files of a night could not be read: for a day others have their turn."""
+    ledger.execute(
+        "insert into scrubbed (night, oldest_us, again_us)"
+        " select id, coalesce(closed_us, 0), :again_us from night where id = :night"
+        " on conflict (night) do update set again_us = :again_us",
+        {"night": night, "again_us": ledger.now_us() + _AGAIN_US},
     )
 
 
@@ -191,6 +210,8 @@ def mend_dates(ledger: Ledger) -> None:
     now_us = ledger.now_us()
     ledger.execute("update local_copy set read_us = ?1 where read_us > ?1", [now_us])
     ledger.execute("update scrubbed set oldest_us = ?1 where oldest_us > ?1", [now_us])
+    ledger.execute("update scrubbed set since_us = ?1 where since_us > ?1", [now_us])
+    ledger.execute("update scrubbed set again_us = null where again_us > ?", [now_us + _AGAIN_US])
 
 
 def oldest_proofs(source: Source) -> dict[Side, int]:
@@ -205,18 +226,11 @@ def oldest_proofs(source: Source) -> dict[Side, int]:
 
 def wrong_copies(source: Source) -> list[WrongCopy]:
     """Files that lie here and were not right when they were read last, and are still on record."""
-    return fetch_all(
+    rows = fetch_all(
         WrongCopy,
         source,
-        "select local_copy.night, local_copy.path, verdict, local_copy.changed_us, local_copy.why,"
-        " exists (select 1 from raw_file where raw_file.night = local_copy.night"
-        " and raw_file.path = local_copy.path) as is_raw"
-        " from local_copy join night on night.id = local_copy.night"
-        " where verdict in ('damaged', 'missing')"
-        " and (exists (select 1 from deliverable where deliverable.night = local_copy.night"
-        " and deliverable.path = local_copy.path and deliverable.sha256 = local_copy.sha256)"
-        " or exists (select 1 from raw_file where raw_file.night = local_copy.night"
-        " and raw_file.path = local_copy.path and raw_file.sha256 = local_copy.sha256"
-        " and raw_file.state in ('whole', 'quarantined')))"
-        " order by local_copy.night, local_copy.path",
+        "select local_copy.*, exists (select 1 from raw_file"
+        " where raw_file.night = local_copy.night and raw_file.path = local_copy.path) as is_raw"
+        " from local_copy where verdict in ('damaged', 'missing') order by night, path",
     )
+    return [row for row in rows if is_listed(source, row.night, row)]

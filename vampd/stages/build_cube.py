@@ -32,7 +32,6 @@ from vampd.io.beneath import (
     create,
     create_folder,
     create_folders,
-    names_in,
     night_folder,
     remove,
 )
@@ -47,7 +46,7 @@ from vampd.records import BuiltOutput, RawInput
 from vampd.science.timing import output_timing, parse_timing
 from vampd.stages.build_cards import image_cards
 from vampd.stages.build_job import SHORTAGES, BuildJob, BuildResult
-from vampd.stages.compare import OutputFrames, beside, demand_equal, frames_of, opened, pixel_bytes
+from vampd.stages.compare import OutputFrames, cleared, demand_equal, frames_of, opened, pixel_bytes
 from vampd.stages.quick_look import Looked, look
 
 _SAMPLES = 5  # frames compared through the other implementation, the first and last included
@@ -95,7 +94,7 @@ def _build(
     folder = create_folders(night, job.scratch, is_scratch=True)
     create_folder(night / OUTPUT_FOLDER)
     timings = _timing_files(night, job.raw, outputs)
-    trial = _cleared(folder, f"{outputs[0].name}.trial")
+    trial = cleared(folder, f"{outputs[0].name}.trial")
     readable = Readable(job.tried, job.tiles, trial)
     drafts = [
         _draft(output, cubes, folder, scratch, job=job, readable=readable) for output in outputs
@@ -109,7 +108,7 @@ def _build(
             _unpack(draft, cubes)
     for cube in cubes.values():
         cube.check_unchanged()
-    timing_paths = [_cleared(folder, draft.output.name + TIMING_ENDING) for draft in drafts]
+    timing_paths = [cleared(folder, draft.output.name + TIMING_ENDING) for draft in drafts]
     timing_proofs = [
         _written(timing, path, scratch) for timing, path in zip(timings, timing_paths, strict=True)
     ]
@@ -128,7 +127,7 @@ def _build(
         ),
         reports=tuple(dict.fromkeys(report for draft in drafts for report in draft.reports)),
         tried=tuple(readable.passed),
-        looks=look(night, _cleared(folder, f"{outputs[0].name}.look"), stacks),
+        looks=look(night, folder, stacks),
     )
 
 
@@ -182,7 +181,7 @@ def _draft(
             raise IntegrityError(msg)
     raw_path = cubes[output.header_file].path
     cards, reports = image_cards(header, output.card_arguments, readable)
-    path = _cleared(folder, output.name + OUTPUT_ENDING)
+    path = cleared(folder, output.name + OUTPUT_ENDING)
     descriptor = create(path)
     scratch.callback(remove, path, missing_ok=True)
     scratch.callback(os.close, descriptor)
@@ -206,14 +205,6 @@ def _draft(
 def _is_read_whole(output: OutputFrames, job: BuildJob) -> bool:
     """Whether funpack must read every frame of an output."""
     return job.read_whole is None or output.number in job.read_whole
-
-
-def _cleared(folder: Beneath, name: str) -> Beneath:
-    """A scratch path of our own for *name*; what killed builders left behind is removed."""
-    for left_over in names_in(folder):
-        if left_over.startswith(f"{name}."):
-            clear(folder / left_over)
-    return beside(folder, name)
 
 
 def _stacks(drafts: Sequence[_Draft], shape: tuple[int, int]) -> list[Looked]:

@@ -6,7 +6,7 @@
 3. *record* writes the result to the ledger, in one transaction with the end of the task.
 
 A job is a frozen record of plain values. It names paths, never what is open, and the attempt for
-which it was made; what comes of an older attempt is dropped before it is recorded.
+which it was made. A result counts for that attempt of its task alone: see `vampd.ledger.tasks`.
 """
 
 from __future__ import annotations

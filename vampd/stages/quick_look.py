@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from vampd.io.beneath import Beneath, clear, create, create_folder, replace
 from vampd.io.pictures import picture, picture_of_difference
 from vampd.io.pixels import UNSIGNED_ZERO
+from vampd.io.publish import write_all
 from vampd.io.stack import Stack
 from vampd.layout import LARGE_PICTURE, QUICK_LOOK_FOLDER, SMALL_PICTURE, quick_look_name
 from vampd.science.quick_look import Image, measure, reduced
 from vampd.stages.build_job import Looks
+from vampd.stages.compare import cleared
 from vampd.states import FlcState
 
 _SIZES_PIXELS = (SMALL_PICTURE, LARGE_PICTURE)
@@ -35,11 +37,11 @@ class Looked:
 
 
 def look(night: Beneath, scratch: Beneath, stacks: Sequence[Looked]) -> Looks:
-    """Measure the stacks, and write their pictures by way of *scratch*, a path of our own."""
+    """Measure the stacks, and write their pictures by way of the folder *scratch*."""
     if not stacks:
         return Looks()
     try:
-        return _look(night, scratch, stacks)
+        return _look(night, cleared(scratch, f"{stacks[0].name}.look"), stacks)
     except Exception as error:  # noqa: BLE001 - the outputs are there, and right
         return Looks(trouble=f"{type(error).__name__}: {error}")
 
@@ -83,7 +85,7 @@ def _write(scratch: Beneath, final: Beneath, content: bytes) -> None:
     clear(scratch)
     descriptor = create(scratch)
     try:
-        os.write(descriptor, content)
+        write_all(descriptor, content)
     finally:
         os.close(descriptor)
     replace(scratch, final)
