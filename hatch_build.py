@@ -34,9 +34,7 @@ class CompiledModules(BuildHookInterface):
         try:
             built = _compiled(Path(self.root), Path(self._scratch.name))
         except (BaseError, CCompilerError, OSError) as error:
-            self.app.display_warning(
-                f"vampd goes without its compiled modules: {error}"
-            )
+            self.app.display_warning(f"vampd goes without its compiled modules: {error}")
             return
         if version == "editable":
             for module in built:

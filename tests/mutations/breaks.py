@@ -260,7 +260,7 @@ _FILES = (
     ),
     Break(
         promise="what killed builders left is cleared",
-        file="stages/build_cube.py",
+        file="stages/compare.py",
         old="            clear(folder / left_over)\n",
         new="            pass\n",
         tests="stages/test_build.py",
