@@ -15,6 +15,7 @@ from tests.support.fake_ledger import DAY_US, SECOND_US, FakeClock, opened, sett
 from tests.support.far_side import flip_one_byte
 from vampd.background import copies, scrub
 from vampd.errors import VampdError
+from vampd.io.beneath import open_quietly
 from vampd.io.disk import claim_root
 from vampd.ledger import deliveries, local_copies, nights, roots, verifications
 from vampd.ledger.connection import Ledger
@@ -291,7 +292,7 @@ def test_a_night_whose_folder_was_moved_away_lets_others_have_their_turn(place: 
 def test_a_file_that_may_not_be_read_costs_no_other_its_turn(
     place: Place, order: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = scrub.open_quietly
+    really = open_quietly
 
     def refusing(where: Any) -> int:
         if str(where).endswith(order[0]):
