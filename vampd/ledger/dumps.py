@@ -10,6 +10,7 @@ import base64
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -47,6 +48,19 @@ _LINKED = {
 
 _BLOB = "base64"
 
+#: What reading bytes that are no dump of a night ends with.
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+
 
 def dump(ledger: Ledger, night: Night) -> bytes:
     """What `write_dump` writes."""
@@ -73,12 +87,13 @@ def read_dump(content: bytes, name: str) -> tuple[dict[str, Any], list[tuple[str
         rows = [(line["table"], _unpacked(line["row"])) for line in lines]
         if head["format"] != FORMAT or head["rows"] != len(rows):
             msg = f"{len(rows)} rows of {head['rows']} in a {head['format']}"
-            raise ValueError(msg)  # noqa: TRY301 - told as any other damage
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(msg)
+        version = int(head["version"])
+    except _DAMAGED as error:
         msg = f"{name}: damaged, or no dump of a night: {error}"
         raise IntegrityError(msg) from error
-    if head["version"] > VERSION:
-        msg = f"{name}: of version {head['version']}; this vampd knows {VERSION}"
+    if version > VERSION:
+        msg = f"{name}: of version {version}; this vampd knows {VERSION}"
         raise OperatorError(msg)
     return head, rows
 

@@ -499,6 +499,8 @@ def numbers(roots: Sequence[str], before: str, after: str) -> int:
     """
     tree, names = _find([Tree(root) for root in roots], f"{before}00000000{after}")
     depth = after.count("/") + 1
+    if len(names) < depth:  # names that are no names, as in /./.
+        refuse(f"{after!r} is not what follows a night's date")
     above, below = names[:-depth], names[-depth + 1 :] if depth > 1 else []
     night = re.compile(re.escape(names[-depth]).replace("00000000", "([0-9]{8})"))
     try:

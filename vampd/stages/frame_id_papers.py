@@ -86,7 +86,7 @@ def read(night: Beneath) -> Told:
     lines = number_papers.read(night)
     try:
         return _told(lines) if lines else Told(bound=dict(_logged(night)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         msg = f"{night / number_papers.PAPER}: a line lacks {error}, or it is of another vampd"
         raise IntegrityError(msg) from error
 
