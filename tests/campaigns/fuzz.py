@@ -11,19 +11,18 @@ the tests read for ever after; exits with 1 then.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import importlib
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
+
+from tests.fuzz.deadline import TooLongError, at_most
 
 _CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
 _MOST_BYTES = 1 << 16
@@ -44,10 +43,12 @@ def main() -> int:
     atheris = None if asked.blind else _atheris()
     if atheris is None:
         return _search_blindly(asked.target, seconds, kept)
-    _search(atheris, asked.target, seconds, kept)
+    status = _search(atheris, asked.target, seconds, kept)
     found = set(kept.iterdir()) - before
     print(f"{asked.target}: {asked.minutes:g} minutes with atheris, {len(found)} findings")
-    return 1 if found else 0
+    if status and not found:
+        print(f"atheris ended with {status}, and kept nothing: no search, or no end of one")
+    return 1 if found or status else 0
 
 
 def _atheris() -> ModuleType | None:
@@ -58,16 +59,24 @@ def _atheris() -> ModuleType | None:
         return None
 
 
-def _search(atheris: ModuleType, target: str, seconds: float, kept: Path) -> None:
-    """Let atheris search, in a process of its own: it ends that."""
+def _search(atheris: ModuleType, target: str, seconds: float, kept: Path) -> int:
+    """Let atheris search, in a process of its own: it ends that. Returns how it ended, 0: well."""
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
-        return
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        _search_here(atheris, target, seconds, kept)
+    except BaseException:  # noqa: BLE001 - the child goes nowhere from here
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(1)  # atheris has ended the process, unless something went wrong
+
+
+def _search_here(atheris: ModuleType, target: str, seconds: float, kept: Path) -> None:
     with atheris.instrument_imports(include=["vampd"]):
         targets = importlib.import_module("tests.fuzz.targets")
     with tempfile.TemporaryDirectory(prefix="vampd-fuzz-") as folder:
-        for number, content in enumerate(targets.seeds(target)):
+        for number, content in enumerate(_seeds(target)):
             (Path(folder) / str(number)).write_bytes(content)
         words = [
             sys.argv[0],
@@ -78,24 +87,32 @@ def _search(atheris: ModuleType, target: str, seconds: float, kept: Path) -> Non
             "-print_final_stats=1",
             folder,
         ]
-        atheris.Setup(words, targets.TARGETS[target])
+
+        def tried(content: bytes) -> None:
+            targets.TARGETS[target](content)
+
+        atheris.Setup(words, tried)
         atheris.Fuzz()
+
+
+def _seeds(target: str) -> list[bytes]:
+    return list(importlib.import_module("tests.fuzz.seeds").seeds(target))
 
 
 def _search_blindly(target: str, seconds: float, kept: Path) -> int:
     targets = importlib.import_module("tests.fuzz.targets")
     changed = importlib.import_module("tests.fuzz.mutator").changed
     seed = int.from_bytes(os.urandom(4))
-    chance, known = random.Random(seed), list(targets.seeds(target))
+    chance, known = random.Random(seed), _seeds(target)
     deadline = time.monotonic() + seconds
     tries, found = 0, {}
     while time.monotonic() < deadline:
         content = changed(chance, known)
         tries += 1
         try:
-            with _at_most(targets.SECONDS):
+            with at_most(targets.SECONDS):
                 targets.TARGETS[target](content)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+        except (Exception, TooLongError) as error:  # noqa: BLE001 - whatever it is, it is a finding
             where = traceback.extract_tb(error.__traceback__)[-1]
             key = f"{type(error).__name__} in {where.filename}:{where.lineno}"
             if key not in found:
@@ -104,20 +121,6 @@ def _search_blindly(target: str, seconds: float, kept: Path) -> int:
                 (kept / hashlib.sha256(content).hexdigest()[:16]).write_bytes(content)
     print(f"{target}: {seconds / 60:g} minutes, {tries} tries, {len(found)} findings (seed {seed})")
     return 1 if found else 0
-
-
-@contextlib.contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    def too_long(_number: int, _frame: FrameType | None) -> None:
-        msg = f"longer than {seconds:g} s"
-        raise TimeoutError(msg)
-
-    signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":

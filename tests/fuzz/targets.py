@@ -1,7 +1,8 @@
 """What reads bytes of others: each takes any bytes, and answers, or refuses in its own words.
 
 A target raises what is a finding: an error that is no refusal of vampd's, or an answer that cannot
-be. What takes longer than `SECONDS` is one, too; whoever runs a target looks at the clock.
+be. What takes longer than `SECONDS` is one, too; whoever runs a target looks at the clock. It
+returns which of its readers took the bytes: good ones must be taken by each, see `READERS`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import lzma
 import os
+import shlex
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from unittest.mock import patch
 
-from tests.support.raw_cubes import FIRST_US, header_bytes, image_cards, timing_bytes
+from tests.fuzz.seeds import FILE, rebuildable
 from vampd.errors import InputError, VampdError
 from vampd.io import number_papers
 from vampd.io.beneath import Beneath
@@ -32,13 +32,14 @@ from vampd.science.timing import output_timing, parse_timing
 from vampd.settings.load import examine
 from vampd.stages import frame_id_papers
 from vampd.stages.rebuild import Rebuilder
-from vampd.stages.sidecar import INDEX
 from vampd.stages.sidecar_index import Sidecar
 
 SECONDS = 5.0
 
+_SOME_FAILED = 123
 
-def header(content: bytes) -> None:
+
+def header(content: bytes) -> set[str]:
     """The header of a raw cube, and the values of all its cards."""
     with _file(content) as descriptor, suppress(InputError):
         found = read_header(descriptor, path="vcam1/a.fits")
@@ -46,9 +47,11 @@ def header(content: bytes) -> None:
         for card in found.cards:
             parse_card(card)
             value_text(card)
+        return {"header"}
+    return set()
 
 
-def timing(content: bytes) -> None:
+def timing(content: bytes) -> set[str]:
     """A raw timing file; of its good rows an output's is made, which says the same."""
     found = parse_timing(content)
     good = [row for row in range(len(found.rows)) if row not in found.rejected]
@@ -59,67 +62,71 @@ def timing(content: bytes) -> None:
         made = output_timing([found.rows[row] for row in good], times, found.comments)
         again = parse_timing(made)
         assert again.acquired_us.tolist() == times.tolist(), (content, made)
+    return {"timing"} if good else set()
 
 
-def settings(content: bytes) -> None:
+def settings(content: bytes) -> set[str]:
     """A settings file: it is taken, or every problem of it is told."""
     with _file(content) as descriptor:
         config, problems = examine(Path(f"/proc/self/fd/{descriptor}"))
     assert config is not None or problems
+    return set() if problems else {"settings"}
 
 
-def control(content: bytes) -> None:
+def control(content: bytes) -> set[str]:
     """A line on the control socket."""
     with suppress(VampdError):
         understand(content)
+        return {"order"}
+    return set()
 
 
-def sidecar(content: bytes) -> None:
+def sidecar(content: bytes) -> set[str]:
     """The sidecar of a night: *content* is the whole file, or the lines of its index."""
+    good, took = rebuildable(), set[str]()
     with _night() as night:
-        for name, whole in (("a.tar", content), ("b.tar", _sidecar_of(content))):
-            place = night / name
+        (night / good.output).path.parent.mkdir()
+        (night / good.output).path.write_bytes(good.cube)
+        for name, whole in (("whole", content), ("index", good.with_index(content))):
+            place = night / f"{name}.tar"
             place.path.write_bytes(whole)
             with suppress(VampdError, OSError):
-                _read_sidecar(night, place)
+                took |= {f"{name}: {stored}" for stored in _rebuilt(night, place)}
+    return took
 
 
-def _read_sidecar(night: Beneath, place: Beneath) -> None:
-    found = Sidecar(place)
-    try:
-        with Rebuilder(night, found) as rebuilder:
-            for path in found.paths:
-                with suppress(VampdError, OSError):
-                    rebuilder.check(found.entry(path))
-    finally:
-        found.close()
+def _rebuilt(night: Beneath, place: Beneath) -> set[str]:
+    """How the raw files are stored that come out as they were."""
+    took = set[str]()
+    with closing(Sidecar(place)) as found, Rebuilder(night, found) as rebuilder:
+        for path in found.paths:
+            with suppress(VampdError, OSError):
+                entry = found.entry(path)
+                rebuilder.check(entry)
+                took.add(entry.stored)
+    return took
 
 
-def _sidecar_of(index: bytes) -> bytes:
-    """A sidecar that has this index, and nothing else."""
-    packed, made = lzma.compress(index, preset=0), io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        member = tarfile.TarInfo(INDEX)
-        member.size = len(packed)
-        tar.addfile(member, io.BytesIO(packed))
-    return made.getvalue()
-
-
-def papers(content: bytes) -> None:
+def papers(content: bytes) -> set[str]:
     """The papers beside a night: what was written of frame IDs, the rows of a ledger, the mark."""
+    took = set[str]()
     with _night() as night:
         own = night.path / ".vampd"
         own.mkdir()
         (night.path.parent / number_papers.MARK).write_bytes(content)
-        for text in (content, b"".join(_sealed(content))):
+        for name, text in (("paper", content), ("its lines", b"".join(_sealed(content)))):
             (own / "frame_ids.jsonl").write_bytes(text)
             with suppress(VampdError, OSError):
-                frame_id_papers.read(night)
+                told = frame_id_papers.read(night)
+                took |= {name} if told.bound and told.questions else set()
         with suppress(VampdError, OSError):
             number_papers.read_mark(night.path.parent)
-        for packed in (content, gzip.compress(content, 1)):
-            with suppress(VampdError):
-                dumps.read_dump(packed, "ledger.jsonl.gz")
+            took.add("mark")
+    for name, packed in (("dump", content), ("its rows", gzip.compress(content, 1))):
+        with suppress(VampdError):
+            dumps.read_dump(packed, "ledger.jsonl.gz")
+            took.add(name)
+    return took
 
 
 def _sealed(content: bytes) -> Iterator[bytes]:
@@ -132,42 +139,80 @@ def _sealed(content: bytes) -> Iterator[bytes]:
         yield number_papers._sealed(line) if isinstance(line, dict) else text + b"\n"
 
 
-def remote(content: bytes) -> None:
-    """The far machine's helper: the command of a key's owner, a NUL, and what it is fed."""
-    command, _, fed = content.partition(b"\0")
-    asked = command.decode("latin-1")
+def remote(content: bytes) -> set[str]:
+    """The far machine's helper: the command of a key's owner, a NUL, and what it is fed.
+
+    ROOT and OUT are the folder of the key, and one outside of it to which a link leads.
+    """
     with _night() as night:
         root, outside = night.path / "root", night.path / "outside"
-        for folder in (root, outside, root / "20251106"):
-            folder.mkdir()
+        for folder in ("20251106", ".incoming/20251106", ".evidence/20251106"):
+            path = root / folder / FILE
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"a cube")
+        outside.mkdir()
         (outside / "kept").write_bytes(b"kept")
         (root / "out").symlink_to(outside)
-        asked = asked.replace("ROOT", str(root)).replace("OUT", str(outside))
-        with _fed(fed), suppress(vampd_remote.RefusedError):
-            if asked.lstrip().startswith("rsync"):  # carried out, it would become rsync
-                with suppress(ValueError):
-                    names, _words = vampd_remote.receive_command(asked.split(), str(root))
-                    assert vampd_remote.INCOMING in names
-                    assert ".." not in names
-            else:
-                vampd_remote.main(["vampd-remote", str(root)], {"SSH_ORIGINAL_COMMAND": asked})
+        for word, path in ((b"ROOT", root), (b"OUT", outside)):
+            content = content.replace(word, bytes(path))
+        command, _, fed = content.partition(b"\0")
+        took = _carried_out(command.decode("latin-1"), fed, str(root))
         assert [path.name for path in outside.iterdir()] == ["kept"]
         assert (outside / "kept").read_bytes() == b"kept"
+    return took
 
 
-class _Fed(io.TextIOWrapper):
-    """Standard input or output that nobody sees."""
+def _carried_out(asked: str, fed: bytes, root: str) -> set[str]:
+    """The verb, if it was not refused and did not fail; "some of" it, if a part of it failed."""
+    try:
+        words = shlex.split(asked)
+    except ValueError:  # which the helper refuses as well
+        words = []
+    with _fed(fed), _all_closed(), suppress(vampd_remote.RefusedError):
+        if words[:1] == ["rsync"]:  # carried out, it would become rsync
+            names, _ = vampd_remote.receive_command(words, root)
+            assert vampd_remote.INCOMING in names
+            assert ".." not in names
+            return {"rsync"}
+        status = vampd_remote.main(["vampd-remote", root], {"SSH_ORIGINAL_COMMAND": asked})
+        told = {0: words[1:2], _SOME_FAILED: [f"some of {' '.join(words[1:2])}"]}
+        return set(told.get(status, []))
+    return set()
+
+
+@contextmanager
+def _all_closed() -> Iterator[None]:
+    """What the helper opens is closed in the end; it leaves that to the end of its process."""
+    trees: list[vampd_remote.Tree] = []
+
+    class Tree(vampd_remote.Tree):
+        def __init__(self, root: str) -> None:
+            super().__init__(root)
+            trees.append(self)
+
+    with patch.object(vampd_remote, "Tree", Tree):
+        try:
+            yield
+        finally:
+            for tree in trees:
+                tree.close()
 
 
 @contextmanager
 def _fed(content: bytes) -> Iterator[None]:
-    kept = sys.stdin, sys.stdout, sys.stderr
-    sys.stdin = _Fed(io.BytesIO(content))
-    sys.stdout, sys.stderr = _Fed(io.BytesIO()), _Fed(io.BytesIO())
+    """Standard input of these bytes, and output that nobody sees."""
+    kept, output = (sys.stdin, sys.stdout, sys.stderr), os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    sys.stdin = io.TextIOWrapper(io.BytesIO(content))
+    sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
     try:
         yield
     finally:
         sys.stdin, sys.stdout, sys.stderr = kept
+        os.dup2(output, 1)
+        os.close(output)
+        os.close(null)
 
 
 @contextmanager
@@ -190,7 +235,7 @@ def _night() -> Iterator[Beneath]:
         yield Beneath(Path(folder), ("20251106",))
 
 
-TARGETS: Mapping[str, Callable[[bytes], None]] = {
+TARGETS: Mapping[str, Callable[[bytes], set[str]]] = {
     "header": header,
     "timing": timing,
     "settings": settings,
@@ -200,62 +245,18 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "remote": remote,
 }
 
-_INDEX = (
-    b'{"format": "vampd raw sidecar", "version": 1, "files": 2, "left_out": [],'
-    b' "kind": "archive", "date": "20251106", "batch": 1}\n'
-    b'{"path": "vcam1/vcam1_05:10:00.000000000.txt", "stored": "text", "member": "texts/1.tar.xz",'
-    b' "size_bytes": 5, "sha256": "aa", "modified_ns": 1}\n'
-    b'{"path": "vcam1/vcam1_05:10:00.000000000.fits", "stored": "cube", "member": "texts/1.tar.xz",'
-    b' "size_bytes": 2985, "sha256": "aa", "modified_ns": 1, "frames": 2, "kept": [], "segments":'
-    b' [["VMPA00000001", 0, 1, 0, 1, 2]], "shape": [4, 6], "frame_bytes": 48, "tail_bytes": 9,'
-    b' "header_bytes": 2880}\n'
-)
-_LINES = (
-    b'{"do": "ask", "asked_us": 1, "count": 2, "batch": 1}\n'
-    b'{"do": "bound", "number": 425189, "batch": 1, "content_key": "k", "name": "a"}\n'
-    b'{"do": "answer", "asked_us": 1, "text": "VMPA00425189"}\n'
-)
-
-
-_SETTINGS = b"""state_dir = "/var/lib/vampd"
-[[roots]]
-kind = "archive"
-path = "/data"
-[night]
-settle_seconds = 1.5
-[frame_ids]
-first = 425189
-[delivery.archive]
-destination = "there:/data"
-[ssh]
-options = ["-v"]
-"""
-
-
-def _shipped_settings() -> bytes:
-    return (Path(__file__).parents[2] / "config" / "vampd.toml").read_bytes()
-
-
-@cache
-def seeds(target: str) -> list[bytes]:
-    """Where a search begins: good bytes, and a word of each sort of what is odd."""
-    found: Mapping[str, list[bytes]] = {
-        "header": [header_bytes(image_cards(6, 4, 3)), header_bytes(image_cards(1, 1, 1, axes=2))],
-        "timing": [timing_bytes(4), timing_bytes(1, first_us=FIRST_US + 5)],
-        "settings": [_SETTINGS, _shipped_settings()],
-        "socket": [
-            b'{"order": "retry", "arguments": {"date": "20251106", "kind": null, "dry_run": true}}',
-            b'{"order": "mail", "arguments": {"nights": [{"a": [1, 2.5e3, "\\u00e9"]}]}}',
-        ],
-        "sidecar": [_INDEX, _sidecar_of(_INDEX)],
-        "papers": [_LINES, b"VMPA00425189\n", b'{"format": "vampd", "rows": 0, "version": 1}\n'],
-        "remote": [
-            b"vampd-remote digest\0ROOT/20251106/a\0ROOT/out/kept\0",
-            b"vampd-remote publish ROOT 20251106\0vgen2/a\0tag\0",
-            b"vampd-remote numbers 20251101 20251107",
-            b"vampd-remote claim ROOT 0123456789abcdef0123456789abcdef",
-            b"vampd-remote evidence ROOT/out 20251106",
-            b"rsync --server -vlogDtpre.iLsfxCIvu --partial-dir .p . ROOT/.incoming/20251106/",
-        ],
-    }
-    return found[target]
+#: What each target returns for good bytes, all of them together.
+READERS: Mapping[str, set[str]] = {
+    "header": {"header"},
+    "timing": {"timing"},
+    "settings": {"settings"},
+    "socket": {"order"},
+    "sidecar": {
+        f"{name}: {stored}" for name in ("whole", "index") for stored in ("text", "cube", "whole")
+    },
+    "papers": {"paper", "its lines", "mark", "dump", "its rows"},
+    "remote": {
+        *("digest", "some of digest", "prepare", "publish", "numbers", "marker", "claim"),
+        *("evidence", "check", "version", "rsync"),
+    },
+}

@@ -16,8 +16,8 @@ from astropy.io import fits
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.stages.test_sidecar import entry as raw_entry
-from tests.stages.test_sidecar import sidecar_job
+from tests.support.made_sidecars import entry as raw_entry
+from tests.support.made_sidecars import sidecar_job
 from tests.support.raw_cubes import STEM, build_job, image_cards, timing_bytes
 from tests.support.trees import below
 from vampd.io.beneath import Beneath

@@ -18,20 +18,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.raw_cubes import build_job, with_output, write_raw_cube
+from tests.support.made_sidecars import build_without, entry, identity, make, sha256, sidecar_job
+from tests.support.raw_cubes import write_raw_cube
 from tests.support.trees import below
 from vampd.errors import IntegrityError, OperatorError, ResourceError
 from vampd.io.beneath import Beneath
 from vampd.io.fits import Tiles
 from vampd.io.raw import RawFile
 from vampd.io.root import NightPlace
-from vampd.records import FileIdentity
 from vampd.stages import rebuild, sidecar
-from vampd.stages.build_cube import build_cube
 from vampd.stages.rebuild import ProofJob, Rebuilder
 from vampd.stages.sidecar import make_sidecar
 from vampd.stages.sidecar_index import LeftBehind, Sidecar
-from vampd.stages.sidecar_job import SidecarFile, SidecarJob
+from vampd.stages.sidecar_job import SidecarFile
 from vampd.stages.sidecar_reading import Reading
 from vampd.states import FileState
 
@@ -43,72 +42,11 @@ def noise(frames: int, height: int = 6, width: int = 9) -> NDArray[np.uint16]:
     return cube.astype(np.uint16)
 
 
-def identity(path: Path) -> FileIdentity:
-    status = path.stat()
-    return FileIdentity(
-        inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
-    )
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 @pytest.fixture
 def night(tmp_path: Path) -> Path:
     folder = tmp_path / "20251106"
     (folder / ".vampd" / "scratch").mkdir(parents=True)
     return folder
-
-
-def build_without(
-    night: Path, cube: Path, *rejected: int, tiles: Tiles = "frame"
-) -> dict[str, Any]:
-    """Build an output of all frames but some; what the sidecar must know of the cube."""
-    job = build_job(night, [cube], tiles=tiles)
-    (output,) = job.outputs
-    ((number, _, _, count),) = output.segments
-    kept = [frame for frame in range(count) if frame not in rejected]
-    segments = tuple((number, frame, 1, 1) for frame in kept)
-    build_cube(with_output(job, segments=segments, acquired_us=output.acquired_us[kept]))
-    return {
-        "stored": "cube",
-        "segments": tuple(
-            (output.file_name, position, frame, 1, 1) for position, frame in enumerate(kept)
-        ),
-        "kept": tuple((frame, 1, 1) for frame in rejected),
-    }
-
-
-def entry(night: Path, path: Path, **more: Any) -> SidecarFile:
-    known: dict[str, Any] = {
-        "path": str(path.relative_to(night)),
-        "state": FileState.WHOLE,
-        "stored": "text",
-        "who": identity(path),
-        "sha256": sha256(path) if path.stat().st_size < 1 << 20 else None,
-    }
-    return SidecarFile(**{**known, **more})
-
-
-def sidecar_job(night: Path, files: Sequence[SidecarFile]) -> SidecarJob:
-    return SidecarJob(
-        attempt=1,
-        night=str(night),
-        scratch=".vampd/scratch",
-        kind="archive",
-        date=night.name,
-        batch=1,
-        listed=None,
-        files=tuple(sorted(files, key=lambda file: file.path)),
-    )
-
-
-def make(night: Path, cube: Path, **more: Any) -> Path:
-    files = [entry(night, cube, **more), entry(night, cube.with_suffix(".txt"))]
-    made = make_sidecar(sidecar_job(night, files)).sidecar
-    assert made["sha256"] == sha256(night / made["path"])
-    return night / str(made["path"])
 
 
 def check_all(night: Path, path: Path) -> None:
