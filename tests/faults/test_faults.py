@@ -8,12 +8,13 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.faults.firing import Range, sample
+from tests.faults.firing import Range, Shot, sample
 from tests.faults.rig import Battery, Deed, Fault, needs_compiler
 from tests.faults.scenes import Trial
 
@@ -21,6 +22,7 @@ pytestmark = needs_compiler
 
 #: Other numbers strike other events; `python -m tests.campaigns.faults` strikes all.
 _SEED = 20251106
+_MOST_DRAWS = 8
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 _WRITES = """
@@ -91,9 +93,16 @@ def place() -> Iterator[Range]:
         yield Range(_One(Path(folder)))
 
 
-def test_a_night_that_is_struck_anywhere_ends_as_one_that_is_not(place: Range) -> None:
-    faults = sample(place.events, [Deed.KILL, Deed.ENOSPC], 2, random.Random(_SEED))
+def test_a_night_that_is_struck_at_two_of_its_events_ends_as_one_that_is_not(
+    place: Range,
+) -> None:
+    faults = sample(place.events, [Deed.KILL, Deed.ENOSPC], _MOST_DRAWS, random.Random(_SEED))
 
-    shots = [place.shoot(fault) for fault in faults]
+    # A run may have fewer events than the calm one: what struck nothing says nothing.
+    shots = list(islice(filter(_has_struck, map(place.shoot, faults)), 2))
 
-    assert not [str(shot) for shot in shots if not shot.is_good]
+    assert [shot.is_good for shot in shots] == [True, True], [str(shot) for shot in shots]
+
+
+def _has_struck(shot: Shot) -> bool:
+    return shot.event != ""
