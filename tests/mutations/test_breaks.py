@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,16 @@ def test_a_break_fits_the_code_once_and_leaves_python(one: Break) -> None:
 
     assert code.count(one.old) == 1, f"{one.file} has changed: {one.old!r}"
     compile(code.replace(one.old, one.new), one.file, "exec")
-    assert (_TOP / "tests" / one.tests.partition("::")[0]).is_file()
+
+
+@pytest.mark.parametrize("one", BREAKS, ids=str)
+def test_each_test_that_a_break_names_is_there(one: Break) -> None:
+    tree = ast.parse((_TOP / "tests" / one.tests.partition("::")[0]).read_text())
+    functions = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    tests = [name for name in functions if name.startswith("test_")]
+
+    for word in one.named.split(" or "):
+        assert any(word in name for name in tests), word
 
 
 def test_there_are_forty_promises_and_more() -> None:
