@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.ledger_site import Site
 from tests.support.trees import digests_of_tree
+from tests.support.waiting import wait_until
 from vampd.errors import OperatorError, UsageError
 from vampd.io.lock import StateLock, holder
 from vampd.states import Kind, Stage
@@ -52,17 +53,20 @@ def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
         return ledger.execute(query).fetchall()
 
 
+def _hears(site: Site) -> bool:
+    return (site.state / "vampd.sock").exists() and holder(site.state) is not None
+
+
 @contextmanager
 def running_daemon(site: Site) -> Iterator[None]:
     command = [sys.executable, "-m", "vampd", "--config", str(site.config), "admin", "run"]
     with (site.folder / "log").open("wb") as log:
         daemon = subprocess.Popen(command, stderr=log)
     try:
-        deadline = time.monotonic() + 30
-        while not (site.state / "vampd.sock").exists() or holder(site.state) is None:
-            assert daemon.poll() is None, (site.folder / "log").read_text()
-            assert time.monotonic() < deadline, (site.folder / "log").read_text()
-            time.sleep(0.05)
+        wait_until(
+            lambda: daemon.poll() is not None or _hears(site), (site.folder / "log").read_text
+        )
+        assert daemon.poll() is None, (site.folder / "log").read_text()
         yield
     finally:
         daemon.terminate()

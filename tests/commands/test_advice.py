@@ -250,16 +250,19 @@ def moved(site: Site, words: str, *, is_up: bool) -> tuple[Outcome, str]:
     return Outcome.ACTS if night["changed"] else Outcome.NOTHING, "; ".join(night["lines"])
 
 
-#: Reading commands that were typed: they answer in any state, so one is enough.
-READ: set[str] = set()
-
 #: Reading commands that take their time, or look at other machines: their words are checked.
 _SLOW = ("admin ", "data verify", "data audit", "data rebuild-raw", "data report")
 
 
+@pytest.fixture(scope="module")
+def were_read() -> set[str]:
+    """Reading commands that were typed: they answer in any state, so one is enough."""
+    return set()
+
+
 @pytest.mark.parametrize("state", STATES, ids=lambda state: "-".join(map(str, state)))
 def test_what_any_view_says_to_type_is_accepted_and_moves_the_night(
-    tmp_path: Path, state: State
+    tmp_path: Path, were_read: set[str], state: State
 ) -> None:
     site = made(tmp_path / "site", state)
 
@@ -268,9 +271,9 @@ def test_what_any_view_says_to_type_is_accepted_and_moves_the_night(
         orders = [words for words in commands_in(text) if verb_of(words) is not None]
         for number, words in enumerate(orders):
             told.setdefault(words, (view, orders[:number]))
-        for words in set(commands_in(text)) - set(orders) - READ:
-            READ.add(words)
+        for words in set(commands_in(text)) - set(orders) - were_read:
             read(site, words)
+            were_read.add(words)
     for words, (view, before) in told.items():
         for is_up in (False, True):
             check_order(site, view, words, before, is_up=is_up)

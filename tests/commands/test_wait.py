@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.ledger_site import Site
 from vampd.causes import Cause
-from vampd.commands import dates
 from vampd.errors import OperatorError, RetryableError
+from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.states import HoldCode, Kind, NightStatus
+from vampd.time_units import HST
 
 
 @pytest.fixture
@@ -76,15 +80,25 @@ def test_who_waits_for_a_closed_night_is_content_with_a_running_one(site: Site) 
     assert site.said("wait", "20251106", "ready") == "archive 20251106 is running\n"
 
 
-def test_today_and_yesterday_are_dates_of_utc(site: Site) -> None:
-    site.night(dates.day(0), "safe")
-    site.night(dates.day(1), "empty")
+@pytest.fixture
+def late_in_hawaii(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine on Hawaii's time, at 23:30 of 5 November 2025: in UTC that is the 6th."""
+    late = datetime(2025, 11, 5, 23, 30, tzinfo=HST)
+    monkeypatch.setattr(SystemClock, "now_us", lambda _: round(late.timestamp() * 1e6))
+    monkeypatch.setenv("TZ", "HST10")
+    time.tzset()
+    yield
+    monkeypatch.delenv("TZ")
+    time.tzset()
 
-    assert dates.day(1) < dates.day(0)
-    assert f"archive {dates.day(0)} is safe" in site.said("wait", "today")
-    assert f"archive {dates.day(1)} has been empty" in " ".join(
-        site.said("explain", "yesterday").split()
-    )
+
+@pytest.mark.usefixtures("late_in_hawaii")
+def test_today_and_yesterday_are_dates_of_utc(site: Site) -> None:
+    site.night("20251106", "safe")
+    site.night("20251105", "empty")
+
+    assert "archive 20251106 is safe" in site.said("wait", "today")
+    assert "archive 20251105 has been empty" in " ".join(site.said("explain", "yesterday").split())
 
 
 def test_commands_that_read_show_both_kinds_of_a_date(site: Site) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from tests.support.daemon_site import DATE, DaemonSite, make_site
 from tests.support.mail_server import PostOffice, post_office
 from tests.support.raw_cubes import write_raw_cube
+from tests.support.waiting import wait_for
 
 _SECONDS = 60.0
 
@@ -29,13 +29,6 @@ def _site(folder: Path, office: PostOffice) -> DaemonSite:
     frames = [np.full((4, 6), number, np.uint16) for number in range(5)]
     write_raw_cube(site.night(), frames, stem="vcam1_05:10:00.000000000", first_us=_FIRST_US)
     return site
-
-
-def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} does not appear"
-        time.sleep(0.02)
 
 
 def test_a_daemon_killed_after_the_server_took_the_mail_sends_the_same_bytes_again(
@@ -70,7 +63,7 @@ def test_a_running_daemon_sends_on_an_operators_word_and_keeps_the_archives(
         site.run()
         asked = len(office.received)
         with site.running():
-            _wait_for(site.state / "vampd.sock")
+            wait_for(site.state / "vampd.sock")
             sent = site.call("archive", "manifest", DATE, "--send")
             acked = site.call("archive", "ack", DATE)
         (after,) = site.json("archive", "manifest", DATE)["nights"]

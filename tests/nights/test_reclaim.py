@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pytest
 
 from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site, raw_digests
 from tests.support.trees import digests_of_tree
+from tests.support.waiting import wait_until
 
 #: Synchronised frames, a short cube with the liquid crystal, and a cube without its timing file.
 _SCENES = {2, 9, 11}
@@ -21,13 +19,6 @@ raw_after_days = 0
 trash_days = {trash_days}
 every_hours = 0.0001
 """
-
-
-def _wait(site: DaemonSite, what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline, site.log()[-3000:]
-        time.sleep(0.2)
 
 
 def _set(site: DaemonSite, trash_days: float) -> None:
@@ -72,7 +63,9 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
     _said(site, "archive", "ack", DATE, "--force", "--why", "they wrote")
     _set(site, trash_days=1)
     with site.running():
-        _wait(site, lambda: not list((site.night() / "vgen2").glob("*.fz")))
+        wait_until(
+            lambda: not list((site.night() / "vgen2").glob("*.fz")), site.log, every_seconds=0.2
+        )
         before = _refusals(site)["raw into the trash"]
         kept = raw_digests(site)
 
@@ -86,8 +79,8 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
             "--why",
             "the timing file was lost",
         )
-        _wait(site, lambda: raw_digests(site) == {})
-        _wait(site, lambda: _raw_states(site) == {"gone"})
+        wait_until(lambda: raw_digests(site) == {}, site.log, every_seconds=0.2)
+        wait_until(lambda: _raw_states(site) == {"gone"}, site.log, every_seconds=0.2)
         lying = digests_of_tree(trash)
 
         # All comes back as it was, and stays while it is kept.
@@ -111,7 +104,7 @@ def test_a_night_gives_its_space_back_when_all_holds(site: DaemonSite) -> None:
     _set(site, trash_days=0)
     _said(site, "space", "keep", "--no", DATE)
     with site.running():
-        _wait(site, lambda: site.status() == "reclaimed")
+        wait_until(lambda: site.status() == "reclaimed", site.log, every_seconds=0.2)
 
     assert raw_digests(site) == {}
     assert digests_of_tree(trash) == {}

@@ -6,15 +6,13 @@ import http.client
 import json
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.daemon_site import DaemonSite
-
-_START_SECONDS = 30.0
+from tests.support.daemon_site import DATE, DaemonSite
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,15 +63,27 @@ def serving(site: DaemonSite) -> Iterator[Page]:
         site.words("admin", "page", "--listen", f"127.0.0.1:{port}"), stderr=subprocess.PIPE
     )
     try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not _listens(port):
-            assert server.poll() is None, "the page's server ended"
-            assert time.monotonic() < deadline, "the page's server does not listen"
-            time.sleep(0.05)
+        wait_until(
+            lambda: server.poll() is not None or _listens(port),
+            lambda: "the page's server does not listen",
+        )
+        assert server.poll() is None, "the page's server ended"
         yield Page(site=site, port=port)
     finally:
         server.terminate()
         server.communicate(timeout=30)
+
+
+@contextmanager
+def held(page: Page, why: str) -> Iterator[None]:
+    """With the site's night held, which is released at the end for the tests that follow."""
+    asked = page.site.call("hold", DATE, "--why", why)
+    assert asked.returncode == 0, asked.stderr
+    try:
+        yield
+    finally:
+        released = page.site.call("release", DATE)
+    assert released.returncode == 0, released.stderr
 
 
 def _listens(port: int) -> bool:

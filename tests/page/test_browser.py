@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.page.conftest import HOSTILE_DATE
-from tests.page.site import Page, serving
+from tests.page.site import Page, held, serving
 from tests.support.daemon_site import DATE
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -120,24 +120,21 @@ def test_it_is_dark_at_night_unless_somebody_chose_which_is_remembered(
 
 def test_what_changes_is_shown_without_a_word_of_the_reader(page: Page, chromium: Any) -> None:
     tab = _open(chromium, f"{page.address}/night/archive/{DATE}")
-    held = page.site.call("hold", DATE, "--why", "clouds came")
-    assert held.returncode == 0, held.stderr
 
-    _wait_for_text(tab, "#content", "clouds came")
+    with held(page, "clouds came"):
+        _wait_for_text(tab, "#content", "clouds came")
 
-    page.site.call("release", DATE)
     tab.context.close()
 
 
 def test_details_that_were_opened_stay_open(page: Page, chromium: Any) -> None:
     tab = _open(chromium, f"{page.address}/night/archive/{DATE}")
     tab.evaluate("[...document.querySelectorAll('details')].at(-1).open = true")
-    page.site.call("hold", DATE, "--why", "a second cloud")
 
-    _wait_for_text(tab, "#content", "a second cloud")
+    with held(page, "a second cloud"):
+        _wait_for_text(tab, "#content", "a second cloud")
 
-    assert tab.evaluate("[...document.querySelectorAll('details')].at(-1).open") is True
-    page.site.call("release", DATE)
+        assert tab.evaluate("[...document.querySelectorAll('details')].at(-1).open") is True
     tab.context.close()
 
 
@@ -217,11 +214,10 @@ def test_a_row_that_has_the_focus_keeps_it_when_the_page_is_renewed(
     tab = _open(chromium, f"{page.address}/night/archive/{DATE}")
     tab.keyboard.press("j")
     chosen = tab.evaluate("document.activeElement.getAttribute('href')")
-    page.site.call("hold", DATE, "--why", "a third cloud")
-
-    _wait_for_text(tab, "#content", "a third cloud")
-
     assert "/cube/" in chosen
-    assert tab.evaluate("document.activeElement.getAttribute('href')") == chosen
-    page.site.call("release", DATE)
+
+    with held(page, "a third cloud"):
+        _wait_for_text(tab, "#content", "a third cloud")
+
+        assert tab.evaluate("document.activeElement.getAttribute('href')") == chosen
     tab.context.close()

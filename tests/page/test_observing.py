@@ -24,6 +24,12 @@ def _cubes(page: Page, date: str = DATE) -> list[str]:
     return list(dict.fromkeys(re.findall(r'href="([^"]+/cube/[^"]+)"', text)))
 
 
+def _good(page: Page) -> str:
+    """The frame ID of a cube of the night that has its pictures."""
+    [night] = page.site.json("show", DATE)["nights"]
+    return str(night["frame_ids"][0])
+
+
 def test_the_wall_has_each_output_that_was_looked_at_and_a_minus_b_of_pairs(page: Page) -> None:
     [night] = page.site.json("show", DATE)["nights"]
 
@@ -39,7 +45,9 @@ def test_the_wall_has_each_output_that_was_looked_at_and_a_minus_b_of_pairs(page
 
 
 def test_every_picture_of_the_wall_is_there_and_may_be_kept(page: Page) -> None:
-    for address in _pictures(page):
+    pictures = _pictures(page)
+    assert pictures
+    for address in pictures:
         answer = page.get(address)
 
         assert answer.status == 200
@@ -91,6 +99,14 @@ def test_a_cube_is_found_by_its_frame_id_too(page: Page) -> None:
     assert f"<h1>{frame_id}" in page.get(f"{_NIGHT}/cube/{frame_id}").text
 
 
+@pytest.mark.parametrize("path", ["", "/mean.256.png", "/mean.1024.png"])
+def test_the_cube_of_which_wrong_addresses_are_made_below_is_there(page: Page, path: str) -> None:
+    answer = page.get(f"{_NIGHT}/cube/{_good(page)}{path}")
+
+    assert answer.status == 200
+    assert answer.content.startswith(b"\x89PNG") is bool(path)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -100,16 +116,16 @@ def test_a_cube_is_found_by_its_frame_id_too(page: Page) -> None:
         f"{_NIGHT}/cube/..%2f..%2fetc",
         f"{_NIGHT}/cube/nonsense/mean.256.png",
         f"{_NIGHT}/cube/%2e%2e/mean.256.png",
-        f"{_NIGHT}/cube/..%2fquicklook%2fVMPA00425189/mean.256.png",
-        f"{_NIGHT}/cube/VMPA00425189/mean.257.png",
-        f"{_NIGHT}/cube/VMPA00425189/SHA256SUMS.256.png",
-        f"{_NIGHT}/cube/VMPA00425189/..%2fmean.256.png",
-        "/night/archive/19990101/cube/VMPA00425189/mean.256.png",
+        f"{_NIGHT}/cube/..%2fquicklook%2f{{good}}/mean.256.png",
+        f"{_NIGHT}/cube/{{good}}/mean.257.png",
+        f"{_NIGHT}/cube/{{good}}/SHA256SUMS.256.png",
+        f"{_NIGHT}/cube/{{good}}/..%2fmean.256.png",
+        "/night/archive/19990101/cube/{good}/mean.256.png",
         "/night/archive/19990101/pictures",
     ],
 )
 def test_what_the_ledger_does_not_know_is_not_found(page: Page, path: str) -> None:
-    answer = page.get(path)
+    answer = page.get(path.replace("{good}", _good(page)))
 
     assert answer.status == 404
     assert not answer.content.startswith(b"\x89PNG")

@@ -28,6 +28,8 @@ def things() -> Iterator[Case]:
         return make
 
     for thing in _THINGS:
+        if thing in _DEVICES and os.geteuid() != 0:
+            continue
         for of, ending in (("cube", "fits"), ("timing", "txt")):
             told = rf"vcam1/{{stem}}\.{ending}.* is a {_TOLD_AS.get(thing, thing)}"
             yield instead(of, odd(of, thing), told, thing)
@@ -61,6 +63,8 @@ _THINGS: dict[str, Callable[[Path], None]] = {
     "character device": lambda path: os.mknod(path, 0o020666, os.makedev(1, 5)),
     "block device": lambda path: os.mknod(path, 0o060666, os.makedev(7, 200)),
 }
+
+_DEVICES = frozenset({"character device", "block device"})  #: root alone makes them
 
 
 def names() -> Iterator[Case]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import signal
-import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from tests.receive.test_carry import small_disk
 from tests.support.receive_world import DATE, World, make_world, some_files
 from tests.support.waiting import wait_until
+from vampd import __version__
 
 OUTPUT = "vgen2/VMPA00425189.fits.fz"
 
@@ -128,7 +127,7 @@ def test_events_are_enough(tmp_path: Path) -> None:
     files = some_files(2)
 
     with world.running():
-        wait_until(lambda: "receive 0.1.0 began" in world.log())
+        wait_until(lambda: f"receive {__version__} began" in world.log())
         world.deliver(files)
         wait_until(lambda: world.placed() == digests(files))
 
@@ -167,7 +166,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_tree(
 
         for _ in range(kills):
             goal = min(len(files), len(world.placed()) + chance.randint(1, 6))
-            kill_when(world, lambda goal=goal: len(world.placed()) >= goal)  # type: ignore[misc]
+            world.kill_when(partial(_as_many_are_placed, world, goal))
         world.run()
 
         assert world.placed() == digests(files)
@@ -175,12 +174,5 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_tree(
         assert set(world.files().values()) == {"placed"}
 
 
-def kill_when(world: World, is_time: Callable[[], bool]) -> None:
-    """Start a receiver, and end it as a power cut does."""
-    with (world.folder / "receiver.log").open("ab") as log:
-        process = subprocess.Popen(
-            world.words("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    wait_until(is_time)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+def _as_many_are_placed(world: World, files: int) -> bool:
+    return len(world.placed()) >= files

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,13 +55,7 @@ def test_steps_pass_are_tried_again_and_fail_and_a_killed_receiver_goes_on(
 ) -> None:
     world.deliver(some_files(3))
     work = world.folder / "work" / DATE
-    with (world.folder / "receiver.log").open("ab") as log:
-        process = subprocess.Popen(
-            world.words("run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    wait_until((work / "began").exists)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    world.kill_when((work / "began").exists)
     (work / "go").touch()
     world.run(status=1)
 

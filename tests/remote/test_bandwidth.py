@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import shlex
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.support.far_side import local_side
+from tests.support.far_side import liar, lie, local_side
 from vampd.remote.bandwidth import Window, limit_at
 from vampd.stages import transfer
 from vampd.time_units import HST
@@ -46,18 +47,21 @@ def test_the_first_of_two_counts_and_equal_ends_are_all_day() -> None:
     assert limit_at([NIGHT, every], 500, at("11:59")) == 7
 
 
-def test_rsync_is_held_to_what_holds_now(tmp_path: Path) -> None:
+def test_rsync_is_held_to_what_holds_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = local_side(tmp_path)
-    far.add("vgen2/vsync.fits.fz", b"x" * 300_000)
+    far.add("vgen2/vsync.fits.fz", b"x" * 300)
+    words = tmp_path / "words"
+    script = f'printf "%s\\n" "$@" >>{shlex.quote(str(words))}; exec {shutil.which("rsync")} "$@"'
+    lie(monkeypatch, liar(tmp_path / "programs", "rsync", script))
     job = far.transfer_job()
     job["bandwidth_kib"] = 0
     job["bandwidth_by_time"] = [Window.parse("12:00-12:00 150")]
-    begun = time.monotonic()
 
     transfer.work(job)
 
-    assert time.monotonic() - begun > 1.0
-    assert (far.arrived / "vgen2/vsync.fits.fz").read_bytes() == b"x" * 300_000
+    limits = [word for word in words.read_text().splitlines() if word.startswith("--bwlimit")]
+    assert set(limits) == {"--bwlimit=150"}
+    assert (far.arrived / "vgen2/vsync.fits.fz").read_bytes() == b"x" * 300
 
 
 @pytest.mark.parametrize("text", ["18-06 5", "24:00-06:00 5", "18:00-06:00", "18:00-06:00 x", ""])

@@ -303,9 +303,11 @@ def test_where_a_measure_may_hold_the_night_nothing_is_numbered_before_it_is_tak
         assert bool(planned(scene)) is not ("hold" in more)
 
 
-def order(scene: LiveScene, name: str, **more: object) -> None:
+def order(scene: LiveScene, name: str, **more: object) -> bool:
+    """Carry an operator's order out; whether it changed anything."""
     arguments = {"kind": scene.kind, "date": scene.night.date, "dry_run": False, **more}
-    Orders(scene.ledger, scene.config, scene.engine.cancel).carry_out(name, arguments, "somebody")
+    orders = Orders(scene.ledger, scene.config, scene.engine.cancel)
+    return bool(orders.carry_out(name, arguments, "somebody")["changed"])
 
 
 def test_how_far_it_is_is_told_and_what_holds_it(scene: LiveScene) -> None:

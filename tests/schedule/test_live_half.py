@@ -15,7 +15,7 @@ from tests.support.live_night import DATE, LiveScene
 from vampd import __version__
 from vampd.background import night_records
 from vampd.errors import OperatorError
-from vampd.ledger import live, nights
+from vampd.ledger import live, nights, tasks
 from vampd.ledger.connection import open_ledger
 from vampd.schedule.executor import Outcome
 from vampd.schedule.live import is_live
@@ -53,6 +53,12 @@ def play_part(scene: LiveScene, share: float) -> None:
     scene.steps = steps[upto:]
 
 
+def states_of(scene: LiveScene, stage: str) -> set[str]:
+    """The states of the night's tasks of one stage; none: it was not begun, or was taken back."""
+    rows = tasks.tasks_of(scene.ledger, scene.night.id)
+    return {row.state for row in rows if row.stage == stage}
+
+
 def test_every_stage_can_be_done_again_while_the_night_goes_on(
     scene: LiveScene, waited: dict[str, str]
 ) -> None:
@@ -60,9 +66,14 @@ def test_every_stage_can_be_done_again_while_the_night_goes_on(
     assert planned(scene, OutputState.VERIFIED)
 
     for stage in ("verify", "transfer", "build", "frame_ids", "sync"):
-        order(scene, "retry", **{"from": stage})
+        assert order(scene, "retry", **{"from": stage}), stage
+        if stage == "sync":  # planned anew: what was made went first
+            assert not planned(scene)
+        else:
+            assert states_of(scene, stage) == {"pending"}, stage
         for _ in range(4):
             scene.turn(5)
+        assert states_of(scene, stage) == {"done"}, stage
         assert planned(scene, OutputState.VERIFIED), stage
 
     scene.play()

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.trees import digests_of_tree
+from tests.support.waiting import wait_until
 from vampd.stages.delivery_list import list_of
 
 DATE = "20251106"
@@ -90,6 +91,14 @@ class World:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             process.wait(timeout=_SECONDS)
+
+    def kill_when(self, is_time: Callable[[], object]) -> None:
+        """Let a receiver work until *is_time*, and end it as a power cut does."""
+        with self.running() as process:
+            try:
+                wait_until(is_time, self.log)
+            finally:
+                process.kill()
 
     def log(self) -> str:
         return (self.folder / "receiver.log").read_text(errors="replace")

@@ -6,13 +6,14 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import wait_for, wait_until
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
@@ -109,22 +110,18 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
                     stderr=subprocess.DEVNULL,
                 )
             )
-            _wait((folder / "munge.socket").exists)
-        _wait(lambda: "idle" in slurm.call("sinfo", "--noheader", "--format=%T"))
+            wait_for(folder / "munge.socket")
+        wait_until(
+            lambda: "idle" in slurm.call("sinfo", "--noheader", "--format=%T"),
+            lambda: "Slurm did not come up",
+            every_seconds=0.1,
+        )
         yield slurm
     finally:
         slurm.call("scancel", "--me")
         for process in reversed(started):
             process.terminate()
             process.wait(timeout=20)
-
-
-def _wait(is_so: object, seconds: float = 30.0) -> None:
-    assert callable(is_so)
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "Slurm did not come up"
-        time.sleep(0.1)
 
 
 def _free_port() -> int:
