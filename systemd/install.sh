@@ -2,7 +2,7 @@
 # systemd/install.sh [OPTION]...  - install vampd as a service of this machine; as root.
 #
 #   (no option)     install this checkout, or upgrade to it beside the version that is there
-#   --extras NAMES  with these extras of pyproject.toml: web,plots
+#   --extras NAMES  with these extras of pyproject.toml: web,plots,tui
 #   --unlocked      with whatever versions pyproject.toml allows, not those of config/lock
 #   --receive       also the settings of the receiving end, vampd-receive.toml
 #   --rollback      go back to the version before
@@ -143,7 +143,7 @@ install_release() {
         return
     fi
     for lock in build requirements $(echo "$extras" | tr , ' '); do
-        [ -f "$source/config/lock/$lock.txt" ] || give_up "no extra is called $lock; there are: web, plots"
+        [ -f "$source/config/lock/$lock.txt" ] || give_up "no extra is called $lock; there are: web, plots, tui"
         pip_install --require-hashes --no-deps --no-build-isolation -r "$source/config/lock/$lock.txt" || return
     done
     pip_install --no-deps --no-build-isolation --no-index "$source"
