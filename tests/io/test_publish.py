@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support.trees import below
 from vampd.errors import IntegrityError
-from vampd.io import beneath
+from vampd.io import no_replace
 from vampd.io import publish as publishing
 from vampd.io.beneath import Beneath, create, create_folder, rename_without_replacing
 from vampd.io.checksum import BlockSums
@@ -166,7 +166,7 @@ def test_where_the_file_system_knows_no_such_rename_a_link_does_it(
     tmp_path: Path, exists: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Flags that no file system knows are refused like those that this one does not know.
-    monkeypatch.setattr(beneath, "_RENAME_NOREPLACE", 1 << 30)
+    monkeypatch.setattr(no_replace, "_RENAME_NOREPLACE", 1 << 30)
     scratch, final = tmp_path / "scratch", tmp_path / "final"
     scratch.write_bytes(b"abc")
     if exists:

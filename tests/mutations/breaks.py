@@ -260,9 +260,9 @@ _FILES = (
     ),
     Break(
         promise="what killed builders left is cleared",
-        file="stages/compare.py",
-        old="            clear(folder / left_over)\n",
-        new="            pass\n",
+        file="stages/attempt_folder.py",
+        old="        if is_earlier or is_over(found[1]):\n            take_away(above / name)\n",
+        new="",
         tests="stages/test_build.py",
         named="left_overs_of_killed_builders_are_cleared",
     ),

@@ -24,6 +24,7 @@ from vampd.errors import InputError, IntegrityError, ResourceError, VampdError
 from vampd.io import beneath
 from vampd.io import publish as publishing
 from vampd.io.fits import Tiles
+from vampd.io.scratch import own
 from vampd.records import BuiltOutput
 from vampd.stages.build_cube import build_cube as work
 from vampd.stages.build_job import BuildJob, BuildResult
@@ -51,6 +52,11 @@ def names(folder: Path) -> list[str]:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def dead_pid() -> int:
+    with subprocess.Popen(["true"]) as ended:
+        return ended.pid
 
 
 @pytest.fixture
@@ -226,13 +232,17 @@ def test_left_overs_of_killed_builders_are_cleared(night: Path) -> None:
     job = build_job(night, [write_raw_cube(night, noise(5))])
     scratch = night / ".vampd" / "scratch"
     scratch.mkdir(parents=True)
-    (scratch / f"{NAME}.fits.fz.123").write_bytes(b"half")
-    (scratch / f"{NAME}.txt.123").write_bytes(b"half")
-    (scratch / f"{NAME}.A.fits.fz.124").write_bytes(b"another's")
+    dead, alive = replace(own(), pid=dead_pid()), replace(own(), pid=os.getppid())
+    earlier = [f"{job.unit}.0.elsewhere.{own().life}.1", f"else.7.{dead}"]
+    others = [f"{job.unit}.1.elsewhere.{own().life}.1", f"else.0.{alive}"]
+    for name in (*earlier, *others):
+        (scratch / name).mkdir()
+        (scratch / name / f"{NAME}.fits.fz").write_bytes(b"half")
+    (scratch / f"{NAME}.fits.fz.123").write_bytes(b"half, of an earlier version")
 
     work(job)
 
-    assert names(scratch) == [f"{NAME}.A.fits.fz.124"]
+    assert names(scratch) == sorted(others)
 
 
 def test_raw_files_keep_their_bytes_and_all_their_times(night: Path) -> None:
@@ -706,7 +716,7 @@ def test_each_file_of_a_task_is_made_durable_once_and_their_folder_once_after_th
 
     *files, last = synced
     assert last == night / "vgen2"
-    assert sorted(file.name.rpartition(".")[0] for file in files) == [
+    assert sorted(file.name.rsplit(".", 3)[0] for file in files) == [
         f"{NAME}.{state}.{ending}" for state in ("A", "B") for ending in ("fits.fz", "txt")
     ]
-    assert {file.parent for file in files} == {night / ".vampd" / "scratch"}
+    assert {file.parent.parent for file in files} == {night / ".vampd" / "scratch"}

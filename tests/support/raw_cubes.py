@@ -156,6 +156,7 @@ def build_job(
     return BuildJob(
         attempt=1,
         night=str(night),
+        unit="05:10:00.000000.1",
         scratch=".vampd/scratch",
         tiles=tiles,
         verify=verify,

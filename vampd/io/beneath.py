@@ -8,7 +8,6 @@ is a regular file: a pipe or a device under its name is not waited for, and not 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from vampd.errors import NotPlainError
 from vampd.io.clock import SystemClock
+from vampd.io.no_replace import move_without_replacing
 from vampd.io.openat2 import open_below
 
 _MODE = 0o644
@@ -31,9 +31,6 @@ _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-_RENAME_NOREPLACE = 1
-# File systems without the flag say EINVAL, kernels without the call ENOSYS.
-_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 # What is told where a link, a pipe or a socket lies on the way.
 _IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EXDEV, errno.ENXIO})
 
@@ -48,8 +45,6 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -243,6 +238,12 @@ def create_folders(above: Beneath, relative: str, *, is_scratch: bool = False) -
     return folder
 
 
+def create_passing_folder(folder: Beneath) -> None:
+    """Create a new *folder*, which need not outlive a power cut. FileExistsError: it is there."""
+    with _explaining(folder), _holding(folder) as (above, name):
+        os.mkdir(name, dir_fd=above)
+
+
 @contextmanager
 def new_folder(where: Beneath) -> Iterator[int]:
     """A descriptor of a new folder in which nobody else can write: for what other programs make.
@@ -308,19 +309,6 @@ def rename_without_replacing(old: Beneath, new: Beneath) -> None:
     """Rename in one step; FileExistsError where *new* exists, even as a dangling link."""
     with _explaining(old, new), _holding(old) as (source, name), _holding(new) as (target, as_name):
         move_without_replacing(source, name, target, as_name)
-
-
-def move_without_replacing(old_folder: int, old: str, new_folder: int, new: str) -> None:
-    """`rename_without_replacing` of names in folders that are held open."""
-    before, after = os.fsencode(old), os.fsencode(new)
-    if _libc.renameat2(old_folder, before, new_folder, after, _RENAME_NOREPLACE) == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in _NOT_SUPPORTED:
-        raise OSError(number, os.strerror(number), old, None, new)
-    # Killed in between, the file has both names; the scratch name is cleared at the next try.
-    os.link(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder, follow_symlinks=False)
-    os.unlink(old, dir_fd=old_folder)
 
 
 def sync_folder(folder: Beneath) -> None:

@@ -21,7 +21,6 @@ from vampd.io.beneath import (
     Beneath,
     create_folders,
     exists,
-    move_without_replacing,
     open_file,
     opened_folder,
     read_start,
@@ -31,6 +30,7 @@ from vampd.io.beneath import (
     sync_folder,
 )
 from vampd.io.disk import MarkerState, check_marker, claim_root, free_bytes
+from vampd.io.no_replace import move_without_replacing
 from vampd.io.publish import digest_file, digest_open
 from vampd.io.stream import ScratchStream
 from vampd.layout import OWN_FOLDER

@@ -20,6 +20,7 @@ from vampd.io.checksum import fold, word_sum
 from vampd.io.disk import free_bytes
 from vampd.io.process import run
 from vampd.io.publish import digest_file, publish
+from vampd.io.scratch import owned
 
 _BLOCK_BYTES = 2880
 _READ_BYTES = _BLOCK_BYTES * 400
@@ -42,11 +43,12 @@ def unpack(source: Path, into: Path, *, keep_free_bytes: int) -> Word:
         _prove(source, final)
         return "there already"
     _demand_room(source, into, keep_free_bytes)
-    with new_folder(Beneath(into) / f".{source.name}.vampd-unpack.{os.getpid()}") as folder:
+    name = owned(f".{source.name}.vampd-unpack")
+    with new_folder(Beneath(into) / name) as folder:
         scratch = Beneath(Path(lent(folder))) / final.name
         _funpack(source, folder, final.name)
         _prove(source, scratch)
-        held = Beneath(into) / f".{source.name}.vampd-unpack.{os.getpid()}" / final.name
+        held = Beneath(into) / name / final.name
         publish(held, final, digest_file(held))
     return "unpacked"
 

@@ -62,6 +62,7 @@ def cube_job(
     return BuildJob(
         attempt=attempt,
         night=night.folder,
+        unit=unit,
         scratch=SCRATCH_FOLDER,
         tiles=compress.tiles,
         verify=compress.verify,

@@ -31,7 +31,6 @@ from vampd.io.beneath import (
     clear,
     create,
     create_folder,
-    create_folders,
     night_folder,
     remove,
 )
@@ -44,9 +43,10 @@ from vampd.io.stack import Stack
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.records import BuiltOutput, RawInput
 from vampd.science.timing import output_timing, parse_timing
+from vampd.stages.attempt_folder import attempt_folder
 from vampd.stages.build_cards import image_cards
 from vampd.stages.build_job import SHORTAGES, BuildJob, BuildResult
-from vampd.stages.compare import OutputFrames, cleared, demand_equal, frames_of, opened, pixel_bytes
+from vampd.stages.compare import OutputFrames, beside, demand_equal, frames_of, opened, pixel_bytes
 from vampd.stages.quick_look import Looked, look
 
 _SAMPLES = 5  # frames compared through the other implementation, the first and last included
@@ -91,10 +91,10 @@ def _build(
 ) -> BuildResult:
     """The steps of the module's contract, in order. *scratch* removes what is left over."""
     night = night_folder(job.night)
-    folder = create_folders(night, job.scratch, is_scratch=True)
+    folder = scratch.enter_context(attempt_folder(job))
     create_folder(night / OUTPUT_FOLDER)
     timings = _timing_files(night, job.raw, outputs)
-    trial = cleared(folder, f"{outputs[0].name}.trial")
+    trial = beside(folder, f"{outputs[0].name}.trial")
     readable = Readable(job.tried, job.tiles, trial)
     drafts = [
         _draft(output, cubes, folder, scratch, job=job, readable=readable) for output in outputs
@@ -108,7 +108,7 @@ def _build(
             _unpack(draft, cubes)
     for cube in cubes.values():
         cube.check_unchanged()
-    timing_paths = [cleared(folder, draft.output.name + TIMING_ENDING) for draft in drafts]
+    timing_paths = [beside(folder, draft.output.name + TIMING_ENDING) for draft in drafts]
     timing_proofs = [
         _written(timing, path, scratch) for timing, path in zip(timings, timing_paths, strict=True)
     ]
@@ -181,7 +181,7 @@ def _draft(
             raise IntegrityError(msg)
     raw_path = cubes[output.header_file].path
     cards, reports = image_cards(header, output.card_arguments, readable)
-    path = cleared(folder, output.name + OUTPUT_ENDING)
+    path = beside(folder, output.name + OUTPUT_ENDING)
     descriptor = create(path)
     scratch.callback(remove, path, missing_ok=True)
     scratch.callback(os.close, descriptor)

@@ -42,7 +42,9 @@ class BuildJob:
 
     attempt: int
     night: str  #: the night's folder, absolute
+    unit: str  #: of the stage: cube and camera
     scratch: str  #: folder in the night
+    place: str | None = None  #: its own folder in there, made for it: see `attempt_folder`
     tiles: Tiles
     verify: Literal["all", "sample"]  #: which frames are decoded again as they are written
     tried: Collection[str] = ()  #: digests of headers that others were seen to read

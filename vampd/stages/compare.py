@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, NotPlainError
-from vampd.io.beneath import Beneath, clear, create_folders, names_in, night_folder
+from vampd.io.beneath import Beneath, create_folders, night_folder
 from vampd.io.publish import digest_file
 from vampd.io.raw import RawCubeFile
 from vampd.io.readback import astropy_frames, funpack_frames
+from vampd.io.scratch import owned
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
 from vampd.records import RawInput
 from vampd.science.times import cube_times
@@ -182,12 +182,4 @@ def differences_of(
 
 def beside(folder: Beneath, final: str) -> Beneath:
     """Under a name of this process alone: a builder taken for dead cannot write into it."""
-    return folder / f"{final}.{os.getpid()}"
-
-
-def cleared(folder: Beneath, name: str) -> Beneath:
-    """A scratch path of our own for *name*; what killed builders left behind is removed."""
-    for left_over in names_in(folder):
-        if left_over.startswith(f"{name}."):
-            clear(folder / left_over)
-    return beside(folder, name)
+    return folder / owned(final)

@@ -25,6 +25,7 @@ from vampd.io.beneath import (
 )
 from vampd.io.listed_files import ListedFile, check_sizes
 from vampd.io.publish import publish_bytes
+from vampd.io.scratch import is_over, own, owned, owner_of
 from vampd.layout import (
     CHECKSUMS,
     OUTPUT_FOLDER,
@@ -193,10 +194,12 @@ def _scratch(folder: Beneath, name: str) -> Beneath:
     for left in names_in(place):
         if not (left.startswith(beginning) and left.endswith("scratch")):
             continue
-        owner = left.removeprefix(beginning).partition(".")[0]
-        if owner == str(os.getpid()) or not Path("/proc", owner).exists():
+        whose = owner_of(left.removesuffix(".scratch"))
+        # As earlier versions named them: by nothing, or their process alone.
+        is_earlier = whose is None and not Path("/proc", left.split(".")[-2]).exists()
+        if is_earlier or (whose is not None and (whose[1] == own() or is_over(whose[1]))):
             remove(place / left, missing_ok=True)
-    return place / f"{beginning}{os.getpid()}.scratch"
+    return place / f"{owned((folder / name).name)}.scratch"
 
 
 def replace_file(folder: Beneath, name: str, content: bytes) -> ListedFile:

@@ -19,7 +19,7 @@ from vampd.io.stack import Stack
 from vampd.layout import LARGE_PICTURE, QUICK_LOOK_FOLDER, SMALL_PICTURE, quick_look_name
 from vampd.science.quick_look import Image, measure, reduced
 from vampd.stages.build_job import Looks
-from vampd.stages.compare import cleared
+from vampd.stages.compare import beside
 from vampd.states import FlcState
 
 _SIZES_PIXELS = (SMALL_PICTURE, LARGE_PICTURE)
@@ -41,7 +41,7 @@ def look(night: Beneath, scratch: Beneath, stacks: Sequence[Looked]) -> Looks:
     if not stacks:
         return Looks()
     try:
-        return _look(night, cleared(scratch, f"{stacks[0].name}.look"), stacks)
+        return _look(night, beside(scratch, f"{stacks[0].name}.look"), stacks)
     except Exception as error:  # noqa: BLE001 - the outputs are there, and right
         return Looks(trouble=f"{type(error).__name__}: {error}")
 

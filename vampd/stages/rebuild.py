@@ -7,7 +7,6 @@ Memory does not grow with a cube: it is made frame by frame.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from vampd.io.beneath import Beneath, is_folder, night_folder
 from vampd.io.pixels import STORED, stored_bytes
 from vampd.io.publish import Published, digest_file
 from vampd.io.root import NightPlace
+from vampd.io.scratch import owned
 from vampd.io.stream import ScratchStream
 from vampd.io.tiles import TileReader
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
@@ -82,7 +82,7 @@ class Rebuilder:
         IntegrityError: it comes out otherwise than it was, or another file is there; then
         nothing of it is kept.
         """
-        name = f"{target.name}.{os.getpid()}"
+        name = owned(target.name)
         with ScratchStream(scratch / name) as stream:
             for block in self._blocks(entry):
                 stream.write(block)

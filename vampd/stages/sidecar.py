@@ -18,7 +18,6 @@ import base64
 import io
 import json
 import lzma
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -28,10 +27,7 @@ from typing import IO, Literal, Protocol, TypeVar, cast
 from vampd.errors import IntegrityError, ResourceError
 from vampd.io.beneath import (
     Beneath,
-    clear,
-    create_folders,
     lent,
-    names_in,
     night_folder,
     opened_folder,
 )
@@ -40,7 +36,9 @@ from vampd.io.publish import Published, digest_file
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.stream import ScratchStream
 from vampd.layout import sidecar_path
+from vampd.stages.attempt_folder import attempt_folder
 from vampd.stages.build_job import SHORTAGES
+from vampd.stages.compare import beside
 from vampd.stages.sidecar_choice import Choice, LeftOut, choose
 from vampd.stages.sidecar_job import DigestedFile, SidecarFile, SidecarJob, SidecarResult
 from vampd.stages.sidecar_reading import Reading
@@ -115,14 +113,17 @@ def _make(job: SidecarJob) -> SidecarResult:
         return SidecarResult(
             sidecar={"path": path, "size_bytes": kept.size_bytes, "sha256": kept.sha256}
         )
-    scratch = create_folders(night, job.scratch, is_scratch=True)
-    for name in names_in(scratch):
-        if name.startswith(f"{final.name}."):
-            clear(scratch / name)
+    with attempt_folder(job) as scratch:
+        return _make_in(job, night, scratch)
+
+
+def _make_in(job: SidecarJob, night: Beneath, scratch: Beneath) -> SidecarResult:
+    path = sidecar_path(job.batch)
+    final = night / path
     as_they_are = [file for file in job.files if file.stored == "whole"]
     choice = choose(night, as_they_are, job.quarantined_bytes)
     _demand_room(job, scratch, choice)
-    with ScratchStream(scratch / f"{final.name}.{os.getpid()}") as stream:
+    with ScratchStream(beside(scratch, final.name)) as stream:
         _write(job, choice, stream)
         size_bytes = stream.size_bytes
         sha256 = stream.publish(final)

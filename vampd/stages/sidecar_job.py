@@ -48,6 +48,7 @@ class SidecarJob:
     attempt: int
     night: str  #: the night's folder, absolute
     scratch: str  #: folder in the night
+    place: str | None = None  #: its own folder in there, made for it: see `attempt_folder`
     kind: str
     date: str
     batch: int
@@ -55,6 +56,11 @@ class SidecarJob:
     quarantined_bytes: float = math.inf  #: that quarantined files may take
     keep_free_bytes: float = 0.0  #: that must stay free on the disk
     files: tuple[SidecarFile, ...]  #: by path
+
+    @property
+    def unit(self) -> str:
+        """Of what this is an attempt."""
+        return f"{UNIT}_{self.batch}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

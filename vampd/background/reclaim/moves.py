@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypedDict
 
 from vampd.errors import IntegrityError, NotPlainError, RetryableError
-from vampd.io.beneath import move_without_replacing
 from vampd.io.disk import MarkerState, check_marker
+from vampd.io.no_replace import move_without_replacing
 from vampd.io.openat2 import open_below
 from vampd.layout import TRASH_FOLDER
 from vampd.records import FileIdentity
