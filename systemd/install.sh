@@ -143,7 +143,7 @@ install_release() {
         return
     fi
     for lock in build requirements $(echo "$extras" | tr , ' '); do
-        [ -f "$source/config/lock/$lock.txt" ] || give_up "no extra is called $lock; there are: web, plots, tui"
+        [ -f "$source/config/lock/$lock.txt" ] || give_up "no extra is called $lock; there are: web, plots, tui, dask"
         pip_install --require-hashes --no-deps --no-build-isolation -r "$source/config/lock/$lock.txt" || return
     done
     pip_install --no-deps --no-build-isolation --no-index "$source"

@@ -23,7 +23,7 @@ BILL = FOLDER / "sbom.cdx.json"
 #: What pip needs to build vampd and systemd-python. The others come as wheels.
 BUILD = "build"
 #: Extras that a production machine may have.
-EXTRAS = ("plots", "tui", "web")
+EXTRAS = ("dask", "plots", "tui", "web")
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
