@@ -37,6 +37,8 @@ _ELSEWHERE = {
     "shipped.py": "this package",
     "io/beneath.py": "it is the way",
     "io/openat2.py": "it is the way",
+    "io/no_replace.py": "it is the way",
+    "io/scratch.py": "/proc",
     "io/frame_id_asker.py": "/proc and /dev/null; the night's paper by `number_papers`",
     "io/gen2.py": "a file that the settings name, and the system's list of mounts",
     "io/held_by.py": "files of the state directory, and /proc",
