@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 
 from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site
+from vampd.ledger.reading import reading
 from vampd.simulation.truth import Truth
+from vampd.views.frame_times import flc_intervals, pair_offsets, target_spans
+from vampd.views.summaries import nights
 
 _STRICT = """
 [quality]
@@ -102,6 +106,31 @@ def test_every_plot_shows_something(night: tuple[DaemonSite, Truth], tmp_path: P
         pixels = matplotlib.image.imread(path)
         coloured = np.ptp(pixels[..., :3], axis=-1) > 0.2
         assert coloured.sum() > 200, f"{path.name} is empty"
+        assert pixels[0, 0, :3].min() == 1.0
+
+
+def test_plots_for_the_night_are_dark(night: tuple[DaemonSite, Truth], tmp_path: Path) -> None:
+    site, _ = night
+
+    site.call("data", "summary", DATE, "--plots", str(tmp_path), "--dark")
+
+    for path in tmp_path.glob("*.png"):
+        assert matplotlib.image.imread(path)[0, 0, :3].max() < 0.2
+
+
+def test_frames_of_a_are_followed_by_short_intervals_and_those_of_b_by_long_ones(
+    night: tuple[DaemonSite, Truth],
+) -> None:
+    with reading(night[0].folder / "state") as ledger:
+        [found] = [each for each in nights(ledger) if each.date == DATE]
+        intervals = flc_intervals(ledger, found)
+        offsets = pair_offsets(ledger, found)
+        spans = target_spans(ledger, found)
+
+    assert np.median(intervals["A"]) < 0 < np.median(intervals["B"])
+    assert {"A", "B"} <= set(offsets.states.tolist())
+    assert (np.diff(offsets.times_us) >= 0).all()
+    assert all(one.target != other.target for one, other in pairwise(spans))
 
 
 def test_a_night_outside_a_limit_that_holds_waits_for_somebody(tmp_path: Path) -> None:

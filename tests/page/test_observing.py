@@ -10,6 +10,9 @@ import pytest
 from tests.page.conftest import HOSTILE, HOSTILE_DATE
 from tests.page.site import Page
 from tests.support.daemon_site import DATE
+from vampd.commands.page.report_view import chosen
+from vampd.commands.page.wall import Card
+from vampd.views.exposures import Settings
 
 _NIGHT = f"/night/archive/{DATE}"
 
@@ -168,3 +171,18 @@ def test_pages_of_observers_hold_no_script_and_no_text_that_runs(page: Page) -> 
         assert " style=" not in answer.text
         assert "unsafe-inline" not in answer.headers["content-security-policy"]
     assert "&lt;script&gt;" in page.get(cubes[0]).text
+
+
+def test_a_report_shows_each_change_of_settings_and_of_the_rest_some_evenly() -> None:
+    targets = ["DARK"] * 3 + ["HD 1"] * 50 + ["HD 2"] + ["HD 1"] * 50
+    cards = [
+        Card(first_us=number, settings=Settings(target=target), cameras={})
+        for number, target in enumerate(targets)
+    ]
+
+    few, some, every = (chosen(cards, most) for most in (2, 10, 1000))
+
+    assert [card.first_us for card in few] == [0, 53]
+    assert {0, 3, 53, 54} < {card.first_us for card in some}
+    assert len(some) == 10
+    assert every == cards

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -133,10 +134,12 @@ def test_what_is_not_there_is_not_found(page: Page, path: str) -> None:
 
 
 def test_plots_are_pictures(page: Page) -> None:
-    answer = page.get(f"/night/archive/{DATE}/offset.png")
+    light, dark = (page.get(f"/night/archive/{DATE}/offset{end}.png") for end in ("", ".dark"))
 
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.content.startswith(b"\x89PNG")
+    for answer in (light, dark):
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.content.startswith(b"\x89PNG")
+    assert light.content != dark.content
 
 
 def test_a_browser_is_told_when_the_daemon_was_heard(page: Page) -> None:
@@ -167,7 +170,10 @@ def test_a_report_needs_no_other_file(page: Page) -> None:
 
     assert done.returncode == 0, done.stderr
     text = target.read_text()
-    assert text.count("data:image/png;base64,") == 3
+    assert len(re.findall(r'class="for-(?:light|dark)" src="data:image/png', text)) == 6
+    assert text.count('alt="camera ') > 10
+    for frame_id in page.site.json("show", DATE)["nights"][0]["frame_ids"]:
+        assert f"<td>{frame_id}</td>" in text
     assert "default-src 'none'" in text
     assert "http://" not in text
     assert 'src="/' not in text

@@ -20,11 +20,23 @@ from vampd.views.summaries import nights
     type=click.Path(path_type=Path),
     help="The file; else vampd_KIND_YYYYMMDD.html here. In place of an older one.",
 )
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="Of so many cubes: the first of each target and setting, and of the others some.",
+)
 @click.pass_context
-def command(context: click.Context, *, date: str, kind: str | None, target: Path | None) -> None:
-    """Write a night's page into one file: stages, files, plots, quality, log."""
+def command(
+    context: click.Context, *, date: str, kind: str | None, target: Path | None, pictures: int
+) -> None:
+    """Write a night into one file: what it came to, pictures, plots, exposures, files, log.
+
+    It needs no network and no other file, and prints on paper.
+    """
     try:
-        from vampd.commands.page.views import report
+        from vampd.commands.page.report_view import report
     except ImportError as error:
         msg = f"reports need {error.name}: install.sh --extras web, or pip install '.[web]'"
         raise OperatorError(msg) from error
@@ -37,6 +49,6 @@ def command(context: click.Context, *, date: str, kind: str | None, target: Path
         for night in chosen:
             path = target or Path(f"vampd_{night.kind}_{night.date}.html")
             scratch = path.with_name(f".{path.name}.scratch")
-            scratch.write_text(report(config, ledger, night), encoding="utf-8")
+            scratch.write_text(report(config, ledger, night, most_cubes=pictures), encoding="utf-8")
             scratch.replace(path)
             click.echo(f"wrote {path}")

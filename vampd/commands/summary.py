@@ -47,10 +47,17 @@ class _Found:
 @click.option(
     "--plots", type=click.Path(path_type=Path), help="Write plots (PNG) into this folder."
 )
+@click.option("--dark", is_flag=True, help="Plots on dark paper.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
 def command(
-    context: click.Context, *, date: str, kind: str | None, plots: Path | None, as_json: bool
+    context: click.Context,
+    *,
+    date: str,
+    kind: str | None,
+    plots: Path | None,
+    dark: bool,
+    as_json: bool,
 ) -> None:
     """Sum up a night: frames synchronised, solo, dubious, rejected, lost by the cameras."""
     config = context.obj.config()
@@ -67,7 +74,7 @@ def command(
             )
             for night in chosen
         ]
-        written = [path for night in chosen for path in _plot(ledger, night, plots)]
+        written = [path for night in chosen for path in _plot(ledger, night, plots, dark=dark)]
     if as_json:
         echo_json({"nights": [_as_json(each) for each in found], "plots": list(map(str, written))})
         return
@@ -78,12 +85,12 @@ def command(
         click.echo(f"wrote {path}")
 
 
-def _plot(ledger: Any, night: Night, folder: Path | None) -> Iterable[Path]:
+def _plot(ledger: Any, night: Night, folder: Path | None, *, dark: bool) -> Iterable[Path]:
     if folder is None:
         return []
     from vampd.commands.plots import write_plots
 
-    return write_plots(ledger, night, folder)
+    return write_plots(ledger, night, folder, dark=dark)
 
 
 def _show(found: _Found, screen: Screen) -> None:

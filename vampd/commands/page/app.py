@@ -100,14 +100,18 @@ def _views_routes(views: Views) -> list[Route | Mount]:
         well, text = await run_in_threadpool(views.health)
         return PlainTextResponse(f"{text}\n", status_code=200 if well else 503)
 
-    async def plot(request: Request) -> Response:
-        png = await run_in_threadpool(views.plot, **request.path_params)
-        return Response(png, media_type="image/png", headers={"cache-control": "max-age=60"})
+    def plot(*, dark: bool) -> Callable[[Request], Any]:
+        async def respond(request: Request) -> Response:
+            png = await run_in_threadpool(views.plot, dark=dark, **request.path_params)
+            return Response(png, media_type="image/png", headers={"cache-control": "max-age=60"})
+
+        return respond
 
     return [
         Route("/", html(views.nights)),
         Route("/night/{kind}/{date}", html(views.night)),
-        Route("/night/{kind}/{date}/{name}.png", plot),
+        Route("/night/{kind}/{date}/{name}.dark.png", plot(dark=True)),
+        Route("/night/{kind}/{date}/{name}.png", plot(dark=False)),
         Route("/api/v1/status", answer(views.status_json)),
         Route("/api/v1/night/{kind}/{date}", answer(views.night_json)),
         Route("/events", listeners.respond),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from vampd import __version__
@@ -51,13 +50,13 @@ class Views:
         context |= {"title": f"{kind} {date}", "plots": plots.PLOTS, **self.frame()}
         return render("_night.html" if fragment else "night.html", context)
 
-    def plot(self, kind: str, date: str, name: str) -> bytes:
+    def plot(self, kind: str, date: str, name: str, *, dark: bool) -> bytes:
         """One plot of a night, as PNG. OperatorError: there is none such."""
         if name not in plots.PLOTS:
             msg = f"{name}: no such plot; there are {', '.join(plots.PLOTS)}"
             raise OperatorError(msg)
         with self.found(kind, date) as (ledger, night):
-            return plots.plot_png(ledger, night, name)
+            return plots.plot_png(ledger, night, name, dark=dark)
 
     def status_json(self) -> dict[str, Any]:
         """What `vampd status --json` says."""
@@ -131,17 +130,3 @@ class Views:
                     return
         msg = f"{kind} {date}: the ledger knows no such night"
         raise OperatorError(msg)
-
-
-def report(config: Config, ledger: Reader, night: Night) -> str:
-    """A night as one HTML file that needs no other. Without matplotlib it has no plots."""
-    context = night_context(ledger, night, config, now_us=SystemClock().now_us())
-    images = {}
-    for name in plots.PLOTS:
-        try:
-            images[name] = plots.plot_png(ledger, night, name)
-        except OperatorError:
-            break
-    style = (Path(__file__).parent / "assets/page.css").read_text(encoding="utf-8")
-    context |= {"images": images, "style": style, "version": __version__, "plots": plots.PLOTS}
-    return render("report.html", context | {"title": f"{night}", "host": config.page.listen})
