@@ -58,7 +58,7 @@ _ELSEWHERE = {
     "commands/demo.py": "a folder of its own",
     "commands/headers.py": "the file that the command line names",
     "commands/metrics.py": "the file that the command line names",
-    "commands/page/views.py": "this package",
+    "commands/page/report_view.py": "this package",
     "commands/plots.py": "the folder that the command line names",
     "commands/receive/config.py": "the shipped settings",
     "receive/settings.py": "the settings",
