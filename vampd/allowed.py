@@ -8,8 +8,9 @@ can tell (whether a file that was gone is back) is looked at before the table is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from vampd.standing import Standing
 from vampd.states import FINAL, LIFTED_HOLDS, FileState, HoldCode, NightStatus
@@ -71,8 +72,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What comes of an order, and why where that is nothing. *mended*: until somebody mends it."""
 
     outcome: Outcome
@@ -80,8 +80,7 @@ class Verdict:
     mended: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """A line of the table; the first of a verb whose *when* is so holds."""
 
     when: Callable[[Standing], bool]
@@ -94,7 +93,7 @@ def decide(standing: Standing, verb: Verb) -> Verdict:
     """What comes of *verb*, by the table."""
     for rule in TABLE[verb]:
         if rule.when(standing):
-            words = {name: getattr(standing, name) for name in Standing.__dataclass_fields__}
+            words = {name: getattr(standing, name) for name in Standing.__struct_fields__}
             words["cause"] = standing.cause or "no reason was recorded"
             return Verdict(outcome=rule.outcome, why=rule.why.format_map(words), mended=rule.mended)
     return Verdict(outcome=Outcome.ACTS)

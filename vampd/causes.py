@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from vampd.states import FileCode, HoldCode, WaitCode
 
 CauseCode: TypeAlias = HoldCode | WaitCode
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a night does not go on, or a file is not used; *words* are what its sentence names.
 
     The word `text` is a sentence of an earlier version, which knew no codes: it stays as it was.
     """
 
     code: CauseCode | FileCode
-    words: Mapping[str, str] = field(default_factory=dict, hash=False)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.code)
 
     def __str__(self) -> str:
         return self.words.get("text") or SENTENCES[self.code].format_map(self.words)

@@ -10,13 +10,13 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
+from msgspec import Struct
 
 from vampd import __version__
 from vampd.commands.names import GROUPS, LISTED, MOVED, nearest
@@ -36,8 +36,7 @@ _VERBS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True, kw_only=True):
     """What every command is given: which settings are meant."""
 
     config_path: Path

@@ -1,4 +1,4 @@
-"""The values that travel between the rooms of vampd. Frozen, keyword-only, slotted.
+"""The values that travel between the rooms of vampd. Frozen and keyword-only.
 
 Times are integer microseconds since the Unix epoch, UTC (`*_us`), or nanoseconds
 for file times (`*_ns`). Paths are relative to the night's folder unless they say so.
@@ -7,10 +7,11 @@ for file times (`*_ns`). Paths are relative to the night's folder unless they sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
 from vampd.states import FlcState, UnseenSort
@@ -21,8 +22,7 @@ _SIGN = 1 << 63
 _MOST_BYTES = 1 << 48
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True, kw_only=True):
     """Something that nobody takes, at one place."""
 
     place: str  #: relative to the night's folder, "." for itself; beside the nights, a whole path
@@ -33,8 +33,7 @@ class Unseen:
     size_bytes: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileIdentity:
+class FileIdentity(Struct, frozen=True, kw_only=True):
     """What tells a file from another under the same name, without reading it.
 
     Its numbers are kept within what the ledger can hold. File systems give inodes of all 64 bits,
@@ -50,21 +49,19 @@ class FileIdentity:
         fits = -_SIGN <= self.inode < _SIGN and -_SIGN <= self.modified_ns < _SIGN
         if fits and self.size_bytes <= _MOST_BYTES:  # nearly always; there are 10^4 a look
             return
-        object.__setattr__(self, "inode", (self.inode + _SIGN) % (2 * _SIGN) - _SIGN)
-        object.__setattr__(self, "size_bytes", min(self.size_bytes, _MOST_BYTES))
-        object.__setattr__(self, "modified_ns", min(max(self.modified_ns, -_SIGN), _SIGN - 1))
+        force_setattr(self, "inode", (self.inode + _SIGN) % (2 * _SIGN) - _SIGN)
+        force_setattr(self, "size_bytes", min(self.size_bytes, _MOST_BYTES))
+        force_setattr(self, "modified_ns", min(max(self.modified_ns, -_SIGN), _SIGN - 1))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatedClock:
+class StatedClock(Struct, frozen=True, kw_only=True):
     """An operator's word on the clock that timed a cube."""
 
     ahead_s: int  #: of UTC
     words: str  #: who said so, and why
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawCube:
+class RawCube(Struct, frozen=True, kw_only=True):
     """One whole raw cube as the plan sees it: its timing and deciding cards, no pixels."""
 
     raw_file: int  #: the ledger's number of the .fits file
@@ -85,8 +82,7 @@ class RawCube:
     stretch: int = 0  #: triggers are not counted from a cube of one stretch to one of another
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawInput:
+class RawInput(Struct, frozen=True, kw_only=True):
     """A raw cube with its timing file, as they were when they were planned for."""
 
     path: str
@@ -95,8 +91,7 @@ class RawInput:
     timing_who: FileIdentity
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True, kw_only=True):
     """Frames *first*, *first* + *step*, ... (*count* of them) of one raw cube.
 
     In a synchronised output each frame has a partner in the other camera, at the
@@ -112,8 +107,7 @@ class Segment:
     partner_step: int = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedOutput:
+class PlannedOutput(Struct, frozen=True, kw_only=True):
     """One output file, decided; its frames are its segments' frames, in order.
 
     *first_us* and *last_us* belong to the cube before deinterleaving, so the files
@@ -134,8 +128,7 @@ class PlannedOutput:
     segments: tuple[Segment, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RejectedFrames:
+class RejectedFrames(Struct, frozen=True, kw_only=True):
     """Frames that are in no output, and why."""
 
     raw_file: int
@@ -145,16 +138,14 @@ class RejectedFrames:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """Something an operator should know that stops nothing."""
 
     raw_file: int | None
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CardReport:
+class CardReport(Struct, frozen=True, kw_only=True):
     """What became of a raw card that could not be kept, or formatted, as it is."""
 
     keyword: str
@@ -162,8 +153,7 @@ class CardReport:
     card: str  #: the raw card, printable
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuiltOutput:
+class BuiltOutput(Struct, frozen=True, kw_only=True):
     """An output's two files, as they were published."""
 
     output: int  #: the ledger's number
@@ -173,8 +163,7 @@ class BuiltOutput:
     timing_sha256: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RebuiltFile:
+class RebuiltFile(Struct, frozen=True, kw_only=True):
     """A raw file that came back, bit for bit, from outputs and sidecar."""
 
     path: str
@@ -182,8 +171,7 @@ class RebuiltFile:
     frames: int  #: 0 unless it is a cube
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """Every raw frame of a night in exactly one place."""
 
     outputs: tuple[PlannedOutput, ...]  #: in the order of their frame IDs

@@ -18,10 +18,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from tests.support.raw_cubes import build_job, write_raw_cube
 from vampd.layout import OUTPUT_FOLDER
@@ -172,7 +172,7 @@ print(int(status["VmHWM"].split()[0]))
 
 _SERVED = """
 import pickle, sys
-from dataclasses import replace
+
 from multiprocessing.connection import wait
 from vampd.schedule.workers import Workers
 from vampd.stages.build import work

@@ -17,11 +17,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from tests.support.raw_cubes import build_job, write_raw_cube
 
@@ -50,7 +50,7 @@ print(late, count, worst)
 
 _VAMPD = """
 import contextlib, os, pickle, sys
-from dataclasses import replace
+
 from itertools import count
 from multiprocessing.connection import wait
 from vampd.schedule.workers import Workers

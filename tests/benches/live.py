@@ -18,10 +18,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.ledger.reading import reading
 from vampd.simulation.night import SimulatedNight
@@ -51,8 +52,7 @@ destination = "{folder}/far"
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Times:
+class Times(Struct, frozen=True, kw_only=True):
     """Of outputs that were verified before the close, in seconds."""
 
     from_closed: Sequence[float]

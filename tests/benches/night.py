@@ -21,10 +21,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 import vampd
 from tests.support.raw_cubes import COMMON_CARDS, header_bytes, image_cards, timing_bytes
@@ -59,8 +59,7 @@ destination = "{folder}/far"
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
+class Cost(Struct, frozen=True, kw_only=True):
     """What one night took."""
 
     cubes: int

@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tests.support.fake_ledger import FakeClock, opened
 from vampd.background import night_records

@@ -20,8 +20,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tests.campaigns.delivery_chain import Chain, chain, slowly
 from tests.campaigns.delivery_hosts import in_own_world, is_own_world
@@ -218,8 +219,7 @@ def _by_age(text: str) -> str:
     return text.replace("destination =", "reverify_days = 0.00001\ndestination =")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True, kw_only=True):
     """What happens, and how the site is set for it."""
 
     play: Callable[[Chain], str]  #: until the last fault is over; returns what was done
@@ -254,8 +254,7 @@ SCENARIOS = (
 _NEEDS_DISK = frozenset({"disk-full", "disk-fills"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """How one scenario ended."""
 
     name: str

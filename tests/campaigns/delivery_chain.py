@@ -15,9 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from tests.campaigns.delivery_hosts import FarHost, far_host
 from tests.support.daemon_site import DATE, DaemonSite, Settings, make_site
@@ -34,8 +35,7 @@ _LOOK_SECONDS = 0.05
 _BEFORE = "to be read through"  # what every night says before its first stage
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Night:
+class Night(Struct, frozen=True, kw_only=True):
     """A night that was put there, and what its raw files were."""
 
     kind: str
@@ -44,8 +44,7 @@ class Night:
     identities: dict[str, FileIdentity]
 
 
-@dataclass(kw_only=True)
-class Chain:
+class Chain(Struct, kw_only=True):
     """One near site and its far host."""
 
     site: DaemonSite

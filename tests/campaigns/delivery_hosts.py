@@ -17,8 +17,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from tests.support.far_side import HELPER
 from tests.support.sshd import LoopbackSshd, make_sshd, start_sshd
@@ -88,8 +89,7 @@ def is_own_world() -> bool:
     return bool(os.environ.get(_OWN_WORLD))
 
 
-@dataclass(kw_only=True, slots=True)
-class FarHost:
+class FarHost(Struct, kw_only=True):
     """One far host. What is done to it stays so until it is undone."""
 
     number: int  #: of its cable and its addresses

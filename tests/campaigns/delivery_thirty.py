@@ -11,10 +11,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from threading import Event
+
+from msgspec import Struct
 
 from tests.campaigns.delivery_chain import Chain, Night, chain
 from tests.support.far_side import flip_one_byte
@@ -47,8 +48,7 @@ every_hours = 0.0001
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What was seen."""
 
     size_bytes: int  #: of copies that were digested, and of raw files that were made again

@@ -26,9 +26,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from tests.campaigns.kills import _workers
 from tests.campaigns.live import _LIVE, _SCENES
@@ -70,8 +71,7 @@ sys.exit(run(Path(sys.argv[1]), until_idle=False, clock=Clock()))
 """
 
 
-@dataclass(kw_only=True)
-class Nemesis:
+class Nemesis(Struct, kw_only=True):
     """The site, the nights so far, and what was done to them."""
 
     site: DaemonSite

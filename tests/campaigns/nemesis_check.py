@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from tests.support.frames import read_file_stamps, usable_frames
 from tests.support.trees import digests_of_tree
 from vampd.simulation.truth import Truth
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Night:
+class Night(Struct, frozen=True, kw_only=True):
     """A night as the cameras wrote it."""
 
     date: str

@@ -13,9 +13,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from tests.support.logger_night import Outcome, judged, kind_of, losses
 from tests.support.made_night import (

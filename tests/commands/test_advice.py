@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 from typing import Any, NamedTuple
 
 import click
 import pytest
+from msgspec.structs import replace
 
 from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.commands.status_scenes import running_picture
 from tests.support.command_line import command_of
@@ -149,7 +149,7 @@ def facts(**changes: object) -> NightSnapshot:
         counts={(Stage.SYNC, TaskState.PENDING): 1},
         troubles=(),
     )
-    return replace(night, **changes)  # type: ignore[arg-type]
+    return replace(night, **changes)
 
 
 def rule(stands: NightState, hold: Cause | None = None) -> str:

@@ -8,8 +8,9 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tests.faults.rig import CALM, Deed, Event, Fault
 from tests.faults.scenes import TRIALS, Mail, Trial
@@ -20,8 +21,7 @@ from vampd.layout import CAMERA_FOLDERS, OUTPUT_FOLDER
 _BY_ITSELF = frozenset({Deed.KILL, Deed.ENOSPC, Deed.FULL, Deed.SHORT})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shot:
+class Shot(Struct, frozen=True, kw_only=True):
     """One fault, and what came of it."""
 
     fault: Fault

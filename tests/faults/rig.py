@@ -8,13 +8,13 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from msgspec import Struct
 
 _SHIM = Path(__file__).with_name("shim.c")
 _BOARD = struct.Struct("=qq")
@@ -32,8 +32,7 @@ class Deed(StrEnum):
     SHORT = "short"  #: half of it is written
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """What is struck: the event number *at*, counted from 1 over all processes; 0: none is."""
 
     at: int
@@ -46,8 +45,7 @@ class Fault:
 CALM = Fault(at=0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One line of the shim's list."""
 
     number: int

@@ -10,12 +10,12 @@ import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from msgspec import Struct
 
 from tests.support.fake_ledger import opened
 from tests.support.made_sidecars import build_without, entry, sidecar_job
@@ -76,8 +76,7 @@ _REMOTE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rebuildable:
+class Rebuildable(Struct, frozen=True, kw_only=True):
     """An output, and the sidecar of its raw files."""
 
     output: str  #: its path in the night

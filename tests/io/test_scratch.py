@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from vampd.io import no_replace
 from vampd.io.beneath import Beneath, rename_without_replacing

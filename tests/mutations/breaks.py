@@ -7,11 +7,10 @@ a line that stands here changes it here, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Break:
+class Break(Struct, frozen=True, kw_only=True):
     """*old*, which stands once in *file*, becomes *new*; then one of *tests* must fail."""
 
     promise: str

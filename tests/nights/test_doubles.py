@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.support.daemon_site import DATE, DaemonSite, make_site, products, raw_digests
 from tests.support.trees import digests_of_tree
@@ -41,8 +41,7 @@ def flip(path: Path) -> None:
     alter(path, middle, bytes([path.read_bytes()[middle] ^ 1]))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Doubled:
+class Doubled(Struct, frozen=True, kw_only=True):
     """A site whose night holds copies, one of which came late."""
 
     site: DaemonSite

@@ -8,12 +8,12 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from astropy.io import fits
+from msgspec import Struct
 
 from tests.support.daemon_site import DATE, FIRST_NUMBER, DaemonSite, make_site
 from tests.support.frame_id_counter import Counter, Fault
@@ -27,8 +27,7 @@ from vampd.simulation.reference_scenes import REFERENCE_SCENES
 _LONGEST_SECONDS = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """What was seen on the way."""
 
     site: DaemonSite

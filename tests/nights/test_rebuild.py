@@ -10,12 +10,12 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from msgspec import Struct
 
 from tests.support.daemon_site import (
     DATE,
@@ -53,8 +53,7 @@ _SCENES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Carried:
+class Carried(Struct, frozen=True, kw_only=True):
     """A night that was carried to safe, and what its raw files were before."""
 
     site: DaemonSite

@@ -6,11 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support.daemon_site import (
     DATE,
@@ -69,8 +70,7 @@ _FACTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Carried:
+class Carried(Struct, frozen=True, kw_only=True):
     """A site of which both nights are safe, and what came out."""
 
     site: DaemonSite

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from tests.support.daemon_site import (
     DATE,
@@ -26,8 +26,7 @@ from vampd.records import FileIdentity
 _LATE_SCENES = {2, 9}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Supplemented:
+class Supplemented(Struct, frozen=True, kw_only=True):
     """A site whose night was safe before the rest of its files came, and is safe again."""
 
     site: DaemonSite

@@ -8,15 +8,15 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tests.support.daemon_site import DATE, DaemonSite
 from tests.support.waiting import wait_until
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """One answer of the page's server."""
 
     status: int
@@ -31,8 +31,7 @@ class Answer:
         return json.loads(self.content)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A page that is served, and the site that it shows."""
 
     site: DaemonSite

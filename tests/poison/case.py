@@ -6,32 +6,29 @@ delivered; `Unseen` what is told of a thing that nobody takes, and for which its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from tests.poison.place import FRAMES, Make
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     reason: str  #: an expression that the told reason contains
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     frames: int = FRAMES
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     told: str  #: an expression that the told text contains; {stem} is the case's
 
 
 Expected: TypeAlias = Refused | Taken | Unseen
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     name: str
     make: Make
     expected: Expected

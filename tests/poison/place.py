@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from tests.support.raw_cubes import (
     COMMON_CARDS,
@@ -25,8 +25,7 @@ FIRST_VALUE = 1000
 _DATE_CARD = "DATE    = '2025-11-06T{:02d}:{:02d}:{:02d}'"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """The place of the case *number* in a night; its pixels all have a value of their own."""
 
     night: Path

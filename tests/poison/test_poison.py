@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.poison.case import Case, Refused, Taken, Unseen
 from tests.poison.place import FIRST_VALUE, Place
@@ -35,8 +35,7 @@ sys.exit(status)
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Eaten:
+class Eaten(Struct, frozen=True, kw_only=True):
     """The corpus, and what came of it."""
 
     site: DaemonSite

@@ -8,10 +8,10 @@ import os
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from vampd.io.process import Finished, run
 from vampd.remote import commands as remote
@@ -30,8 +30,7 @@ PYTHONS_3_6 = [
 UUID = "11111111-2222-4333-8444-55555555abcd"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Helper:
+class Helper(Struct, frozen=True, kw_only=True):
     """A root below which the helper may work."""
 
     root: Path

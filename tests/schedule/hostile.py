@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import fields, is_dataclass, replace
 from itertools import count
 from random import Random
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields, force_setattr, replace
 
 from vampd.plain_text import plain_text
 from vampd.records import Plan
@@ -78,7 +80,7 @@ class Mischief:
             return value | {key: self.spoiled(value[key], depth - 1)}
         if (
             depth
-            and is_dataclass(value)
+            and isinstance(value, Struct)
             and not isinstance(value, Plan)
             and self.random.random() < 0.8
         ):
@@ -92,7 +94,7 @@ class Mischief:
     def _spoiled_record(self, value: Any, depth: int) -> Any:
         name = self.random.choice([field.name for field in fields(value)])
         found = copy(value)
-        object.__setattr__(found, name, self.spoiled(getattr(value, name), depth - 1))
+        force_setattr(found, name, self.spoiled(getattr(value, name), depth - 1))
         return found
 
     def outcome(self, outcome: Outcome[Any]) -> Outcome[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.schedule.test_batches import _make_safe
 from tests.schedule.test_rounds import LATER_STEM, STEM, Scene, scene

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tests.support.fake_ledger import (
     DAY_US,
@@ -41,8 +42,7 @@ DATE = "20251106"
 PATHS = ("vgen2/a.fits.fz", "vgen2/b.fits.fz", "manifest_VMP_20251106.csv")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FarDesk:
+class FarDesk(Struct, frozen=True, kw_only=True):
     """A ledger with one night, whose files lie here and are listed for the other machine."""
 
     folder: Path

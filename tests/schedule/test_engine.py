@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.schedule import worker_bodies as bodies
 from tests.support.fake_ledger import FakeClock, opened, settings

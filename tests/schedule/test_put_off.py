@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.schedule.test_engine import Scene, scene
 from vampd.states import NightStatus

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support.fake_ledger import DAY_US, SECOND_US, FakeClock, opened, settings
 from tests.support.raw_cubes import COMMON_CARDS, FIRST_US, timing_bytes, write_raw_cube
@@ -33,8 +34,7 @@ STEM = "vcam1_05:10:00.000000000"
 LATER_STEM = "vcam1_06:10:00.000000000"
 
 
-@dataclass(kw_only=True)
-class Scene:
+class Scene(Struct, kw_only=True):
     """One root with one night, a ledger, and rounds that go when told."""
 
     folder: Path

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support.fake_ledger import DAY_US, SECOND_US, FakeClock, opened, settings
 from tests.support.far_side import flip_one_byte
@@ -30,8 +31,7 @@ OUTPUTS = ("vgen2/a.fits.fz", "vgen2/b.fits.fz")
 DAYS_S = DAY_US / SECOND_US
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """A safe night with two outputs, here and at its destination, and a raw file."""
 
     folder: Path

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import fields
 
 import vampd
 from vampd.schedule.stage_table import STAGES
@@ -33,7 +34,7 @@ def kinds(hint: type) -> Iterator[type]:
 
 
 def is_frozen(kind: type) -> bool:
-    return is_dataclass(kind) and bool(vars(kind)["__dataclass_params__"].frozen)
+    return issubclass(kind, Struct) and kind.__struct_config__.frozen
 
 
 def test_every_stage_is_in_the_table_in_its_order() -> None:

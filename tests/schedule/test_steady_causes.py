@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from tests.schedule.test_engine import Scene, scene
 from tests.schedule.test_rounds import Scene as Watching

@@ -7,12 +7,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.schedule.test_rounds import DATE, LATER_STEM, STEM, Scene, scene
 from tests.support.fake_ledger import DAY_US

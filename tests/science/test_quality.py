@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from tests.support.made_night import MadeNight, Scene, make_night
 from vampd.science.cubes import CubeLimits, plan_night

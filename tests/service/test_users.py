@@ -58,7 +58,7 @@ _READING = [
 ]
 
 
-class Site(DaemonSite):
+class Site(DaemonSite, frozen=True, kw_only=True):
     """One whose daemon is the service's user's, and whose socket lies where others may go."""
 
     def words(self, *words: str) -> list[str]:

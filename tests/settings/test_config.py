@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from vampd.cli import group
 from vampd.commands.config import command
@@ -89,7 +89,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
     config = load(written(tmp_path, BOTH))
 
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         config.night.quiet_minutes = 0  # type: ignore[misc]
 
 

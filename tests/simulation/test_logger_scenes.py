@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from msgspec.structs import replace
 
 from tests.support.frames import column_us, read_file_stamps, read_rows, who
 from vampd.errors import UsageError

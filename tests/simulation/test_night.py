@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from msgspec.structs import replace
 
 from tests.support.frames import (
     column_us,

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.stages.test_build import noise
 from tests.support.raw_cubes import build_job, write_raw_cube

@@ -11,12 +11,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tests.support.raw_cubes import FIRST_US, PERIOD_US, build_job, with_output, write_raw_cube

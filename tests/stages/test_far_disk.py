@@ -6,10 +6,10 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, field
 
 from tests.support.far_side import DATE, SIDES, FarSide, fill, liar, lie
 from vampd.errors import OperatorError, RetryableError
@@ -23,8 +23,7 @@ from vampd.stages import transfer, verify
 MARKER = ".vampd-destination"
 
 
-@dataclass(kw_only=True, slots=True)
-class Marking:
+class Marking(Struct, kw_only=True):
     """A far side, and what the ledger knows of its disk."""
 
     side: FarSide

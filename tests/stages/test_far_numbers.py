@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.issuers import FIRST, Desk, desk
 from vampd.ledger.counter import findings
@@ -35,7 +35,7 @@ def delivered(base: Path, night: str, *numbers: int) -> Path:
 def deliver_to(made: Desk, **settings: object) -> None:
     archive = made.config.delivery.archive
     assert archive is not None
-    delivery = replace(made.config.delivery, archive=replace(archive, **settings))  # type: ignore[arg-type]
+    delivery = replace(made.config.delivery, archive=replace(archive, **settings))
     made.config = replace(made.config, delivery=delivery)
 
 

@@ -6,7 +6,6 @@ import subprocess
 import tempfile
 import warnings
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import fitsio
@@ -15,6 +14,7 @@ import pytest
 from astropy.io import fits
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.support.made_sidecars import entry as raw_entry
 from tests.support.made_sidecars import sidecar_job

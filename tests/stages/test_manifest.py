@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import Beneath

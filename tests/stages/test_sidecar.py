@@ -10,12 +10,12 @@ import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tests.support.made_sidecars import build_without, entry, identity, make, sha256, sidecar_job

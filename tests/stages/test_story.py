@@ -6,11 +6,11 @@ import json
 import pickle
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from tests.support.fake_ledger import FakeClock, a_task, opened
 from vampd.background import night_records as background_job
@@ -25,8 +25,7 @@ from vampd.states import Kind, Stage
 _ANY: Any = None
 
 
-@dataclass(kw_only=True)
-class Desk:
+class Desk(Struct, kw_only=True):
     """A night in its folder, and the ledger that tells of it."""
 
     folder: Path

@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from tests.support.reference_night import copy_reference_night, reference_truth
 from tests.support.trees import digests_of_tree
@@ -60,8 +61,7 @@ options = {options}
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DaemonSite:
+class DaemonSite(Struct, frozen=True, kw_only=True):
     """Where everything of one small observatory lies."""
 
     folder: Path
@@ -124,8 +124,7 @@ class DaemonSite:
         return str(next(night["status"] for night in nights if night["kind"] == kind))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """What tests change of a site's settings."""
 
     processes: int = 2

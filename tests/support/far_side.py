@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tests.support.sshd import LoopbackSshd, running_sshd
 from vampd.errors import VampdError
@@ -32,8 +33,7 @@ NIGHT = f"archive {DATE}"
 HELPER = f"{sys.executable} -I -S {Path(vampd_remote.__file__).resolve()}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FarSide:
+class FarSide(Struct, frozen=True, kw_only=True):
     """A night here, and a destination to send it to."""
 
     night: Path

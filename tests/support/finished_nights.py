@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from tests.support.daemon_site import DaemonSite, add_night, make_site, raw_digests
@@ -23,8 +23,7 @@ KINDS = ("archive", "engineering")
 _TIME_CARDS = ("UT-STR", "UT-END", "UT", "HST-STR", "HST-END", "HST", "MJD-STR", "MJD-END", "MJD")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """One compressed output of a night, read back by astropy."""
 
     path: Path
@@ -63,8 +62,7 @@ class Output:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Carried:
+class Carried(Struct, frozen=True, kw_only=True):
     """A site whose nights have gone through, and what was there before."""
 
     site: DaemonSite

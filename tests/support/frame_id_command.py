@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

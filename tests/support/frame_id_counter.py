@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class Fault(StrEnum):
@@ -29,8 +30,7 @@ def frame_id(number: int) -> str:
     return f"VMPA{number:08d}"
 
 
-@dataclass(kw_only=True)
-class Counter:
+class Counter(Struct, kw_only=True):
     """The observatory's counter: what it dealt, and to how many questions."""
 
     following: int

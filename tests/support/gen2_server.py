@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
+
+from msgspec import Struct, field
 
 from tests.support.frame_id_counter import Counter, Fault
 
@@ -104,8 +105,7 @@ class _HalfHandler(_Handler):
         super().send_header(keyword, value)
 
 
-@dataclass(kw_only=True)
-class Observatory:
+class Observatory(Struct, kw_only=True):
     """The name service and the two services, at work."""
 
     counter: Counter

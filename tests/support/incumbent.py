@@ -13,12 +13,12 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from tests.support.frames import column_us, read_rows
@@ -28,8 +28,7 @@ _SHORT_FRAMES = 26
 _SIGNS = ("A", "D", "B")  # -1, 0, 1
 
 
-@dataclass(kw_only=True, eq=False)
-class Raw:
+class Raw(Struct, kw_only=True, eq=False):
     """One raw cube and its timing file."""
 
     camera: int
@@ -38,15 +37,14 @@ class Raw:
     data: NDArray[np.uint16]
     rows: list[list[str]]
     times_us: NDArray[np.int64]
-    left: NDArray[np.bool_] = field(init=False)
+    left: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, dtype=bool))
     pairs: int = 0
 
     def __post_init__(self) -> None:
         self.left = np.ones(len(self.rows), dtype=bool)
 
 
-@dataclass(kw_only=True)
-class Incumbent:
+class Incumbent(Struct, kw_only=True):
     """What it did to one night."""
 
     night: Path

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.support import frame_id_command
 from tests.support.fake_ledger import FakeClock, a_night, a_task, opened, reread, settings
@@ -32,8 +34,7 @@ ISSUERS = ("local", "command", "gen2 frames", "gen2 instrument")
 FOREIGN = ISSUERS[1:]
 
 
-@dataclass(kw_only=True)
-class Desk:
+class Desk(Struct, kw_only=True):
     """A daemon's part that gives frame IDs, worked by hand."""
 
     folder: Path

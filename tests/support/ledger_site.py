@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
+from msgspec import Struct, field
 
 from tests.support.fake_ledger import new_ledger
 from vampd.causes import Cause
@@ -26,8 +26,7 @@ NOW_US = int(datetime(2025, 11, 6, 16, tzinfo=UTC).timestamp()) * 1_000_000
 _HOUR_US = 3_600_000_000
 
 
-@dataclass(kw_only=True)
-class Site:
+class Site(Struct, kw_only=True):
     """Settings, two roots, a far folder and a ledger below one folder."""
 
     folder: Path

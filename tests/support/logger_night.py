@@ -10,11 +10,12 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.io.beneath import Beneath, status
@@ -42,8 +43,7 @@ _LATE_NS = 10**12
 _LONGER = 8
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadNight:
+class ReadNight(Struct, frozen=True, kw_only=True):
     """What was found in a night's folder."""
 
     cubes: tuple[RawCube, ...]  #: whole, and their times on UTC
@@ -52,8 +52,7 @@ class ReadNight:
     lost: Mapping[int, tuple[int, int]]  #: camera -> cubes and frames that the logger lost
 
 
-@dataclass(kw_only=True, slots=True)
-class Outcome:
+class Outcome(Struct, kw_only=True):
     """What came out of a night, in frames unless it says otherwise."""
 
     frames: int = 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.records import CardValue, Plan, PlannedOutput, RawCube
@@ -15,8 +16,7 @@ START_US = 1_762_405_800_000_000
 SCENE_STEP = 10_000_000  #: more triggers than a scene has
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True, kw_only=True):
     """One run of the trigger, and what the cameras made of it."""
 
     triggers: int
@@ -37,8 +37,7 @@ class Scene:
     cards: dict[str, CardValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MadeNight:
+class MadeNight(Struct, frozen=True, kw_only=True):
     """Cubes, and for each of their frames which trigger it is and its true state."""
 
     scenes: tuple[Scene, ...]
@@ -149,8 +148,7 @@ def planned_pairs(plan: Plan) -> set[tuple[tuple[int, int], tuple[int, int]]]:
     }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """How a plan compares with the truth."""
 
     wrong_pairs: int

@@ -12,13 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from msgspec import Struct, field
 
 from vampd.io.mail import SmtpServer
 
@@ -28,8 +28,7 @@ DROP = "drop"
 USER, PASSWORD = "vampd", "seven stars"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Received:
+class Received(Struct, frozen=True, kw_only=True):
     """What stood in one mail, and its envelope."""
 
     sender: str
@@ -56,8 +55,7 @@ class Received:
         return str(body.get_content()).replace("\r\n", "\n")
 
 
-@dataclass(kw_only=True)
-class PostOffice:
+class PostOffice(Struct, kw_only=True):
     """What it answers, and what came. Answers are used up one by one; then all is well."""
 
     port: int = 0

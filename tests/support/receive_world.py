@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from tests.support.trees import digests_of_tree
 from tests.support.waiting import wait_until
@@ -46,8 +47,7 @@ longest_seconds = 0.5
 _SECONDS = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class World:
+class World(Struct, frozen=True, kw_only=True):
     """Where everything lies."""
 
     folder: Path

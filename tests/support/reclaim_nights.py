@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from msgspec import Struct, field
 
 from vampd.ledger import nights as night_rows
 from vampd.ledger import proofs
@@ -49,8 +50,7 @@ class Connection(sqlite3.Connection):
             raise CrashError(sql)
 
 
-@dataclass(kw_only=True)
-class TwoClocks:
+class TwoClocks(Struct, kw_only=True):
     """The host's date, which anybody sets, and its time since the start; the truth beside."""
 
     true_us: int = START_US
@@ -64,8 +64,7 @@ class TwoClocks:
         return (self.true_us - self.started_us) * 1000
 
 
-@dataclass(kw_only=True)
-class RawTruth:
+class RawTruth(Struct, kw_only=True):
     """A raw file as the cameras left it."""
 
     path: str
@@ -75,8 +74,7 @@ class RawTruth:
     removed: bool = False  #: by vampd, for ever
 
 
-@dataclass(kw_only=True)
-class NightTruth:
+class NightTruth(Struct, kw_only=True):
     """What really is with a night, whatever the ledger says."""
 
     number: int

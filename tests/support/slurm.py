@@ -8,10 +8,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from tests.support.waiting import wait_for, wait_until
 
@@ -52,8 +52,7 @@ PartitionName=work Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slurm:
+class Slurm(Struct, frozen=True, kw_only=True):
     """The running one. *conf* is what $SLURM_CONF must name."""
 
     conf: Path

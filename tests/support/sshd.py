@@ -11,17 +11,16 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 _SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _READY_SECONDS = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoopbackSshd:
+class LoopbackSshd(Struct, frozen=True, kw_only=True):
     """What a client needs to know of the running server."""
 
     host: str

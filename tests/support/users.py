@@ -10,11 +10,11 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import pytest
+from msgspec import Struct, field
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -31,8 +31,7 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class User:
+class User(Struct, frozen=True, kw_only=True):
     """Somebody by number, with or without further groups. The machine may know a name for it."""
 
     uid: int

@@ -4,11 +4,11 @@ import errno
 import hashlib
 import os
 import pickle
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import fields
 
 from tests.support.reference_night import needs_reference_night, reference_night
 from vampd.science import timing

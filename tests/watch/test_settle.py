@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.causes import Cause
 from vampd.records import CardValue, FileIdentity
@@ -286,8 +287,7 @@ def test_a_left_over_temporary_file_is_a_crashed_write() -> None:
 # --- a logger at work -------------------------------------------------------------------
 
 
-@dataclass
-class Logger:
+class Logger(Struct):
     """A writer of one cube and its timing file, and what a reader would find at any moment."""
 
     frames: int

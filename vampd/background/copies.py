@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.background.scrub import is_idle, pay
 from vampd.causes import Cause
@@ -40,16 +41,14 @@ _PIECE_BYTES = 100_000_000_000  # some minutes of a far disk
 _BY_AGE = "its copies were verified longest ago"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReverifyJob:
+class ReverifyJob(Struct, frozen=True, kw_only=True):
     """Some copies of one night are to be read through again."""
 
     night: int
     copies: VerifyJob
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reverified:
+class Reverified(Struct, frozen=True, kw_only=True):
     """What was found."""
 
     copies: VerifyResult

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError
 from vampd.io.beneath import (
@@ -46,8 +47,7 @@ class FarCopyWrongError(IntegrityError):
     """The copy at the far end was fetched, and is not what is on record either."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MendJob:
+class MendJob(Struct, frozen=True, kw_only=True):
     """A file that is not what is on record."""
 
     night: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.errors import RetryableError
 from vampd.io.beneath import is_folder, night_folder
@@ -21,8 +22,7 @@ from vampd.stages.story import StoryJob
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoryOfNight:
+class StoryOfNight(Struct, frozen=True, kw_only=True):
     """The records of one night that are behind its events."""
 
     place: NightPlace

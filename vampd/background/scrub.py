@@ -11,8 +11,9 @@ import errno
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.background.mend import FarCopyWrongError, Identity, MendJob, identity, mend
 from vampd.errors import NotPlainError, VampdError
@@ -43,8 +44,7 @@ GONE = "there is no such file"
 _UNREADABLE = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EREMOTEIO})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScrubJob:
+class ScrubJob(Struct, frozen=True, kw_only=True):
     """Some files of one night are to be read through again."""
 
     night: int
@@ -55,8 +55,7 @@ class ScrubJob:
     why_no_far: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadFile:
+class ReadFile(Struct, frozen=True, kw_only=True):
     """What was found of one file."""
 
     file: LocalFile
@@ -65,8 +64,7 @@ class ReadFile:
     far_is_wrong: bool = False  #: its far copy was read, too, and is not right either
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scrubbed:
+class Scrubbed(Struct, frozen=True, kw_only=True):
     """What was found of each that could be read."""
 
     files: tuple[ReadFile, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands import dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
@@ -26,8 +26,7 @@ from vampd.views.summaries import nights
 _LINES = 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Audit:
+class _Audit(Struct, frozen=True, kw_only=True):
     """One night's account, and what is wrong with the files that it speaks of."""
 
     night: Night

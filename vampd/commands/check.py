@@ -7,11 +7,11 @@ OK, WARNING, CRITICAL, UNKNOWN, as the Monitoring Plugins' guidelines ask.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands.screen import echo_json, time_json
 from vampd.errors import VampdError
@@ -33,8 +33,7 @@ _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _TOLD = 3  # conditions in the line; the mail and `vampd status` have them all
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Findings:
+class _Findings(Struct, frozen=True, kw_only=True):
     """What is wrong, the worst first, and the numbers."""
 
     conditions: Sequence[Condition]

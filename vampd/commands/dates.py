@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+from msgspec import Struct
 
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.io.clock import SystemClock
@@ -28,8 +28,7 @@ _DAYS_AGO = {"today": 0, "yesterday": 1}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What one DATE asks for: the dates *first* to *last*, or the night in *folder*."""
 
     text: str

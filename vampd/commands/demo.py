@@ -9,12 +9,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.commands.screen import Screen, count_text
 from vampd.commands.status_picture import Wish, take
@@ -87,8 +88,7 @@ destination = "{folder}/scexao6"
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Site:
+class _Site(Struct, frozen=True, kw_only=True):
     """Where everything of a demonstration lies."""
 
     folder: Path

@@ -6,10 +6,10 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from vampd.commands import access, acting, doctor_far
 from vampd.commands.findings import Finding

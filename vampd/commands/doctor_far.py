@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands import acting
 from vampd.commands.findings import Finding, bad, ok
@@ -25,8 +25,7 @@ from vampd.views.explanations_of_failures import KNOWN
 from vampd.views.summaries import far_markers, was_delivered_to
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Folder:
+class _Folder(Struct, frozen=True, kw_only=True):
     """A far folder of the settings."""
 
     place: Location
@@ -34,8 +33,7 @@ class _Folder:
     is_sent_to: bool  #: else somebody moves nights on to it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Claim:
+class _Claim(Struct, frozen=True, kw_only=True):
     """A disk that is to be the one from now on."""
 
     folder: _Folder

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands import dates, logger_words, mail_words
 from vampd.commands.screen import (
@@ -39,8 +39,7 @@ _VERBS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True, kw_only=True):
     """One night, and all that its paragraph is made of."""
 
     summary: Summary

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
+from msgspec.structs import asdict
 
 from vampd.commands import acting, dates
 from vampd.commands.screen import Screen, duration_text, echo_json, paragraph, time_json, time_text

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.commands import acting
 from vampd.commands.screen import count_text, echo_json, paragraph
@@ -27,8 +28,7 @@ _FILES_AT_ONCE = 2000
 _NUMBERS_AT_ONCE = 5000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Night:
+class _Night(Struct, frozen=True, kw_only=True):
     """One night, what was found of it, and what the ledger answered."""
 
     root: Root
@@ -145,8 +145,7 @@ def _give_orders(
     return answers
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True, kw_only=True):
     """What the daemon said of one night."""
 
     lines: list[str]

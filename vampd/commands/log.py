@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.commands import dates
 from vampd.commands.live import until_interrupted
@@ -43,8 +44,7 @@ _MANY = frozenset({"raw_file", "output", "frame_id", "stray"})
 _NOUNS = {"raw_file": "raw file", "stray": "raw file", "frame_id": "frame ID", "task": "unit"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """One line: an event, or several of one sort."""
 
     event: Event  #: the first
@@ -52,8 +52,7 @@ class Told:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True, kw_only=True):
     """Which events."""
 
     config: Config

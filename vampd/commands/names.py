@@ -6,7 +6,8 @@ What an operator types on duty stands alone; all else stands in a group (`vampd 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _LOOK = {
     "status": "Where every night is.",
@@ -28,8 +29,7 @@ _DECIDE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CommandGroup:
+class CommandGroup(Struct, frozen=True, kw_only=True):
     """*said*: what the list of commands says of the group; *commands*: what is in it.
 
     *package*: with a module for each of them.

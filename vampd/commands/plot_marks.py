@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from vampd.time_units import HST
 from vampd.views.frame_times import TargetSpan
@@ -23,8 +23,7 @@ _LEAST_SPAN = timedelta(minutes=1)
 _MARGIN = 0.01  # of the time that is shown, at either end
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Palette:
+class Palette(Struct, frozen=True, kw_only=True):
     """Colours of a theme; those of A and B are the page's."""
 
     paper: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.commands.plot_marks import (
     DARK,
@@ -47,8 +48,7 @@ _EXCEPTIONS = {"solo": "s", "dubious": "D", "rejected": "x", "lost": "v"}
 _SAID = {"solo": "without a partner", "lost": "lost by the cameras"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Canvas:
+class _Canvas(Struct, frozen=True, kw_only=True):
     """Where a plot is drawn, and of what."""
 
     figure: Figure

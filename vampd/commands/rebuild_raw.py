@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct, field
 
 from vampd.commands import acting, dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph
@@ -41,8 +41,7 @@ _SCRATCH = ".vampd-rebuild"
 _LINES = 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
+class _Source(Struct, frozen=True, kw_only=True):
     """A night as it was delivered: where it lies, and the digests that the ledger knows of it."""
 
     label: str
@@ -51,8 +50,7 @@ class _Source:
     digests: Mapping[str, str] | None
 
 
-@dataclass(kw_only=True, slots=True)
-class _Found:
+class _Found(Struct, kw_only=True):
     """What came of each file, by its path."""
 
     made: list[str] = field(default_factory=list)

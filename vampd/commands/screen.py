@@ -8,11 +8,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd import value_words
 from vampd.causes import Cause
@@ -61,8 +61,7 @@ _GLYPHS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Screen:
+class Screen(Struct, frozen=True, kw_only=True):
     """What the place that standard output goes to can show."""
 
     colours: bool

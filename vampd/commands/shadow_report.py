@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands import dates
 from vampd.commands.screen import count_text, echo_json, paragraph
@@ -25,8 +25,7 @@ if TYPE_CHECKING:  # numpy takes longer to import than the help to print
 _LINES = 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Report:
+class _Report(Struct, frozen=True, kw_only=True):
     """One night: the plan, the other result, and what differs."""
 
     night: Night

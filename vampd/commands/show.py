@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands import copies, dates, live_words, logger_words, mail_words, show_cube
 from vampd.commands.hooks import run_json
@@ -51,8 +51,7 @@ _LINES = 12
 _NO_MAIL = frozenset({Track.NONE, Track.NOT_CONFIGURED, Track.NOT_YET})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Details:
+class _Details(Struct, frozen=True, kw_only=True):
     """One night's rows."""
 
     summary: Summary

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.commands.screen import duration_text, hst_text, minute_text, time_json
 from vampd.states import STAGES_OF, Kind, Stage, TaskState
@@ -13,8 +14,7 @@ from vampd.views.details import TaskRow
 _FEW_A_SECOND = 0.1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageTimes:
+class StageTimes(Struct, frozen=True, kw_only=True):
     """One stage of one batch. A stage that is done again tells of the last attempt."""
 
     batch: int

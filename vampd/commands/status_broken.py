@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.commands.screen import Screen, count_text, paragraph, size_text
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
@@ -37,8 +38,7 @@ _NOWHERE_ELSE = frozenset(
 _REST_LINES = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True, kw_only=True):
     """One thing that does not go on by itself: its title, and the three things to be said of it."""
 
     severity: Severity

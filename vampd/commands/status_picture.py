@@ -6,10 +6,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from vampd.commands import dates
 from vampd.errors import OperatorError
@@ -43,8 +44,7 @@ ROOT_SECONDS = 1.0
 _DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RootView:
+class RootView(Struct, frozen=True, kw_only=True):
     """A root of the settings. *present*: the disk that bears its marker is there."""
 
     path: Path
@@ -57,8 +57,7 @@ class RootView:
     total_bytes: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DiskView:
+class DiskView(Struct, frozen=True, kw_only=True):
     """A disk that bears one or more roots, under the shortest of their paths."""
 
     path: Path
@@ -73,8 +72,7 @@ class DiskView:
         return max(0, self.spare_bytes) / self.night_bytes if self.night_bytes else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FarView:
+class FarView(Struct, frozen=True, kw_only=True):
     """The other machines, as far as the ledger knows."""
 
     verified_us: int | None  #: when a night was last found whole over there
@@ -82,8 +80,7 @@ class FarView:
     error: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True, kw_only=True):
     """All that the screen shows, at one moment."""
 
     now_us: int
@@ -118,8 +115,7 @@ class Picture:
         return self.daemon.pauses if self.daemon is not None and self.daemon_runs else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True, kw_only=True):
     """Which nights are asked for."""
 
     texts: tuple[str, ...] = ()

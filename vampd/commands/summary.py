@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.commands import dates, logger_words
 from vampd.commands.screen import Screen, echo_json, paragraph, time_json
@@ -30,8 +31,7 @@ _LEAST_WIDTH = 5
 _TARGET = 14
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True, kw_only=True):
     """What the ledger knows of one night's quality."""
 
     night: Night

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger.frame_ids import frame_id_number
@@ -27,8 +28,7 @@ _OUTPUT = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True, kw_only=True):
     """One exposure in one camera: a raw frame, and where it is in an output, if it is."""
 
     cube: RawCubeRow
@@ -39,8 +39,7 @@ class Frame:
     position: int | None  #: in the output
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True, kw_only=True):
     """What was found. Without a frame's number, *runs* say where all frames are."""
 
     night: Night

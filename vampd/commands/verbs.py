@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import click
+from msgspec import Struct
 
 from vampd.commands import acting
 from vampd.errors import UsageError
@@ -22,8 +22,7 @@ def _nothing_to_check(_: _Given) -> None:
     pass
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verb:
+class Verb(Struct, frozen=True, kw_only=True):
     """A verb: its help, its options besides those of all verbs, what it refuses at once.
 
     *asks*: whether it asks before it does what was typed; None: never. *check* raises UsageError.

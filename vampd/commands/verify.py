@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd.commands import acting, copies, dates
 from vampd.commands.screen import Screen, count_text, echo_json, paragraph, time_json
@@ -32,8 +32,7 @@ from vampd.views.summaries import far_markers, nights
 _LINES = 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Verified:
+class _Verified(Struct, frozen=True, kw_only=True):
     """What was found of one night. Each problem is one line."""
 
     night: Night

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import click
+from msgspec import Struct
 
 from vampd.commands import dates
 from vampd.commands.screen import echo_json
@@ -40,8 +40,7 @@ class Reached(StrEnum):
     STUCK = "stuck"  #: it does not get there without somebody
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True, kw_only=True):
     """A night, and why it is not there."""
 
     night: str

@@ -13,8 +13,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import NotPlainError
 from vampd.io.clock import SystemClock
@@ -47,8 +48,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Beneath:
+class Beneath(Struct, frozen=True, order=True):
     """What *names* lead to from *root*. A value: it touches nothing, and `open` does not take it.
 
     ValueError: a name that would lead elsewhere.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError
 from vampd.io.beneath import (
@@ -36,8 +37,7 @@ class MarkerState(StrEnum):
     FOREIGN = "foreign"  #: a marker, but another one: another disk
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InotifyLimits:
+class InotifyLimits(Struct, frozen=True, kw_only=True):
     """What the kernel allows each user; None where it does not say."""
 
     max_user_watches: int | None

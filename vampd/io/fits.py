@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError
@@ -55,8 +55,7 @@ _RESERVED = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """The shape of a cube, in pixels and frames, and of its tiles."""
 
     width: int

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, ResourceError, VampdError
 from vampd.io.process import printable, run
@@ -35,8 +36,7 @@ class Ending(Enum):
     UNCLEAR = "unclear"  #: something may have been dealt
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """What came of one question."""
 
     ending: Ending

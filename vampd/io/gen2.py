@@ -23,10 +23,11 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.frame_id_program import NOTHING_AT_ALL, NOTHING_YET
@@ -59,8 +60,7 @@ _NO_SUCH_METHOD = "<class 'Exception'>:method \"{}\" is not supported"
 _NO_ANSWER = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, ValueError)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """What is asked, where, and until when."""
 
     host: str

@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, open_file
@@ -43,8 +44,7 @@ _SHOWN = bytes(
 # O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawHeader:
+class RawHeader(Struct, frozen=True, kw_only=True):
     """What the header of a raw cube says about its pixels, and its cards as they are."""
 
     cards: tuple[str, ...]  #: 80 printable characters each, without END

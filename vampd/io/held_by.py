@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _LOCKS = Path("/proc/locks")
 
@@ -17,8 +18,7 @@ _LINE = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """One lock on bytes *first* to *last* (None: to the end) of a file."""
 
     pid: int

@@ -15,9 +15,10 @@ import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from vampd.errors import OperatorError
 
@@ -31,8 +32,7 @@ _MOST_WORDS = 500  # characters of an answer; a server may say pages
 _CUT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SmtpServer:
+class SmtpServer(Struct, frozen=True, kw_only=True):
     """How the server is reached. *answer_seconds*: for each answer; *deadline_seconds*: for all."""
 
     host: str
@@ -48,16 +48,14 @@ class SmtpServer:
         return f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What the server said of one recipient, or of the mail for that recipient."""
 
     verdict: Verdict
     words: str
 
 
-@dataclass(kw_only=True, slots=True)
-class Delivery:
+class Delivery(Struct, kw_only=True):
     """How one attempt ended: an answer for each recipient of whom the server spoke.
 
     *problem* is what went wrong with all the others, *is_passing* whether that may pass by itself.

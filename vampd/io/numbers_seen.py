@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import NotPlainError, OperatorError, RetryableError
 from vampd.io.beneath import (
@@ -41,8 +42,7 @@ Stamp = list[list[str | int]]
 """[path relative to the night, modified_ns, size_bytes] of everything that was looked at."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightNumbers:
+class NightNumbers(Struct, frozen=True, kw_only=True):
     """What one night's folder shows."""
 
     folder: str

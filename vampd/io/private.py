@@ -10,8 +10,9 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -28,8 +29,7 @@ _OURS = ("ledger.", "ledger-", "headers.sqlite3", "vampd.", "vampd-", "watchdog.
 _HOME = (".", "lost+found")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Open:
+class Open(Struct, frozen=True, kw_only=True):
     """A file or folder of the state directory that others than its owner may open."""
 
     path: Path

@@ -12,8 +12,9 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, ResourceError, RetryableError
 from vampd.states import ErrorCode
@@ -45,8 +46,7 @@ _SHORT_OF = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 _DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True):
     """A program that ended by itself; *code* is minus the signal where one ended it."""
 
     code: int

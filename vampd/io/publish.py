@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError
@@ -30,8 +30,7 @@ from vampd.io.checksum import BlockSums
 _READ_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Region:
+class Region(Struct, frozen=True, kw_only=True):
     """Some bytes of a file as they were meant to be written."""
 
     offset: int
@@ -39,8 +38,7 @@ class Region:
     sums: NDArray[np.uint64]  #: `BlockSums` of them
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
+class Written(Struct, frozen=True, kw_only=True):
     """A whole file as it was meant to be written.
 
     What was written front to back has a digest, what was not has regions that leave no gap.
@@ -51,8 +49,7 @@ class Written:
     regions: tuple[Region, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class Published(Struct, frozen=True, kw_only=True):
     """A file that is durable under its final name."""
 
     size_bytes: int

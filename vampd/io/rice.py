@@ -8,11 +8,11 @@ not, or where nothing could be compiled, CFITSIO's does all of the work, several
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.io import rice_cfitsio
@@ -64,8 +64,7 @@ class Coder(Protocol):
         """Whether the tiles decode to exactly *pixels*."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """The coder of this process."""
 
     coder: Coder

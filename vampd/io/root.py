@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import RetryableError
 from vampd.io.disk import MarkerState, check_marker
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightPlace:
+class NightPlace(Struct, frozen=True, kw_only=True):
     """Where a night lies, and by what its disk is known."""
 
     folder: str  #: absolute

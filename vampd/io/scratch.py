@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PROCESSES = Path("/proc/self/ns/pid")
@@ -21,8 +22,7 @@ _LONGEST_HOST = 40  # of 255 bytes that a name may have
 _OWNED = re.compile(r"(.*)\.([A-Za-z0-9-]+)\.([0-9a-f]{12})\.([0-9]+)", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True, kw_only=True):
     """A process of some host."""
 
     host: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,18 +24,14 @@ except ImportError:
     add = _add
 
 
-@dataclass(kw_only=True, slots=True, eq=False)
 class Stack:
     """The sum and the highest values of frames of one shape."""
 
-    shape: tuple[int, int]  #: rows, columns
-    frames: int = field(default=0, init=False)
-    _sums: NDArray[np.int32] = field(init=False)
-    _highest: NDArray[np.int16] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._sums = np.zeros(self.shape, np.int32)
-        self._highest = np.full(self.shape, np.iinfo(np.int16).min, np.int16)
+    def __init__(self, *, shape: tuple[int, int]) -> None:
+        self.shape = shape  #: rows, columns
+        self.frames = 0
+        self._sums = np.zeros(shape, np.int32)
+        self._highest = np.full(shape, np.iinfo(np.int16).min, np.int16)
 
     def add(self, pixels: NDArray[np.int16]) -> None:
         """Add a frame, (height, width) pixels as stored. Those after `MOST_FRAMES` are left out."""

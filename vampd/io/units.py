@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, open_file
@@ -22,8 +23,7 @@ _END = b"END".ljust(CARD_LENGTH)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True, kw_only=True):
     """One unit of a FITS file."""
 
     cards: tuple[str, ...]  #: 80 characters each, without END

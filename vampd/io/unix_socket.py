@@ -9,8 +9,9 @@ import os
 import pwd
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError
 
@@ -21,8 +22,7 @@ _OWNER_ALONE = 0o600
 _OWNER_AND_GROUP = 0o660
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True, kw_only=True):
     """The process at the other end, as the kernel says (SO_PEERCRED, unix(7))."""
 
     pid: int

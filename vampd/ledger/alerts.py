@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.states import MailState, Severity
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Disk(Record):
+class Disk(Record, frozen=True, kw_only=True):
     """A disk as it was at the last look."""
 
     path: str
@@ -22,16 +22,14 @@ class Disk(Record):
     looked_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Letter(Record):
+class Letter(Record, frozen=True, kw_only=True):
     """A mail with alerts."""
 
     state: MailState
     composed_us: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Alert(Record):
+class Alert(Record, frozen=True, kw_only=True):
     """Something that operators are told."""
 
     id: int
@@ -45,8 +43,7 @@ class Alert(Record):
     over_told_us: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """One thing that operators should know."""
 
     name: str  #: the same as long as it is the same thing, e.g. "failed:17"

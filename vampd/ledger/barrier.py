@@ -20,7 +20,8 @@ import logging
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.back_off import pause_us
 from vampd.errors import RetryableError, VampdError
@@ -47,8 +48,7 @@ _CODES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True, kw_only=True):
     """What went wrong with a piece of work."""
 
     words: str
@@ -56,8 +56,7 @@ class Trouble:
     may_pass: bool  #: a disk that stumbles, memory that is short: no word about the piece of work
 
 
-@dataclass(kw_only=True, slots=True)
-class _Failing:
+class _Failing(Struct, kw_only=True):
     """Work that comes again and again, and went wrong."""
 
     times: int

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.clock import Clock, SystemClock
@@ -41,8 +42,7 @@ _OF_VALUES = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True, kw_only=True):
     """What tables a ledger has: the migrations of a folder below `migrations/`, by their set."""
 
     name: str

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError
 from vampd.io.number_runs import MOST_OF_A_NIGHT, runs_of
@@ -28,16 +29,14 @@ A_CROWD = 100
 _CLOSE_BY = 1000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """The highest number that is known to be used, and where that is said."""
 
     number: int
     place: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """Numbers in succession that something bears which vampd did not deal itself."""
 
     first: int
@@ -54,8 +53,7 @@ class Claim:
         return self.last - self.first + 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """What is known of the numbers that were used."""
 
     top: Seen  #: where the counter stands: the next number is above

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.layout import RAW_ENDING, TIMING_ENDING
@@ -30,8 +30,7 @@ _WITH_COUNTS = (
 _COUNTS = "timing.first_count, timing.last_count"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubeFacts:
+class CubeFacts(Struct, frozen=True, kw_only=True):
     """What a whole cube's header and timing file say."""
 
     frames: int

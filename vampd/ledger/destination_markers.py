@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger.connection import Ledger
@@ -12,8 +11,7 @@ from vampd.ledger.rows import Record, fetch_all
 _COPIES = 3  # that are looked for, where a disk has no marker yet
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Copy(Record):
+class Copy(Record, frozen=True, kw_only=True):
     """A file that was published below a far folder; its path there."""
 
     path: str

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vampd.ledger.connection import Ledger
 from vampd.ledger.rows import Record, fetch_one
 
 _LEAST_TICK_NS = 60_000_000_000  # one durable write a minute is enough: a month is at stake
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SafeSince(Record):
+class SafeSince(Record, frozen=True, kw_only=True):
     """When a night was first seen to be safe, by both clocks."""
 
     night: int

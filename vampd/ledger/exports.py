@@ -6,7 +6,8 @@ The table `paper` says for each night up to which event they were written, and w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
@@ -31,8 +32,7 @@ _IS_DUMP_DUE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
+class Written(Struct, frozen=True, kw_only=True):
     """How far the records of a night go."""
 
     event: int  #: the last in the journal
@@ -40,15 +40,13 @@ class Written:
     ended: int  #: stages that had ended
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightToExport(Night):
+class NightToExport(Night, frozen=True, kw_only=True):
     """A night of which records are to be written."""
 
     with_dump: bool  #: its rows as well
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event(Record):
+class Event(Record, frozen=True, kw_only=True):
     """One change, as the ledger's own triggers wrote it."""
 
     id: int

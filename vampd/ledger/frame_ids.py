@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vampd.errors import IntegrityError, OperatorError, UsageError
 from vampd.ledger.connection import Ledger
@@ -17,8 +16,7 @@ _MOST_IN_RANGE = 1_000_000
 _FRAME_ID = re.compile(r"VMPA([0-9]{8})")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameId(Record):
+class FrameId(Record, frozen=True, kw_only=True):
     """A number that was dealt, or that others used."""
 
     number: int

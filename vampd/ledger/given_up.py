@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from vampd.causes import Cause
 from vampd.ledger import files, strays
@@ -14,8 +13,7 @@ from vampd.ledger.rows import Record, fetch_all
 from vampd.states import FileCode, FileState
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GivenUpCube(Record):
+class GivenUpCube(Record, frozen=True, kw_only=True):
     """A cube that an operator gave up."""
 
     raw_file: int

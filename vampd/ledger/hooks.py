@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.reading import Reader
@@ -23,15 +23,13 @@ _NEXT = """
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightOfRun(Night):
+class NightOfRun(Night, frozen=True, kw_only=True):
     """A night for which a hook's command runs."""
 
     run: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HookRun:
+class HookRun(Struct, frozen=True, kw_only=True):
     """One command's run for one batch of a night. Times are microseconds since the epoch, UTC."""
 
     command: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.causes import Cause
 from vampd.ledger.connection import Ledger
@@ -23,8 +24,7 @@ from vampd.states import HoldCode, NightStatus
 _ADOPTED = Cause(HoldCode.ADOPTED)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What was found of the earlier pipeline in one night's folder."""
 
     signs: Sequence[str]
@@ -40,8 +40,7 @@ class Found:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Adoption(Record):
+class Adoption(Record, frozen=True, kw_only=True):
     """A night in whose folder the earlier pipeline was at work, and what is known of that."""
 
     night: int

@@ -6,7 +6,6 @@ others the stages know more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from vampd.ledger.connection import Ledger
@@ -60,8 +59,7 @@ class Side(StrEnum):
     FAR = "far"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LocalFile(Record):
+class LocalFile(Record, frozen=True, kw_only=True):
     """A file that lies here, and the digest that is on record."""
 
     path: str
@@ -70,8 +68,7 @@ class LocalFile(Record):
     is_raw: bool  #: the cameras' own: it is read, and never written
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrongCopy(Record):
+class WrongCopy(Record, frozen=True, kw_only=True):
     """A file that lies here, and is not right."""
 
     night: int

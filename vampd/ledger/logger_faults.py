@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.reading import Reader
@@ -13,8 +15,7 @@ from vampd.ledger.rows import fetch_all, record_of
 from vampd.states import LoggerFault
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True, kw_only=True):
     """One finding."""
 
     fault: LoggerFault
@@ -25,8 +26,7 @@ class Fault:
     raw_file: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Toll:
+class Toll(Struct, frozen=True, kw_only=True):
     """What all findings of one sort come to."""
 
     cubes: int

@@ -7,7 +7,6 @@ before it does: if nobody tells how it ended, the server may have the mail.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger.connection import Ledger
@@ -17,16 +16,14 @@ from vampd.ledger.rows import Record, fetch_all, fetch_one
 from vampd.states import MailState
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightInMail(Night):
+class NightInMail(Night, frozen=True, kw_only=True):
     """A night of which a mail speaks; *batch* is the one that it is about."""
 
     manifest: str
     manifest_sha256: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MailRow(Record):
+class MailRow(Record, frozen=True, kw_only=True):
     """A mail, without its bytes."""
 
     id: int

@@ -6,9 +6,10 @@ Reading only, by a plain connection: that of `reading`, or the daemon's own `led
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Row
 from vampd.ledger.reading import Reader
@@ -35,8 +36,7 @@ class Track(StrEnum):
     ACKNOWLEDGED = "acknowledged"  #: the archive said that it has the files
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MailTrack:
+class MailTrack(Struct, frozen=True, kw_only=True):
     """The mail of one batch of a night. Times are microseconds since the epoch, UTC."""
 
     night: int
@@ -144,8 +144,7 @@ def batch_tracks(reader: Reader, *, configured: bool, night: int | None = None) 
     ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Sources:
+class _Sources(Struct, frozen=True, kw_only=True):
     """Rows of the ledger, by night and batch."""
 
     listed: Mapping[_Key, Row]

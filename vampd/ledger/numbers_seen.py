@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vampd.io.numbers_seen import NightNumbers
@@ -12,8 +11,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.rows import Record, fetch_all, fetch_one
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NumbersSeen(Record):
+class NumbersSeen(Record, frozen=True, kw_only=True):
     """Which numbers a folder bears, or bore when it was last looked at."""
 
     folder: str
@@ -24,8 +22,7 @@ class NumbersSeen(Record):
     note: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NumberLook(Record):
+class NumberLook(Record, frozen=True, kw_only=True):
     """The last look at a far folder."""
 
     place: str

@@ -7,7 +7,6 @@ another sidecar is listed, and a raw file's part in it as soon as the file has o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import RawFile
@@ -33,8 +32,7 @@ _THERE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RebuildProof(Record):
+class RebuildProof(Record, frozen=True, kw_only=True):
     """The proof that the raw files of a batch can be rebuilt."""
 
     id: int
@@ -52,8 +50,7 @@ class RebuildProof(Record):
     why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedSidecar(Record):
+class ListedSidecar(Record, frozen=True, kw_only=True):
     """A sidecar of which something is to be proved."""
 
     night: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+
+from msgspec.structs import asdict
 
 from vampd.ledger.connection import Ledger
 from vampd.science.quick_look import Measures

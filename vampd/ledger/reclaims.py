@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vampd.ledger import elapsed
@@ -15,8 +14,7 @@ from vampd.states import ReclaimState, Space
 _OPEN = "state in ('verifying', 'moving')"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reclaim(Record):
+class Reclaim(Record, frozen=True, kw_only=True):
     """A run that gives one night's space of one kind back."""
 
     id: int

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from vampd.causes import CauseCode
 from vampd.ledger.rows import Record
@@ -39,8 +40,7 @@ class Identified(Protocol):
     def modified_ns(self) -> int: ...  # noqa: D102
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Night(Record):
+class Night(Record, frozen=True, kw_only=True):
     """A night, as it was when it was read."""
 
     id: int
@@ -88,8 +88,7 @@ class Night(Record):
         return words
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Logged:
+class Logged(Struct, frozen=True, kw_only=True):
     """The logger's own numbers and times of the first and the last of so many rows."""
 
     rows: int
@@ -97,8 +96,7 @@ class Logged:
     span_us: tuple[int, int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawFile(Record):
+class RawFile(Record, frozen=True, kw_only=True):
     """A file in a night's folder, as it was last seen."""
 
     id: int
@@ -142,16 +140,14 @@ class RawFile(Record):
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnreadFile(Record):
+class UnreadFile(Record, frozen=True, kw_only=True):
     """A raw file that is to be read through."""
 
     path: str
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cube(Record):
+class Cube(Record, frozen=True, kw_only=True):
     """What a whole cube says, who the file is, and what an operator said of its clock."""
 
     raw_file: int
@@ -183,16 +179,14 @@ class Cube(Record):
     stated_why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EarlierCube(Cube):
+class EarlierCube(Cube, frozen=True, kw_only=True):
     """A cube of an earlier batch."""
 
     state: FileState
     is_used: bool  #: frames of it are in outputs
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Output(Record):
+class Output(Record, frozen=True, kw_only=True):
     """An output file, planned or made."""
 
     id: int
@@ -227,8 +221,7 @@ class Output(Record):
         return f"{self.cube}.{self.camera}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SegmentRow(Record):
+class SegmentRow(Record, frozen=True, kw_only=True):
     """Frames of a raw cube: where they went, or why they went nowhere."""
 
     id: int
@@ -253,8 +246,7 @@ class SegmentRow(Record):
         return self.partner_file, self.partner_first, self.partner_step
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Deliverable(Record):
+class Deliverable(Record, frozen=True, kw_only=True):
     """A file that is listed for the other machine."""
 
     id: int
@@ -270,8 +262,7 @@ class Deliverable(Record):
     resends: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LiveNight(Record):
+class LiveNight(Record, frozen=True, kw_only=True):
     """How far a night is known, and planned, while its cameras write."""
 
     night: int
@@ -288,8 +279,7 @@ class LiveNight(Record):
     changed_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UnseenRow(Record):
+class UnseenRow(Record, frozen=True, kw_only=True):
     """Something of a night that nobody takes."""
 
     id: int
@@ -307,8 +297,7 @@ class UnseenRow(Record):
     why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pin(Record):
+class Pin(Record, frozen=True, kw_only=True):
     """An operator's word that everything of a night is kept."""
 
     night: int
@@ -317,8 +306,7 @@ class Pin(Record):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrashFile(Record):
+class TrashFile(Record, frozen=True, kw_only=True):
     """A file that gives its space back."""
 
     id: int

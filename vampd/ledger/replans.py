@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vampd.ledger import deliveries, frame_ids, outputs, reports
 from vampd.ledger.connection import Ledger

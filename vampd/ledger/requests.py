@@ -7,7 +7,6 @@ is recorded; when that never happens, nobody but an operator can say what was de
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_number
@@ -16,8 +15,7 @@ from vampd.ledger.rows import Record, fetch_one
 from vampd.states import RequestState
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameRequest(Record):
+class FrameRequest(Record, frozen=True, kw_only=True):
     """A request for frame IDs."""
 
     id: int

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
 from enum import Enum
 from functools import cache
 from sqlite3 import Cursor
 from typing import Any, Protocol, TypeVar, get_args, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from vampd.ledger.connection import Row
 
@@ -27,10 +29,8 @@ class NoColumnError(IndexError):
     """The rows lack what a record has: a ledger of another version, or one that is being made."""
 
 
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """A row with a name and a type for each column."""
-
-    __slots__ = ()
 
 
 def fetch_all(
@@ -67,7 +67,7 @@ def fetch_each(
 
 
 def record_of(cls: Callable[..., T], row: Row) -> T:
-    """The dataclass *cls* made of *row*: each field of the column of its name.
+    """The record *cls* made of *row*: each field of the column of its name.
 
     A field that is annotated with an enum, or with enums or None, has the member with the column's
     value; one annotated with bool is one. NoColumnError: there is no such column. ValueError: no

@@ -10,7 +10,6 @@ of the file that was there before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vampd.causes import Cause
 from vampd.ledger import files, nights, tasks
@@ -41,8 +40,7 @@ _STRAYS = (
 _ROWS = f"{_STRAYS} where stray.night = ?"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stray(Record):
+class Stray(Record, frozen=True, kw_only=True):
     """What lies under the name of a raw file, and that file as it was recorded."""
 
     raw_file: int

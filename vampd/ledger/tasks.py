@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger, Row
 from vampd.ledger.records import RawFile
@@ -11,8 +12,7 @@ from vampd.ledger.rows import record_of
 from vampd.states import ErrorClass, ErrorCode, Stage, TaskState
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True):
     """A unit of a stage's work, as it was when it was read."""
 
     id: int

@@ -7,7 +7,6 @@ an intention, and only a look at the disk tells what came of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vampd.causes import Cause, file_cause
@@ -24,8 +23,7 @@ UNSETTLED = frozenset({TrashState.LEAVING, TrashState.RETURNING, TrashState.UNLI
 _UNSETTLED = "state in ('leaving', 'returning', 'unlinking')"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate(Record):
+class Candidate(Record, frozen=True, kw_only=True):
     """A file that may give its space back; but for path and size, a raw file's columns."""
 
     path: str

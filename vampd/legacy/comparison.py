@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 #: Times are printed with six decimals, and a mean may be rounded either way.
@@ -52,8 +52,7 @@ class Difference(StrEnum):
     SOLO_HERE = "synchronised there, solo for vampd"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Frames:
+class Frames(Struct, frozen=True, kw_only=True, eq=False):
     """All frames of one result; every array is (frames,)."""
 
     camera: NDArray[np.int64]
@@ -68,8 +67,7 @@ class Frames:
         return len(self.time_us)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True, eq=False):
     """Which frames are the same, and what differs."""
 
     place: NDArray[np.int64]  #: (their frames,): the number of our frame; -1: none

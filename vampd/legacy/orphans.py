@@ -7,7 +7,8 @@ the timing file beside it keeps the name of the synchronised cube.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 #: A cube's own times differ from those of its pairs by half of what the cameras are apart, and
 #: those of its header, which are the logger's, by what that took.
@@ -18,8 +19,7 @@ _TAI_US = 37_000_000
 _ROUNDING_US = 1_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """What is known of a cube, or said by a timing file. Times in microseconds."""
 
     camera: int | None  #: None: not known

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.errors import InputError, IntegrityError, OperatorError
@@ -18,8 +18,7 @@ from vampd.legacy.planned import Planned, RawCubeRow
 from vampd.watch.incumbent import raw_place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PixelCount:
+class PixelCount(Struct, frozen=True, kw_only=True):
     """How many frames were compared, and which cubes could not be."""
 
     equal: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
@@ -26,16 +26,14 @@ _CODES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawCubeRow:
+class RawCubeRow(Struct, frozen=True, kw_only=True):
     """One raw cube of the plan."""
 
     path: str
     identity: FileIdentity
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Planned:
+class Planned(Struct, frozen=True, kw_only=True, eq=False):
     """The frames of a plan's outputs, and what it leaves out. Arrays are (frames,)."""
 
     frames: Frames
@@ -47,8 +45,7 @@ class Planned:
     quarantined: tuple[str, ...]  #: cubes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Segment(SegmentRow):
+class _Segment(SegmentRow, frozen=True, kw_only=True):
     """Frames with what is said of their output."""
 
     output: int

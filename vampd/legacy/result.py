@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.errors import InputError
@@ -35,8 +35,7 @@ _MAX_NAMES_BYTES = 16 * 1024 * 1024
 _RAW_TIMING = "its raw timing file"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LegacyCube:
+class LegacyCube(Struct, frozen=True, kw_only=True):
     """One of its cubes."""
 
     path: str  #: relative to the night
@@ -54,8 +53,7 @@ class LegacyCube:
         return bool(self.timing_name) and not self.synchronised
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LegacyResult:
+class LegacyResult(Struct, frozen=True, kw_only=True, eq=False):
     """Its whole result. *frames.cube* counts *cubes* from 0."""
 
     cubes: tuple[LegacyCube, ...]
@@ -108,8 +106,7 @@ def _names_before(folder: Beneath) -> dict[str, str]:
     }
 
 
-@dataclass(kw_only=True, slots=True)
-class _Seen:
+class _Seen(Struct, kw_only=True):
     """A cube on the way to its times."""
 
     path: Beneath

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace as changed
 
 from vampd.errors import ConfigError, OperatorError
 from vampd.io.beneath import (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
@@ -25,16 +26,14 @@ COLUMNS = (
 _SAFE = frozenset({NightStatus.SAFE, NightStatus.RECLAIMED})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True, kw_only=True):
     """Whether something is done, and when, as those tables write it. '': nobody knows when."""
 
     done: bool = False
     at: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TableRow:
+class TableRow(Struct, frozen=True, kw_only=True):
     """One night of those tables."""
 
     folder: str

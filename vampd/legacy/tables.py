@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from vampd.watch.naming import night_date
 
@@ -32,16 +33,14 @@ _YES = frozenset({"true", "1", "1.0", "yes"})
 _NO = frozenset({"false", "0", "0.0", "no"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
+class Said(Struct, frozen=True, kw_only=True):
     """What a table says of one step. *done* is None where its cell says neither yes nor no."""
 
     done: bool | None
     at: str  #: as written: some of these times are UTC, some the host's; '' where there is none
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatusRow:
+class StatusRow(Struct, frozen=True, kw_only=True):
     """One night of a status table."""
 
     source: str
@@ -52,8 +51,7 @@ class StatusRow:
     safe: Said
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeletionRow:
+class DeletionRow(Struct, frozen=True, kw_only=True):
     """A folder that the earlier pipeline was going to delete."""
 
     source: str
@@ -62,8 +60,7 @@ class DeletionRow:
     delete_after: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+class Table(Struct, frozen=True, kw_only=True):
     """What one table says, and what is wrong with it."""
 
     rows: tuple[StatusRow, ...] = ()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.layout import BACKUP_ENDING, NAME_CHANGES, OUTPUT_FOLDER
 from vampd.legacy.tables import Said, StatusRow
 from vampd.watch.incumbent import Survey
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What may be said of a night, and what nobody knows."""
 
     proved: tuple[str, ...]

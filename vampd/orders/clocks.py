@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import clock_words, cubes, files, nights

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CommandResult:
+class CommandResult(Struct, frozen=True, kw_only=True):
     """What was done, or with `dry_run` would be, in sentences; and whether anything changed."""
 
     lines: list[str]
     changed: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CommandContext:
+class CommandContext(Struct, frozen=True, kw_only=True):
     """What an order may use. *stop_work* kills the workers of a night."""
 
     ledger: Ledger

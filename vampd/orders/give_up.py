@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.allowed import Verb
 from vampd.errors import OperatorError
@@ -30,8 +31,7 @@ from vampd.states import OutputState, Stage
 _WHY = "planned anew, for a raw file was given up"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Loss:
+class _Loss(Struct, frozen=True, kw_only=True):
     """A cube that is to be given up, and what needs it."""
 
     cube: RawFile  #: of raw_file

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.causes import Cause
 from vampd.errors import UsageError
@@ -23,8 +24,7 @@ from vampd.watch.incumbent import named_frame_ids
 from vampd.watch.naming import night_date
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
+class _Taken(Struct, frozen=True, kw_only=True):
     """What an import changed, and what speaks against it."""
 
     changes: Sequence[str] = ()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from msgspec import Struct
 
 from vampd.errors import UsageError
 from vampd.plain_text import plain_text
@@ -57,8 +58,7 @@ _MOST_CHARACTERS = 10_000
 _INTEGERS = range(-(1 << 63), 1 << 63)  # as SQLite holds them
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """An order, and what is told with it."""
 
     order: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from vampd.errors import IntegrityError, OperatorError, RetryableError
 from vampd.io.beneath import (
@@ -53,8 +54,7 @@ from vampd.watch.scan import identity_of
 _BACKUP = "_hlinkbak"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestorePlan:
+class RestorePlan(Struct, frozen=True, kw_only=True):
     """What a restore would delete and rename; nothing is touched yet."""
 
     folder: Beneath
@@ -118,8 +118,7 @@ def delete_derived(plan: RestorePlan) -> None:
     sync_folder(plan.folder)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StraysSeen:
+class StraysSeen(Struct, frozen=True, kw_only=True):
     """What a look at the raw files found. *away*: the first that is gone, or is another."""
 
     away: str | None = None

@@ -12,9 +12,10 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
+
+from msgspec import Struct
 
 from vampd.errors import NotPlainError, ResourceError, RetryableError, VampdError
 from vampd.io.beneath import (
@@ -152,8 +153,7 @@ def _synced() -> Iterator[set[Beneath]]:
             sync_folder(folder)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Move:
+class _Move(Struct, frozen=True, kw_only=True):
     """One file on its way."""
 
     file: CarryFile
@@ -250,8 +250,7 @@ def _carry_open(move: _Move, descriptor: int, folders: set[Beneath]) -> Verdict:
     return move.verdict(word, way.why, sha256=sha256, found=before, content=content)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Way:
+class _Way(Struct, frozen=True, kw_only=True):
     """Whether the final name is free; *there*: the digest of what has it."""
 
     word: Literal["free", "same", "taken"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from vampd.ledger.barrier import Barrier
 from vampd.schedule.executor import Executor, Outcome
@@ -17,8 +18,7 @@ J = TypeVar("J")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Work:
+class _Work(Struct, frozen=True, kw_only=True):
     sort: str
     about: str
     done: Callable[[Outcome[Any]], None]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from vampd.receive.look import SeenFile
 from vampd.receive.states import HOLDING, OPEN, FileState, NightState
@@ -22,8 +23,7 @@ _MOST_FILES = 200
 _MOST_BYTES = 8_000_000_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """What the ledger knows of a path. *digests*: all that lists ever told, the newest first."""
 
     state: FileState
@@ -33,8 +33,7 @@ class Known:
     judged_us: int | None = None  #: since when that is so
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True, kw_only=True):
     """A path comes to another state without being read. *state* None: it is forgotten."""
 
     path: str
@@ -43,8 +42,7 @@ class Remark:
     identity: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What is to be read and moved on; and what is to be remarked at once."""
 
     carry: tuple[SeenFile, ...] = ()

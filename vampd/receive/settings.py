@@ -1,18 +1,18 @@
-"""The receiver's settings: one frozen dataclass per section of its own TOML file.
+"""The receiver's settings: one frozen Struct per section of its own TOML file.
 
 The shipped file (`vampd receive config --default`) explains every key.
 """
-
-from __future__ import annotations
 
 import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from vampd.errors import ConfigError
 from vampd.receive import setting_texts as texts
@@ -41,13 +41,12 @@ _ADDRESS = r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _NAME = r"[A-Za-z][A-Za-z0-9_-]{0,39}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inbox:
+class Inbox(Struct, frozen=True, kw_only=True):
     """A folder into which nights of one kind are delivered, and where they belong."""
 
-    kind: Kind = field(metadata=choice(*Kind))
-    folder: Path = field(metadata=absolute_path())
-    to: str = field(metadata=by(texts.local_template))
+    kind: Annotated[Kind, choice(*Kind)]
+    folder: Annotated[Path, absolute_path()]
+    to: Annotated[str, by(texts.local_template)]
 
     def base(self) -> Path:
         """The folder, which must be there, below which nights belong."""
@@ -58,103 +57,96 @@ class Inbox:
         return Path(self.to.replace("{night}", date))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """When is looked, and when a file whose digest is wrong counts as whole all the same."""
 
-    settle_seconds: float = field(default=30.0, metadata=number(at_least=0))
-    scan_seconds: float = field(default=15.0, metadata=number(above=0))
+    settle_seconds: Annotated[float, number(at_least=0)] = 30.0
+    scan_seconds: Annotated[float, number(above=0)] = 15.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
+class Workers(Struct, frozen=True, kw_only=True):
     """The processes that do the work."""
 
-    processes: int = field(default=2, metadata=whole(at_least=1, at_most=64))
-    nice: int = field(default=10, metadata=whole(at_least=0, at_most=19))
+    processes: Annotated[int, whole(at_least=1, at_most=64)] = 2
+    nice: Annotated[int, whole(at_least=0, at_most=19)] = 10
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Disk:
+class Disk(Struct, frozen=True, kw_only=True):
     """Space that stays free where nights belong."""
 
-    keep_free_gb: float = field(default=50.0, metadata=number(at_least=0))
+    keep_free_gb: Annotated[float, number(at_least=0)] = 50.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """A command of the reduction, run for each night, target or segment that was received."""
 
-    name: str = field(metadata=text(_NAME, "a short name of letters, digits, - and _"))
-    command: tuple[str, ...] = field(metadata=by(texts.step_command))
-    per: Literal["night", "target", "segment"] = field(
-        default="night", metadata=choice("night", "target", "segment")
+    name: Annotated[str, text(_NAME, "a short name of letters, digits, - and _")]
+    command: Annotated[tuple[str, ...], by(texts.step_command)]
+    per: Annotated[Literal["night", "target", "segment"], choice("night", "target", "segment")] = (
+        "night"
     )
-    kinds: tuple[str, ...] = field(
-        default=("archive", "engineering"), metadata=words("archive|engineering", "kinds")
+    kinds: Annotated[tuple[str, ...], words("archive|engineering", "kinds")] = (
+        "archive",
+        "engineering",
     )
-    folder: str = field(default="", metadata=by(texts.local_template_or_nothing))
-    executor: Literal["local", "slurm"] = field(default="local", metadata=choice("local", "slurm"))
-    sbatch: tuple[str, ...] = field(default=(), metadata=words())
-    deadline_minutes: float = field(default=720.0, metadata=number(above=0))
-    tries: int = field(default=3, metadata=whole(at_least=1, at_most=100))
-    retry_exits: tuple[int, ...] = field(default=(75,), metadata=by(texts.exit_codes))
+    folder: Annotated[str, by(texts.local_template_or_nothing)] = ""
+    executor: Annotated[Literal["local", "slurm"], choice("local", "slurm")] = "local"
+    sbatch: Annotated[tuple[str, ...], words()] = ()
+    deadline_minutes: Annotated[float, number(above=0)] = 720.0
+    tries: Annotated[int, whole(at_least=1, at_most=100)] = 3
+    retry_exits: Annotated[tuple[int, ...], by(texts.exit_codes)] = (75,)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reduce:
+class Reduce(Struct, frozen=True, kw_only=True):
     """How much is reduced at a time."""
 
-    jobs: int = field(default=2, metadata=whole(at_least=1, at_most=1000))
-    files_per_minute: float = field(default=0.0, metadata=number(at_least=0))
-    keep_free_gb: float = field(default=200.0, metadata=number(at_least=0))
-    quiet_minutes: float = field(default=10.0, metadata=number(at_least=0))
+    jobs: Annotated[int, whole(at_least=1, at_most=1000)] = 2
+    files_per_minute: Annotated[float, number(at_least=0)] = 0.0
+    keep_free_gb: Annotated[float, number(at_least=0)] = 200.0
+    quiet_minutes: Annotated[float, number(at_least=0)] = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True, kw_only=True):
     """The server that takes mails."""
 
-    host: str = field(default="", metadata=text())
-    port: int = field(default=25, metadata=whole(at_least=1, at_most=65535))
-    security: Literal["plain", "starttls", "tls"] = field(
-        default="plain", metadata=choice("plain", "starttls", "tls")
+    host: Annotated[str, text()] = ""
+    port: Annotated[int, whole(at_least=1, at_most=65535)] = 25
+    security: Annotated[Literal["plain", "starttls", "tls"], choice("plain", "starttls", "tls")] = (
+        "plain"
     )
-    user: str = field(default="", metadata=text())
-    password_file: str = field(default="", metadata=text(r"(/[ -~]*)?", "an absolute path"))
-    ca_file: str = field(default="", metadata=text(r"(/[ -~]*)?", "an absolute path"))
-    answer_seconds: float = field(default=300.0, metadata=number(above=0))
-    deadline_seconds: float = field(default=900.0, metadata=number(above=0))
-    sender: str = field(default="", metadata=text(rf"({_ADDRESS})?", "a mail address"))
+    user: Annotated[str, text()] = ""
+    password_file: Annotated[str, text(r"(/[ -~]*)?", "an absolute path")] = ""
+    ca_file: Annotated[str, text(r"(/[ -~]*)?", "an absolute path")] = ""
+    answer_seconds: Annotated[float, number(above=0)] = 300.0
+    deadline_seconds: Annotated[float, number(above=0)] = 900.0
+    sender: Annotated[str, text(rf"({_ADDRESS})?", "a mail address")] = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Alerts:
+class Alerts(Struct, frozen=True, kw_only=True):
     """What the sender's operators are told by mail, and when."""
 
-    recipients: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
-    every_minutes: float = field(default=30.0, metadata=number(at_least=0))
-    again_hours: float = field(default=24.0, metadata=number(at_least=0))
-    awaited_hours: float = field(default=12.0, metadata=number(above=0))
-    silent_minutes: float = field(default=10.0, metadata=number(above=0))
+    recipients: Annotated[tuple[str, ...], words(_ADDRESS, "mail addresses")] = ()
+    every_minutes: Annotated[float, number(at_least=0)] = 30.0
+    again_hours: Annotated[float, number(at_least=0)] = 24.0
+    awaited_hours: Annotated[float, number(above=0)] = 12.0
+    silent_minutes: Annotated[float, number(above=0)] = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReceiveConfig:
+class ReceiveConfig(Struct, frozen=True, kw_only=True):
     """Everything that can be set."""
 
-    state_dir: Path = field(default=_SERVICE_STATE, metadata=absolute_path())
-    inbox: tuple[Inbox, ...] = field(default=(), metadata=tables(Inbox))
-    look: Look = field(default=Look(), metadata=table(Look))
-    watch: Watch = field(default=Watch(), metadata=table(Watch))
-    workers: Workers = field(default=Workers(), metadata=table(Workers))
-    disk: Disk = field(default=Disk(), metadata=table(Disk))
-    retry: Retry = field(default=Retry(), metadata=table(Retry))
-    step: tuple[Step, ...] = field(default=(), metadata=tables(Step))
-    reduce: Reduce = field(default=Reduce(), metadata=table(Reduce))
-    mail: Mail = field(default=Mail(), metadata=table(Mail))
-    alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
-    control: Control = field(default=Control(), metadata=table(Control))
+    state_dir: Annotated[Path, absolute_path()] = _SERVICE_STATE
+    inbox: Annotated[tuple[Inbox, ...], tables(Inbox)] = ()
+    look: Annotated[Look, table(Look)] = Look()
+    watch: Annotated[Watch, table(Watch)] = Watch()
+    workers: Annotated[Workers, table(Workers)] = Workers()
+    disk: Annotated[Disk, table(Disk)] = Disk()
+    retry: Annotated[Retry, table(Retry)] = Retry()
+    step: Annotated[tuple[Step, ...], tables(Step)] = ()
+    reduce: Annotated[Reduce, table(Reduce)] = Reduce()
+    mail: Annotated[Mail, table(Mail)] = Mail()
+    alerts: Annotated[Alerts, table(Alerts)] = Alerts()
+    control: Annotated[Control, table(Control)] = Control()
 
     @property
     def socket(self) -> Path:
@@ -231,10 +223,10 @@ def as_lines(config: ReceiveConfig) -> Iterator[str]:
 
 
 def _lines_of(value: object, where: str) -> Iterator[str]:
-    if is_dataclass(value):
+    if isinstance(value, Struct):
         for each in fields(value):
             yield from _lines_of(getattr(value, each.name), f"{where}.{each.name}")
-    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+    elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
         for number, entry in enumerate(value, start=1):
             yield from _lines_of(entry, f"{where}[{number}]")
     else:

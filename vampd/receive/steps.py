@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.receive.settings import Step
 from vampd.receive.states import StepState
@@ -19,8 +20,7 @@ from vampd.receive.states import StepState
 _SEGMENT_PAUSE_S = 300.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cube:
+class Cube(Struct, frozen=True, kw_only=True):
     """A received output. *target* and *start_s* are of its header, where a step needs them."""
 
     path: str  #: relative to the night
@@ -29,8 +29,7 @@ class Cube:
     start_s: float = 0.0  #: Unix seconds
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
+class Done(Struct, frozen=True, kw_only=True):
     """What the ledger knows of a step for a unit."""
 
     number: int
@@ -40,8 +39,7 @@ class Done:
     due_us: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """A step that is to be done for a unit. *number*: its row, where it has one already."""
 
     step: Step

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
@@ -13,8 +14,7 @@ from vampd.states import Severity
 from vampd.time_units import HOUR_US, SECOND_US
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReceivedNight:
+class ReceivedNight(Struct, frozen=True, kw_only=True):
     """A delivered night in numbers. Times are microseconds since the epoch, UTC."""
 
     number: int
@@ -33,8 +33,7 @@ class ReceivedNight:
         return f"{self.kind} {self.date}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """When something is worth a word."""
 
     awaited_us: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from vampd.time_units import HST, SECOND_US
 
@@ -14,8 +15,7 @@ _WINDOW = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """A part of every day, in HST, and its limit; it may go over midnight."""
 
     begins_minute: int  #: of the day; belongs to it

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError
 from vampd.io.process import Finished
@@ -107,8 +108,7 @@ _NUMBER = re.compile(r"([0-9]{8})(?: VMPA([0-9]{8})\.|$)")
 _PAIRS_AT_ONCE = 200
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True, kw_only=True):
     """How a far machine is reached, and what is installed there."""
 
     ssh_options: tuple[str, ...] = ()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
+
+from msgspec import Struct
 
 from vampd.errors import FarDiskError
 from vampd.remote.answers import FarDisk, FileDigest
@@ -49,8 +50,7 @@ class Marked(TypedDict):
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True, kw_only=True):
     """The marker as one more file to be digested, in the very call that digests others."""
 
     place: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError, OperatorError, RetryableError, VampdError
 from vampd.io.process import Finished
@@ -21,8 +22,7 @@ SSH_FAILED = 255
 _SHOWN = 4000  # characters of a program's last words that are kept
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """Who must act, what is wrong where that is known, and one line of it."""
 
     error: type[VampdError]
@@ -35,8 +35,7 @@ class Failure:
         return self.error(text).coded(self.code)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Words:
+class _Words(Struct, frozen=True, kw_only=True):
     """A pattern in a program's words, and what it means; *line* takes the pattern's groups."""
 
     pattern: re.Pattern[str]

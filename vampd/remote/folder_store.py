@@ -9,8 +9,9 @@ from __future__ import annotations
 import shlex
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.beneath import lent, night_folder, opened_folder
@@ -42,8 +43,7 @@ _STDERR_BYTES = 4 << 20
 _REFUSED = frozenset({"Permission denied", "Operation not permitted"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FolderStore:
+class FolderStore(Struct, frozen=True, kw_only=True):
     """The folder *place*, for the work of *job*: a `vampd.remote.store.Store`."""
 
     place: Location

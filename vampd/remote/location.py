@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from vampd.errors import ConfigError
 
@@ -13,8 +14,7 @@ _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A
 _PLACE = re.compile(rf"(?:({_HOST}):)?(/[\x20-\x7e]*)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Location:
+class Location(Struct, frozen=True, kw_only=True):
     """An absolute folder *path* on *host*; a *host* of None is this machine.
 
     *host* is what ssh takes: a name or address, perhaps with `user@` before it.

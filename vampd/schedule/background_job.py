@@ -8,8 +8,9 @@ for its place: it comes before the stages, night by night. See `vampd.schedule.r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger
@@ -40,8 +41,7 @@ class AnyBackgroundJob(Protocol):
         """The next piece of it; None: nothing is to be done."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackgroundJob(Generic[J, R]):
+class BackgroundJob(Struct, Generic[J, R], frozen=True, kw_only=True):
     """One kind of it; *J* is what a worker must know, *R* what it finds out."""
 
     name: str
@@ -58,8 +58,7 @@ class BackgroundJob(Generic[J, R]):
         return None if job is None else BackgroundWork(kind=self, job=job)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BackgroundWork(Generic[J, R]):
+class BackgroundWork(Struct, Generic[J, R], frozen=True, kw_only=True):
     """A background job's job that a worker has."""
 
     kind: BackgroundJob[J, R]

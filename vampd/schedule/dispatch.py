@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.causes import Cause
 from vampd.plain_text import first_line
@@ -33,8 +34,7 @@ _NEEDS_NO_IDS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskFailure:
+class TaskFailure(Struct, frozen=True, kw_only=True):
     """A task that went wrong: it waits for its next attempt, or it failed."""
 
     stage: Stage
@@ -45,8 +45,7 @@ class TaskFailure:
     code: ErrorCode | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightSnapshot:
+class NightSnapshot(Struct, frozen=True, kw_only=True):
     """What decides about a night."""
 
     number: int
@@ -70,8 +69,7 @@ class NightSnapshot:
     shadow: tuple[Stage, ...] = ()  #: in a shadow, the only stages that it has; then it rests
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightState:
+class NightState(Struct, frozen=True, kw_only=True):
     """A night's status, and the cause that goes with it."""
 
     status: NightStatus

@@ -9,9 +9,10 @@ for the attempt for which it was handed out, and for no other: see `vampd.ledger
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from vampd.ledger.barrier import Trouble
 from vampd.states import ErrorClass, ErrorCode
@@ -21,8 +22,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome(Generic[R_co]):
+class Outcome(Struct, Generic[R_co], frozen=True, kw_only=True):
     """How one piece of work ended: with a result, an error, or a dead worker."""
 
     key: int

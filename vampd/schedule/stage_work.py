@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.ledger import nights, tasks
 from vampd.ledger.barrier import Barrier
@@ -20,8 +21,7 @@ from vampd.states import ErrorClass, Stage
 _OF_FILES = frozenset({ErrorClass.DETERMINISTIC, ErrorClass.INPUT, ErrorClass.INTEGRITY})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageWork:
+class StageWork(Struct, frozen=True, kw_only=True):
     """A claimed task."""
 
     task: Task

@@ -19,11 +19,12 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
+
+from msgspec import Struct
 
 from vampd.errors import InputError, VampdError
 from vampd.io.priority import give_way
@@ -53,8 +54,7 @@ _READS_A_TURN = 1024
 _BETWEEN_BYTES_SECONDS = 0.01
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True, kw_only=True):
     """What a worker says through its pipe."""
 
     result: object = None  #: with an error: what was done before it

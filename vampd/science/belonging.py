@@ -17,8 +17,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+
+from msgspec import Struct
 
 from vampd.records import CardValue
 from vampd.science.times import moment_text, name_time
@@ -41,24 +42,21 @@ _LOGGING_LAG_US = 20_000
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d*))?")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowTimes:
+class RowTimes(Struct, frozen=True, kw_only=True):
     """The times of one row, microseconds since the epoch; None where it has none."""
 
     logged_us: int | None
     acquired_us: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Belonging:
+class Belonging(Struct, frozen=True, kw_only=True):
     """What the cards say. Neither: they say nothing."""
 
     disagreement: str | None = None  #: both values, and how far they are apart
     is_confirmed: bool = False  #: the cards of both ends agree, and no other rows could
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Stamp:
+class _Stamp(Struct, frozen=True, kw_only=True):
     """The time that a card says."""
 
     card: str
@@ -77,8 +75,7 @@ class _Stamp:
         return name_time(self.time_us) if self.is_of_day else moment_text(self.time_us)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Comparison:
+class _Comparison(Struct, frozen=True, kw_only=True):
     """One card beside the row's time in one column."""
 
     stamp: _Stamp

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.records import RawCube
 from vampd.science.times import moment_text
@@ -42,8 +43,7 @@ _LAG_BEFORE_US, _LAG_AFTER_US = 10_000, 500_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True, kw_only=True):
     """What is known of the clock of one cube."""
 
     ahead_s: int | None  #: of UTC; None: nothing proves any value
@@ -51,8 +51,7 @@ class Clock:
     is_stated: bool = False  #: by an operator; nothing proves it, and nothing refutes it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Witness:
+class _Witness(Struct, frozen=True, kw_only=True):
     """A cube that shows by how much the logger's clock was ahead."""
 
     path: str

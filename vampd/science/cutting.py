@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.science.flc import DUBIOUS
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubeLimits:
+class CubeLimits(Struct, frozen=True, kw_only=True):
     """Where merged cubes are cut."""
 
     max_seconds: float = 10.0  #: a frame this long after the cube's first begins a new one

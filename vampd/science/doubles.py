@@ -15,9 +15,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.records import RawCube, RejectedFrames
@@ -39,8 +40,7 @@ _ROOM_US = 5_000
 _NAMED = re.compile(r"_(\d\d):(\d\d):(\d\d)\.(\d{6})")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True, eq=False):
     """A cube, and what tells it from others of the same times."""
 
     cube: RawCube
@@ -51,8 +51,7 @@ class Candidate:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Duplicate:
+class Duplicate(Struct, frozen=True, kw_only=True):
     """A cube of which another one holds all."""
 
     raw_file: int
@@ -74,8 +73,7 @@ class Duplicate:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Contradiction:
+class Contradiction(Struct, frozen=True, kw_only=True):
     """A cube that cannot be right together with another one."""
 
     raw_file: int
@@ -83,8 +81,7 @@ class Contradiction:
     reason: str  #: both names and values
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overlap:
+class Overlap(Struct, frozen=True, kw_only=True):
     """Two cubes whose times overlap in part."""
 
     raw_file: int  #: the later one, if it is one of those that are planned
@@ -93,8 +90,7 @@ class Overlap:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Doubles:
+class Doubles(Struct, frozen=True, kw_only=True, eq=False):
     """What becomes of the cubes of a batch. Each is in one of the first three."""
 
     cubes: tuple[RawCube, ...]  #: to be planned; frames in an overlap are marked

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.records import RawCube, Segment
@@ -16,8 +16,7 @@ from vampd.states import FlcState
 _STATES = ((STATE_A, FlcState.A), (STATE_B, FlcState.B), (DUBIOUS, FlcState.DUBIOUS))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """One output file of a cube: one camera, one state."""
 
     camera: int
@@ -33,8 +32,7 @@ class Part:
         return sum(segment.count for segment in self.segments)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """A cube before deinterleaving, with all files that it becomes."""
 
     synchronised: bool
@@ -43,8 +41,7 @@ class Draft:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """Where the frames of one camera come from, in their order."""
 
     cubes: Sequence[RawCube]

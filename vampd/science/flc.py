@@ -15,10 +15,11 @@ and where evidence contradicts itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.science.intervals import (
@@ -55,8 +56,7 @@ _LARGE_JITTER = 0.25  # of a period
 _STRANGE_SIGMAS = 5.0  # an interval of a short chain this far from J spoils it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """What was found out about a section of a run, for the operators."""
 
     frame: int  #: where the section begins
@@ -68,8 +68,7 @@ class Finding:
     contradicts_header: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labels:
+class Labels(Struct, frozen=True, kw_only=True):
     """States of the frames of a run."""
 
     states: NDArray[np.int8]  #: (frames,) STATE_A, STATE_B or DUBIOUS
@@ -77,8 +76,7 @@ class Labels:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True, kw_only=True):
     """What is known of a run besides its times."""
 
     jitter_us: int | None
@@ -229,8 +227,7 @@ def _refined_model(
     return replace(model, noise=combined_noise(own, known.prior)), contradicts
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Evidence:
+class _Evidence(Struct, frozen=True, kw_only=True):
     """What the telling intervals of each group add up to."""
 
     intervals: NDArray[np.int64]  #: (groups,)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 JITTER_OVER_NOISE = 3.0  #: below this ratio the intervals do not tell the states apart
@@ -38,16 +39,14 @@ _LEAST_DEGREES = 2.0  # one residual is small by chance too often
 _DOUBT_SIGMAS = 1.5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Noise:
+class Noise(Struct, frozen=True, kw_only=True):
     """Variance of the intervals of a run, and how well it is known."""
 
     variance_us2: float
     degrees: float  #: of freedom
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IntervalModel:
+class IntervalModel(Struct, frozen=True, kw_only=True):
     """What the intervals of a section are taken to be: n T, and +-J where n is odd."""
 
     period_us: float
@@ -253,8 +252,7 @@ def bounded_sigma(model: IntervalModel) -> float:
     return min(model.cautious_sigma_us, model.jitter_us / JITTER_OVER_NOISE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True, kw_only=True):
     """Frames *first* to *last* (excluded), to be judged with those from *low* to *high*."""
 
     first: int

@@ -8,8 +8,9 @@ When the night closes, all of it is planned again: that decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from vampd.records import PlannedOutput, RawCube
 from vampd.science.cubes import plan_night
@@ -22,8 +23,7 @@ from vampd.science.watermark import CubeSpan, stretches
 Place: TypeAlias = tuple[int, bool, int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Advance:
+class Advance(Struct, frozen=True, kw_only=True):
     """What can be decided now, beyond what was decided before."""
 
     outputs: tuple[PlannedOutput, ...]  #: in the order of their frame IDs

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
+
+from msgspec import Struct
 
 from vampd.science.times import moment_text
 from vampd.time_units import DAY_US
@@ -35,8 +36,7 @@ _NEAR_CUBES = 200
 _DROPPED_PART = 50  # of a cube's frames, one may have been dropped besides
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedCube:
+class LoggedCube(Struct, frozen=True, kw_only=True):
     """What a timing file says, and whether there is a cube that it belongs to."""
 
     path: str  #: of the cube, or of the timing file if it is alone
@@ -50,8 +50,7 @@ class LoggedCube:
     has_cube: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True, kw_only=True):
     """A cube whose timing nobody can read: there, or lost."""
 
     path: str
@@ -60,8 +59,7 @@ class Trace:
     why: str = ""  #: empty: the cube is there
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True, kw_only=True):
     """Cubes of one camera that were lost."""
 
     camera: int
@@ -70,8 +68,7 @@ class Loss:
     text: str
 
 
-@dataclass(kw_only=True, slots=True)
-class _Gap:
+class _Gap(Struct, kw_only=True):
     """Frames that were counted and not logged, and how many cubes of them are not yet found."""
 
     before: LoggedCube

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.science.intervals import Noise, difference_noise, interval_noise, typical_noise
@@ -24,8 +24,7 @@ _STRETCH_GAP_US = 3_000_000
 _PIECE = 1 << 16  # frames of camera 1 that are paired at a time
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightPairs:
+class NightPairs(Struct, frozen=True, kw_only=True):
     """All pairs of a night, in time order: the n-th marked frame of either camera."""
 
     marks1: Marks
@@ -34,8 +33,7 @@ class NightPairs:
     noise_of: dict[int, Noise]  #: tolerance -> noise of the intervals between pairs
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Stretch:
+class _Stretch(Struct, frozen=True, kw_only=True):
     """Frames of both cameras that may belong together, and their tolerance."""
 
     first1: int

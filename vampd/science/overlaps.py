@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.records import Report
@@ -34,8 +34,7 @@ _NEAR_US = 60_000_000
 _SHORTEST_PART = 0.5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Counted:
+class _Counted(Struct, frozen=True, kw_only=True):
     """Times and counts of a cube."""
 
     first: int

@@ -16,9 +16,9 @@ All answers are symmetric: swapping the cameras swaps them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 # A tenth of all intervals may be glitches, and nearly all may be lengthened by lost
@@ -49,8 +49,7 @@ _HINT_REACH_US = 40.0
 _GRID_US = 8.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hypothesis:
+class Hypothesis(Struct, frozen=True, kw_only=True):
     """One way in which the frames of a run may belong together."""
 
     offset_us: int  #: camera 2's time of an exposure less camera 1's

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.records import Plan, PlannedOutput, RawCube, Segment
@@ -26,8 +26,7 @@ MEASURES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quality:
+class Quality(Struct, frozen=True, kw_only=True):
     """What the frames of one plan came to."""
 
     expected: int  #: frames taken while the other camera could see the same pulses
@@ -41,8 +40,7 @@ class Quality:
     rejected: int = 0  #: of *frames*: in no output
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QualityLimits:
+class QualityLimits(Struct, frozen=True, kw_only=True):
     """Outside of these a night is reported; of *hold*, held as well."""
 
     least_synchronised_percent: float
@@ -53,8 +51,7 @@ class QualityLimits:
     hold: tuple[str, ...] = ()  #: names of MEASURES
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutOfLimits:
+class OutOfLimits(Struct, frozen=True, kw_only=True):
     """One measure that is outside its limit."""
 
     measure: str  #: a name of MEASURES

@@ -6,9 +6,8 @@ mode the images of several bands lie in one frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
@@ -20,8 +19,7 @@ _SOURCE_PIXELS = 24  # a source is looked for no further from its peak
 _SIGMA_OF_MAD = 1.4826  # of a normal distribution
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measures:
+class Measures(Struct, frozen=True, kw_only=True):
     """Numbers of a stack. ADU are the camera's units, as in the raw frames."""
 
     frames: int

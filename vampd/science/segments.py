@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progression:
+class Progression(Struct, frozen=True, kw_only=True):
     """Places *first* to *last* (excluded) of the columns it was made from.
 
     Each column ascends by its own constant step there, and the keys are constant.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.records import CardValue, RawCube, Report
@@ -24,8 +24,7 @@ from vampd.science.timeline import Block, Timeline, closest_us, ordered_frames, 
 _NOISE_SAMPLE = 1 << 13  # frames of a run that show its noise well enough for others
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True, kw_only=True):
     """Blocks of one run of the trigger."""
 
     cube: RawCube  #: the first one

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, pairwise
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.records import CardValue, RawCube, Report
@@ -33,8 +34,7 @@ _WINDOW = 1 << 16  # pairs looked at at a time
 _BYTES_PER_PIXEL = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """Consecutive pairs of one raw cube of either camera."""
 
     first: int  #: its first pair

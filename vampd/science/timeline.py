@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.records import RawCube
@@ -19,8 +19,7 @@ from vampd.records import RawCube
 _BESIDE_US = 2_500  # the longest tolerance that any readout has
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Frames:
+class Frames(Struct, frozen=True, kw_only=True):
     """Consecutive frames of a timeline."""
 
     times_us: NDArray[np.int64]  #: (frames,) ascending
@@ -28,8 +27,7 @@ class Frames:
     frame: NDArray[np.int32]  #: (frames,) number within the raw cube
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
+class Block(Struct, frozen=True, kw_only=True):
     """Cubes that overlap in time; nearly always just one."""
 
     cubes: tuple[int, ...]

@@ -6,9 +6,10 @@ cube: the next program down the line pairs files by equality of their MJD.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +30,7 @@ def pair_time_us(one_us: Times, two_us: Times) -> Times:
     return (one_us + two_us) // 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubeTimes:
+class CubeTimes(Struct, frozen=True, kw_only=True):
     """First, last and middle acquisition time of a cube, as its cards say them."""
 
     ut_str: str

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 _COLUMNS = 7
@@ -43,8 +43,7 @@ SET_BACK = "the clock was set back: its time is there twice"
 NO_TIMES = "no acquisition times in any row: the times are the logger's"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True, kw_only=True):
     """What one raw timing file says, row by row."""
 
     comments: tuple[str, ...]  #: the lines that begin with '#', without their newline

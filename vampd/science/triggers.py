@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.science.intervals import EVIDENCE, IntervalModel, bounded_sigma, misfit_limit
@@ -14,8 +13,7 @@ _CLOCK_ERROR = 5e-6  # of an interval: the trigger's clock against the host's
 _DISPLACED_SIGMAS = 3.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TriggerCount:
+class TriggerCount(Struct, frozen=True, kw_only=True):
     """Intervals counted in triggers."""
 
     triggers: NDArray[np.int64]  #: (intervals,); 0 where they cannot be counted

@@ -10,7 +10,8 @@ when the night closes. Pure: what is known comes in, and no clock but as an argu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.time_units import DAY_US, SECOND_US
 
@@ -19,8 +20,7 @@ from vampd.time_units import DAY_US, SECOND_US
 NAME_ERROR_US = 40_000_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubeSpan:
+class CubeSpan(Struct, frozen=True, kw_only=True):
     """A whole cube: when its first and its last usable frame were taken."""
 
     raw_file: int
@@ -31,8 +31,7 @@ class CubeSpan:
     is_timed: bool = True  #: by the camera; else its place in the night is decided at the close
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unsettled:
+class Unsettled(Struct, frozen=True, kw_only=True):
     """A file of the cameras that is not whole, and when its cube can have begun at the earliest."""
 
     path: str
@@ -40,8 +39,7 @@ class Unsettled:
     unchanged_seconds: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How long is waited for what may still come. Seconds."""
 
     allowance_seconds: float  #: what begins so long before a known cube of its camera ends is here
@@ -49,16 +47,14 @@ class Patience:
     gap_seconds: float  #: the longest pause, beside an exposure, over which cubes are merged
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watermark:
+class Watermark(Struct, frozen=True, kw_only=True):
     """How far the night is known."""
 
     through_us: int | None  #: every cube that began before it is known; None: nothing is
     held_by: str  #: what holds it back; "" where nothing does
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True, kw_only=True):
     """Cubes of either camera that follow each other without a pause over which none is merged."""
 
     first_us: int

@@ -1,6 +1,6 @@
-"""How a TOML table becomes a frozen dataclass, with all that is wrong with it said at once.
+"""How a TOML table becomes a frozen Struct, with all that is wrong with it said at once.
 
-A field's metadata says how its value is read, e.g. `field(default=1.0, metadata=number(above=0))`.
+An annotation says how its field's value is read, e.g. `Annotated[float, number(above=0)] = 1.0`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields
 
 Metadata: TypeAlias = Mapping[str, Any]
-Section = TypeVar("Section", bound="DataclassInstance")
+Section = TypeVar("Section", bound=Struct)
 
 # No time, count or size needs more, and float() of an integer of 400 digits would overflow.
 _MOST = 10**15
@@ -37,12 +36,12 @@ def by(read: Callable[[object], object]) -> Metadata:
     return {"read": read}
 
 
-def table(section: type[DataclassInstance]) -> Metadata:
-    """Metadata of a field that holds the dataclass *section*."""
+def table(section: type[Struct]) -> Metadata:
+    """Metadata of a field that holds the Struct *section*."""
     return {"section": section}
 
 
-def tables(section: type[DataclassInstance]) -> Metadata:
+def tables(section: type[Struct]) -> Metadata:
     """Metadata of a field that holds a tuple of *section*, from `[[...]]`."""
     return {"sections": section}
 
@@ -176,24 +175,30 @@ def read_section(
     for name, field in known.items():
         at = _dotted(where, name)
         if name in values:
-            value = _read(field.metadata, values[name], at, problems)
+            value = _read(_metadata(field), values[name], at, problems)
             if value is not None:
                 given[name] = value
-        elif field.default is MISSING:
+        elif field.default is NODEFAULT:
             problems.append(f"{at} is missing")
-    complete = all(name in given or known[name].default is not MISSING for name in known)
+    complete = all(name in given or known[name].default is not NODEFAULT for name in known)
     return section(**given) if complete else None
 
 
-def keys_of(section: type[DataclassInstance], where: str = "") -> Iterator[str]:
+def keys_of(section: type[Struct], where: str = "") -> Iterator[str]:
     """Every key that a file may set, dotted; a list of tables looks like one table."""
     for field in fields(section):
         at = _dotted(where, field.name)
-        inner = field.metadata.get("section") or field.metadata.get("sections")
+        metadata = _metadata(field)
+        inner = metadata.get("section") or metadata.get("sections")
         if inner is None:
             yield at
         else:
             yield from keys_of(inner, at)
+
+
+def _metadata(field: FieldInfo) -> Metadata:
+    found: Metadata = field.type.__metadata__[0]
+    return found
 
 
 def _read(metadata: Metadata, value: object, at: str, problems: list[str]) -> object:
@@ -210,7 +215,7 @@ def _read(metadata: Metadata, value: object, at: str, problems: list[str]) -> ob
 
 
 def _read_sections(
-    section: type[DataclassInstance], values: object, at: str, problems: list[str]
+    section: type[Struct], values: object, at: str, problems: list[str]
 ) -> tuple[object, ...] | None:
     if not isinstance(values, list):
         problems.append(f"{at} must be a list of tables: write [[{at}]]")

@@ -9,8 +9,10 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from vampd.errors import ConfigError
 from vampd.remote.location import Location
@@ -82,7 +84,7 @@ def flatten(value: object, where: str = "") -> Iterator[tuple[str, object]]:
 
     What is not set, and has no default, is left out.
     """
-    if is_dataclass(value) and not isinstance(value, Location):
+    if isinstance(value, Struct) and not isinstance(value, Location):
         for each in fields(value):
             at = f"{where}.{each.name}" if where else each.name
             yield from flatten(getattr(value, each.name), at)

@@ -1,14 +1,13 @@
-"""The settings: one frozen dataclass per section of the TOML file.
+"""The settings: one frozen Struct per section of the TOML file.
 
 The shipped file (`vampd admin config show --default`) explains every key; `vampd.settings.load`
 reads it, and holds the rules between sections.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Struct
 
 from vampd.remote.bandwidth import Window
 from vampd.remote.location import Location
@@ -53,124 +52,109 @@ _SERVICE_SOCKET = Path("/run/vampd/vampd.sock")
 READING = "-read"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Root:
+class Root(Struct, frozen=True, kw_only=True):
     """A folder whose eight-digit sub-folders are nights."""
 
-    kind: Kind = field(metadata=choice(*Kind))
-    path: Path = field(metadata=absolute_path())
+    kind: Annotated[Kind, choice(*Kind)]
+    path: Annotated[Path, absolute_path()]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Night:
+class Night(Struct, frozen=True, kw_only=True):
     """When a file is whole, and when a night is over."""
 
-    settle_seconds: float = field(default=30.0, metadata=number(at_least=0))
-    quiet_minutes: float = field(default=30.0, metadata=number(at_least=0))
-    grace_minutes: float = field(default=60.0, metadata=number(at_least=0))
-    scan_seconds: float = field(default=60.0, metadata=number(above=0))
+    settle_seconds: Annotated[float, number(at_least=0)] = 30.0
+    quiet_minutes: Annotated[float, number(at_least=0)] = 30.0
+    grace_minutes: Annotated[float, number(at_least=0)] = 60.0
+    scan_seconds: Annotated[float, number(above=0)] = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True, kw_only=True):
     """How changes are noticed between two scans."""
 
-    events: bool = field(default=True, metadata=flag())
+    events: Annotated[bool, flag()] = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
+class Workers(Struct, frozen=True, kw_only=True):
     """The processes that do the work, beside the cameras' own."""
 
-    processes: int = field(default=2, metadata=whole(at_least=1, at_most=64))
-    nice: int = field(default=19, metadata=whole(at_least=0, at_most=19))
-    pause_above_io_percent: float = field(default=20.0, metadata=number(at_least=0))
-    pause_above_memory_percent: float = field(default=10.0, metadata=number(at_least=0))
+    processes: Annotated[int, whole(at_least=1, at_most=64)] = 2
+    nice: Annotated[int, whole(at_least=0, at_most=19)] = 19
+    pause_above_io_percent: Annotated[float, number(at_least=0)] = 20.0
+    pause_above_memory_percent: Annotated[float, number(at_least=0)] = 10.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Live:
+class Live(Struct, frozen=True, kw_only=True):
     """Whether a night is worked on while its cameras write, and how long is waited for a file."""
 
-    enabled: bool = field(default=True, metadata=flag())
-    allowance_seconds: float = field(default=10.0, metadata=number(at_least=0))
-    silence_seconds: float = field(default=180.0, metadata=number(at_least=0))
-    frame_ids: Literal["at_once", "at_close"] = field(
-        default="at_once", metadata=choice("at_once", "at_close")
-    )
+    enabled: Annotated[bool, flag()] = True
+    allowance_seconds: Annotated[float, number(at_least=0)] = 10.0
+    silence_seconds: Annotated[float, number(at_least=0)] = 180.0
+    frame_ids: Annotated[Literal["at_once", "at_close"], choice("at_once", "at_close")] = "at_once"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cubes:
+class Cubes(Struct, frozen=True, kw_only=True):
     """Where synchronised frames are cut into cubes."""
 
-    max_seconds: float = field(default=10.0, metadata=number(above=0))
-    max_gap_seconds: float = field(default=3.0, metadata=number(above=0))
-    max_bytes: int = field(default=2_000_000_000, metadata=whole(at_least=1))
+    max_seconds: Annotated[float, number(above=0)] = 10.0
+    max_gap_seconds: Annotated[float, number(above=0)] = 3.0
+    max_bytes: Annotated[int, whole(at_least=1)] = 2_000_000_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quality:
+class Quality(Struct, frozen=True, kw_only=True):
     """Outside of which limits a night is reported; *hold* names those for which it is held."""
 
-    least_synchronised_percent: float = field(default=90.0, metadata=number(at_least=0))
-    most_dubious_percent: float = field(default=5.0, metadata=number(at_least=0))
-    most_drift_us: float = field(default=200.0, metadata=number(at_least=0))
-    most_state_difference_percent: float = field(default=1.0, metadata=number(at_least=0))
-    most_rejected_percent: float = field(default=5.0, metadata=number(at_least=0))
-    hold: tuple[str, ...] = field(
-        default=(), metadata=words_of("synchronised", "dubious", "drift", "states", "rejected")
-    )
+    least_synchronised_percent: Annotated[float, number(at_least=0)] = 90.0
+    most_dubious_percent: Annotated[float, number(at_least=0)] = 5.0
+    most_drift_us: Annotated[float, number(at_least=0)] = 200.0
+    most_state_difference_percent: Annotated[float, number(at_least=0)] = 1.0
+    most_rejected_percent: Annotated[float, number(at_least=0)] = 5.0
+    hold: Annotated[
+        tuple[str, ...], words_of("synchronised", "dubious", "drift", "states", "rejected")
+    ] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Compress:
+class Compress(Struct, frozen=True, kw_only=True):
     """How cubes are compressed, and how much of them others must read before they count."""
 
-    tiles: Literal["frame", "row"] = field(default="frame", metadata=choice("frame", "row"))
-    verify: Literal["sample", "all"] = field(default="sample", metadata=choice("sample", "all"))
+    tiles: Annotated[Literal["frame", "row"], choice("frame", "row")] = "frame"
+    verify: Annotated[Literal["sample", "all"], choice("sample", "all")] = "sample"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QuickLook:
+class QuickLook(Struct, frozen=True, kw_only=True):
     """Whether pictures and measures of each cube are made while it is built."""
 
-    enabled: bool = field(default=True, metadata=flag())
+    enabled: Annotated[bool, flag()] = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameIds:
+class FrameIds(Struct, frozen=True, kw_only=True):
     """Who deals the numbers of archive nights. *first* has no default: a wrong one clashes."""
 
-    issuer: Literal["local", "command", "gen2"] = field(
-        default="local", metadata=choice("local", "command", "gen2")
+    issuer: Annotated[Literal["local", "command", "gen2"], choice("local", "command", "gen2")] = (
+        "local"
     )
-    first: int | None = field(default=None, metadata=whole(at_least=1, at_most=_LAST_FRAME_NUMBER))
-    deadline_seconds: float = field(default=60.0, metadata=number(above=0))
-    command: tuple[str, ...] = field(default=(), metadata=words())
-    gen2_route: Literal["frames", "instrument"] = field(
-        default="frames", metadata=choice("frames", "instrument")
+    first: Annotated[int | None, whole(at_least=1, at_most=_LAST_FRAME_NUMBER)] = None
+    deadline_seconds: Annotated[float, number(above=0)] = 60.0
+    command: Annotated[tuple[str, ...], words()] = ()
+    gen2_route: Annotated[Literal["frames", "instrument"], choice("frames", "instrument")] = (
+        "frames"
     )
-    gen2_name_service: str | None = field(default=None, metadata=by(texts.host_and_port))
-    gen2_file: Path = field(default=Path("/tmp/frames_VMPA.txt"), metadata=absolute_path())  # noqa: S108 - the instrument's
+    gen2_name_service: Annotated[str | None, by(texts.host_and_port)] = None
+    gen2_file: Annotated[Path, absolute_path()] = Path("/tmp/frames_VMPA.txt")  # noqa: S108 - the instrument's
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """Where the nights of one kind go, and where they count as safe."""
 
-    destination: Location = field(metadata=by(texts.place))
-    verify_at: str | None = field(default=None, metadata=by(texts.night_template))
-    verify_after_hours: float = field(default=24.0, metadata=number(at_least=0))
-    reverify_days: float = field(default=0.0, metadata=number(at_least=0))
-    far_helper: str = field(default="", metadata=by(texts.program_there))
-    bandwidth_kib_per_second: int = field(default=0, metadata=whole(at_least=0, at_most=10**9))
-    list_digests: bool = field(default=False, metadata=flag())
-    bandwidth_by_time: tuple[Window, ...] = field(default=(), metadata=by(texts.bandwidth_windows))
-    when: Literal["live", "night"] = field(default="live", metadata=choice("live", "night"))
-    order: Literal["oldest", "newest"] = field(
-        default="oldest", metadata=choice("oldest", "newest")
-    )
+    destination: Annotated[Location, by(texts.place)]
+    verify_at: Annotated[str | None, by(texts.night_template)] = None
+    verify_after_hours: Annotated[float, number(at_least=0)] = 24.0
+    reverify_days: Annotated[float, number(at_least=0)] = 0.0
+    far_helper: Annotated[str, by(texts.program_there)] = ""
+    bandwidth_kib_per_second: Annotated[int, whole(at_least=0, at_most=10**9)] = 0
+    list_digests: Annotated[bool, flag()] = False
+    bandwidth_by_time: Annotated[tuple[Window, ...], by(texts.bandwidth_windows)] = ()
+    when: Annotated[Literal["live", "night"], choice("live", "night")] = "live"
+    order: Annotated[Literal["oldest", "newest"], choice("oldest", "newest")] = "oldest"
 
     def sent_to(self, night: str) -> Location:
         """The folder to which the night's files are sent. *night* is YYYYMMDD."""
@@ -196,98 +180,90 @@ class Delivery:
         return place if place.host else Location(path=place.path, host=self.destination.host)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Deliveries:
+class Deliveries(Struct, frozen=True, kw_only=True):
     """A delivery for each kind of night that has a root."""
 
-    archive: Delivery | None = field(default=None, metadata=table(Delivery))
-    engineering: Delivery | None = field(default=None, metadata=table(Delivery))
+    archive: Annotated[Delivery | None, table(Delivery)] = None
+    engineering: Annotated[Delivery | None, table(Delivery)] = None
 
     def of(self, kind: Kind) -> Delivery | None:
         """The delivery of nights of *kind*; never None when *kind* has a root."""
         return self.archive if kind is Kind.ARCHIVE else self.engineering
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ssh:
+class Ssh(Struct, frozen=True, kw_only=True):
     """How the far machine is reached."""
 
-    options: tuple[str, ...] = field(default=(), metadata=words())
-    connect_timeout_seconds: int = field(default=15, metadata=whole(at_least=1, at_most=3600))
+    options: Annotated[tuple[str, ...], words()] = ()
+    connect_timeout_seconds: Annotated[int, whole(at_least=1, at_most=3600)] = 15
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True, kw_only=True):
     """How long to wait before work that failed for a passing cause is tried again."""
 
-    first_seconds: float = field(default=30.0, metadata=number(above=0))
-    longest_seconds: float = field(default=3600.0, metadata=number(above=0))
+    first_seconds: Annotated[float, number(above=0)] = 30.0
+    longest_seconds: Annotated[float, number(above=0)] = 3600.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Disk:
+class Disk(Struct, frozen=True, kw_only=True):
     """Space that the cameras must keep."""
 
-    keep_free_gb: float = field(default=0.0, metadata=number(at_least=0))
-    quarantined_gb: float = field(default=20.0, metadata=number(at_least=0))
+    keep_free_gb: Annotated[float, number(at_least=0)] = 0.0
+    quarantined_gb: Annotated[float, number(at_least=0)] = 20.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reclaim:
+class Reclaim(Struct, frozen=True, kw_only=True):
     """When space is given back. Days count from when the night was safe."""
 
-    enabled: bool = field(default=False, metadata=flag())
-    outputs_after_days: float = field(default=1.0, metadata=number(at_least=0))
-    raw_after_days: float = field(default=30.0, metadata=number(at_least=0))
-    trash_days: float = field(default=1.0, metadata=number(at_least=0))
-    every_hours: float = field(default=24.0, metadata=number(above=0))
-    max_gb_per_run: float = field(default=20_000.0, metadata=number(above=0))
-    max_nights_per_run: int = field(default=5, metadata=whole(at_least=1))
-    prove: bool = field(default=True, metadata=flag())
+    enabled: Annotated[bool, flag()] = False
+    outputs_after_days: Annotated[float, number(at_least=0)] = 1.0
+    raw_after_days: Annotated[float, number(at_least=0)] = 30.0
+    trash_days: Annotated[float, number(at_least=0)] = 1.0
+    every_hours: Annotated[float, number(above=0)] = 24.0
+    max_gb_per_run: Annotated[float, number(above=0)] = 20_000.0
+    max_nights_per_run: Annotated[int, whole(at_least=1)] = 5
+    prove: Annotated[bool, flag()] = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scrub:
+class Scrub(Struct, frozen=True, kw_only=True):
     """When files that lie here are read through again, and how much of that a day."""
 
-    enabled: bool = field(default=True, metadata=flag())
-    after_days: float = field(default=30.0, metadata=number(at_least=0))
-    gb_per_day: float = field(default=2000.0, metadata=number(above=0))
+    enabled: Annotated[bool, flag()] = True
+    after_days: Annotated[float, number(at_least=0)] = 30.0
+    gb_per_day: Annotated[float, number(above=0)] = 2000.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True):
     """What an archive night's manifest says of each file."""
 
-    digests: bool = field(default=False, metadata=flag())
+    digests: Annotated[bool, flag()] = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True, kw_only=True):
     """The server that takes mails, and the mail to the archive team."""
 
-    host: str = field(default="", metadata=text())
-    port: int = field(default=25, metadata=whole(at_least=1, at_most=65535))
-    security: Literal["plain", "starttls", "tls"] = field(
-        default="plain", metadata=choice("plain", "starttls", "tls")
+    host: Annotated[str, text()] = ""
+    port: Annotated[int, whole(at_least=1, at_most=65535)] = 25
+    security: Annotated[Literal["plain", "starttls", "tls"], choice("plain", "starttls", "tls")] = (
+        "plain"
     )
-    user: str = field(default="", metadata=text())
-    password_file: str = field(default="", metadata=text(_PATH_OR_NOTHING, "an absolute path"))
-    ca_file: str = field(default="", metadata=text(_PATH_OR_NOTHING, "an absolute path"))
-    answer_seconds: float = field(default=300.0, metadata=number(above=0))
-    deadline_seconds: float = field(default=900.0, metadata=number(above=0))
-    sender: str = field(default="", metadata=text(_ADDRESS_OR_NOTHING, "a mail address"))
-    recipients: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
-    copies: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
-    reply_to: str = field(default="", metadata=text(_ADDRESS_OR_NOTHING, "a mail address"))
-    mode: Literal["ask", "auto"] = field(default="ask", metadata=choice("ask", "auto"))
-    together_hours: float = field(default=1.0, metadata=number(at_least=0))
-    within_days: float = field(default=7.0, metadata=number(above=0))
-    largest_mb: float = field(default=8.0, metadata=number(above=0))
-    ack_days: float = field(default=7.0, metadata=number(above=0))
-    data_host: str = field(default="", metadata=text())
-    subject: str = field(default=_SUBJECT, metadata=by(texts.mail_line))
-    text: str = field(default=_TEXT, metadata=by(texts.mail_text))
+    user: Annotated[str, text()] = ""
+    password_file: Annotated[str, text(_PATH_OR_NOTHING, "an absolute path")] = ""
+    ca_file: Annotated[str, text(_PATH_OR_NOTHING, "an absolute path")] = ""
+    answer_seconds: Annotated[float, number(above=0)] = 300.0
+    deadline_seconds: Annotated[float, number(above=0)] = 900.0
+    sender: Annotated[str, text(_ADDRESS_OR_NOTHING, "a mail address")] = ""
+    recipients: Annotated[tuple[str, ...], words(_ADDRESS, "mail addresses")] = ()
+    copies: Annotated[tuple[str, ...], words(_ADDRESS, "mail addresses")] = ()
+    reply_to: Annotated[str, text(_ADDRESS_OR_NOTHING, "a mail address")] = ""
+    mode: Annotated[Literal["ask", "auto"], choice("ask", "auto")] = "ask"
+    together_hours: Annotated[float, number(at_least=0)] = 1.0
+    within_days: Annotated[float, number(above=0)] = 7.0
+    largest_mb: Annotated[float, number(above=0)] = 8.0
+    ack_days: Annotated[float, number(above=0)] = 7.0
+    data_host: Annotated[str, text()] = ""
+    subject: Annotated[str, by(texts.mail_line)] = _SUBJECT
+    text: Annotated[str, by(texts.mail_text)] = _TEXT
 
     @property
     def is_configured(self) -> bool:
@@ -295,72 +271,67 @@ class Mail:
         return bool(self.host and self.recipients)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Alerts:
+class Alerts(Struct, frozen=True, kw_only=True):
     """What the operators are told by mail, and when; `vampd check` judges by the same limits."""
 
-    recipients: tuple[str, ...] = field(default=(), metadata=words(_ADDRESS, "mail addresses"))
-    every_minutes: float = field(default=30.0, metadata=number(at_least=0))
-    again_hours: float = field(default=24.0, metadata=number(at_least=0))
-    look_seconds: float = field(default=60.0, metadata=number(above=0))
-    stalled_hours: float = field(default=12.0, metadata=number(above=0))
-    disk_free_gb: float = field(default=200.0, metadata=number(at_least=0))
-    silent_minutes: float = field(default=10.0, metadata=number(above=0))
-    lag_minutes: float = field(default=30.0, metadata=number(at_least=0))
+    recipients: Annotated[tuple[str, ...], words(_ADDRESS, "mail addresses")] = ()
+    every_minutes: Annotated[float, number(at_least=0)] = 30.0
+    again_hours: Annotated[float, number(at_least=0)] = 24.0
+    look_seconds: Annotated[float, number(above=0)] = 60.0
+    stalled_hours: Annotated[float, number(above=0)] = 12.0
+    disk_free_gb: Annotated[float, number(at_least=0)] = 200.0
+    silent_minutes: Annotated[float, number(above=0)] = 10.0
+    lag_minutes: Annotated[float, number(at_least=0)] = 30.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hooks:
+class Hooks(Struct, frozen=True, kw_only=True):
     """Commands of the site's own, as lists of words."""
 
-    after_safe: tuple[tuple[str, ...], ...] = field(default=(), metadata=by(texts.commands))
-    deadline_minutes: float = field(default=60.0, metadata=number(above=0))
+    after_safe: Annotated[tuple[tuple[str, ...], ...], by(texts.commands)] = ()
+    deadline_minutes: Annotated[float, number(above=0)] = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """Where `vampd admin page` listens, and by which other names it may be asked for."""
 
-    listen: str = field(default="127.0.0.1:8765", metadata=by(texts.host_and_port))
-    hosts: tuple[str, ...] = field(default=(), metadata=words())
-    silent_seconds: float = field(default=60.0, metadata=number(above=0))
+    listen: Annotated[str, by(texts.host_and_port)] = "127.0.0.1:8765"
+    hosts: Annotated[tuple[str, ...], words()] = ()
+    silent_seconds: Annotated[float, number(above=0)] = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Control:
+class Control(Struct, frozen=True, kw_only=True):
     """Where the commands reach the running daemon."""
 
-    socket: Path | None = field(default=None, metadata=absolute_path())
-    group: str = field(default="", metadata=text(_GROUP_OR_NOTHING, "a group's name"))
+    socket: Annotated[Path | None, absolute_path()] = None
+    group: Annotated[str, text(_GROUP_OR_NOTHING, "a group's name")] = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """Everything that can be set. Made by `load`, which checks the rules between sections."""
 
-    state_dir: Path = field(default=_SERVICE_STATE, metadata=absolute_path())
-    roots: tuple[Root, ...] = field(default=(), metadata=tables(Root))
-    night: Night = field(default=Night(), metadata=table(Night))
-    watch: Watch = field(default=Watch(), metadata=table(Watch))
-    workers: Workers = field(default=Workers(), metadata=table(Workers))
-    live: Live = field(default=Live(), metadata=table(Live))
-    cubes: Cubes = field(default=Cubes(), metadata=table(Cubes))
-    quality: Quality = field(default=Quality(), metadata=table(Quality))
-    compress: Compress = field(default=Compress(), metadata=table(Compress))
-    quick_look: QuickLook = field(default=QuickLook(), metadata=table(QuickLook))
-    frame_ids: FrameIds = field(default=FrameIds(), metadata=table(FrameIds))
-    delivery: Deliveries = field(default=Deliveries(), metadata=table(Deliveries))
-    ssh: Ssh = field(default=Ssh(), metadata=table(Ssh))
-    retry: Retry = field(default=Retry(), metadata=table(Retry))
-    disk: Disk = field(default=Disk(), metadata=table(Disk))
-    manifest: Manifest = field(default=Manifest(), metadata=table(Manifest))
-    mail: Mail = field(default=Mail(), metadata=table(Mail))
-    alerts: Alerts = field(default=Alerts(), metadata=table(Alerts))
-    reclaim: Reclaim = field(default=Reclaim(), metadata=table(Reclaim))
-    scrub: Scrub = field(default=Scrub(), metadata=table(Scrub))
-    hooks: Hooks = field(default=Hooks(), metadata=table(Hooks))
-    page: Page = field(default=Page(), metadata=table(Page))
-    control: Control = field(default=Control(), metadata=table(Control))
+    state_dir: Annotated[Path, absolute_path()] = _SERVICE_STATE
+    roots: Annotated[tuple[Root, ...], tables(Root)] = ()
+    night: Annotated[Night, table(Night)] = Night()
+    watch: Annotated[Watch, table(Watch)] = Watch()
+    workers: Annotated[Workers, table(Workers)] = Workers()
+    live: Annotated[Live, table(Live)] = Live()
+    cubes: Annotated[Cubes, table(Cubes)] = Cubes()
+    quality: Annotated[Quality, table(Quality)] = Quality()
+    compress: Annotated[Compress, table(Compress)] = Compress()
+    quick_look: Annotated[QuickLook, table(QuickLook)] = QuickLook()
+    frame_ids: Annotated[FrameIds, table(FrameIds)] = FrameIds()
+    delivery: Annotated[Deliveries, table(Deliveries)] = Deliveries()
+    ssh: Annotated[Ssh, table(Ssh)] = Ssh()
+    retry: Annotated[Retry, table(Retry)] = Retry()
+    disk: Annotated[Disk, table(Disk)] = Disk()
+    manifest: Annotated[Manifest, table(Manifest)] = Manifest()
+    mail: Annotated[Mail, table(Mail)] = Mail()
+    alerts: Annotated[Alerts, table(Alerts)] = Alerts()
+    reclaim: Annotated[Reclaim, table(Reclaim)] = Reclaim()
+    scrub: Annotated[Scrub, table(Scrub)] = Scrub()
+    hooks: Annotated[Hooks, table(Hooks)] = Hooks()
+    page: Annotated[Page, table(Page)] = Page()
+    control: Annotated[Control, table(Control)] = Control()
 
     @property
     def socket(self) -> Path:

@@ -8,13 +8,13 @@ pieces. Nothing is ever fsynced. Older loggers let the cube grow under its final
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from vampd.simulation.cubes import Cube
 from vampd.simulation.headers import BLOCK_BYTES, header_bytes
@@ -43,8 +43,7 @@ class Action(StrEnum):
     REMOVE = "remove"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One thing that a logger does to the disk. Call it to have it done, once."""
 
     at_us: int  #: when the camera would do it, on the night's own clock
@@ -83,8 +82,7 @@ class _OpenFile:
         self.close()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Logger:
+class Logger(Struct, frozen=True, kw_only=True):
     """Turns cubes into steps. *night* is the night's folder."""
 
     night: Path

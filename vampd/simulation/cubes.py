@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.errors import UsageError
 from vampd.simulation.exposures import Exposures, cut_into_cubes, expose, trigger_times_us
@@ -29,8 +30,7 @@ _FEWEST_FOR_BAD_ROW = 5
 _COUNTS_A_SCENE = 1_009
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LaidScene:
+class LaidScene(Struct, frozen=True, kw_only=True, eq=False):
     """A scene with its place in the night."""
 
     scene: Scene
@@ -39,8 +39,7 @@ class LaidScene:
     first_count: int  #: cnt0 of trigger 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Cube:
+class Cube(Struct, frozen=True, kw_only=True, eq=False):
     """One cube of one camera, everything about it but its pixels."""
 
     scene: Scene

@@ -7,9 +7,9 @@ T-J. The frame before the long interval is B (+1), the one before the short is A
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.simulation.scenes import Scene
@@ -25,8 +25,7 @@ _FREE_RUN_DRIFT_US = 3
 _NOISE_LIMIT = 4.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Exposures:
+class Exposures(Struct, frozen=True, kw_only=True, eq=False):
     """Frames of one camera, in order; all arrays are (frames,) of int64."""
 
     triggers: NDArray[np.int64]

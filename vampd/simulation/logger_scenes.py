@@ -5,7 +5,7 @@ Source: the acquisition logger, milk-org/milk, logshmim.c.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vampd.simulation.scenes import CubeFault, Fault, Scene, both, polarimetry
 

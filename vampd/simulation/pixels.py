@@ -7,9 +7,9 @@ exclusive or of these five, in the first six pixels of the first row.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ _BLOCK_BYTES = 8 << 20
 _POOL_SPARE = 1 << 18
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Stamps:
+class Stamps(Struct, frozen=True, kw_only=True, eq=False):
     """Who each frame says it is; arrays (frames,) of int64."""
 
     cameras: NDArray[np.int64]

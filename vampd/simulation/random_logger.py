@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from vampd.simulation.logger_scenes import TAI_S
 from vampd.simulation.scenes import CubeFault, Fault, Scene, Spans

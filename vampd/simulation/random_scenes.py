@@ -6,9 +6,8 @@ the shortest interval; else nobody could tell which frames belong together.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from vampd.simulation.night import DEFAULT_DATE, DEFAULT_START, SimulatedNight
 from vampd.simulation.random_logger import with_a_failing_logger

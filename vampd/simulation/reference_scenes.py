@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from vampd.errors import UsageError
 from vampd.simulation.logger_scenes import LOGGER_SCENES

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from vampd.errors import UsageError
 from vampd.records import CardValue
@@ -68,8 +69,7 @@ WITHOUT_CUBE = frozenset({Fault.LEFT_OVER_TMP, Fault.LOST_CUBE, Fault.EMPTY_TXT,
 WITHOUT_TIMING = frozenset({Fault.NO_TXT, Fault.LEFT_OVER_TMP, Fault.VANISHED})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubeFault:
+class CubeFault(Struct, frozen=True, kw_only=True):
     """One fault, and the cubes that have it: None means every one."""
 
     fault: Fault
@@ -81,8 +81,7 @@ class CubeFault:
         return self.camera in {None, camera} and self.ordinal in {None, ordinal}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True, kw_only=True):
     """A run of trigger pulses, and what the two cameras make of it.
 
     A pair of values is always (camera 1's, camera 2's). Trigger numbers count from 0.

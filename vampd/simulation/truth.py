@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.simulation.cubes import Cube, LaidScene
@@ -16,8 +16,7 @@ from vampd.simulation.exposures import flc_states
 from vampd.simulation.scenes import QUARANTINING, Fault
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class FileTruth:
+class FileTruth(Struct, frozen=True, kw_only=True, eq=False):
     """One cube: whose frames are in it, and when they were taken."""
 
     path: str  #: in the night's folder
@@ -38,8 +37,7 @@ class FileTruth:
     overlapped: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SceneTruth:
+class SceneTruth(Struct, frozen=True, kw_only=True, eq=False):
     """One scene; frames of both cameras with its number and the same trigger are one exposure."""
 
     scene: int
@@ -51,8 +49,7 @@ class SceneTruth:
     state: NDArray[np.int64] | None  #: of every trigger: -1 A, +1 B; None without FLC
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Truth:
+class Truth(Struct, frozen=True, kw_only=True, eq=False):
     """A whole night."""
 
     night: str
@@ -126,8 +123,7 @@ class Truth:
 _ON_THE_LOGGERS_CLOCK = frozenset({Fault.NO_ACQUISITION, Fault.SIX_COLUMNS})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LossTruth:
+class LossTruth(Struct, frozen=True, kw_only=True):
     """What a camera's logger lost outright."""
 
     camera: int

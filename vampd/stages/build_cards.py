@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vampd.io.conformity import Readable
 from vampd.io.fits import reserved_cards
@@ -14,8 +14,7 @@ from vampd.science.times import CubeTimes
 from vampd.states import FlcState
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CardArguments:
+class CardArguments(Struct, frozen=True, kw_only=True):
     """What our own cards say: see `output_cards`."""
 
     frames: int

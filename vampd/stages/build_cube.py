@@ -20,9 +20,9 @@ import heapq
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, ResourceError
@@ -52,8 +52,7 @@ from vampd.stages.quick_look import Looked, look
 _SAMPLES = 5  # frames compared through the other implementation, the first and last included
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Draft:
+class _Draft(Struct, frozen=True, kw_only=True, eq=False):
     """An output while it is written beside its final place."""
 
     output: OutputFrames

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.io.fits import Tiles
@@ -19,8 +19,7 @@ from vampd.states import FlcState
 SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class OutputJob:
+class OutputJob(Struct, frozen=True, kw_only=True, eq=False):
     """An output to be built."""
 
     output: int  #: the ledger's number
@@ -36,8 +35,7 @@ class OutputJob:
     sha256: str | None = None  #: as recorded, where it is built already
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class BuildJob:
+class BuildJob(Struct, frozen=True, kw_only=True, eq=False):
     """The outputs of one cube of one camera."""
 
     attempt: int
@@ -54,16 +52,14 @@ class BuildJob:
     outputs: tuple[OutputJob, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Looks:
+class Looks(Struct, frozen=True, kw_only=True):
     """What is kept of a quick look."""
 
     measures: tuple[tuple[int, Measures], ...] = ()  #: by output
     trouble: str | None = None  #: why there are fewer pictures than there could be
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildResult:
+class BuildResult(Struct, frozen=True, kw_only=True):
     """What was published."""
 
     outputs: tuple[BuiltOutput, ...]  #: in the job's order

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, NotPlainError
@@ -30,8 +30,7 @@ class RawFrame(NamedTuple):
     frame: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class OutputFrames:
+class OutputFrames(Struct, frozen=True, kw_only=True, eq=False):
     """One output of a job; *frames* (n, 2) holds the raw file and frame of each of its own."""
 
     number: int

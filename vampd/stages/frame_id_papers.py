@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vampd.errors import IntegrityError
 from vampd.io import number_papers
@@ -35,8 +37,7 @@ _FROM_PAPER = "it stands in the night's paper"
 DIED = "whoever asked for them died before the answer was recorded"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True, kw_only=True):
     """A number, and the content of an output to which it belongs."""
 
     number: int
@@ -44,8 +45,7 @@ class Bound:
     content: str | None  #: None: to none yet
 
 
-@dataclass(kw_only=True, slots=True)
-class Question:
+class Question(Struct, kw_only=True):
     """What was asked of an issuer, and all that the paper says of it."""
 
     asked_us: int
@@ -66,8 +66,7 @@ class Question:
         return Reply(ending=self.ending, lines=tuple(self.came), error=self.error)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """A night's paper."""
 
     bound: Mapping[int, Bound] = field(default_factory=dict)  #: by number; of two words the later

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io import number_papers
@@ -25,8 +26,7 @@ from vampd.stages import frame_id_papers
 from vampd.stages.frame_id_papers import Question, Told
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FarNights:
+class FarNights(Struct, frozen=True, kw_only=True):
     """Where delivered archive nights lie: in folders *before*, their date, *after*."""
 
     place: str  #: for messages
@@ -35,8 +35,7 @@ class FarNights:
     far: FarJob
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LookJob:
+class LookJob(Struct, frozen=True, kw_only=True):
     """What nights on the disk and at the far ends bear is to be seen."""
 
     attempt: int
@@ -51,8 +50,7 @@ class LookJob:
     now_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeenThere:
+class SeenThere(Struct, frozen=True, kw_only=True):
     """What one far end bears, or why that cannot be seen now."""
 
     place: str
@@ -60,8 +58,7 @@ class SeenThere:
     error: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True, kw_only=True):
     """What was seen."""
 
     issuer: str
@@ -72,8 +69,7 @@ class Looked:
     far: tuple[SeenThere, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerJob:
+class AnswerJob(Struct, frozen=True, kw_only=True):
     """An answer is to be had of the issuer, or found on paper."""
 
     attempt: int
@@ -85,8 +81,7 @@ class AnswerJob:
     asker: AskerJob | None  #: who asks; None: a daemon that is dead had it asked
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True):
     """How a request ended."""
 
     first: int | None
@@ -95,8 +90,7 @@ class Answered:
     reply: Reply
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BindJob:
+class BindJob(Struct, frozen=True, kw_only=True):
     """Which number is bound to which content is to be written down."""
 
     attempt: int
@@ -108,8 +102,7 @@ class BindJob:
     highest: int  #: of our own numbers
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrittenDown:
+class WrittenDown(Struct, frozen=True, kw_only=True):
     """What is on paper."""
 
     planned: Mapping[str, int]

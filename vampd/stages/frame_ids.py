@@ -17,7 +17,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vampd.errors import AmbiguousError, OperatorError, VampdError
 from vampd.io.frame_id_asker import AskerJob

@@ -12,8 +12,9 @@ which it was made. A result counts for that attempt of its task alone: see `vamp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
@@ -56,8 +57,7 @@ class AnyStage(Protocol):
         """Record what was done before work went wrong."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageHandler(Generic[J, R]):
+class StageHandler(Struct, Generic[J, R], frozen=True, kw_only=True):
     """A stage: *J* is what its worker must know, *R* what it finds out."""
 
     prepare: Callable[[Ledger, Config, Night, Task], J]

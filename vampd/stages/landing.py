@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
+
+from msgspec import Struct
 
 from vampd.io.listed_files import ListedFile
 from vampd.remote.answers import FileDigest
@@ -17,8 +18,7 @@ _NO_FILE = frozenset({"Is a directory", "Too many levels of symbolic links", "In
 _EVIDENCE = re.compile(r"(?P<path>.+)\.sha256-(?P<sha256>[0-9a-f]{64})(?:\.[0-9]+)?")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Landing:
+class Landing(Struct, frozen=True, kw_only=True):
     """The decision about every file of a transfer, made before anything is touched."""
 
     lying: tuple[ListedFile, ...]  #: right already, under their final names

@@ -7,7 +7,7 @@ same stays, with its frame ID and what was built and delivered of it; the rest i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vampd.errors import RetryableError
 from vampd.io.root import NightPlace
@@ -28,8 +28,7 @@ REMEMBERED_CUBES = 2_000
 _MORE = "more of the night is planned"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MoreJob:
+class MoreJob(Struct, frozen=True, kw_only=True, eq=False):
     """More of a night that goes on is to be planned."""
 
     attempt: int

@@ -9,8 +9,9 @@ the disk as it was is to be built again. Nothing but the new ledger is written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.causes import Cause
 from vampd.errors import OperatorError
@@ -42,8 +43,7 @@ _TOLD = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightAgain:
+class NightAgain(Struct, frozen=True, kw_only=True):
     """What came back of one night."""
 
     label: str

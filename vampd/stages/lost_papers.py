@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import LostLedgerError, NotPlainError
 from vampd.io.beneath import Beneath, entries, exists, is_file, is_folder, names_in, read_start
@@ -88,8 +89,7 @@ def borne_numbers(night: Beneath) -> dict[int, str]:
     return found
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToldEvent:
+class ToldEvent(Struct, frozen=True, kw_only=True):
     """An event as the night's journal tells it."""
 
     subject: str

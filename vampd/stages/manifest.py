@@ -8,9 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypedDict
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import (
@@ -58,8 +59,7 @@ class NameChange(TypedDict):
     frame_id: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ManifestJob:
+class ManifestJob(Struct, frozen=True, kw_only=True):
     """The lists of a night's batch."""
 
     attempt: int
@@ -71,8 +71,7 @@ class ManifestJob:
     batch: int  #: 1, or 2 and so on for what came after the night was closed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ManifestResult:
+class ManifestResult(Struct, frozen=True, kw_only=True):
     """The lists that were written."""
 
     files: tuple[ListedFile, ...] = ()

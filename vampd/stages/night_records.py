@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.io.beneath import night_folder
 from vampd.io.listed_files import ListedFile
@@ -41,8 +42,7 @@ def list_night_log(ledger: Ledger, night: Night) -> str:
     return text
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecordsJob:
+class RecordsJob(Struct, frozen=True, kw_only=True):
     """All records of a night are to be written."""
 
     folder: str  #: the night's folder, absolute

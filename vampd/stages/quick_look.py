@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.io.beneath import Beneath, clear, create, create_folder, replace
 from vampd.io.pictures import picture, picture_of_difference
@@ -25,8 +26,7 @@ from vampd.states import FlcState
 _SIZES_PIXELS = (SMALL_PICTURE, LARGE_PICTURE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Looked:
+class Looked(Struct, frozen=True, kw_only=True, eq=False):
     """The frames of an output, added up."""
 
     output: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from vampd.errors import InputError
 from vampd.ledger import clock_words
@@ -14,8 +14,7 @@ from vampd.ledger.records import Cube
 from vampd.records import RawCube
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SeenCube:
+class SeenCube(Struct, frozen=True, kw_only=True, eq=False):
     """A cube as the plan sees it, and the file that it is."""
 
     cube: RawCube

@@ -11,11 +11,12 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.errors import IntegrityError, RetryableError
@@ -153,8 +154,7 @@ class Rebuilder:
         return cube
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProofJob:
+class ProofJob(Struct, frozen=True, kw_only=True):
     """Raw files of one batch that are to be made again, without keeping them."""
 
     night: int
@@ -166,8 +166,7 @@ class ProofJob:
     outputs: Mapping[str, str]  #: the same, of the files of outputs
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True, kw_only=True):
     """What came back, and what did not."""
 
     rebuilt: tuple[RebuiltFile, ...] = ()

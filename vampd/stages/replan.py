@@ -8,7 +8,8 @@ that name it. Far copies stay: nobody but an operator takes them away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from vampd.causes import Cause
 from vampd.io.beneath import (
@@ -53,8 +54,7 @@ _AGAIN = (Stage.FRAME_IDS, Stage.MANIFEST, Stage.TRANSFER, Stage.VERIFY)
 _EMPTY = "every cube that could be used was given up"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Before:
+class Before(Struct, frozen=True, kw_only=True):
     """The plan that is to be replaced; without one, it is empty."""
 
     place: NightPlace

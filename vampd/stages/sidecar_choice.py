@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.errors import InputError, IntegrityError, OperatorError
 from vampd.io.beneath import Beneath
@@ -27,8 +29,7 @@ _LEAST_SPARSE_BYTES = 1 << 20
 _MOST_DIGESTED_BYTES = 50_000_000_000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True, kw_only=True):
     """A quarantined file that is not in the sidecar."""
 
     file: SidecarFile
@@ -47,8 +48,7 @@ class LeftOut:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """The quarantined files of a sidecar, and those that are not in it; by path."""
 
     taken: tuple[SidecarFile, ...]  #: with their digests

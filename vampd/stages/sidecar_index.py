@@ -9,8 +9,9 @@ import os
 import re
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import IO
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import Beneath, open_file
@@ -34,8 +35,7 @@ _DAMAGED = (
 _PIXEL_BYTES = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubeLayout:
+class CubeLayout(Struct, frozen=True, kw_only=True):
     """Where the frames of a raw cube are, and what lies behind them."""
 
     frames: int
@@ -46,8 +46,7 @@ class CubeLayout:
     tail: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawEntry:
+class RawEntry(Struct, frozen=True, kw_only=True):
     """What a sidecar's index says of one raw file."""
 
     path: str
@@ -64,8 +63,7 @@ class RawEntry:
         return 0 if self.cube is None else self.cube.frames
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LeftBehind:
+class LeftBehind(Struct, frozen=True, kw_only=True):
     """A quarantined file that stayed where it was."""
 
     path: str
@@ -74,8 +72,7 @@ class LeftBehind:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True):
     """What a sidecar's index says of its night."""
 
     kind: str

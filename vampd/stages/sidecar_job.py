@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from vampd.io.listed_files import ListedFile
 from vampd.layout import SCRATCH_FOLDER, sidecar_path
@@ -27,8 +28,7 @@ Extent = tuple[int, int, int]  #: first, step, count
 Placed = tuple[str, int, int, int, int]  #: output's name, position in it, first, step, count
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SidecarFile:
+class SidecarFile(Struct, frozen=True, kw_only=True):
     """A raw file of which something is in the sidecar."""
 
     path: str
@@ -41,8 +41,7 @@ class SidecarFile:
     kept: tuple[Extent, ...] = ()  #: of a cube: frames that are in none
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SidecarJob:
+class SidecarJob(Struct, frozen=True, kw_only=True):
     """The sidecar of one batch."""
 
     attempt: int
@@ -63,8 +62,7 @@ class SidecarJob:
         return f"{UNIT}_{self.batch}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DigestedFile:
+class DigestedFile(Struct, frozen=True, kw_only=True):
     """A file that is stored whole."""
 
     path: str
@@ -72,8 +70,7 @@ class DigestedFile:
     who: FileIdentity
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SidecarResult:
+class SidecarResult(Struct, frozen=True, kw_only=True):
     """What was published."""
 
     sidecar: ListedFile
@@ -81,8 +78,7 @@ class SidecarResult:
     reports: tuple[str, ...] = ()  #: which others are not in it
 
 
-@dataclass(kw_only=True, slots=True)
-class _Ranges:
+class _Ranges(Struct, kw_only=True):
     """Where the frames of a raw cube are."""
 
     segments: list[Placed] = field(default_factory=list)

@@ -12,8 +12,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.io.beneath import Beneath, create_folder, night_folder, open_file, opened_folder
 from vampd.layout import OWN_FOLDER
@@ -30,8 +32,7 @@ LEDGER_DUMP = f"{OWN_FOLDER}/ledger.jsonl.gz"
 _TAIL_BYTES = 1 << 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoryJob:
+class StoryJob(Struct, frozen=True, kw_only=True):
     """The story of a night is to be written."""
 
     number: int  #: the night's

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.causes import Cause
@@ -33,8 +34,7 @@ from vampd.states import FileCode, HoldCode, LoggerFault, Stage
 _EMPTY = "every cube that could be used was quarantined"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Timed:
+class Timed(Struct, frozen=True, kw_only=True, eq=False):
     """A cube that only the logger timed, and what is known of its clock."""
 
     raw_file: int
@@ -44,8 +44,7 @@ class Timed:
     clock: Clock
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True, kw_only=True):
     """A night's plan, and in what it is not as good as it could be."""
 
     plan: Plan
@@ -56,8 +55,7 @@ class Planned:
     doubles: Doubles = NO_DOUBLES  #: cubes that are there twice, or overlap
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SyncJob:
+class SyncJob(Struct, frozen=True, kw_only=True, eq=False):
     """Everything that the plan of a night's batch needs."""
 
     attempt: int

@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NotRequired, TypedDict
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.io.beneath import Beneath, create_folders, night_folder
@@ -65,8 +66,7 @@ class TransferResult(TypedDict):
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendJob:
+class SendJob(Struct, frozen=True, kw_only=True):
     """The night's records, and what is not sent yet."""
 
     attempt: int
@@ -75,8 +75,7 @@ class SendJob:
     transfer: TransferJob
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SendResult:
+class SendResult(Struct, frozen=True, kw_only=True):
     """What lies there now, as far as is known."""
 
     place: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
+
+from msgspec import Struct
 
 from vampd.io.listed_files import ListedFile
 from vampd.ledger import deliveries, destination_markers, live, outputs, remote_copies, tasks
@@ -69,16 +70,14 @@ class VerifyResult(TypedDict):
     marked: list[Marked]  #: far disks that were claimed, or were marked already
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckJob:
+class CheckJob(Struct, frozen=True, kw_only=True):
     """What is not verified yet is to be."""
 
     attempt: int
     copies: VerifyJob
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True, kw_only=True):
     """What was found."""
 
     copies: VerifyResult

@@ -6,7 +6,8 @@ Fast like `summaries`: a few indexed queries; rows are counted for running night
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
@@ -22,8 +23,7 @@ _NIGHTS = 7
 _DELIVERY = frozenset({Stage.TRANSFER, Stage.VERIFY})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """A stage at work. Bytes are those that the stage reads: pixels in build, else files."""
 
     night: Night
@@ -44,8 +44,7 @@ class Progress:
         return max(0, self.total_bytes - self.done_bytes) / self.bytes_per_second
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Queue:
+class Queue(Struct, frozen=True, kw_only=True):
     """Units of work of the nights that work is handed out for."""
 
     running: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.allowed import TYPED, Verb
 from vampd.states import ErrorClass, ErrorCode, HoldCode, NightStatus, Stage, WaitCode
@@ -46,8 +47,7 @@ _SAID_BY_STATUS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """A night's state in words; *rule* is what they were found under."""
 
     rule: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.causes import Cause, file_cause
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
@@ -14,8 +15,7 @@ from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskRow:
+class TaskRow(Struct, frozen=True, kw_only=True):
     """One unit of work, and what became of it."""
 
     batch: int
@@ -36,8 +36,7 @@ class TaskRow:
         return self.finished_us - self.started_us
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawRow:
+class RawRow(Struct, frozen=True, kw_only=True):
     """One raw file; *frames* is known of whole cubes."""
 
     path: str
@@ -58,8 +57,7 @@ class RawRow:
         return file_cause(self.reason_code, self.reason_words, self.reason)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutputRow:
+class OutputRow(Struct, frozen=True, kw_only=True):
     """One output: a cube and its timing file."""
 
     number: int
@@ -97,8 +95,7 @@ class OutputRow:
         return f"{OUTPUT_FOLDER}/{self.frame_id_text or self.name}{TIMING_ENDING}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeliverableRow:
+class DeliverableRow(Struct, frozen=True, kw_only=True):
     """One file that goes to the other machine, and what is known of it there."""
 
     path: str
@@ -111,8 +108,7 @@ class DeliverableRow:
     resends: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvidenceRow:
+class EvidenceRow(Struct, frozen=True, kw_only=True):
     """A file of ours over there that was not what was to be sent, and was set aside."""
 
     place: str  #: the night's folder; it lies in .evidence/YYYYMMDD beside that
@@ -121,8 +117,7 @@ class EvidenceRow:
     at_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReportRow:
+class ReportRow(Struct, frozen=True, kw_only=True):
     """Something an operator should know that stopped nothing."""
 
     stage: str
@@ -185,8 +180,7 @@ def evidence(ledger: Reader, night: Night) -> list[EvidenceRow]:
     return fetch_all(EvidenceRow, ledger, query, (night.id,))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpaceRow:
+class SpaceRow(Struct, frozen=True, kw_only=True):
     """What became of a night's files on this machine."""
 
     kept: str | None  #: why an operator wants all of them kept

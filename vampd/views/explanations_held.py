@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 NOBODY = "nobody"
 OPERATOR = "an operator"
 SITE = "whoever looks after the disks"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """What is to be said of one rule. *safe*: what cannot be lost, where that is special."""
 
     because: str

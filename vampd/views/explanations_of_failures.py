@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.states import ErrorCode, NightStatus
 from vampd.views.explanations_held import (
@@ -16,8 +17,7 @@ from vampd.views.explanations_held import (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """A failure that is known: *mend* is what somebody has to do; None: it passes by itself."""
 
     because: str

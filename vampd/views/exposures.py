@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
@@ -24,8 +25,7 @@ class Where(StrEnum):
     VERIFIED = "verified"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """What a header says; None where it says nothing, or nothing that makes sense."""
 
     target: str = ""
@@ -35,8 +35,7 @@ class Settings:
     exposure_s: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exposure:
+class Exposure(Struct, frozen=True, kw_only=True):
     """One output. Measures as in `vampd.science.quick_look.Measures`; None: not looked at."""
 
     output: int
@@ -79,8 +78,7 @@ class Exposure:
         return None if self.made_us is None else max(0, self.made_us - self.last_us)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shot:
+class Shot(Struct, frozen=True, kw_only=True):
     """An exposure, with what its header says."""
 
     exposure: Exposure

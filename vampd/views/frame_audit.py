@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vampd.ledger import given_up
@@ -17,8 +17,7 @@ from vampd.views.details import OutputRow, outputs
 from vampd.views.frame_id_audit import incomplete, numbering_of
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """Where the frames of a night are, and what is wrong with that.
 
     Proved: *frames* = *in_outputs* + *rejected*, each frame once, and no *problems*.
@@ -39,8 +38,7 @@ class Account:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Cube:
+class _Cube(Struct, frozen=True, kw_only=True):
     """A raw cube that was ever seen; *frames* is None where it could not be counted."""
 
     number: int
@@ -50,8 +48,7 @@ class _Cube:
     is_given_up: bool  #: after its night was planned: its frames are rejected for that
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True, kw_only=True):
     """Frames *first*, *first* + *step*, ... (*count* of them) of one raw cube."""
 
     output: int | None

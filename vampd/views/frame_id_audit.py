@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
@@ -17,8 +18,7 @@ _NEEDED_NONE = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dealt:
+class Dealt(Struct, frozen=True, kw_only=True):
     """One row of the ledger's frame IDs."""
 
     number: int
@@ -29,8 +29,7 @@ class Dealt:
     why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bearer:
+class Bearer(Struct, frozen=True, kw_only=True):
     """An output that has a frame ID, or is to have one."""
 
     batch: int
@@ -41,8 +40,7 @@ class Bearer:
     size_bytes: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """A request for frame IDs that was sent to somebody else."""
 
     number: int
@@ -58,8 +56,7 @@ class Request:
     why: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Numbering:
+class Numbering(Struct, frozen=True, kw_only=True):
     """All of one archive night that concerns its frame IDs."""
 
     id: int
@@ -85,8 +82,7 @@ class Numbering:
         return [row.number for row in self.dealt if row.state == state]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Block:
+class _Block(Struct, frozen=True, kw_only=True):
     """The numbers that one batch of a night bears."""
 
     night: Numbering
@@ -100,8 +96,7 @@ class _Block:
         return f"archive {self.night.date}{supplement}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _ArchiveNight(Night):
+class _ArchiveNight(Night, frozen=True, kw_only=True):
     """A night with what else is asked of it."""
 
     is_foreign: bool

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vampd.ledger.blobs import unpack_times
@@ -25,8 +26,7 @@ _NO_TIMES = np.empty(0, np.int64)
 _NO_STATES = np.empty(0, np.str_)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TargetSpan:
+class TargetSpan(Struct, frozen=True, kw_only=True):
     """From the first to the last frame of outputs of one target that follow each other."""
 
     target: str
@@ -34,8 +34,7 @@ class TargetSpan:
     last_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offsets:
+class Offsets(Struct, frozen=True, kw_only=True):
     """Pairs of frames, (pairs,) each, in the order of time."""
 
     times_us: NDArray[np.int64]  #: camera 1's

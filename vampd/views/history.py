@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.ledger import exports
 from vampd.ledger.frame_ids import frame_id_text
@@ -23,8 +24,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One change of one thing: what, when, who, why."""
 
     id: int
@@ -42,8 +42,7 @@ class Event:
     version: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _EventRow(exports.Event):
+class _EventRow(exports.Event, frozen=True, kw_only=True):
     """An event with what may be known of its subject."""
 
     kind: str | None
@@ -54,8 +53,7 @@ class _EventRow(exports.Event):
     name: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True):
     """How a night came into its status."""
 
     at_us: int

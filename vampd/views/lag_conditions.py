@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
@@ -14,8 +15,7 @@ from vampd.time_units import MINUTE_US, SECOND_US
 from vampd.views.live import lags
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LagLimits:
+class LagLimits(Struct, frozen=True, kw_only=True):
     """When it is worth a word."""
 
     most_us: int  #: so far outputs may be behind

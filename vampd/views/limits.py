@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.settings.sections import Config
 from vampd.states import Kind
@@ -13,8 +14,7 @@ from vampd.views.lag_conditions import LagLimits
 _STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """When something is worth a word. Times in microseconds, sizes in bytes."""
 
     stalled_us: int  #: a closed night without progress

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import LiveNight
 from vampd.ledger.rows import fetch_all
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lag:
+class Lag(Struct, frozen=True, kw_only=True):
     """Up to which time of acquisition all is done; None: nothing is. Microseconds, UTC."""
 
     newest_us: int | None  #: the last frame of a whole cube

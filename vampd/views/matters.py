@@ -6,8 +6,9 @@ Nights that stand for the same cause are one matter, which is told once, with it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from vampd.states import ErrorClass, HoldCode, Kind, NightStatus, Severity
 from vampd.value_words import count_text
@@ -34,8 +35,7 @@ _LAST_RANK = 3
 _MOST_RUNS = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Matter:
+class Matter(Struct, frozen=True, kw_only=True):
     """Something that does not go on without a person; *summaries*: the nights, the oldest first."""
 
     rank: int  #: 0 is the worst

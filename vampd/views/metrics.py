@@ -6,7 +6,8 @@ Reading only, and quick: counts come from the tallies, and the disks from the da
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.ledger.alerts import Disk
 from vampd.ledger.local_copies import oldest_proofs, wrong_copies
@@ -22,8 +23,7 @@ from vampd.views.summaries import last_daemon
 Labels = Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True, kw_only=True):
     """One family of numbers; each sample is told by its labels."""
 
     name: str
@@ -99,8 +99,7 @@ def _nights(reader: Reader) -> Iterator[Metric]:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tally:
+class _Tally(Struct, frozen=True, kw_only=True):
     """How many there are of one sort, in all nights."""
 
     subject: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import UnseenRow
@@ -31,8 +32,7 @@ QUALITY = "quality"
 STRAY = "raw file"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Oddity:
+class Oddity(Struct, frozen=True, kw_only=True):
     """One finding. *sort*: a word of UnseenSort, QUALITY or STRAY."""
 
     sort: str
@@ -44,8 +44,7 @@ class Oddity:
     accepted: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True, kw_only=True):
     """Something beside the nights of a root that could be the cameras'."""
 
     place: str
@@ -53,13 +52,11 @@ class Beside:
     found_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _UnseenOfNight(UnseenRow):
+class _UnseenOfNight(UnseenRow, frozen=True, kw_only=True):
     night: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Stray:
+class _Stray(Struct, frozen=True, kw_only=True):
     """A raw file that does not lie in its folder as it was recorded."""
 
     night: int
@@ -68,8 +65,7 @@ class _Stray:
     path: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Finding:
+class _Finding(Struct, frozen=True, kw_only=True):
     """What of a whole night was outside its limits."""
 
     night: int

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.ledger.exports import Event
 from vampd.ledger.reading import Reader
@@ -31,8 +33,7 @@ _LAST = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _TaskEvent:
+class _TaskEvent(Struct, frozen=True, kw_only=True):
     """The last that happened to a task; stage and unit as long as it is there."""
 
     was: str | None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
@@ -15,8 +17,7 @@ from vampd.states import FlcState
 from vampd.time_units import MINUTE_US
 
 
-@dataclass(kw_only=True, slots=True)
-class FrameTally:
+class FrameTally(Struct, kw_only=True):
     """What became of one camera's frames. *synchronised* + *solo* are in outputs."""
 
     synchronised: int = 0
@@ -33,8 +34,7 @@ class FrameTally:
             setattr(self, name, getattr(self, name) + count)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slice:
+class Slice(Struct, frozen=True, kw_only=True):
     """One minute of one target at one exposure time."""
 
     minute_us: int  #: when it began, UTC
@@ -43,8 +43,7 @@ class Slice:
     cameras: Mapping[int, FrameTally] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptQuality:
+class KeptQuality(Struct, frozen=True, kw_only=True):
     """What was kept of one batch: see `vampd.science.quality.Quality`."""
 
     batch: int
@@ -57,8 +56,7 @@ class KeptQuality:
     drift_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True, kw_only=True):
     """What is known of one camera's cubes while they arrive."""
 
     cubes: Mapping[str, int]  #: how many, by state

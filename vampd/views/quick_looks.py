@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from vampd.layout import quick_look_name
 from vampd.ledger.frame_ids import frame_id_text
@@ -15,8 +16,7 @@ from vampd.states import FlcState
 PICTURES = ("mean", "highest", "a-b")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LookedAt:
+class LookedAt(Struct, frozen=True, kw_only=True):
     """An output and its quick look. Measures as in `vampd.science.quick_look.Measures`."""
 
     output: int

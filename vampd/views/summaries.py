@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vampd.causes import CauseCode
 from vampd.ledger import awaited, logger_faults
@@ -38,8 +40,7 @@ from vampd.views.oddities import Oddity, oddities
 RECENT = 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageState:
+class StageState(Struct, frozen=True, kw_only=True):
     """How far one stage of a night is; *done* of *total* units of work."""
 
     state: TaskState
@@ -48,8 +49,7 @@ class StageState:
     running: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True, kw_only=True):
     """The unit of work that keeps a night from going on."""
 
     stage: Stage
@@ -68,8 +68,7 @@ class Trouble:
         return self.error if self.code is None else first_line(self.error)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Amounts:
+class Amounts(Struct, frozen=True, kw_only=True):
     """Bytes of a night."""
 
     raw: int = 0  #: raw files that are there
@@ -78,8 +77,7 @@ class Amounts:
     pixels_built: int = 0  #: of *pixels*
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tally:
+class _Tally(Struct, frozen=True, kw_only=True):
     """How many there are of one sort."""
 
     night: int
@@ -92,8 +90,7 @@ class _Tally:
     pixel_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """A night in short. Cubes are FITS files; timing files are not counted."""
 
     night: Night
@@ -120,8 +117,7 @@ class Summary:
         return self.quarantined - self.quarantined_seen
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DaemonRow:
+class DaemonRow(Struct, frozen=True, kw_only=True):
     """The last daemon that wrote into the ledger."""
 
     pid: int

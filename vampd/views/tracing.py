@@ -7,7 +7,8 @@ the timing files counts them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
@@ -17,8 +18,7 @@ from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.views.history import Event, events_of
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """Frames *first*, *first* + *step*, ... (*count*) of one raw cube, and where they are.
 
     In output *output* they are the frames from *position* on; without one, *reason* says why they
@@ -59,8 +59,7 @@ class Run:
         return (raw_frame - self.first) // self.step
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawCubeRow:
+class RawCubeRow(Struct, frozen=True, kw_only=True):
     """A raw cube with its timing file. *frames* and what follows: of whole ones."""
 
     number: int
@@ -77,8 +76,7 @@ class RawCubeRow:
     timing_sha256: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TracedOutput:
+class TracedOutput(Struct, frozen=True, kw_only=True):
     """An output, as far as a trace speaks of it."""
 
     number: int
@@ -104,8 +102,7 @@ class TracedOutput:
         return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{TIMING_ENDING}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Copy:
+class Copy(Struct, frozen=True, kw_only=True):
     """What is known of a file at the other machine."""
 
     path: str
@@ -114,8 +111,7 @@ class Copy:
     verified_us: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameIdRow:
+class FrameIdRow(Struct, frozen=True, kw_only=True):
     """A number that was dealt."""
 
     number: int

@@ -18,9 +18,9 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
@@ -62,8 +62,7 @@ _FILE_EVENTS: list[type[FileSystemEvent]] = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """A folder as it was when its watch began."""
 
     device: int
@@ -223,8 +222,7 @@ class EventHints:
             log.info("events are complete again")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Folder:
+class _Folder(Struct, frozen=True, kw_only=True):
     """A folder to be watched, and what to look at when something happens in it."""
 
     path: Path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+
+class Hint(Struct, frozen=True):
     """Something happened in *night*, to the file *name*; None: perhaps to any."""
 
     night: Path | None
@@ -19,8 +19,7 @@ class Hint:
 EVERYTHING = Hint(None)
 
 
-@dataclass(slots=True)
-class Hints:
+class Hints(Struct):
     """What was hinted at since the last look; the same hint twice is one."""
 
     everything: bool = False

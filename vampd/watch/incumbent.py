@@ -13,8 +13,9 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from vampd.errors import InputError, NotPlainError
 from vampd.io.beneath import Beneath, entries, is_folder, night_folder, read_start, status
@@ -43,8 +44,7 @@ _MANIFEST = re.compile(r"manifest_VMP_[0-9A-Za-z_]+\.csv")
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LegacyFile:
+class LegacyFile(Struct, frozen=True, kw_only=True):
     """One file in `vgen2/`."""
 
     path: str  #: relative to the night
@@ -55,8 +55,7 @@ class LegacyFile:
     problem: str | None  #: why it cannot be what it should
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawFolder:
+class RawFolder(Struct, frozen=True, kw_only=True):
     """What lies in a camera's folder, or in its backup."""
 
     name: str
@@ -68,8 +67,7 @@ class RawFolder:
     without_timing: tuple[str, ...]  #: cubes that have none
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True, kw_only=True):
     """All that can be seen of one such night."""
 
     folder: Path

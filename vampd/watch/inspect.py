@@ -11,11 +11,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from vampd.causes import Cause
@@ -56,8 +56,7 @@ _DECIDING = frozenset(DECIDING_CARDS)
 _NO_CUBE = Cause(FileCode.UNREADABLE, {"error": os.strerror(errno.ENOENT)})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Inspection:
+class Inspection(Struct, frozen=True, kw_only=True, eq=False):
     """What a cube and its timing file say.
 
     The identities are those of the paths before and after reading; where they differ, or
@@ -92,31 +91,27 @@ class Inspection:
     is_confirmed: bool = False  #: the header's times prove that they do
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InspectJob:
+class InspectJob(Struct, frozen=True, kw_only=True):
     """Cubes to be inspected."""
 
     folder: str  #: the night's, absolute
     cubes: tuple[tuple[str, str], ...]  #: each with its timing file, relative to the night's folder
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inspections:
+class Inspections(Struct, frozen=True, kw_only=True):
     """What they and their timing files say, in the job's order."""
 
     results: tuple[Inspection, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DigestJob:
+class DigestJob(Struct, frozen=True, kw_only=True):
     """Raw files to be read through."""
 
     folder: str  #: the night's, absolute
     files: tuple[str, ...]  #: relative to it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Digest:
+class Digest(Struct, frozen=True, kw_only=True):
     """What came of reading one file through."""
 
     sha256: str | None = None  #: None where it could not be read, or changed meanwhile
@@ -125,8 +120,7 @@ class Digest:
     is_unreadable: bool = False  #: that is a word about the file: it did not merely change
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Digests:
+class Digests(Struct, frozen=True, kw_only=True):
     """What came of each, in the job's order."""
 
     results: tuple[Digest, ...]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
@@ -24,8 +25,7 @@ _FAR_US = 7 * DAY_US
 _CUBES_LOOKED_AT = 50  # for whether a trigger fired both cameras
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Timed:
+class _Timed(Struct, frozen=True, kw_only=True):
     """A whole cube by its own times."""
 
     path: str

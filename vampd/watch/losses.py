@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import files, logger_faults
@@ -25,8 +24,7 @@ _EMPTY = "an empty timing file without its cube: is a disk full?"
 _UNREADABLE = "a timing file without its cube"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _RawFile(RawFile):
+class _RawFile(RawFile, frozen=True, kw_only=True):
     """A raw file; what follows is known of whole cubes."""
 
     camera: int

@@ -11,9 +11,10 @@ reads '!', '[' and '(' in a name as syntax, and a newline in a name would split 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -25,8 +26,7 @@ class Role(StrEnum):
     OTHER = "other"  #: not the cameras': listed, never opened
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Named:
+class Named(Struct, frozen=True, kw_only=True):
     """What a path says about its file. *stem* joins a cube with its timing."""
 
     role: Role

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from vampd.causes import Cause
 from vampd.watch.inspect import Inspection
 from vampd.watch.settle import TrackedFile
 
 
-@dataclass(kw_only=True, slots=True)
-class NightTracker:
+class NightTracker(Struct, kw_only=True):
     """What the rounds remember of one night; all of it can be found out again."""
 
     night: int

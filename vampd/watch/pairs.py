@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.layout import RAW_ENDING, TIMING_ENDING
 from vampd.ledger import cubes
@@ -15,8 +16,7 @@ from vampd.watch.naming import Role
 _JUDGED = frozenset({FileState.WHOLE, FileState.QUARANTINED})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     """A cube and its timing file, one of which may be missing."""
 
     stem: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.causes import Cause
 from vampd.ledger import cubes, files, given_up, live, nights, outputs, strays, trash
@@ -20,8 +22,7 @@ from vampd.watch.supplements import is_used, reopen, stands_for, take_bad_twins
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True, kw_only=True):
     """What one look found other than it was known."""
 
     counts: bool  #: whether it counts: whether the cameras wrote

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.settings.sections import Root
 from vampd.states import STAGES_OF, Kind, Stage
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunMode:
+class RunMode(Struct, frozen=True, kw_only=True):
     """What the rounds and the dispatcher are told of it."""
 
     stages: Mapping[Kind, tuple[Stage, ...]]  #: those of which tasks are made

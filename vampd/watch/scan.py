@@ -10,8 +10,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from vampd.io.beneath import Beneath, entries, is_folder, night_folder, status
 from vampd.io.mirror import raw_folder
@@ -23,16 +24,14 @@ from vampd.watch.naming import Named, Role, classify, is_ours, night_date, print
 TOP = "."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Nights:
+class Nights(Struct, frozen=True, kw_only=True):
     """The nights of one root, oldest first."""
 
     folders: tuple[Path, ...]
     problems: tuple[str, ...]  #: not empty: there may be nights that are not in *folders*
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FolderEntry:
+class FolderEntry(Struct, frozen=True, kw_only=True):
     """One entry of a night as one look saw it. Only regular files have a role."""
 
     identity: FileIdentity
@@ -43,8 +42,7 @@ class FolderEntry:
     mode: int = stat.S_IFREG  #: of which the type counts
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FolderSnapshot:
+class FolderSnapshot(Struct, frozen=True, kw_only=True):
     """One look at a night. A file that is not here is gone, unless it lies in *unread*."""
 
     files: dict[str, FolderEntry]  #: by path relative to the night

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.causes import Cause
 from vampd.records import FileIdentity
@@ -37,8 +39,7 @@ if TYPE_CHECKING:  # this module judges, and needs nothing that opens files
 SETTLING_LOOKS = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackedFile:
+class TrackedFile(Struct, frozen=True, kw_only=True):
     """One file over successive looks."""
 
     identity: FileIdentity
@@ -46,8 +47,7 @@ class TrackedFile:
     looks: int  #: looks in succession that saw it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Differences:
+class Differences(Struct, frozen=True, kw_only=True):
     """What one look found other than it was known. Paths relative to the night, sorted."""
 
     appeared: tuple[str, ...]
@@ -58,8 +58,7 @@ class Differences:
         return bool(self.appeared or self.changed or self.gone)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What a file is. WHOLE has no cause; ARRIVING and QUARANTINED say what is amiss."""
 
     state: FileState
@@ -72,8 +71,7 @@ class Verdict:
         return "" if self.cause is None else str(self.cause)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NightEnd:
+class NightEnd(Struct, frozen=True, kw_only=True):
     """Whether a night is over, and if not, what for and until when it waits."""
 
     over: bool

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from vampd.layout import CAMERA_FOLDERS
 from vampd.records import Unseen
@@ -51,8 +52,7 @@ class Form(StrEnum):
     SOCKET = "socket"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One name that is not taken. *path* is relative to the night's folder."""
 
     path: str
@@ -61,8 +61,7 @@ class Entry:
     target: str = ""  #: of a link, where it leads by its own words
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lie:
+class Lie(Struct, frozen=True, kw_only=True):
     """All that lies in a night and is not taken."""
 
     entries: tuple[Entry, ...]
@@ -70,8 +69,7 @@ class Lie:
     is_cut: bool = False  #: there is more, and nobody looked on
 
 
-@dataclass(kw_only=True, slots=True)
-class _Heap:
+class _Heap(Struct, kw_only=True):
     """What lies at one place for one reason."""
 
     entries: list[Entry] = field(default_factory=list)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, TypedDict
+
+from msgspec import to_builtins
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import night_folder, read_start
@@ -95,7 +96,8 @@ def send(job: SendJob) -> dict[str, Any]:
     delivery = deliver(
         job["content"], job["sender"], job["recipients"], SmtpServer(**job["server"])
     )
-    return asdict(delivery)
+    plain: dict[str, Any] = to_builtins(delivery)
+    return plain
 
 
 def write_letter(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.background.reclaim.rules import Moment, Retention, SpaceFacts, refusals
 from vampd.layout import OUTPUT_FOLDER
@@ -24,8 +26,7 @@ _MOST_PROBLEMS = 3  # more do not make a refusal clearer
 _Files: TypeAlias = Sequence[TrashFile] | Sequence[Candidate]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True, kw_only=True):
     """One kind of space of one night: what would go, and all that speaks against it."""
 
     night: Night

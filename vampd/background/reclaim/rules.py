@@ -10,7 +10,8 @@ and again for the way out of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vampd.states import Kind, NightStatus, Space
 from vampd.time_units import DAY_US
@@ -25,16 +26,14 @@ _AT_REST = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True, kw_only=True):
     """A time by two clocks: the host's date, and what a daemon saw to pass (never too much)."""
 
     now_us: int
     passed_us: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """How long things are kept."""
 
     outputs_us: int
@@ -46,8 +45,7 @@ class Retention:
         return self.raw_us if space is Space.RAW else self.outputs_us
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpaceFacts:
+class SpaceFacts(Struct, frozen=True, kw_only=True):
     """What decides about one kind of space of one night."""
 
     kind: Kind

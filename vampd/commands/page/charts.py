@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from vampd.commands.screen import duration_text
 from vampd.time_units import DAY_US, HOUR_US, HST, MINUTE_US
@@ -23,8 +24,7 @@ _STEPS_US = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True, kw_only=True):
     """One value of one exposure, or of its two cameras together."""
 
     at_us: int
@@ -33,8 +33,7 @@ class Measure:
     exposure: Exposure
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
+class Point(Struct, frozen=True, kw_only=True):
     """Where a measure lies on its chart, and what is said of it."""
 
     x: float
@@ -44,16 +43,14 @@ class Point:
     exposure: Exposure
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True, kw_only=True):
     """A line of the grid, and what stands beside it."""
 
     at: float
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True, kw_only=True):
     """Points in a box of WIDTH by HEIGHT."""
 
     label: str

@@ -5,7 +5,7 @@ Nothing of an address reaches the disk: the folder and the output's name are the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from vampd.errors import OperatorError
 from vampd.io.beneath import night_folder, read_start
@@ -19,8 +19,7 @@ _MOST_BYTES = 8 << 20  # a larger one is none of ours
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CubePicture:
+class CubePicture(Struct, frozen=True, kw_only=True):
     """A picture, and what changes whenever it is made anew."""
 
     content: bytes

@@ -9,9 +9,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from vampd.commands.page.paging import Asked, Paging, paging
 from vampd.views.exposures import Shot
@@ -22,8 +23,7 @@ _MOST_WORDS = 10
 Value = str | float | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class Column(Struct, frozen=True, kw_only=True):
     """A column by which rows are sorted, and which can be named in a filter."""
 
     label: str
@@ -63,8 +63,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
 _COMPARISON = re.compile(r"(?P<column>[a-z]+)(?P<sign><=|>=|<|>|=)(?P<value>\S+)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True, kw_only=True):
     """A heading, and the address that sorts by it."""
 
     label: str
@@ -73,8 +72,7 @@ class Heading:
     sorted: str  #: "ascending", "descending", or "none"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+class Table(Struct, frozen=True, kw_only=True):
     """One page of the rows that were asked for."""
 
     rows: Sequence[Shot]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from vampd.commands import log, logger_words, stage_times
 from vampd.commands.explain import explained, text_of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 #: What a browser asked after the question mark of an address.
 Asked = Mapping[str, str]
@@ -12,8 +13,7 @@ Asked = Mapping[str, str]
 _MOST_DIGITS = 6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Paging:
+class Paging(Struct, frozen=True, kw_only=True):
     """Page *page* of a list of *total* things, *size* on a page; *asked* is kept in its links."""
 
     page: int

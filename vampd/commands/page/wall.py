@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from vampd.commands.page.paging import Asked, Paging, paging
 from vampd.ledger.reading import Reader
@@ -17,16 +18,14 @@ from vampd.views.quick_looks import LookedAt, of_cubes
 _FEW, _MANY = 6, 24
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tile:
+class Tile(Struct, frozen=True, kw_only=True):
     """One picture of an output."""
 
     look: LookedAt
     what: str  #: one of `vampd.views.quick_looks.PICTURES`
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True):
     """One cube: the tiles of each camera, in the order of their states, the difference last."""
 
     first_us: int

@@ -5,9 +5,10 @@ from __future__ import annotations
 import calendar
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+from msgspec import Struct
 
 #: A sign beside the colour, for those who do not tell colours apart; none: nothing is to be done.
 SIGNS: Mapping[str, str] = {
@@ -24,8 +25,7 @@ SIGNS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """A night in its day."""
 
     kind: str
@@ -35,16 +35,14 @@ class Entry:
     stage: str  #: the one that is at work or to come; empty when all are done
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Day:
+class Day(Struct, frozen=True, kw_only=True):
     """A day, and the nights of that UTC date."""
 
     number: int
     nights: Sequence[Entry]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Month:
+class Month(Struct, frozen=True, kw_only=True):
     """A month; *blank* days of the week are before its first."""
 
     name: str
@@ -52,8 +50,7 @@ class Month:
     days: Sequence[Day]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Year:
+class Year(Struct, frozen=True, kw_only=True):
     """A year, and its neighbours that have nights."""
 
     year: int
