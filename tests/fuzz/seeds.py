@@ -129,7 +129,7 @@ def rebuildable() -> Rebuildable:
         return Rebuildable(
             output=str(output.relative_to(night)),
             cube=output.read_bytes(),
-            sidecar=(night / str(made["path"])).read_bytes(),
+            sidecar=(night / str(made.path)).read_bytes(),
         )
 
 

@@ -387,7 +387,7 @@ _DELIVERY = (
     Break(
         promise="a file that differs over there is sent again",
         file="stages/verify.py",
-        old='            again.append(row["path"])\n',
+        old="            again.append(row.path)\n",
         new="            pass\n",
         tests="schedule/test_copies.py",
         named="a_flipped_byte_is_sent_again_and_kept_as_evidence",
@@ -395,7 +395,7 @@ _DELIVERY = (
     Break(
         promise="another disk at the far end is not written to",
         file="stages/verify.py",
-        old="    marked = demand_disks(job)\n",
+        old="    job, marked = demand_disks(job)\n",
         new="    marked: list[Marked] = []\n",
         tests="stages/test_far_disk.py",
         named="nothing_is_sent_to_what_lies_in_the_disks_place_and_nothing_there_counts",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.far_side import liar, lie, local_side
 from vampd.remote.bandwidth import Window, limit_at
@@ -53,9 +54,7 @@ def test_rsync_is_held_to_what_holds_now(tmp_path: Path, monkeypatch: pytest.Mon
     words = tmp_path / "words"
     script = f'printf "%s\\n" "$@" >>{shlex.quote(str(words))}; exec {shutil.which("rsync")} "$@"'
     lie(monkeypatch, liar(tmp_path / "programs", "rsync", script))
-    job = far.transfer_job()
-    job["bandwidth_kib"] = 0
-    job["bandwidth_by_time"] = [Window.parse("12:00-12:00 150")]
+    job = replace(far.transfer_job(), bandwidth_by_time=[Window.parse("12:00-12:00 150")])
 
     transfer.work(job)
 

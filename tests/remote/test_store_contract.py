@@ -8,11 +8,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.far_side import DATE, SIDES, FarSide
 from vampd.errors import FarDiskError, OperatorError, VampdError
 from vampd.io.listed_files import ListedFile
 from vampd.remote.answers import ABSENT, EXISTS, PUBLISHED
+from vampd.remote.destination_marker import Disk
 from vampd.remote.location import Location
 from vampd.remote.store import ABSENT as NOT_THERE
 from vampd.remote.store import Store
@@ -29,21 +31,21 @@ def side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FarSide]:
         yield side
 
 
-def store(side: FarSide, **more: object) -> Store:
-    return store_of({**side.transfer_job(), **more}, Location.parse(side.place))
+def store(side: FarSide, *disks: Disk) -> Store:
+    return store_of(replace(side.transfer_job(), disks=disks), Location.parse(side.place))
 
 
 def delivered(side: FarSide) -> Store:
     """A store to which all was delivered."""
     made = store(side)
     made.receive(DATE, side.night, side.files, afresh=False)
-    made.publish(DATE, {file["path"]: "" for file in side.files})
+    made.publish(DATE, {file.path: "" for file in side.files})
     return made
 
 
 def renewed(side: FarSide, path: str, content: bytes) -> ListedFile:
     """Other bytes under a name that was listed."""
-    side.files[:] = [file for file in side.files if file["path"] != path]
+    side.files[:] = [file for file in side.files if file.path != path]
     return side.add(path, content)
 
 
@@ -53,14 +55,14 @@ def test_what_arrives_bears_no_final_name_until_it_is_published(side: FarSide) -
     sent = made.receive(DATE, side.night, side.files, afresh=False)
     before = made.digests(side.files, below=DATE)
     arrived = made.arrived(DATE, side.files)
-    words = made.publish(DATE, {file["path"]: "" for file in side.files})
+    words = made.publish(DATE, {file.path: "" for file in side.files})
     after = made.digests(side.files, below=DATE)
 
     assert sorted(sent) == sorted([CUBE, LIST])
     assert all(before[path].why in NOT_THERE for path in (CUBE, LIST))
     assert words == {CUBE: PUBLISHED, LIST: PUBLISHED}
     for file in side.files:
-        assert arrived[file["path"]].sha256 == after[file["path"]].sha256 == file["sha256"]
+        assert arrived[file.path].sha256 == after[file.path].sha256 == file.sha256
     assert not side.incoming.exists()
 
 
@@ -83,7 +85,7 @@ def test_what_a_killed_rsync_left_of_a_file_goes_once_that_is_published(side: Fa
     for path in left:
         path.write_bytes(b"frames")
 
-    made.publish(DATE, {file["path"]: "" for file in side.files})
+    made.publish(DATE, {file.path: "" for file in side.files})
 
     assert [path.exists() for path in left] == [False, True]
 
@@ -127,7 +129,7 @@ def test_what_arrived_wrong_under_the_same_size_and_time_arrives_right_when_comp
     compared = made.receive(DATE, side.night, side.files[:1], afresh=True)
 
     assert (trusted, compared) == ([], [CUBE])
-    assert made.arrived(DATE, side.files[:1])[CUBE].sha256 == side.files[0]["sha256"]
+    assert made.arrived(DATE, side.files[:1])[CUBE].sha256 == side.files[0].sha256
 
 
 def test_a_link_in_place_of_a_folder_is_followed_by_no_verb(side: FarSide) -> None:
@@ -148,13 +150,13 @@ def test_the_first_claim_of_a_disk_stands_and_answers_count_on_that_disk_alone(
 
     unclaimed = made.disk()
     first, second = made.claim(), made.claim()
-    known = store(side, disks=[{"place": side.place, "marker": first.marker}])
-    other = store(side, disks=[{"place": side.place, "marker": str(UUID(int=0))}])
+    known = store(side, Disk(place=side.place, marker=first.marker))
+    other = store(side, Disk(place=side.place, marker=str(UUID(int=0))))
 
     assert (unclaimed.marker, unclaimed.is_bare) == (None, False)
     assert first.marker is not None
     assert first.marker == second.marker == made.disk().marker
-    assert known.digests(side.files, below=DATE)[CUBE].sha256 == side.files[0]["sha256"]
+    assert known.digests(side.files, below=DATE)[CUBE].sha256 == side.files[0].sha256
     with pytest.raises(FarDiskError, match="is another"):
         other.digests(side.files, below=DATE)
 

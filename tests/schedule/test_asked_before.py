@@ -26,21 +26,21 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
         deliveries.list_file(ledger, night.id, "vgen2/VMPA00000001.fits.fz", 7, _OLD)
         task = claimed(ledger, a_task(ledger, night.id, Stage.VERIFY))
         deliveries.list_file(ledger, night.id, path, 7, _NEW)
-        verdict: VerifiedFile = {
-            "path": "vgen2/VMPA00000001.fits.fz",
-            "verdict": "verified",
-            "sha256": _OLD,
-            "why": None,
-            "lies_at_destination": True,
-        }
-        copies: VerifyResult = {
-            "results": [verdict],
-            "seconds": 1.0,
-            "verify_at": "/far/20251106",
-            "destination": "/far/20251106",
-            "patience_hours": 0.0,
-            "marked": [],
-        }
+        verdict: VerifiedFile = VerifiedFile(
+            path="vgen2/VMPA00000001.fits.fz",
+            verdict="verified",
+            sha256=_OLD,
+            why=None,
+            lies_at_destination=True,
+        )
+        copies: VerifyResult = VerifyResult(
+            results=[verdict],
+            seconds=1.0,
+            verify_at="/far/20251106",
+            destination="/far/20251106",
+            patience_hours=0.0,
+            marked=[],
+        )
 
         retries.after_success(ledger, task, CheckResult(copies=copies), config)
 

@@ -33,17 +33,16 @@ def test_copies_are_read_through_once_though_the_date_was_ahead_when_that_began(
     jobs = 0
     while jobs < 5 and (job := copies.JOB.due(world.ledger, world.config)) is not None:
         jobs += 1
-        found: VerifyResult = {
-            "results": [
-                judge(file, FileDigest(sha256=file["sha256"], why=None))
-                for file in job.copies["files"]
+        found: VerifyResult = VerifyResult(
+            results=[
+                judge(file, FileDigest(sha256=file.sha256, why=None)) for file in job.copies.files
             ],
-            "seconds": 1.0,
-            "verify_at": job.copies["verify_at"],
-            "destination": job.copies["destination"],
-            "patience_hours": 0.0,
-            "marked": [],
-        }
+            seconds=1.0,
+            verify_at=job.copies.verify_at,
+            destination=job.copies.destination,
+            patience_hours=0.0,
+            marked=[],
+        )
         outcome = Outcome(key=1, result=copies.Reverified(copies=found))
         copies.JOB.record(world.ledger, world.config, job, outcome)
 

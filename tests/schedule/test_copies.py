@@ -143,7 +143,7 @@ def test_a_verdict_on_older_bytes_does_not_count(desk: FarDesk) -> None:
     result = verify.work(verify_job(desk.ledger, desk.config, desk.night, afresh=True))
     deliveries.list_file(desk.ledger, desk.number, PATHS[0], 1, "0" * 64)
 
-    deliveries.record_verdicts(desk.ledger, desk.number, result["results"])
+    deliveries.record_verdicts(desk.ledger, desk.number, result.results)
 
     assert not deliveries.verified_since(desk.ledger, desk.number, 0)
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.reclaim_nights import DAY_US, NightTruth
 from tests.support.reclaim_story import ack, tick_and_work
 from tests.support.reclaim_world import World, template_ledger
+from vampd.background.reclaim.moves import MoveJob
 from vampd.errors import OperatorError
 from vampd.layout import TRASH_FOLDER
 from vampd.ledger.connection import Row
@@ -128,7 +129,7 @@ def test_a_night_is_not_restored_while_its_raw_files_are_in_the_trash(
 def test_undelete_stops_what_is_under_way(world: World, trashed: NightTruth) -> None:
     while world.ledger.value("select count(*) from trash where state = 'unlinking'") == 0:
         world.tick()
-        if world.job is None or world.job["step"] == "verify":
+        if not isinstance(world.job, MoveJob):
             world.work()
             world.pass_time(DAY_US // 2)
 

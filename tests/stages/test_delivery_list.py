@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.far_side import SIDES, FarSide, fill, local_side
 from vampd.errors import IntegrityError
+from vampd.io.listed_files import ListedFile
 from vampd.layout import DELIVERY_LIST, OWN_FOLDER
 from vampd.stages import transfer
 from vampd.stages.delivery_list import is_list, list_of, read_list
@@ -27,8 +29,8 @@ def lists_of(side: FarSide) -> list[Path]:
 
 
 def send(side: FarSide) -> None:
-    result = transfer.work({**side.transfer_job(), "list_digests": True})
-    side.own.extend(file["path"] for file in result["published"])
+    result = transfer.work(replace(side.transfer_job(), list_digests=True))
+    side.own.extend(file.path for file in result.published)
 
 
 def test_the_list_goes_along_and_sha256sum_reads_it(any_side: FarSide) -> None:
@@ -39,7 +41,7 @@ def test_the_list_goes_along_and_sha256sum_reads_it(any_side: FarSide) -> None:
     (found,) = lists_of(any_side)
     path = f"{OWN_FOLDER}/{found.name}"
     assert read_list(path, found.read_bytes()) == {
-        file["path"]: file["sha256"] for file in any_side.files
+        file.path: file.sha256 for file in any_side.files
     }
     checked = subprocess.run(
         ["sha256sum", "--check", "--strict", path], cwd=any_side.arrived, check=False
@@ -89,11 +91,11 @@ def test_without_the_setting_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_list_that_is_not_what_its_name_says_is_refused() -> None:
-    listed, content = list_of([{"path": "vgen2/a", "size_bytes": 1, "sha256": "0" * 64}])
+    listed, content = list_of([ListedFile(path="vgen2/a", size_bytes=1, sha256="0" * 64)])
 
-    assert is_list(listed["path"])
+    assert is_list(listed.path)
     with pytest.raises(IntegrityError, match="named by another one"):
-        read_list(listed["path"], content + b"\n")
+        read_list(listed.path, content + b"\n")
 
 
 @pytest.mark.parametrize("path", ["../a", "a//b", "/etc/passwd", "a/./b", "a\x1bb", ""])

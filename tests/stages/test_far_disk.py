@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tests.support.far_side import DATE, SIDES, FarSide, fill, liar, lie
 from vampd.errors import OperatorError, RetryableError
+from vampd.io.listed_files import ListedFile
 from vampd.remote import destination_marker
 from vampd.remote.answers import FarDisk
 from vampd.remote.destination_marker import Disk, Marked, marker_text
 from vampd.remote.location import Location
+from vampd.remote.store import FarJob
 from vampd.remote.table import store_of
 from vampd.stages import transfer, verify
 
@@ -35,18 +38,16 @@ class Marking(Struct, kw_only=True):
         return self.side.destination / MARKER
 
     def send(self) -> None:
-        job = self.side.transfer_job()
-        job["disks"] = [self.disk]
+        job = replace(self.side.transfer_job(), disks=[self.disk])
         done = transfer.work(job)
-        self.side.own.extend(file["path"] for file in done["published"])
-        self.marked = done["marked"]
+        self.side.own.extend(file.path for file in done.published)
+        self.marked = done.marked
 
     def verdicts(self) -> set[str]:
-        job = self.side.verify_job()
-        job["disks"] = [self.disk]
+        job = replace(self.side.verify_job(), disks=[self.disk])
         done = verify.work(job)
-        self.marked = done["marked"]
-        return {result["verdict"] for result in done["results"]}
+        self.marked = done.marked
+        return {result.verdict for result in done.results}
 
     def unmount(self) -> None:
         """What an absent disk leaves behind: the folder, and nothing in it."""
@@ -62,8 +63,13 @@ class Marking(Struct, kw_only=True):
 def far(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Marking]:
     with SIDES[request.param](tmp_path) as side:
         fill(side)
-        disk: Disk = {"place": side.place, "marker": None, "may_claim": True}
+        disk = Disk(place=side.place, marker=None, may_claim=True)
         yield Marking(side=side, disk=disk)
+
+
+FILE = ListedFile(path="20251106/a", size_bytes=1, sha256="")
+DISK = Disk(place="/far", marker=None)
+MOVED_ON = replace(DISK, is_known=True, is_moved_on=True)
 
 
 def names(folder: Path) -> list[str]:
@@ -74,16 +80,16 @@ def test_the_first_delivery_marks_the_disk_and_the_next_one_knows_it(far: Markin
     far.send()
 
     [marked] = far.marked
-    assert far.marker.read_text() == marker_text(marked["marker"])
-    assert str(uuid.UUID(marked["marker"])) == marked["marker"]
-    assert (marked["place"], marked["why"]) == (far.side.place, "the first delivery there")
+    assert far.marker.read_text() == marker_text(marked.marker)
+    assert str(uuid.UUID(marked.marker)) == marked.marker
+    assert (marked.place, marked.why) == (far.side.place, "the first delivery there")
 
     far.side.add("vgen2/later.txt", b"later")
     far.send()
 
     assert far.marked == []
     assert far.verdicts() == {"verified"}
-    assert far.marker.read_text() == marker_text(marked["marker"])
+    assert far.marker.read_text() == marker_text(marked.marker)
 
 
 @pytest.mark.parametrize("instead", ["nothing", "another"])
@@ -132,7 +138,7 @@ def test_a_marker_that_is_there_already_is_taken_and_not_replaced(far: Marking) 
 
     far.send()
 
-    assert far.marked == [{"place": far.side.place, "marker": known, "why": "its marker was there"}]
+    assert far.marked == [Marked(place=far.side.place, marker=known, why="its marker was there")]
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "link", "folder"])
@@ -152,13 +158,14 @@ def test_what_is_no_marker_is_for_an_operator(far: Marking, kind: str) -> None:
 
 def delivered_by_an_older_version(far: Marking) -> None:
     """The ledger knows of deliveries, and of no marker."""
-    del far.disk["may_claim"]
+    far.disk = replace(far.disk, may_claim=False)
     far.send()
-    far.disk |= {
-        "may_claim": True,
-        "is_known": True,
-        "copies": [{**file, "path": f"{DATE}/{file['path']}"} for file in far.side.files[:2]],
-    }
+    far.disk = replace(
+        far.disk,
+        may_claim=True,
+        is_known=True,
+        copies=[replace(file, path=f"{DATE}/{file.path}") for file in far.side.files[:2]],
+    )
     assert not far.marker.exists()
 
 
@@ -170,7 +177,7 @@ def test_a_disk_that_an_older_version_delivered_to_is_known_by_what_lies_there(
     assert far.verdicts() == {"verified"}
 
     [marked] = far.marked
-    assert marked["why"] == "2 of 2 files that were delivered there are there"
+    assert marked.why == "2 of 2 files that were delivered there are there"
     assert far.marker.exists()
 
 
@@ -196,18 +203,18 @@ def test_where_a_folder_is_missing_nothing_is_marked(far: Marking) -> None:
 @pytest.mark.parametrize(
     ("disk", "found", "right", "expected"),
     [
-        ({}, FarDisk(is_bare=True, marker=None), 0, "the first delivery there"),
-        ({"is_known": True}, FarDisk(is_bare=False, marker=None), 0, None),
-        ({"is_known": True}, FarDisk(is_bare=True, marker=None), 0, None),
-        ({"is_known": True, "is_moved_on": True}, FarDisk(is_bare=True, marker=None), 0, None),
+        (DISK, FarDisk(is_bare=True, marker=None), 0, "the first delivery there"),
+        (replace(DISK, is_known=True), FarDisk(is_bare=False, marker=None), 0, None),
+        (replace(DISK, is_known=True), FarDisk(is_bare=True, marker=None), 0, None),
+        (MOVED_ON, FarDisk(is_bare=True, marker=None), 0, None),
         (
-            {"is_known": True, "is_moved_on": True},
+            MOVED_ON,
             FarDisk(is_bare=False, marker=None),
             0,
             "what was delivered there is moved on, and the folder is not an empty one",
         ),
         (
-            {"is_known": True, "copies": [{}]},
+            replace(DISK, is_known=True, copies=[FILE]),
             FarDisk(is_bare=False, marker=None),
             1,
             "1 of 1 files that were delivered there are there",
@@ -227,7 +234,7 @@ def test_a_mount_point_is_not_bare(tmp_path: Path) -> None:
     from tests.stages.test_transfer import mounted
 
     (tmp_path / "disk").mkdir()
-    job = {"night": "a night"}
+    job = FarJob(night="a night")
     place = Location.parse(str(tmp_path / "disk"))
     assert store_of(job, place).disk().is_bare
     with mounted(tmp_path / "disk", "size=1m"):

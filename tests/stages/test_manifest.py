@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import Beneath
+from vampd.io.listed_files import ListedFile
 from vampd.stages import manifest
-from vampd.stages.manifest import ManifestJob, NumberedFile
+from vampd.stages.manifest import ManifestJob, NameChange, NumberedFile
 
 DATE = "20251106"
 
@@ -22,12 +23,12 @@ def number(night: Path, frame_id: str, content: bytes) -> NumberedFile:
     path = f"vgen2/{frame_id}.fits.fz"
     (night / path).parent.mkdir(parents=True, exist_ok=True)
     (night / path).write_bytes(content)
-    return {
-        "frame_id": frame_id,
-        "path": path,
-        "size_bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    return NumberedFile(
+        frame_id=frame_id,
+        path=path,
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
 
 
 @pytest.fixture
@@ -64,11 +65,11 @@ def test_a_manifest_lists_frame_ids_absolute_paths_and_sizes_in_order(
         f"VMPA00425189|{night}/vgen2/VMPA00425189.fits.fz|6\n"
         f"VMPA00425190|{night}/vgen2/VMPA00425190.fits.fz|5\n"
     )
-    assert result.files[1] == {
-        "path": f"manifest_VMP_{DATE}.csv",
-        "size_bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    assert result.files[1] == ListedFile(
+        path=f"manifest_VMP_{DATE}.csv",
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
 
 
 def test_digests_come_with_a_header_line(night: Path, job: ManifestJob) -> None:
@@ -101,7 +102,7 @@ def test_a_supplement_has_a_manifest_of_its_own(night: Path, job: ManifestJob) -
 
     late = replace(job, files=(number(night, "VMPA00425200", b"late"),), batch=2)
 
-    assert [listed["path"] for listed in manifest.work(late).files] == [
+    assert [listed.path for listed in manifest.work(late).files] == [
         "vgen2/name_changes.2.txt",
         f"manifest_VMP_{DATE}.2.csv",
     ]
@@ -118,7 +119,7 @@ def test_a_manifest_never_lists_a_file_of_another_size(night: Path, job: Manifes
 
 def test_a_frame_id_names_one_file(job: ManifestJob) -> None:
     first, second = job.files
-    second["frame_id"] = first["frame_id"]
+    job = replace(job, files=(first, replace(second, frame_id=first.frame_id)))
 
     with pytest.raises(IntegrityError, match="names 2 files"):
         manifest.work(job)
@@ -128,19 +129,19 @@ def test_a_frame_id_names_one_file(job: ManifestJob) -> None:
     "frame_id", ["", "VMPA0042519", "VMPA004251900", "vmpa00425190", "XYZA00425190"]
 )
 def test_what_is_no_frame_id_is_refused(job: ManifestJob, frame_id: str) -> None:
-    job.files[0]["frame_id"] = frame_id
+    job = replace(job, files=(replace(job.files[0], frame_id=frame_id), *job.files[1:]))
 
     with pytest.raises(IntegrityError, match="not a frame ID"):
         manifest.work(job)
 
 
 def test_a_folder_that_would_break_the_lines_is_refused() -> None:
-    file: NumberedFile = {
-        "frame_id": "VMPA00425190",
-        "path": "vgen2/x.fits.fz",
-        "size_bytes": 1,
-        "sha256": "0" * 64,
-    }
+    file: NumberedFile = NumberedFile(
+        frame_id="VMPA00425190",
+        path="vgen2/x.fits.fz",
+        size_bytes=1,
+        sha256="0" * 64,
+    )
 
     with pytest.raises(OperatorError, match="cannot stand in a list"):
         manifest.manifest_text(Path("/data|x"), [file], digests=False)
@@ -149,12 +150,12 @@ def test_a_folder_that_would_break_the_lines_is_refused() -> None:
 @given(st.sets(st.integers(0, 99_999_999), max_size=30))
 def test_a_manifest_read_back_is_what_was_listed(numbers: set[int]) -> None:
     files: list[NumberedFile] = [
-        {
-            "frame_id": f"VMPA{number:08d}",
-            "path": f"vgen2/VMPA{number:08d}.fits.fz",
-            "size_bytes": number,
-            "sha256": f"{number:064x}",
-        }
+        NumberedFile(
+            frame_id=f"VMPA{number:08d}",
+            path=f"vgen2/VMPA{number:08d}.fits.fz",
+            size_bytes=number,
+            sha256=f"{number:064x}",
+        )
         for number in numbers
     ]
 
@@ -171,8 +172,8 @@ def test_name_changes_are_in_the_order_of_the_frame_ids(night: Path) -> None:
     manifest.write_name_changes(
         Beneath(night),
         [
-            {"name": "vcam1_05:12:00.000000", "frame_id": "VMPA00425190"},
-            {"name": "vsync_05:11:38.080947.cam1.A", "frame_id": "VMPA00425189"},
+            NameChange(name="vcam1_05:12:00.000000", frame_id="VMPA00425190"),
+            NameChange(name="vsync_05:11:38.080947.cam1.A", frame_id="VMPA00425189"),
         ],
         1,
     )
@@ -190,7 +191,7 @@ def test_checksums_can_be_checked_without_vampd(night: Path, job: ManifestJob) -
     command = ["sha256sum", "--check", "--strict", ".vampd/SHA256SUMS"]
 
     right = subprocess.run(command, cwd=night, check=False, capture_output=True)
-    (night / first["path"]).write_bytes(b"wrong")
+    (night / first.path).write_bytes(b"wrong")
     wrong = subprocess.run(command, cwd=night, check=False, capture_output=True)
 
     assert (right.returncode, right.stdout.count(b": OK\n")) == (0, 2)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from vampd.background.reclaim import moves as reclaim_moves
-from vampd.background.reclaim.moves import LeavingFile, MoveJob
+from vampd.background.reclaim.moves import MoveJob
 from vampd.errors import IntegrityError, RetryableError
 from vampd.io.disk import MARKER_NAME, claim_root
 from vampd.layout import TRASH_FOLDER
+from vampd.ledger.trash import LeavingFile
 from vampd.states import TrashState
 
 DATE = "20251106"
@@ -34,31 +35,32 @@ class Site:
         self.marker = marker
         self.files = [self.listed(number, path) for number, path in enumerate(NAMES)]
 
-    def listed(self, number: int, path: str, state: str = "leaving") -> LeavingFile:
+    def listed(self, number: int, path: str, state: TrashState = TrashState.LEAVING) -> LeavingFile:
         status = (self.night / path).lstat()
-        return {
-            "id": number,
-            "path": path,
-            "place": f"{DATE}.1/{path}",
-            "inode": status.st_ino,
-            "size_bytes": status.st_size,
-            "modified_ns": status.st_mtime_ns,
-            "sha256": hashlib.sha256(path.encode()).hexdigest(),
-            "state": state,
-        }
+        return LeavingFile(
+            id=number,
+            path=path,
+            place=f"{DATE}.1/{path}",
+            inode=status.st_ino,
+            size_bytes=status.st_size,
+            modified_ns=status.st_mtime_ns,
+            sha256=hashlib.sha256(path.encode()).hexdigest(),
+            state=state,
+        )
 
-    def job(self, step: reclaim_moves.Step, state: str = "leaving") -> MoveJob:
-        return {
-            "step": step,
-            "label": f"archive {DATE}",
-            "root": str(self.root),
-            "marker": self.marker,
-            "date": DATE,
-            "files": [{**file, "state": state} for file in self.files],
-        }
+    def job(self, step: reclaim_moves.Step, state: TrashState = TrashState.LEAVING) -> MoveJob:
+        return MoveJob(
+            step=step,
+            label=f"archive {DATE}",
+            root=str(self.root),
+            marker=self.marker,
+            date=DATE,
+            reclaim=None,
+            files=[replace(file, state=state) for file in self.files],
+        )
 
-    def do(self, step: reclaim_moves.Step, state: str = "leaving") -> list[str]:
-        return [result["became"] for result in reclaim_moves.move(self.job(step, state))]
+    def do(self, step: reclaim_moves.Step, state: TrashState = TrashState.LEAVING) -> list[str]:
+        return [result.became for result in reclaim_moves.move(self.job(step, state))]
 
     def in_place(self) -> list[str]:
         return [path for path in NAMES if (self.night / path).exists()]
@@ -80,7 +82,7 @@ def test_files_go_into_the_trash_with_their_inodes(site: Site) -> None:
     assert site.do("move") == ["trashed", "trashed"]
     assert site.in_place() == []
     assert [(site.trash / path).stat().st_ino for path in NAMES] == [
-        file["inode"] for file in site.files
+        file.inode for file in site.files
     ]
 
 
@@ -94,7 +96,7 @@ def test_to_move_twice_is_to_move_once(site: Site) -> None:
 def test_files_come_back_as_they_were(site: Site) -> None:
     site.do("move")
 
-    assert site.do("return", "returning") == ["returned", "returned"]
+    assert site.do("return", TrashState.RETURNING) == ["returned", "returned"]
     assert site.in_place() == list(NAMES)
     assert [site.listed(n, path) for n, path in enumerate(NAMES)] == site.files
     assert not site.trash.exists()
@@ -104,7 +106,7 @@ def test_files_are_removed_from_the_trash_and_empty_folders_with_them(site: Site
     (site.night / "notes.txt").write_text("ours")
     site.do("move")
 
-    assert site.do("unlink", "unlinking") == ["unlinked", "unlinked"]
+    assert site.do("unlink", TrashState.UNLINKING) == ["unlinked", "unlinked"]
     assert site.in_trash() == []
     assert [path.name for path in site.night.iterdir()] == ["notes.txt"]
     assert not site.trash.exists()
@@ -115,7 +117,7 @@ def test_a_folder_that_holds_anything_stays(site: Site) -> None:
     other.write_text("an observer's")
     site.do("move")
 
-    site.do("unlink", "unlinking")
+    site.do("unlink", TrashState.UNLINKING)
 
     assert other.read_text() == "an observer's"
 
@@ -130,8 +132,8 @@ def test_a_file_with_another_time_stays(site: Site, step: reclaim_moves.Step) ->
     results = reclaim_moves.move(site.job(step))
 
     assert changed.exists()
-    assert results[0]["became"] == ("trashed" if step == "unlink" else "returned")
-    assert "not the listed file" in (results[0]["why"] or "")
+    assert results[0].became == ("trashed" if step == "unlink" else "returned")
+    assert "not the listed file" in (results[0].why or "")
 
 
 def test_the_listed_bytes_come_back_from_a_trash_that_was_copied(site: Site) -> None:
@@ -142,11 +144,11 @@ def test_the_listed_bytes_come_back_from_a_trash_that_was_copied(site: Site) -> 
         path.unlink()
         path.write_bytes(content if path is copied else content[::-1])
 
-    results = reclaim_moves.move(site.job("return", "returning"))
+    results = reclaim_moves.move(site.job("return", TrashState.RETURNING))
 
-    assert [result["became"] for result in results] == ["returned", "trashed"]
+    assert [result.became for result in results] == ["returned", "trashed"]
     assert site.in_place() == [NAMES[0]]
-    assert "not the listed file" in (results[1]["why"] or "")
+    assert "not the listed file" in (results[1].why or "")
 
 
 def test_a_file_that_took_the_name_stays(site: Site) -> None:
@@ -180,10 +182,10 @@ def test_what_lies_in_the_place_is_never_replaced(site: Site) -> None:
     site.do("move")
     (site.night / NAMES[0]).write_text("another")
 
-    results = reclaim_moves.move(site.job("return", "returning"))
+    results = reclaim_moves.move(site.job("return", TrashState.RETURNING))
 
-    assert [result["became"] for result in results] == ["trashed", "returned"]
-    assert "another file lies in its place" in (results[0]["why"] or "")
+    assert [result.became for result in results] == ["trashed", "returned"]
+    assert "another file lies in its place" in (results[0].why or "")
     assert (site.night / NAMES[0]).read_text() == "another"
 
 
@@ -213,7 +215,7 @@ def test_a_missing_root_is_no_fault_of_the_files(site: Site) -> None:
     "path", ["manifest_VMP_20251106.csv", "../20251105/vcam1/a", "vgen2/../../x", "/etc/passwd"]
 )
 def test_nothing_but_cameras_files_and_outputs_may_go(site: Site, path: str) -> None:
-    site.files[0]["path"] = path
+    site.files[0] = replace(site.files[0], path=path)
 
     with pytest.raises(IntegrityError):
         site.do("move")
@@ -221,7 +223,7 @@ def test_nothing_but_cameras_files_and_outputs_may_go(site: Site, path: str) -> 
 
 @pytest.mark.parametrize("place", ["../20251106/vcam1/x", "/etc/passwd"])
 def test_the_trash_is_not_left_by_name(site: Site, place: str) -> None:
-    site.files[0]["place"] = place
+    site.files[0] = replace(site.files[0], place=place)
 
     with pytest.raises(IntegrityError):
         site.do("move")
@@ -233,11 +235,11 @@ FOUND = [
     ("leaving", "trash", "trashed", False, True),
     ("leaving", "nowhere", "lost", False, False),
     ("leaving", "both", "returned", True, False),
-    ("returning", "place", "returned", True, False),
-    ("returning", "trash", "returned", True, False),
-    ("returning", "nowhere", "lost", False, False),
-    ("unlinking", "trash", "trashed", False, True),
-    ("unlinking", "nowhere", "unlinked", False, False),
+    (TrashState.RETURNING, "place", "returned", True, False),
+    (TrashState.RETURNING, "trash", "returned", True, False),
+    (TrashState.RETURNING, "nowhere", "lost", False, False),
+    (TrashState.UNLINKING, "trash", "trashed", False, True),
+    (TrashState.UNLINKING, "nowhere", "unlinked", False, False),
 ]
 
 
@@ -255,7 +257,7 @@ def test_after_a_crash_files_are_where_they_are_found(
     elif where == "nowhere":
         path.unlink()
 
-    results = site.do("settle", intended)
+    results = site.do("settle", TrashState(intended))
 
     assert results == [TrashState(became)]
     assert (path.exists(), lying.exists()) == (in_place, in_trash)
@@ -265,10 +267,10 @@ def test_a_file_in_the_place_of_a_lost_one_is_told(site: Site) -> None:
     (site.night / NAMES[0]).rename(site.night / "aside")
     (site.night / NAMES[0]).write_text("another")
 
-    results: list[Any] = reclaim_moves.move(site.job("settle"))
+    results = reclaim_moves.move(site.job("settle"))
 
-    assert results[0]["became"] == "returned"
-    assert "another file lies in its place" in results[0]["why"]
+    assert results[0].became == "returned"
+    assert "another file lies in its place" in (results[0].why or "")
 
 
 def test_a_survey_finds_regular_files_only(site: Site) -> None:
@@ -278,4 +280,4 @@ def test_a_survey_finds_regular_files_only(site: Site) -> None:
 
     found = reclaim_moves.survey(site.job("move"), [*NAMES, "vcam2/a", "vcam2/b", "vgen2/c"])
 
-    assert [file["path"] for file in found] == list(NAMES)
+    assert list(found) == list(NAMES)

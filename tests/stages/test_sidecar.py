@@ -126,7 +126,7 @@ def test_a_quarantined_file_that_cannot_be_read_is_left_out_and_told(night: Path
     made = make_sidecar(sidecar_job(night, [bad, entry(night, cube.with_suffix(".txt"))]))
 
     assert "vcam1_05:10:00.000000000.fits" in made.reports[0]
-    with closing(Sidecar(Beneath(night) / made.sidecar["path"])) as opened:
+    with closing(Sidecar(Beneath(night) / made.sidecar.path)) as opened:
         assert opened.paths == ["vcam1/vcam1_05:10:00.000000000.txt"]
 
 
@@ -154,7 +154,7 @@ def test_a_huge_file_of_holes_stays_where_it_is_and_is_told(night: Path) -> None
     made = make_sidecar(sidecar_job(night, [huge, small]))
 
     assert time.process_time() - started < 5
-    assert made.sidecar["size_bytes"] < 1 << 20
+    assert made.sidecar.size_bytes < 1 << 20
     (report,) = made.reports
     assert huge.path in report
     assert "mostly holes: 4398046511104 bytes" in report
@@ -217,10 +217,10 @@ def test_a_listed_sidecar_stays_even_when_its_raw_files_are_gone(night: Path) ->
     first = make_sidecar(sidecar_job(night, [bad])).sidecar
     cube.unlink()
 
-    again = make_sidecar(replace(sidecar_job(night, []), listed=first["sha256"])).sidecar
+    again = make_sidecar(replace(sidecar_job(night, []), listed=first.sha256)).sidecar
 
     assert again == first
-    assert sha256(night / first["path"]) == first["sha256"]
+    assert sha256(night / first.path) == first.sha256
 
 
 def test_the_same_files_give_the_same_sidecar(night: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.far_side import (
     DATE,
@@ -28,6 +29,7 @@ from tests.support.far_side import (
 )
 from tests.support.waiting import wait_for, wait_until
 from vampd.errors import IntegrityError, OperatorError, RetryableError, VampdError
+from vampd.remote.commands import Reach
 from vampd.remote.location import Location
 from vampd.remote.rsync import PARTIAL_FOLDER
 from vampd.remote.table import store_of
@@ -84,7 +86,7 @@ def identity(path: Path) -> tuple[int, int, int]:
 
 
 def here(side: FarSide) -> dict[str, bytes]:
-    return {file["path"]: (side.night / file["path"]).read_bytes() for file in side.files}
+    return {file.path: (side.night / file.path).read_bytes() for file in side.files}
 
 
 def test_what_is_listed_arrives_and_nothing_else(any_side: FarSide) -> None:
@@ -98,13 +100,13 @@ def test_what_is_listed_arrives_and_nothing_else(any_side: FarSide) -> None:
     result = side.send()
 
     assert arrived(side) == here(side)
-    assert sorted(result["sent"]) == sorted(file["path"] for file in side.files)
-    assert result["bytes"] == sum(file["size_bytes"] for file in side.files)
+    assert sorted(result.sent) == sorted(file.path for file in side.files)
+    assert result.bytes == sum(file.size_bytes for file in side.files)
 
 
 def test_times_are_kept_and_modes_are_sane(side: FarSide) -> None:
     fill(side, files=1)
-    path = side.files[0]["path"]
+    path = side.files[0].path
     (side.night / path).chmod(0o400)
     os.utime(side.night / path, ns=(0, 1_762_400_000_123_456_789))
 
@@ -119,7 +121,7 @@ def test_sending_twice_sends_nothing_the_second_time(side: FarSide) -> None:
     fill(side)
     side.send()
 
-    assert side.send()["sent"] == []
+    assert side.send().sent == []
 
 
 def test_hundreds_of_files_go_in_batches(far: FarSide) -> None:
@@ -127,7 +129,7 @@ def test_hundreds_of_files_go_in_batches(far: FarSide) -> None:
 
     result = far.send()
 
-    assert len(result["sent"]) == 601
+    assert len(result.sent) == 601
     assert arrived(far) == here(far)
 
 
@@ -144,7 +146,7 @@ def test_files_get_their_names_in_the_order_of_the_list(
     side.send()
 
     order = [str(Path(line).relative_to(side.arrived)) for line in names.read_text().splitlines()]
-    assert order == [file["path"] for file in side.files]
+    assert order == [file.path for file in side.files]
 
 
 def test_what_is_moved_on_as_soon_as_it_has_its_name_was_published(
@@ -157,7 +159,7 @@ def test_what_is_moved_on_as_soon_as_it_has_its_name_was_published(
 
     result = side.send()
 
-    assert result["published"] == side.files
+    assert result.published == side.files
     assert arrived(side) == {}
     assert len(list((tmp_path / "moved").iterdir())) == len(side.files)
     assert not side.incoming.exists()
@@ -169,15 +171,15 @@ def test_a_copy_of_ours_that_is_newer_and_wrong_is_set_aside_and_sent_again(
     side = any_side
     fill(side, files=1)
     side.send()
-    there = side.arrived / side.files[0]["path"]
+    there = side.arrived / side.files[0].path
     there.write_bytes(b"newer, and wrong")
     os.utime(there, (time.time() + 9999,) * 2)
 
     result = side.send()
 
     assert arrived(side) == here(side)
-    (name,) = result["evidence"]
-    assert name.startswith(f"{side.files[0]['path']}.sha256-")
+    (name,) = result.evidence
+    assert name.startswith(f"{side.files[0].path}.sha256-")
     assert side.evidence == {name: b"newer, and wrong"}
 
 
@@ -186,7 +188,7 @@ def test_the_same_damage_twice_is_kept_twice(pair: FarSide) -> None:
     fill(side, files=1)
     side.send()
     for _ in range(2):
-        flip_one_byte(side.arrived / side.files[0]["path"])
+        flip_one_byte(side.arrived / side.files[0].path)
         side.send()
 
     assert arrived(side) == here(side)
@@ -202,7 +204,7 @@ def test_another_file_is_not_touched_by_the_helper_either(tmp_path: Path) -> Non
 @pytest.mark.parametrize("make", ["other bytes", "same size and time", "folder", "link"])
 def test_what_vampd_never_published_is_never_touched(side: FarSide, make: str) -> None:
     fill(side)
-    foreign, source = side.arrived / side.files[1]["path"], side.night / side.files[1]["path"]
+    foreign, source = side.arrived / side.files[1].path, side.night / side.files[1].path
     foreign.parent.mkdir(parents=True)
     if make == "folder":
         foreign.mkdir()
@@ -227,7 +229,7 @@ def test_a_name_that_is_taken_while_it_is_sent_is_a_conflict(
 ) -> None:
     side = pair
     fill(side, files=1)
-    taken = side.arrived / side.files[0]["path"]
+    taken = side.arrived / side.files[0].path
     real = shutil.which("rsync")
     intrude = f"mkdir -p '{taken.parent}'; echo theirs > '{taken}'"
     lie(monkeypatch, liar(tmp_path / "bin", "rsync", f'{intrude}; exec {real} "$@"'))
@@ -246,8 +248,8 @@ def test_what_lies_there_already_with_the_right_bytes_is_not_sent(side: FarSide)
 
     result = side.send()
 
-    assert result["sent"] == []
-    assert result["published"] == side.files
+    assert result.sent == []
+    assert result.published == side.files
 
 
 def test_nothing_is_left_in_the_folder_in_which_files_arrive(side: FarSide) -> None:
@@ -262,7 +264,7 @@ def test_a_publishing_that_was_cut_between_its_two_steps_is_finished(pair: FarSi
     side = pair
     fill(side)
     side.send()
-    path = side.files[0]["path"]
+    path = side.files[0].path
     (side.incoming / path).parent.mkdir(parents=True)
     os.link(side.arrived / path, side.incoming / path)
 
@@ -283,7 +285,7 @@ def test_a_cut_transfer_leaves_no_partial_file_under_a_final_name_and_is_resumed
         pytest.raises(RetryableError, match=f"rsync of archive {DATE} exited"),
     ):
         far.send(bandwidth_kib=1500)
-    path = Path(far.files[0]["path"])
+    path = Path(far.files[0].path)
     partial = far.incoming / path.parent / PARTIAL_FOLDER / path.name
 
     wait_for(partial)
@@ -429,8 +431,7 @@ def test_an_rsync_that_hangs_is_ended_at_its_deadline(
     side = local_side(tmp_path)
     fill(side)
     lie(monkeypatch, liar(tmp_path / "bin", "rsync", "exec sleep 60"))
-    job = side.transfer_job()
-    job["deadline_seconds"] = 0.5
+    job = replace(side.transfer_job(), deadline_seconds=0.5)
 
     with pytest.raises(RetryableError, match="rsync was ended"):
         transfer.work(job)
@@ -473,7 +474,7 @@ def test_a_damaged_file_here_is_named_and_nothing_is_sent(
     side: FarSide, damage: Callable[[Path], None]
 ) -> None:
     fill(side)
-    damage(side.night / side.files[1]["path"])
+    damage(side.night / side.files[1].path)
 
     with pytest.raises(IntegrityError, match="000001"):
         side.send()
@@ -483,7 +484,7 @@ def test_a_damaged_file_here_is_named_and_nothing_is_sent(
 
 def test_same_size_and_time_in_the_folder_of_arrivals_fools_nobody(side: FarSide) -> None:
     fill(side)
-    path = side.files[1]["path"]
+    path = side.files[1].path
     (side.incoming / path).parent.mkdir(parents=True)
     shutil.copy2(side.night / path, side.incoming / path)
     flip_one_byte(side.incoming / path)
@@ -555,8 +556,7 @@ def test_key_files_may_have_spaces_and_quotes_in_their_names(tmp_path: Path) -> 
         config = folder / "ssh config"
         shutil.copy(side.sshd.folder / "ssh_config", config)
         side.ssh_options[:] = []
-        job = side.transfer_job()
-        job["ssh_options"] = ["-F", str(config)]
+        job = replace(side.transfer_job(), reach=Reach(ssh_options=("-F", str(config))))
 
         transfer.work(job)
 

@@ -56,18 +56,18 @@ def test_what_arrived_whole_is_verified_with_its_own_digest(side: FarSide) -> No
     fill(side)
     side.send()
 
-    results = verify.work(side.verify_job())["results"]
+    results = verify.work(side.verify_job()).results
 
-    assert [result["verdict"] for result in results] == ["verified"] * 4
-    assert [result["sha256"] for result in results] == [file["sha256"] for file in side.files]
-    assert [result["path"] for result in results] == [file["path"] for file in side.files]
+    assert [result.verdict for result in results] == ["verified"] * 4
+    assert [result.sha256 for result in results] == [file.sha256 for file in side.files]
+    assert [result.path for result in results] == [file.path for file in side.files]
 
 
 def test_one_flipped_byte_is_found_and_a_resend_mends_it(any_side: FarSide) -> None:
     side = any_side
     fill(side)
     side.send()
-    path = side.files[1]["path"]
+    path = side.files[1].path
     flip_one_byte(side.arrived / path)
 
     before = side.verdicts()
@@ -81,7 +81,7 @@ def test_one_flipped_byte_is_found_and_a_resend_mends_it(any_side: FarSide) -> N
 def test_what_is_not_there_is_missing_and_the_rest_is_verified(side: FarSide) -> None:
     fill(side)
     side.send()
-    (side.arrived / side.files[0]["path"]).unlink()
+    (side.arrived / side.files[0].path).unlink()
 
     assert list(side.verdicts().values()) == ["missing", "verified", "verified", "verified"]
 
@@ -94,17 +94,17 @@ def test_a_night_that_never_arrived_is_missing(side: FarSide) -> None:
 
 def test_a_folder_under_a_files_name_is_different(side: FarSide) -> None:
     fill(side, files=1)
-    (side.arrived / side.files[0]["path"]).mkdir(parents=True)
+    (side.arrived / side.files[0].path).mkdir(parents=True)
 
-    assert side.verdicts()[side.files[0]["path"]] == "different"
+    assert side.verdicts()[side.files[0].path] == "different"
 
 
 def test_a_truncated_file_is_different(side: FarSide) -> None:
     fill(side)
     side.send()
-    os.truncate(side.arrived / side.files[0]["path"], 0)
+    os.truncate(side.arrived / side.files[0].path, 0)
 
-    assert side.verdicts()[side.files[0]["path"]] == "different"
+    assert side.verdicts()[side.files[0].path] == "different"
 
 
 def test_files_count_as_safe_only_where_they_are_moved_to(pair: FarSide) -> None:
@@ -113,7 +113,7 @@ def test_files_count_as_safe_only_where_they_are_moved_to(pair: FarSide) -> None
     side.send()
     safe = side.destination / "sdata" / "ARCHIVED"
     (safe / "vgen2").mkdir(parents=True)
-    moved, wrong, lost, spoilt = (file["path"] for file in side.files[:4])
+    moved, wrong, lost, spoilt = (file.path for file in side.files[:4])
     shutil.move(side.arrived / moved, safe / moved)
     (safe / wrong).write_bytes(b"wrong")
     (side.arrived / lost).unlink()
@@ -126,7 +126,7 @@ def test_files_count_as_safe_only_where_they_are_moved_to(pair: FarSide) -> None
         wrong: "different",
         lost: "missing",
         spoilt: "different",
-        side.files[4]["path"]: "elsewhere",
+        side.files[4].path: "elsewhere",
     }
 
 
@@ -135,7 +135,7 @@ def test_thousands_of_files_are_verified_in_batches(
 ) -> None:
     fill(far, files=1100, size_bytes=20)
     shutil.copytree(far.night, far.arrived)
-    (far.arrived / far.files[1050]["path"]).unlink()
+    (far.arrived / far.files[1050].path).unlink()
     calls = tmp_path / "calls"
     log_call = f'echo >> {calls}; exec {shutil.which("ssh")} "$@"'
     lie(monkeypatch, liar(tmp_path / "bin", "ssh", log_call))
@@ -143,7 +143,7 @@ def test_thousands_of_files_are_verified_in_batches(
     verdicts = far.verdicts()
 
     assert calls.read_text() == "\n" * 3
-    assert verdicts.pop(far.files[1050]["path"]) == "missing"
+    assert verdicts.pop(far.files[1050].path) == "missing"
     assert set(verdicts.values()) == {"verified"}
     assert len(verdicts) == 1100
 
@@ -161,7 +161,7 @@ def test_the_bytes_are_read_from_the_disk_and_not_from_memory(
     fill(side, files=1, size_bytes=8_000_000)
     side.send()
     resident = tmp_path / "resident"
-    there = side.arrived / side.files[0]["path"]
+    there = side.arrived / side.files[0].path
     count = f"fincore --noheadings --bytes --output RES '{there}' > {resident}"
     lie(
         monkeypatch,
@@ -264,7 +264,7 @@ def test_what_openssl_cannot_do_sha256sum_does(
     side = local_side(tmp_path)
     fill(side)
     side.send()
-    (side.arrived / side.files[0]["path"]).unlink()
+    (side.arrived / side.files[0].path).unlink()
     lie(monkeypatch, liar(tmp_path / "bin", "openssl", script))
 
     assert list(side.verdicts().values()) == ["missing", "verified", "verified", "verified"]
@@ -334,8 +334,8 @@ def test_the_far_side_is_never_told_what_we_expect(
         assert set(side.verdicts().values()) == {"verified"}
 
         told = seen.read_bytes()
-        assert side.files[0]["path"].encode() in told
-        assert not any(file["sha256"].encode() in told for file in side.files)
+        assert side.files[0].path.encode() in told
+        assert not any(file.sha256.encode() in told for file in side.files)
 
 
 def test_a_login_file_that_talks_is_for_an_operator(

@@ -9,10 +9,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import Struct, field
@@ -22,6 +21,7 @@ from tests.support.sshd import LoopbackSshd, running_sshd
 from vampd.errors import VampdError
 from vampd.io.listed_files import ListedFile
 from vampd.remote import vampd_remote
+from vampd.remote.commands import Reach
 from vampd.stages import transfer, verify
 from vampd.stages.transfer import TransferJob, TransferResult
 from vampd.stages.verify import VerifyJob
@@ -54,7 +54,7 @@ class FarSide(Struct, frozen=True, kw_only=True):
         (self.night / path).parent.mkdir(parents=True, exist_ok=True)
         (self.night / path).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        listed: ListedFile = {"path": path, "size_bytes": len(content), "sha256": digest}
+        listed = ListedFile(path=path, size_bytes=len(content), sha256=digest)
         self.files.append(listed)
         return listed
 
@@ -69,31 +69,33 @@ class FarSide(Struct, frozen=True, kw_only=True):
         files = (path for path in top.rglob("*") if path.is_file())
         return {str(path.relative_to(top)): path.read_bytes() for path in files}
 
-    def transfer_job(self, *, bandwidth_kib: int | None = None) -> TransferJob:
-        return {
-            "night": NIGHT,
-            "folder": str(self.night),
-            "destination": self.place,
-            "date": DATE,
-            "files": self.files,
-            "own": self.own,
-            "ssh_options": self.ssh_options,
-            "connect_timeout_seconds": 5,
-            "far_helper": self.far_helper,
-            "bandwidth_kib": bandwidth_kib,
-        }
+    @property
+    def reach(self) -> Reach:
+        return Reach(
+            ssh_options=tuple(self.ssh_options), connect_timeout_seconds=5, helper=self.far_helper
+        )
+
+    def transfer_job(self, *, bandwidth_kib: int = 0) -> TransferJob:
+        return TransferJob(
+            night=NIGHT,
+            folder=str(self.night),
+            destination=self.place,
+            date=DATE,
+            files=self.files,
+            own=self.own,
+            reach=self.reach,
+            bandwidth_kib=bandwidth_kib,
+        )
 
     def verify_job(self, *, verify_at: Path | None = None) -> VerifyJob:
         host, colon, _ = self.place.rpartition(":")
-        return {
-            "night": NIGHT,
-            "verify_at": f"{host}{colon}{verify_at or self.arrived}",
-            "destination": f"{host}{colon}{self.arrived}",
-            "files": self.files,
-            "ssh_options": self.ssh_options,
-            "connect_timeout_seconds": 5,
-            "far_helper": self.far_helper,
-        }
+        return VerifyJob(
+            night=NIGHT,
+            verify_at=f"{host}{colon}{verify_at or self.arrived}",
+            destination=f"{host}{colon}{self.arrived}",
+            files=self.files,
+            reach=self.reach,
+        )
 
     @contextmanager
     def cut_once_data_flow(self) -> Iterator[None]:
@@ -124,21 +126,21 @@ class FarSide(Struct, frozen=True, kw_only=True):
         yield
         watcher.join()
 
-    def send(self, *, bandwidth_kib: int | None = None) -> TransferResult:
+    def send(self, *, bandwidth_kib: int = 0) -> TransferResult:
         """Send what is listed, and remember what was published, as the ledger does."""
-        result: Mapping[str, Any] = {}
+        result = TransferResult()
         try:
-            result = done = transfer.work(self.transfer_job(bandwidth_kib=bandwidth_kib))
+            result = transfer.work(self.transfer_job(bandwidth_kib=bandwidth_kib))
         except VampdError as error:
             result = error.progress
             raise
         finally:
-            self.own.extend(file["path"] for file in result["published"])
-        return done
+            self.own.extend(file.path for file in result.published)
+        return result
 
     def verdicts(self, *, verify_at: Path | None = None) -> dict[str, str]:
-        results = verify.work(self.verify_job(verify_at=verify_at))["results"]
-        return {result["path"]: result["verdict"] for result in results}
+        results = verify.work(self.verify_job(verify_at=verify_at)).results
+        return {result.path: result.verdict for result in results}
 
 
 @contextmanager

@@ -73,5 +73,5 @@ def sidecar_job(night: Path, files: Sequence[SidecarFile]) -> SidecarJob:
 def make(night: Path, cube: Path, **more: Any) -> Path:
     files = [entry(night, cube, **more), entry(night, cube.with_suffix(".txt"))]
     made = make_sidecar(sidecar_job(night, files)).sidecar
-    assert made["sha256"] == sha256(night / made["path"])
-    return night / str(made["path"])
+    assert made.sha256 == sha256(night / made.path)
+    return night / str(made.path)

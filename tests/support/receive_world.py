@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from tests.support.trees import digests_of_tree
 from tests.support.waiting import wait_until
+from vampd.io.listed_files import ListedFile
 from vampd.stages.delivery_list import list_of
 
 DATE = "20251106"
@@ -130,14 +131,14 @@ class World(Struct, frozen=True, kw_only=True):
 
         named, content = list_of(
             [
-                {"path": path, "size_bytes": 0, "sha256": hashlib.sha256(each).hexdigest()}
+                ListedFile(path=path, size_bytes=0, sha256=hashlib.sha256(each).hexdigest())
                 for path, each in files.items()
             ]
         )
         inbox = self.inbox(kind)
         scratch = inbox.parent / ".incoming"
         scratch.mkdir(exist_ok=True)
-        self._put(scratch / "one", inbox / named["path"], content)
+        self._put(scratch / "one", inbox / named.path, content)
 
     def _put(self, scratch: Path, final: Path, content: bytes) -> None:
         scratch.write_bytes(content)

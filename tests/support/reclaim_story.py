@@ -12,6 +12,7 @@ from random import Random
 from tests.support.reclaim_nights import DAY_US, HOUR_US, CrashError, NightTruth, prove
 from tests.support.reclaim_world import World
 from vampd.background.reclaim.facts import proposals
+from vampd.background.reclaim.moves import MoveJob
 from vampd.io.disk import MARKER_NAME
 from vampd.layout import TRASH_FOLDER
 from vampd.ledger.nights import get_night, set_status
@@ -235,12 +236,16 @@ def disk_comes(world: World, _night: NightTruth) -> None:
 
 def half_a_rename(world: World, night: NightTruth) -> None:
     """Where the file system knows no rename without replacing, a crash leaves two names."""
-    if world.job is None or world.job["step"] != "move" or world.job["date"] != night.date:
+    if (
+        not isinstance(world.job, MoveJob)
+        or world.job.step != "move"
+        or world.job.date != night.date
+    ):
         return
-    file = world.job["files"][0]
-    place = world.root / TRASH_FOLDER / file["place"]
-    source = night.folder / file["path"]
-    if source.exists() and source.stat().st_ino == file["inode"]:
+    file = world.job.files[0]
+    place = world.root / TRASH_FOLDER / file.place
+    source = night.folder / file.path
+    if source.exists() and source.stat().st_ino == file.inode:
         place.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, place)
         world.begin_daemon()

@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from msgspec.structs import replace
 
 from tests.support.reclaim_nights import (
     DAY_US,
@@ -31,6 +33,7 @@ from tests.support.reclaim_nights import (
 )
 from vampd.background.reclaim import job as reclaim_job
 from vampd.background.reclaim import moves as stage
+from vampd.background.reclaim.moves import Checked, CopiesJob, Done, MoveJob, OnDisk
 from vampd.errors import OperatorError, RetryableError, VampdError
 from vampd.io.disk import claim_root
 from vampd.layout import TRASH_FOLDER
@@ -43,7 +46,7 @@ from vampd.schedule.dispatch import standing
 from vampd.schedule.executor import Outcome
 from vampd.schedule.facts import read_facts
 from vampd.settings.sections import Config, Deliveries, Delivery, Reclaim, Root
-from vampd.stages.verify import judge
+from vampd.stages.verify import VerifyResult, judge
 from vampd.states import ErrorClass, Kind
 from vampd.watch.scan_cycle import ScanCycle
 
@@ -65,7 +68,7 @@ class World:
         self.connection.execute("pragma foreign_keys = on")
         self.ledger = Ledger(self.connection, self.clock)
         self.seen: Counter[str] = Counter()
-        self.job: Any = None
+        self.job: CopiesJob | MoveJob | None = None
         self.nights: list[NightTruth] = []
         self.replaced: dict[str, Path] = {}  #: raw files beside those that took their names
         self.ledger.insert(
@@ -101,7 +104,7 @@ class World:
         """The background job is asked; what it hands out is judged at that moment."""
         if self.job is None:
             self.job = reclaim_job.JOB.due(self.ledger, self.config)
-            if self.job is not None and self.job["step"] in {"move", "unlink"}:
+            if isinstance(self.job, MoveJob) and self.job.step in {"move", "unlink"}:
                 self._judge_decision(self.job)
 
     def work(self) -> None:
@@ -109,51 +112,53 @@ class World:
         if self.job is None:
             return
         job, self.job = self.job, None
-        outcome = self._verify(job) if job["step"] == "verify" else self._move(job)
-        self.seen[f"{job['step']} {outcome.error_class or 'done'}"] += 1
+        outcome = self._move(job) if isinstance(job, MoveJob) else self._verify(job)
+        step = job.step if isinstance(job, MoveJob) else "verify"
+        self.seen[f"{step} {outcome.error_class or 'done'}"] += 1
         with self.ledger.transaction():
             reclaim_job.JOB.record(self.ledger, self.config, job, outcome)
 
-    def _verify(self, job: Any) -> Outcome[Any]:
+    def _verify(self, job: CopiesJob) -> Outcome[Done]:
         night = self._night_of(job)
         chance = self.random.random()
         if chance < 0.06:
             return Outcome(key=1, crashed=True, error="its worker died")
         if chance < 0.12:
             return Outcome(key=1, error_class=ErrorClass.TRANSIENT, error="unreachable")
-        results = [
-            judge(file, _far_answer(night.far.get(file["path"]))) for file in job["copies"]["files"]
-        ]
+        results = [judge(file, _far_answer(night.far.get(file.path))) for file in job.copies.files]
         if chance < 0.16:
             results = results[: self.random.randrange(len(results))]
         elif chance < 0.20:
             # It says that all is well, of other bytes than were sent.
-            for result in results:
-                result["verdict"], result["sha256"] = "verified", result["sha256"] or "d" * 64
-            results[self.random.randrange(len(results))]["sha256"] = "f" * 64
+            results = [
+                replace(each, verdict="verified", sha256=each.sha256 or "d" * 64)
+                for each in results
+            ]
+            one = self.random.randrange(len(results))
+            results[one] = replace(results[one], sha256="f" * 64)
         elif night.far_is_right:
             night.right_us = self.clock.true_us
         try:
-            found = stage.survey(job, job["paths"])
+            found = stage.survey(job, job.paths)
         except RetryableError as error:
             return Outcome(key=1, error_class=error.error_class, error=str(error))
         # It takes its time.
         self.pass_time(self.random.randrange(HOUR_US))
-        copies = {
-            "results": results,
-            "seconds": 1.0,
-            "verify_at": job["copies"]["verify_at"],
-            "destination": job["copies"]["destination"],
-            "patience_hours": 0.0,
-            "marked": [],
-        }
-        return Outcome(key=1, result={"copies": copies, "found": found})
+        copies = VerifyResult(
+            results=results,
+            seconds=1.0,
+            verify_at=job.copies.verify_at,
+            destination=job.copies.destination,
+            patience_hours=0.0,
+            marked=[],
+        )
+        return Outcome(key=1, result=Done(checked=Checked(copies=copies, found=found)))
 
-    def _move(self, job: Any) -> Outcome[Any]:
+    def _move(self, job: MoveJob) -> Outcome[Done]:
         """The files are moved; a worker may die after any of them, and the daemon with it."""
         chance = self.random.random()
         if chance < 0.2:
-            job = {**job, "files": job["files"][: self.random.randrange(len(job["files"]) + 1)]}
+            job = replace(job, files=job.files[: self.random.randrange(len(job.files) + 1)])
         try:
             results = stage.move(job)
             assert not (self.root / "marker.away").exists(), "moved on another disk"
@@ -165,7 +170,7 @@ class World:
             raise CrashError
         if chance < 0.2:
             return Outcome(key=1, crashed=True, error="its worker died")
-        return Outcome(key=1, result={"results": results})
+        return Outcome(key=1, result=Done(moved=results))
 
     def order(self, order: str, night: NightTruth, **arguments: Any) -> bool:
         """An operator's order; False: it was refused."""
@@ -193,11 +198,11 @@ class World:
 
     # -- what must hold ------------------------------------------------------------------
 
-    def _judge_decision(self, job: Mapping[str, Any]) -> None:
+    def _judge_decision(self, job: MoveJob) -> None:
         """A move that is handed out at this moment must be right by the truth."""
         night = self._night_of(job)
         now_us = self.clock.true_us
-        is_raw = job["files"][0]["path"].startswith("vcam")
+        is_raw = job.files[0].path.startswith("vcam")
         assert not night.kept, "kept"
         assert not night.held, "held"
         assert not self.is_unfinished(night), "unfinished"
@@ -211,13 +216,13 @@ class World:
         if is_raw:
             assert night.let_go or not night.has_quarantined, "quarantined"
             assert night.proved, "not proved to be rebuildable"
-        if job["step"] == "unlink" and is_raw:
-            for file in job["files"]:
-                lay_us = now_us - night.trashed_us[file["path"]]
+        if job.step == "unlink" and is_raw:
+            for file in job.files:
+                lay_us = now_us - night.trashed_us[file.path]
                 assert lay_us >= TRASH_DAYS * DAY_US, "not long enough in the trash"
-            for file in job["files"]:
-                night.raw[file["path"]].removed = True
-        self.seen["decided " + job["step"] + (" raw" if is_raw else " outputs")] += 1
+            for file in job.files:
+                night.raw[file.path].removed = True
+        self.seen["decided " + job.step + (" raw" if is_raw else " outputs")] += 1
 
     def after_moves(self) -> None:
         """Every raw file is in its place or in the trash, unless it was removed rightly."""
@@ -249,8 +254,8 @@ class World:
                         found[entry.inode()] = "trash"
         return found
 
-    def _night_of(self, job: Mapping[str, Any]) -> NightTruth:
-        return next(night for night in self.nights if night.date == job["date"])
+    def _night_of(self, job: OnDisk) -> NightTruth:
+        return next(night for night in self.nights if night.date == job.date)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

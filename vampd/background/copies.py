@@ -12,6 +12,7 @@ import logging
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.background.scrub import is_idle, pay
 from vampd.causes import Cause
@@ -100,20 +101,19 @@ def _piece(ledger: Ledger, config: Config, night: Night) -> ReverifyJob | None:
         _note_failure(ledger, night, "", str(error))
         return None
     old = verifications.unread_copies(ledger, night)
-    files = {file["path"]: file for file in job["files"]}
+    files = {file.path: file for file in job.files}
     piece: list[ListedFile] = []
     size_bytes = 0
     most_bytes = min(_PIECE_BYTES, round(config.scrub.gb_per_day * 1e9))
     for path in old:
-        if piece and size_bytes + files[path]["size_bytes"] > most_bytes:
+        if piece and size_bytes + files[path].size_bytes > most_bytes:
             break
         piece.append(files[path])
-        size_bytes += files[path]["size_bytes"]
+        size_bytes += files[path].size_bytes
     if not piece:
-        _finish(ledger, night, job["verify_at"])
+        _finish(ledger, night, job.verify_at)
         return None
-    job["files"] = piece
-    return ReverifyJob(night=night.id, copies=job)
+    return ReverifyJob(night=night.id, copies=replace(job, files=piece))
 
 
 def work(job: ReverifyJob) -> Reverified:
@@ -126,9 +126,9 @@ def record(ledger: Ledger, config: Config, job: ReverifyJob, outcome: Outcome[Re
     night = nights.get_night(ledger, job.night)
     if night.status not in AT_REST or night.verify_since_us is None:
         return  # it was restored or held meanwhile: its own stages verify it
-    place = job.copies["verify_at"]
+    place = job.copies.verify_at
     if night.verify_asked_by is None:
-        pay(ledger, config, Side.FAR, sum(file["size_bytes"] for file in job.copies["files"]))
+        pay(ledger, config, Side.FAR, sum(file.size_bytes for file in job.copies.files))
     if outcome.result is None:
         _note_failure(ledger, night, place, outcome.error or "its worker died")
         return
@@ -186,7 +186,7 @@ def handle_bad_copies(
     why_not = _why_not_sent_again(ledger, night, result, wrong)
     extra = {"NIGHT": night.date}
     if why_not is None:
-        deliveries.send_again(ledger, night.id, [row["path"] for row in wrong])
+        deliveries.send_again(ledger, night.id, [row.path for row in wrong])
         tasks.make_pending(ledger, night.id, [Stage.TRANSFER, Stage.VERIFY], what)
         sent_again = Cause(WaitCode.SENT_AGAIN, {"what": what})
         nights.set_status(ledger, night, NightStatus.READY, sent_again)
@@ -204,25 +204,25 @@ def handle_bad_copies(
 def _what_is_wrong(result: VerifyResult, wrong: Sequence[VerifiedFile]) -> str:
     first = wrong[0]
     return (
-        f"{len(wrong)} of {len(result['results'])} copies at {result['verify_at']}, once verified, "
-        f"are not right any more: {first['path']} is {first['verdict']}"
+        f"{len(wrong)} of {len(result.results)} copies at {result.verify_at}, once verified, "
+        f"are not right any more: {first.path} is {first.verdict}"
     )
 
 
 def _why_not_sent_again(
     ledger: Ledger, night: Night, result: VerifyResult, wrong: Sequence[VerifiedFile]
 ) -> str | None:
-    if all(row["verdict"] == "missing" for row in result["results"]):
+    if all(row.verdict == "missing" for row in result.results):
         return "nothing of it was found there: is its disk mounted, was it moved?"
     if night.status == NightStatus.RECLAIMED:
         return "its space here was given back"
     listed = {row.path: row for row in deliveries.deliverables_of(ledger, night.id)}
-    files: list[ListedFile] = [
-        {
-            "path": row["path"],
-            "size_bytes": listed[row["path"]].size_bytes,
-            "sha256": listed[row["path"]].sha256,
-        }
+    files = [
+        ListedFile(
+            path=row.path,
+            size_bytes=listed[row.path].size_bytes,
+            sha256=listed[row.path].sha256,
+        )
         for row in wrong
     ]
     try:

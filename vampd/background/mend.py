@@ -7,10 +7,8 @@ back is the one on record, or nothing is done. What is damaged is set aside, nev
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
 
 from msgspec import Struct
 
@@ -33,8 +31,8 @@ from vampd.ledger import local_copies
 from vampd.ledger.connection import looked_into
 from vampd.ledger.local_copies import LocalFile
 from vampd.remote.location import Location
-from vampd.remote.store import FarJob
 from vampd.remote.table import store_of
+from vampd.stages.verify import VerifyJob
 
 #: Who a file is: inode, size and time of change of its bytes.
 Identity = tuple[int, int, int]
@@ -54,7 +52,7 @@ class MendJob(Struct, frozen=True, kw_only=True):
     folder: Beneath
     file: LocalFile
     status: Identity | None  #: of what was read; None: there was nothing to be read
-    far: Mapping[str, Any]  #: a `VerifyJob`
+    far: VerifyJob
     ledger: str
 
 
@@ -89,19 +87,18 @@ def mend(job: MendJob) -> str:
 
 def _fetch(job: MendJob) -> tuple[Beneath, Published]:
     """The far copy in scratch, proved. IntegrityError: it is not right either."""
-    far = dict(job.far)
-    place = Location.parse(far["verify_at"])
+    place = Location.parse(job.far.verify_at)
     above = create_folders(job.folder, SCRATCH_FOLDER, is_scratch=True)
     scratch = above / f"mend-{job.night}"
     remove(scratch, missing_ok=True)
     descriptor = create(scratch)
     try:
-        store = store_of(cast("FarJob", far), place)
-        listed: ListedFile = {
-            "path": job.file.path,
-            "size_bytes": job.file.size_bytes,
-            "sha256": job.file.sha256,
-        }
+        store = store_of(job.far, place)
+        listed = ListedFile(
+            path=job.file.path,
+            size_bytes=job.file.size_bytes,
+            sha256=job.file.sha256,
+        )
         store.fetch(listed, descriptor)
         fetched = digest_open(descriptor)
         if fetched != Published(size_bytes=job.file.size_bytes, sha256=job.file.sha256):
@@ -132,7 +129,7 @@ def _put_in_place(job: MendJob, scratch: Beneath, fetched: Published) -> str:
     publish(scratch, final, fetched)
     kept = _finish(job)
     what = f"; what was damaged is {', '.join(kept)}" if kept else ""
-    return f"mended from {job.far['verify_at']}, whose bytes have the digest on record{what}"
+    return f"mended from {job.far.verify_at}, whose bytes have the digest on record{what}"
 
 
 def _set_aside(job: MendJob, final: Beneath) -> None:

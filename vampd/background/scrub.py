@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
@@ -29,7 +27,7 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.executor import Outcome
 from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
-from vampd.stages.verify import verify_job
+from vampd.stages.verify import VerifyJob, verify_job
 from vampd.time_units import DAY_US, MINUTE_US
 
 log = logging.getLogger(__name__)
@@ -50,7 +48,7 @@ class ScrubJob(Struct, frozen=True, kw_only=True):
     night: int
     place: NightPlace
     files: tuple[LocalFile, ...]
-    far: Mapping[str, Any] | None  #: where copies lie that may be right: a `VerifyJob`
+    far: VerifyJob | None  #: where copies lie that may be right
     ledger: str  #: its path, to look into
     why_no_far: str = ""
 
@@ -108,7 +106,7 @@ def due(ledger: Ledger, config: Config) -> ScrubJob | None:
     )
 
 
-def _far(ledger: Ledger, config: Config, night: Night) -> tuple[Mapping[str, Any] | None, str]:
+def _far(ledger: Ledger, config: Config, night: Night) -> tuple[VerifyJob | None, str]:
     try:
         return verify_job(ledger, config, night, afresh=True), ""
     except VampdError as error:

@@ -17,8 +17,9 @@ from vampd.ledger.reading import has_ledger, reading
 from vampd.plain_text import first_line
 from vampd.remote import destination_marker
 from vampd.remote.answers import FarDisk
+from vampd.remote.commands import Reach
 from vampd.remote.location import Location
-from vampd.remote.store import Store
+from vampd.remote.store import FarJob, Store
 from vampd.remote.table import store_of
 from vampd.settings.sections import Config
 from vampd.views.explanations_of_failures import KNOWN
@@ -165,13 +166,12 @@ def _folders(config: Config) -> list[_Folder]:
 
 
 def _store(config: Config, folder: _Folder) -> Store:
-    job = {
-        "night": "the far disk",
-        "ssh_options": list(config.ssh.options),
-        "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
-        "far_helper": folder.helper,
-    }
-    return store_of(job, folder.place)
+    reach = Reach(
+        ssh_options=tuple(config.ssh.options),
+        connect_timeout_seconds=config.ssh.connect_timeout_seconds,
+        helper=folder.helper,
+    )
+    return store_of(FarJob(night="the far disk", reach=reach), folder.place)
 
 
 def _was_delivered_to(config: Config, folder: _Folder) -> bool:

@@ -14,6 +14,7 @@ from vampd.commands.screen import Screen, count_text, echo_json, paragraph, time
 from vampd.errors import UsageError, VampdError
 from vampd.io.beneath import Beneath, night_folder
 from vampd.io.clock import SystemClock
+from vampd.io.listed_files import ListedFile
 from vampd.io.publish import digest_file
 from vampd.ledger.connection import Ledger
 from vampd.ledger.nights import get_night
@@ -23,6 +24,8 @@ from vampd.remote.destination_marker import Disk
 from vampd.settings.sections import Config
 from vampd.stages import build, verify
 from vampd.stages.compare import compare_all_frames
+from vampd.stages.destinations import reach_of
+from vampd.stages.verify import VerifyJob
 from vampd.states import OutputState
 from vampd.views import details
 from vampd.views.details import DeliverableRow
@@ -83,7 +86,7 @@ def command(
             for night in dates.to_read(nights(ledger), date, kind)
         ]
         markers = far_markers(ledger)
-    disks: list[Disk] = [{"place": place, "marker": marker} for place, marker in markers.items()]
+    disks: list[Disk] = [Disk(place=place, marker=marker) for place, marker in markers.items()]
     found = [_verified(config, night, rows, gone, disks, full=full) for night, rows, gone in chosen]
     if as_json:
         echo_json({"nights": [_as_json(each) for each in found]})
@@ -135,27 +138,25 @@ def _there(
     if delivery is None:
         yield f"delivery.{night.kind} is not set, so nobody can be asked"
         return
-    job: verify.VerifyJob = {
-        "night": str(night),
-        "verify_at": str(delivery.safe_at(night.date)),
-        "destination": str(delivery.sent_to(night.date)),
-        "files": [
-            {"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256} for row in rows
+    job: verify.VerifyJob = VerifyJob(
+        night=str(night),
+        verify_at=str(delivery.safe_at(night.date)),
+        destination=str(delivery.sent_to(night.date)),
+        files=[
+            ListedFile(path=row.path, size_bytes=row.size_bytes, sha256=row.sha256) for row in rows
         ],
-        "ssh_options": list(config.ssh.options),
-        "connect_timeout_seconds": config.ssh.connect_timeout_seconds,
-        "far_helper": delivery.far_helper,
-        "disks": disks,
-    }
+        reach=reach_of(config, delivery),
+        disks=disks,
+    )
     try:
-        results = verify.work(job)["results"]
+        results = verify.work(job).results
     except VampdError as error:
         yield str(error)
         return
     for result in results:
-        if result["verdict"] != "verified":
-            why = f", {result['why']}" if result["why"] else ""
-            yield f"{result['path']}: {result['verdict']}{why}"
+        if result.verdict != "verified":
+            why = f", {result.why}" if result.why else ""
+            yield f"{result.path}: {result.verdict}{why}"
 
 
 def _frames(config: Config, night: Night) -> Iterator[str]:

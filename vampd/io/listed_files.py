@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from typing import TypedDict
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError
 from vampd.io.beneath import Beneath, status
 
 
-class ListedFile(TypedDict):
+class ListedFile(Struct, frozen=True, kw_only=True):
     """A file as the ledger lists it."""
 
     path: str  #: relative to the night's folder
@@ -21,15 +22,15 @@ class ListedFile(TypedDict):
 def check_sizes(folder: Beneath, files: Sequence[ListedFile]) -> None:
     """IntegrityError: a file is missing, no regular file, or not of its listed size."""
     for file in files:
-        path = folder / file["path"]
+        path = folder / file.path
         try:
             found = status(path)
         except (FileNotFoundError, NotADirectoryError):
-            msg = f"{path} is gone; the ledger lists {file['size_bytes']} bytes"
+            msg = f"{path} is gone; the ledger lists {file.size_bytes} bytes"
             raise IntegrityError(msg) from None
         if not stat.S_ISREG(found.st_mode):
             msg = f"{path} is no regular file any more"
             raise IntegrityError(msg)
-        if found.st_size != file["size_bytes"]:
-            msg = f"{path} has {found.st_size} bytes; the ledger lists {file['size_bytes']}"
+        if found.st_size != file.size_bytes:
+            msg = f"{path} has {found.st_size} bytes; the ledger lists {file.size_bytes}"
             raise IntegrityError(msg)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol
 
 from vampd.io.listed_files import ListedFile
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Deliverable, Night
 from vampd.ledger.rows import fetch_all
+
+
+class Verdict(Protocol):
+    """What was found of a file at the far end: see `vampd.stages.verify`."""
+
+    @property
+    def path(self) -> str: ...  # noqa: D102 - the columns' names
+    @property
+    def verdict(self) -> str: ...  # noqa: D102
+    @property
+    def sha256(self) -> str | None: ...  # noqa: D102
+    @property
+    def why(self) -> str | None: ...  # noqa: D102
 
 
 def list_file(ledger: Ledger, night: int, path: str, size_bytes: int, sha256: str) -> None:
@@ -70,7 +83,7 @@ def open_counts(ledger: Ledger, night: int) -> tuple[int, int]:
 
 def plain(rows: Iterable[Deliverable]) -> list[ListedFile]:
     """Deliverables as plain values, for a worker."""
-    return [{"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256} for row in rows]
+    return [ListedFile(path=row.path, size_bytes=row.size_bytes, sha256=row.sha256) for row in rows]
 
 
 def record_sent(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
@@ -82,7 +95,7 @@ def record_sent(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
     )
 
 
-def record_verdicts(ledger: Ledger, night: int, verdicts: Iterable[Mapping[str, Any]]) -> None:
+def record_verdicts(ledger: Ledger, night: int, verdicts: Iterable[Verdict]) -> None:
     """Keep what was found at the far end.
 
     A file counts as verified only if the digest found there is the one listed now: it may have
@@ -95,12 +108,12 @@ def record_verdicts(ledger: Ledger, night: int, verdicts: Iterable[Mapping[str, 
             " case when :verdict = 'verified' and sha256 = :sha256 then :now_us end"
             " where night = :night and path = :path",
             {
-                "verdict": verdict["verdict"],
-                "detail": verdict["why"] or verdict["sha256"],
-                "sha256": verdict["sha256"],
+                "verdict": verdict.verdict,
+                "detail": verdict.why or verdict.sha256,
+                "sha256": verdict.sha256,
                 "now_us": now_us,
                 "night": night,
-                "path": verdict["path"],
+                "path": verdict.path,
             },
         )
     ledger.update("night", night, verified_us=_verified_us(ledger, night))

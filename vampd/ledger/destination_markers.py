@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+from vampd.io.listed_files import ListedFile
 from vampd.ledger.connection import Ledger
-from vampd.ledger.rows import Record, fetch_all
+from vampd.ledger.rows import fetch_all
+from vampd.remote.destination_marker import Marked
 
 _COPIES = 3  # that are looked for, where a disk has no marker yet
-
-
-class Copy(Record, frozen=True, kw_only=True):
-    """A file that was published below a far folder; its path there."""
-
-    path: str
-    size_bytes: int
-    sha256: str
 
 
 def marker_of(ledger: Ledger, place: str) -> str | None:
@@ -27,15 +20,12 @@ def marker_of(ledger: Ledger, place: str) -> str | None:
     return None if found is None else str(found)
 
 
-def record(ledger: Ledger, marked: Iterable[Mapping[str, Any]]) -> None:
+def record(ledger: Ledger, marked: Iterable[Marked]) -> None:
     """Remember from now on the markers of *marked*; those before stay on record."""
     for disk in marked:
-        if marker_of(ledger, disk["place"]) != disk["marker"]:
+        if marker_of(ledger, disk.place) != disk.marker:
             ledger.insert(
-                "far_disk",
-                place=disk["place"],
-                marker=disk["marker"],
-                **ledger.stamp(disk["why"]),
+                "far_disk", place=disk.place, marker=disk.marker, **ledger.stamp(disk.why)
             )
 
 
@@ -47,10 +37,13 @@ def go_on(ledger: Ledger, place: str) -> int:
     ).rowcount
 
 
-def copies_at(ledger: Ledger, place: str) -> list[Copy]:
-    """Some files that were published below the far folder *place*, of the latest nights."""
+def copies_at(ledger: Ledger, place: str) -> list[ListedFile]:
+    """Some files that were published below the far folder *place*, of the latest nights.
+
+    Their paths begin there.
+    """
     return fetch_all(
-        Copy,
+        ListedFile,
         ledger,
         "select night.date || '/' || far_copy.path as path, deliverable.size_bytes,"
         " far_copy.sha256 from night join far_copy on far_copy.night = night.id"

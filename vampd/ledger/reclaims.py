@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from vampd.ledger import elapsed
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import TrashFile
 from vampd.ledger.rows import Record, fetch_all, fetch_one
+from vampd.ledger.trash import Candidate
+from vampd.records import FileIdentity
 from vampd.states import ReclaimState, Space
 
 _OPEN = "state in ('verifying', 'moving')"
@@ -128,9 +129,9 @@ def _forget_listed(ledger: Ledger, number: int) -> None:
 
 
 def list_files(
-    ledger: Ledger, row: Reclaim, chosen: Iterable[Mapping[str, Any]], place: str
+    ledger: Ledger, row: Reclaim, chosen: Iterable[tuple[Candidate, FileIdentity]], place: str
 ) -> None:
-    """List the files that go under *row*; *place* is their folder in the trash."""
+    """List the files that go under *row*, as they lie there; *place* is their trash's folder."""
     ledger.connection.executemany(
         "insert into trash (reclaim, night, space, path, place, raw_file, inode, size_bytes,"
         " modified_ns, was, was_reason, was_code, was_words, state, changed_us, changed_by)"
@@ -143,10 +144,18 @@ def list_files(
                 "reclaim": row.id,
                 "night": row.night,
                 "space": row.space,
-                "place": f"{place}/{file['path']}",
-                **file,
+                "path": file.path,
+                "place": f"{place}/{file.path}",
+                "raw_file": file.raw_file,
+                "inode": found.inode,
+                "size_bytes": found.size_bytes,
+                "modified_ns": found.modified_ns,
+                "was": file.state,
+                "was_reason": file.reason,
+                "was_code": file.reason_code,
+                "was_words": file.reason_words,
             }
-            for file in chosen
+            for file, found in chosen
         ],
     )
 

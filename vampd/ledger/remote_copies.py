@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from vampd.ledger.connection import Ledger
 
@@ -28,9 +27,9 @@ def copies_of(ledger: Ledger, night: int, paths: Iterable[str]) -> list[tuple[st
 
 
 def record_published(
-    ledger: Ledger, night: int, place: str, files: Iterable[Mapping[str, Any]]
+    ledger: Ledger, night: int, place: str, files: Iterable[tuple[str, str]]
 ) -> None:
-    """These lie in the folder *place* under their final names."""
+    """These, by path and digest, lie in the folder *place* under their final names."""
     now_us = ledger.now_us()
     ledger.connection.executemany(
         "insert into far_copy (night, place, path, sha256, published_us)"
@@ -38,14 +37,8 @@ def record_published(
         " on conflict (night, place, path) do update set sha256 = :sha256, published_us = :now_us"
         " where sha256 != :sha256",
         [
-            {
-                "night": night,
-                "place": place,
-                "path": file["path"],
-                "sha256": file["sha256"],
-                "now_us": now_us,
-            }
-            for file in files
+            {"night": night, "place": place, "path": path, "sha256": sha256, "now_us": now_us}
+            for path, sha256 in files
         ],
     )
 

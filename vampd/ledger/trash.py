@@ -7,7 +7,6 @@ an intention, and only a look at the disk tells what came of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from vampd.causes import Cause, file_cause
 from vampd.ledger import files
@@ -15,6 +14,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.elapsed import passed_us
 from vampd.ledger.records import Pin, TrashFile
 from vampd.ledger.rows import Record, fetch_all, fetch_one
+from vampd.records import FileIdentity
 from vampd.states import FileCode, FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.
@@ -35,6 +35,28 @@ class Candidate(Record, frozen=True, kw_only=True):
     reason: str | None
     reason_code: FileCode | None
     reason_words: str | None
+
+    @property
+    def identity(self) -> FileIdentity | None:
+        """Who a raw file is; None: it is no raw file."""
+        if self.inode is None or self.modified_ns is None:
+            return None
+        return FileIdentity(
+            inode=self.inode, size_bytes=self.size_bytes, modified_ns=self.modified_ns
+        )
+
+
+class LeavingFile(Record, frozen=True, kw_only=True):
+    """A file that gives its space back, in its place and in the trash, as a worker takes it."""
+
+    id: int
+    path: str  #: relative to the night's folder
+    place: str  #: relative to the root's trash
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    sha256: str | None  #: of the bytes that bear this identity, where it is known
+    state: TrashState  #: what is intended, or was when a worker ended
 
 
 def pinned(ledger: Ledger, night: int) -> Pin | None:
@@ -167,15 +189,19 @@ def get(ledger: Ledger, number: int) -> TrashFile:
     return row
 
 
-def plain(ledger: Ledger, row: TrashFile) -> dict[str, Any]:
-    """A file's row as plain values, for a worker."""
-    columns = ("id", "path", "place", "inode", "size_bytes", "modified_ns", "state")
-    sha256 = ledger.value(
-        "select sha256 from raw_file where id = ?1 union all select sha256 from deliverable"
-        " where ?1 is null and night = ?2 and path = ?3",
-        [row.raw_file, row.night, row.path],
+def leaving(ledger: Ledger, row: TrashFile) -> LeavingFile:
+    """What a worker must know of a file."""
+    found = fetch_one(
+        LeavingFile,
+        ledger,
+        "select trash.*, coalesce(raw_file.sha256, deliverable.sha256) as sha256 from trash"
+        " left join raw_file on raw_file.id = trash.raw_file"
+        " left join deliverable on trash.raw_file is null and deliverable.night = trash.night"
+        " and deliverable.path = trash.path where trash.id = ?",
+        [row.id],
     )
-    return {**{column: getattr(row, column) for column in columns}, "sha256": sha256}
+    assert found is not None, row.id
+    return found
 
 
 def rest(ledger: Ledger, numbers: Sequence[int], until_passed_us: int) -> None:

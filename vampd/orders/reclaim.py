@@ -81,7 +81,7 @@ def _put_back(ledger: Ledger, rows: list[TrashFile]) -> list[str]:
     results = stage.move(job)
     with ledger.transaction():
         take_moves(ledger, None, job, results)
-    return [f"{each['why']}" for each in results if each["became"] != TrashState.RETURNED]
+    return [f"{each.why}" for each in results if each.became != TrashState.RETURNED]
 
 
 def _back_to_safe(ledger: Ledger, number: int) -> None:

@@ -12,6 +12,7 @@ from vampd.ledger import destination_markers, verifications
 from vampd.ledger.records import Night
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.orders.standing import nothing_to_do
+from vampd.remote.destination_marker import Marked
 from vampd.remote.location import Location
 from vampd.settings.sections import Config
 
@@ -48,7 +49,7 @@ def _claim_far(context: CommandContext, arguments: Mapping[str, Any]) -> Command
         with context.ledger.transaction():
             why = "vampd admin doctor --claim"
             destination_markers.record(
-                context.ledger, [{"place": place, "marker": marker, "why": why}]
+                context.ledger, [Marked(place=place, marker=marker, why=why)]
             )
             waiting = destination_markers.go_on(context.ledger, place)
         if waiting:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -111,18 +110,9 @@ _PAIRS_AT_ONCE = 200
 class Reach(Struct, frozen=True, kw_only=True):
     """How a far machine is reached, and what is installed there."""
 
-    ssh_options: tuple[str, ...] = ()
+    ssh_options: tuple[str, ...] = ()  #: words for ssh, e.g. ("-i", "/etc/vampd/key")
     connect_timeout_seconds: int = 20
     helper: str = ""  #: how `vampd-remote` is called there; "": coreutils do its work
-
-    @classmethod
-    def of(cls, job: Mapping[str, Any]) -> Reach:
-        """As a worker's job says it."""
-        return cls(
-            ssh_options=tuple(job.get("ssh_options", ())),
-            connect_timeout_seconds=job.get("connect_timeout_seconds", 20),
-            helper=job.get("far_helper", ""),
-        )
 
     def has_helper(self, place: Location) -> bool:
         """Whether `vampd-remote` is to be asked about *place*; never about one of this machine."""

@@ -8,12 +8,12 @@ sent, and nothing that lies there counts.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from vampd.errors import FarDiskError
+from vampd.io.listed_files import ListedFile
 from vampd.remote.answers import FarDisk, FileDigest
 from vampd.remote.location import Location
 
@@ -23,26 +23,18 @@ MARKER = ".vampd-destination"
 _ADVICE = "nothing was sent, and nothing there counts; mount its disk"
 
 
-class Copy(TypedDict):
-    """A file that was published, relative to the destination."""
-
-    path: str
-    size_bytes: int
-    sha256: str
-
-
-class Disk(TypedDict):
+class Disk(Struct, frozen=True, kw_only=True):
     """What the ledger knows of the disk of a far folder."""
 
     place: str  #: the folder that bears the marker
     marker: str | None  #: None: nobody claimed it yet
-    copies: NotRequired[list[Copy]]  #: some that were delivered there before; they prove it
-    is_known: NotRequired[bool]  #: something was delivered there before
-    is_moved_on: NotRequired[bool]  #: somebody moves away what is delivered there
-    may_claim: NotRequired[bool]  #: it may be marked now, if it is evidently there
+    copies: Sequence[ListedFile] = ()  #: some that were delivered there before; they prove it
+    is_known: bool = False  #: something was delivered there before
+    is_moved_on: bool = False  #: somebody moves away what is delivered there
+    may_claim: bool = False  #: it may be marked now, if it is evidently there
 
 
-class Marked(TypedDict):
+class Marked(Struct, frozen=True, kw_only=True):
     """A disk that bears a marker which the ledger does not know yet."""
 
     place: str
@@ -82,14 +74,14 @@ def absent_text(place: str, *, has_another: bool) -> str:
     return f"far disk {place}: {what}; {_ADVICE}"
 
 
-def guards(job: Mapping[str, Any], place: Location) -> Iterable[Guard]:
+def guards(disks: Iterable[Disk], place: Location) -> Iterable[Guard]:
     """What must hold for whatever is found in *place*."""
-    for disk in job.get("disks", []):
-        base = Location.parse(disk["place"])
-        if disk["marker"] is not None and _is_below(place, base):
-            text = marker_text(disk["marker"]).encode()
+    for disk in disks:
+        base = Location.parse(disk.place)
+        if disk.marker is not None and _is_below(place, base):
+            text = marker_text(disk.marker).encode()
             yield Guard(
-                place=disk["place"],
+                place=disk.place,
                 name=base.child(MARKER).path,
                 sha256=hashlib.sha256(text).hexdigest(),
             )
@@ -105,9 +97,9 @@ def why_it_is_there(disk: Disk, found: FarDisk, right: int) -> str | None:
     *right* of the copies that were delivered there before lie there, byte for byte.
     """
     if right:
-        return f"{right} of {len(disk.get('copies', []))} files that were delivered there are there"
-    if not disk.get("is_known"):
+        return f"{right} of {len(disk.copies)} files that were delivered there are there"
+    if not disk.is_known:
         return "the first delivery there"
-    if disk.get("is_moved_on") and not found.is_bare:
+    if disk.is_moved_on and not found.is_bare:
         return "what was delivered there is moved on, and the folder is not an empty one"
     return None

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, Protocol, TypedDict
+from typing import Protocol
+
+from msgspec import Struct, field
 
 from vampd.io.listed_files import ListedFile
 from vampd.remote.answers import FarDisk, FileDigest
 from vampd.remote.bandwidth import Window
+from vampd.remote.commands import Reach
 from vampd.remote.destination_marker import Disk
 
 # One batch is one connection; a lost one costs no more than this.
@@ -23,17 +26,15 @@ _BATCH_BYTES = 16_000_000_000
 ABSENT = frozenset({"No such file or directory", "Not a directory"})
 
 
-class FarJob(TypedDict):
+class FarJob(Struct, frozen=True, kw_only=True):
     """What every job that reaches the far end says of it."""
 
     night: str  #: for messages, e.g. "archive 20251106"
-    ssh_options: NotRequired[list[str]]  #: words for ssh, e.g. ["-i", "/etc/vampd/key"]
-    connect_timeout_seconds: NotRequired[int]
-    far_helper: NotRequired[str]  #: how vampd-remote is called there; "": coreutils do its work
-    bandwidth_kib: NotRequired[int | None]  #: KiB a second; None or 0 is no limit
-    bandwidth_by_time: NotRequired[Sequence[Window]]  #: where one holds, it does instead
-    deadline_seconds: NotRequired[float | None]  #: for each sending; None grows with bytes
-    disks: NotRequired[list[Disk]]  #: of the far folders; what is not named is not looked after
+    reach: Reach = field(default_factory=Reach)
+    bandwidth_kib: int = 0  #: KiB a second; 0 is no limit
+    bandwidth_by_time: Sequence[Window] = ()  #: where one holds, it does instead
+    deadline_seconds: float | None = None  #: for each sending; None grows with bytes
+    disks: Sequence[Disk] = ()  #: of the far folders; what is not named is not looked after
 
 
 class Store(Protocol):
@@ -105,11 +106,11 @@ def batches(files: Sequence[ListedFile]) -> Iterator[list[ListedFile]]:
     batch: list[ListedFile] = []
     size_bytes = 0
     for file in files:
-        full = len(batch) == BATCH_FILES or size_bytes + file["size_bytes"] > _BATCH_BYTES
+        full = len(batch) == BATCH_FILES or size_bytes + file.size_bytes > _BATCH_BYTES
         if batch and full:
             yield batch
             batch, size_bytes = [], 0
         batch.append(file)
-        size_bytes += file["size_bytes"]
+        size_bytes += file.size_bytes
     if batch:
         yield batch

@@ -25,7 +25,7 @@ def list_of(files: Sequence[ListedFile]) -> tuple[ListedFile, bytes]:
     content = checksums_text(files)
     digest = hashlib.sha256(content).hexdigest()
     path = f"{DELIVERY_LIST}{digest}.sha256"
-    return {"path": path, "size_bytes": len(content), "sha256": digest}, content
+    return ListedFile(path=path, size_bytes=len(content), sha256=digest), content
 
 
 def is_list(path: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from vampd.errors import OperatorError
 from vampd.ledger import destination_markers
 from vampd.ledger.connection import Ledger
@@ -37,18 +39,18 @@ def disks_of(ledger: Ledger, delivery: Delivery, *, is_sent_to: bool) -> list[Di
     """
     place, moved_to = str(delivery.destination), delivery.safe_base()
     marker = destination_markers.marker_of(ledger, place)
-    sent: Disk = {"place": place, "marker": marker}
+    sent = Disk(place=place, marker=marker)
     if marker is None and (is_sent_to or moved_to is None):
-        sent["may_claim"] = True
-        sent["is_known"] = destination_markers.was_used(ledger, place)
-        sent["is_moved_on"] = moved_to is not None
-        sent["copies"] = [
-            {"path": row.path, "size_bytes": row.size_bytes, "sha256": row.sha256}
-            for row in destination_markers.copies_at(ledger, place)
-        ]
+        sent = replace(
+            sent,
+            may_claim=True,
+            is_known=destination_markers.was_used(ledger, place),
+            is_moved_on=moved_to is not None,
+            copies=destination_markers.copies_at(ledger, place),
+        )
     disks = [sent]
     if moved_to is not None and str(moved_to) != place:
         disks.append(
-            {"place": str(moved_to), "marker": destination_markers.marker_of(ledger, str(moved_to))}
+            Disk(place=str(moved_to), marker=destination_markers.marker_of(ledger, str(moved_to)))
         )
     return disks

@@ -38,6 +38,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.ledger.requests import FrameRequest
 from vampd.ledger.tasks import Task
+from vampd.remote.store import FarJob
 from vampd.settings.sections import Config, FrameIds
 from vampd.stages import frame_id_papers
 from vampd.stages.destinations import reach_of
@@ -172,17 +173,11 @@ def _far_nights(config: Config) -> Iterator[FarNights]:
         before, _, after = place.path.partition(_SOME_DATE)
         if _SOME_DATE not in after:
             shown = str(place).replace(_SOME_DATE, "YYYYMMDD")
-            reach = reach_of(config, delivery)
             yield FarNights(
                 place=shown,
                 before=replace(place, path=before),
                 after=after,
-                far={
-                    "night": shown,
-                    "ssh_options": list(reach.ssh_options),
-                    "connect_timeout_seconds": reach.connect_timeout_seconds,
-                    "far_helper": reach.helper,
-                },
+                far=FarJob(night=shown, reach=reach_of(config, delivery)),
             )
 
 

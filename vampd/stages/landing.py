@@ -42,8 +42,8 @@ def decide(
     tags: dict[str, str] = {}
     conflicts: dict[str, str] = {}
     for file in files:
-        path, answer = file["path"], there[file["path"]]
-        if answer.sha256 == file["sha256"]:
+        path, answer = file.path, there[file.path]
+        if answer.sha256 == file.sha256:
             lying.append(file)
         elif answer.why in ABSENT:
             to_send.append(file)

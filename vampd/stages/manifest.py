@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import BinaryIO
 
 from msgspec import Struct
 
@@ -46,13 +46,13 @@ _FRAME_ID = re.compile(r"VMP[A-Z]\d{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class NumberedFile(ListedFile):
+class NumberedFile(ListedFile, frozen=True, kw_only=True):
     """A listed file that has a frame ID."""
 
     frame_id: str
 
 
-class NameChange(TypedDict):
+class NameChange(Struct, frozen=True, kw_only=True):
     """An output's name by its time, and its frame ID; both without ending."""
 
     name: str  #: e.g. vsync_05:11:38.080947.cam1.A
@@ -85,7 +85,7 @@ def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> Manifes
         folder=night.folder,
         date=night.date,
         files=tuple(map(_numbered, planned)),
-        changes=tuple({"name": row.name, "frame_id": _frame_id(row)} for row in planned),
+        changes=tuple(NameChange(name=row.name, frame_id=_frame_id(row)) for row in planned),
         digests=config.manifest.digests,
         batch=night.batch,
     )
@@ -94,12 +94,12 @@ def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> Manifes
 def _numbered(row: Output) -> NumberedFile:
     assert row.size_bytes is not None, row.id
     assert row.sha256 is not None, row.id
-    return {
-        "frame_id": _frame_id(row),
-        "path": outputs.files_of_output(outputs.file_name(row))[0],
-        "size_bytes": row.size_bytes,
-        "sha256": row.sha256,
-    }
+    return NumberedFile(
+        frame_id=_frame_id(row),
+        path=outputs.files_of_output(outputs.file_name(row))[0],
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+    )
 
 
 def _frame_id(row: Output) -> str:
@@ -129,9 +129,7 @@ def work(job: ManifestJob) -> ManifestResult:
 def record(ledger: Ledger, task: Task, result: ManifestResult) -> None:
     """List both for the other machine."""
     for listed in result.files:
-        deliveries.list_file(
-            ledger, task.night, listed["path"], listed["size_bytes"], listed["sha256"]
-        )
+        deliveries.list_file(ledger, task.night, listed.path, listed.size_bytes, listed.sha256)
 
 
 def write_name_changes(folder: Beneath, changes: Sequence[NameChange], batch: int) -> ListedFile:
@@ -153,21 +151,21 @@ def manifest_text(folder: Path, files: Sequence[NumberedFile], *, digests: bool)
     With *digests*, the form with a header line that the archive's reader also takes:
     `#FRAMEID|path|size_bytes|sha256sum`.
     """
-    _check_frame_ids(file["frame_id"] for file in files)
+    _check_frame_ids(file.frame_id for file in files)
     lines = ["#FRAMEID|path|size_bytes|sha256sum"] if digests else []
-    for file in sorted(files, key=lambda file: file["frame_id"]):
-        path = _plain(str(folder / file["path"]), "|")
-        fields = [file["frame_id"], path, str(file["size_bytes"])]
+    for file in sorted(files, key=lambda file: file.frame_id):
+        path = _plain(str(folder / file.path), "|")
+        fields = [file.frame_id, path, str(file.size_bytes)]
         lines.append("|".join([*fields, _digest(file)] if digests else fields))
     return _text(lines)
 
 
 def name_changes_text(changes: Sequence[NameChange]) -> bytes:
     """`old-name.fits<TAB>VMPAnnnnnnnn.fits` for each output, in the order of the frame IDs."""
-    _check_frame_ids(change["frame_id"] for change in changes)
+    _check_frame_ids(change.frame_id for change in changes)
     return _text(
-        f"{_plain(change['name'])}.fits\t{change['frame_id']}.fits"
-        for change in sorted(changes, key=lambda change: change["frame_id"])
+        f"{_plain(change.name)}.fits\t{change.frame_id}.fits"
+        for change in sorted(changes, key=lambda change: change.frame_id)
     )
 
 
@@ -177,8 +175,8 @@ def checksums_text(files: Sequence[ListedFile]) -> bytes:
     A backslash in a name would need that program's own escapes: refused with the rest.
     """
     return _text(
-        f"{_digest(file)}  {_plain(file['path'], chr(92))}"
-        for file in sorted(files, key=lambda file: file["path"])
+        f"{_digest(file)}  {_plain(file.path, chr(92))}"
+        for file in sorted(files, key=lambda file: file.path)
     )
 
 
@@ -222,7 +220,7 @@ def replacing(folder: Beneath, name: str) -> Iterator[BinaryIO]:
 
 def _listed(path: str, content: bytes) -> ListedFile:
     digest = hashlib.sha256(content).hexdigest()
-    return {"path": path, "size_bytes": len(content), "sha256": digest}
+    return ListedFile(path=path, size_bytes=len(content), sha256=digest)
 
 
 def _text(lines: Iterable[str]) -> bytes:
@@ -240,10 +238,10 @@ def _check_frame_ids(frame_ids: Iterable[str]) -> None:
 
 
 def _digest(file: ListedFile) -> str:
-    if _DIGEST.fullmatch(file["sha256"]) is None:
-        msg = f"{file['path']}: {file['sha256']!r} is not a SHA-256"
+    if _DIGEST.fullmatch(file.sha256) is None:
+        msg = f"{file.path}: {file.sha256!r} is not a SHA-256"
         raise IntegrityError(msg)
-    return file["sha256"]
+    return file.sha256
 
 
 def _plain(name: str, separator: str = "") -> str:

@@ -62,7 +62,7 @@ def prepare(ledger: Ledger, night: Night) -> RecordsJob:
         [night.id],
     )
     raw_files: list[ListedFile] = [
-        {"path": row["path"], "size_bytes": row["size_bytes"], "sha256": row["sha256"]}
+        ListedFile(path=row["path"], size_bytes=row["size_bytes"], sha256=row["sha256"])
         for row in raw
     ]
     return RecordsJob(

@@ -32,6 +32,7 @@ from vampd.io.beneath import (
     opened_folder,
 )
 from vampd.io.disk import free_bytes
+from vampd.io.listed_files import ListedFile
 from vampd.io.publish import Published, digest_file
 from vampd.io.raw import RawCubeFile, RawFile
 from vampd.io.stream import ScratchStream
@@ -111,7 +112,7 @@ def _make(job: SidecarJob) -> SidecarResult:
     kept = _listed_one(final, job.listed)
     if kept is not None:
         return SidecarResult(
-            sidecar={"path": path, "size_bytes": kept.size_bytes, "sha256": kept.sha256}
+            sidecar=ListedFile(path=path, size_bytes=kept.size_bytes, sha256=kept.sha256)
         )
     with attempt_folder(job) as scratch:
         return _make_in(job, night, scratch)
@@ -128,7 +129,7 @@ def _make_in(job: SidecarJob, night: Beneath, scratch: Beneath) -> SidecarResult
         size_bytes = stream.size_bytes
         sha256 = stream.publish(final)
     return SidecarResult(
-        sidecar={"path": path, "size_bytes": size_bytes, "sha256": sha256},
+        sidecar=ListedFile(path=path, size_bytes=size_bytes, sha256=sha256),
         digests=tuple(
             DigestedFile(path=file.path, sha256=_digest_of(file), who=file.who)
             for file in choice.taken

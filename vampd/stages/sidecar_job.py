@@ -123,7 +123,7 @@ def prepare(ledger: Ledger, night: Night, disk: Disk, *, attempt: int) -> Sideca
 def record(ledger: Ledger, night: Night, result: SidecarResult) -> None:
     """List the sidecar for the other machine; keep the digests of the files in it."""
     made = result.sidecar
-    deliveries.list_file(ledger, night.id, made["path"], made["size_bytes"], made["sha256"])
+    deliveries.list_file(ledger, night.id, made.path, made.size_bytes, made.sha256)
     for file in result.digests:
         files.record_digest(ledger, night.id, file.path, file.sha256, file.who)
     reports = [Report(raw_file=None, text=text) for text in result.reports]

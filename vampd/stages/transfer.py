@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NotRequired, TypedDict
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vampd.errors import IntegrityError, OperatorError, VampdError
 from vampd.io.beneath import Beneath, create_folders, night_folder
@@ -44,26 +44,26 @@ OLDER = "an older version, as vampd published it"
 DAMAGED = "no longer what vampd published"
 
 
-class TransferJob(FarJob):
+class TransferJob(FarJob, frozen=True, kw_only=True):
     """What a transfer needs to know."""
 
     folder: str  #: the night's folder, absolute
     destination: str  #: a place; the files go to its child *date*
     date: str  #: YYYYMMDD
     files: list[ListedFile]
-    own: NotRequired[list[str]]  #: paths under which vampd itself published a file there
-    list_digests: NotRequired[bool]  #: a list of the digests goes ahead: see `delivery_list`
+    own: Sequence[str] = ()  #: paths under which vampd itself published a file there
+    list_digests: bool = False  #: a list of the digests goes ahead: see `delivery_list`
 
 
-class TransferResult(TypedDict):
-    """What was done. It proves nothing of the final names: only `verify` does."""
+class TransferResult(Struct, kw_only=True):
+    """What was done so far. It proves nothing of the final names: only `verify` does."""
 
-    sent: list[str]  #: files that rsync sent; the others had arrived already
-    published: list[ListedFile]  #: lie there under their final names, as far as is known
-    evidence: list[str]  #: names, below .evidence/YYYYMMDD, of all that was ever set aside
-    marked: list[Marked]  #: far disks that were claimed, or were marked already
-    bytes: int  #: size of the files sent
-    seconds: float
+    sent: list[str] = field(default_factory=list)  #: by rsync; the others had arrived already
+    published: list[ListedFile] = field(default_factory=list)  #: under their final names
+    evidence: list[str] = field(default_factory=list)  #: names of all that was ever set aside
+    marked: list[Marked] = field(default_factory=list)  #: far disks that have a marker by now
+    bytes: int = 0  #: size of the files sent
+    seconds: float = 0.0
 
 
 class SendJob(Struct, frozen=True, kw_only=True):
@@ -96,23 +96,20 @@ def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> SendJob
     else:
         rows = deliveries.deliverables_of(ledger, night.id)
         unsent = [row for row in rows if row.sent_us is None]
-    reach = reach_of(config, delivery)
     place = str(delivery.sent_to(night.date))
-    transfer: TransferJob = {
-        "night": label(night),
-        "folder": night.folder,
-        "destination": str(delivery.destination),
-        "date": night.date,
-        "files": deliveries.plain(unsent),
-        "own": sorted(remote_copies.own_copies(ledger, night.id, place)),
-        "bandwidth_kib": delivery.bandwidth_kib_per_second,
-        "bandwidth_by_time": delivery.bandwidth_by_time,
-        "list_digests": delivery.list_digests,
-        "ssh_options": list(reach.ssh_options),
-        "connect_timeout_seconds": reach.connect_timeout_seconds,
-        "far_helper": reach.helper,
-        "disks": disks_of(ledger, delivery, is_sent_to=True),
-    }
+    transfer = TransferJob(
+        night=label(night),
+        folder=night.folder,
+        destination=str(delivery.destination),
+        date=night.date,
+        files=deliveries.plain(unsent),
+        own=sorted(remote_copies.own_copies(ledger, night.id, place)),
+        bandwidth_kib=delivery.bandwidth_kib_per_second,
+        bandwidth_by_time=delivery.bandwidth_by_time,
+        list_digests=delivery.list_digests,
+        reach=reach_of(config, delivery),
+        disks=disks_of(ledger, delivery, is_sent_to=True),
+    )
     return SendJob(attempt=task.attempts, place=place, records=records, transfer=transfer)
 
 
@@ -132,10 +129,11 @@ def record(ledger: Ledger, task: Task, result: SendResult) -> None:
     night, done = get_night(ledger, task.night), result.done
     if done is None:
         return
-    destination_markers.record(ledger, done["marked"])
-    _record_evidence(ledger, night, result.place, done["evidence"])
-    deliveries.record_sent(ledger, night.id, [file["path"] for file in done["published"]])
-    remote_copies.record_published(ledger, night.id, result.place, done["published"])
+    destination_markers.record(ledger, done.marked)
+    _record_evidence(ledger, night, result.place, done.evidence)
+    deliveries.record_sent(ledger, night.id, [file.path for file in done.published])
+    published = [(file.path, file.sha256) for file in done.published]
+    remote_copies.record_published(ledger, night.id, result.place, published)
 
 
 def _record_evidence(ledger: Ledger, night: Night, place: str, names: Sequence[str]) -> None:
@@ -170,7 +168,7 @@ def work(job: TransferJob) -> TransferResult:
     says what was done.
     """
     started = time.monotonic()
-    done = _nothing()
+    done = TransferResult()
     try:
         _work(job, done)
     except VampdError as error:
@@ -178,36 +176,25 @@ def work(job: TransferJob) -> TransferResult:
             _list_evidence(job, done)
         error.progress = done
         raise
-    size_of = {file["path"]: file["size_bytes"] for file in job["files"]}
-    done["bytes"] = sum(size_of[path] for path in done["sent"])
-    done["seconds"] = time.monotonic() - started
+    size_of = {file.path: file.size_bytes for file in job.files}
+    done.bytes = sum(size_of[path] for path in done.sent)
+    done.seconds = time.monotonic() - started
     return done
-
-
-def _nothing() -> TransferResult:
-    return {
-        "sent": [],
-        "published": [],
-        "evidence": [],
-        "marked": [],
-        "bytes": 0,
-        "seconds": 0.0,
-    }
 
 
 def _work(job: TransferJob, done: TransferResult) -> None:
     # rsync skips what is no regular file, and calls that a success.
-    check_sizes(night_folder(job["folder"]), job["files"])
-    done["marked"] = demand_disks(job)
-    store, date = store_of(job, Location.parse(job["destination"])), job["date"]
-    there = store.digests(job["files"], below=date)
-    decided = landing.decide(job["files"], there, frozenset(job.get("own", [])))
-    done["published"] += decided.lying
+    check_sizes(night_folder(job.folder), job.files)
+    job, done.marked = demand_disks(job)
+    store, date = store_of(job, Location.parse(job.destination)), job.date
+    there = store.digests(job.files, below=date)
+    decided = landing.decide(job.files, there, frozenset(job.own))
+    done.published += decided.lying
     conflicts = dict(decided.conflicts)
     tags = decided.tags
     if any(tags.values()):
         tags = landing.free_tags(tags, store.evidence(date))
-    if job.get("list_digests"):
+    if job.list_digests:
         conflicts |= _bring_list(job, store, [*decided.lying, *decided.to_send])
     for batch in batches(decided.to_send):
         conflicts |= _bring(job, store, batch, tags, done)
@@ -221,9 +208,9 @@ def _list_evidence(job: TransferJob, done: TransferResult) -> None:
 
     Only copies of our own are ever set aside.
     """
-    if job.get("own"):
-        store = store_of(job, Location.parse(job["destination"]))
-        done["evidence"] = store.evidence(job["date"])
+    if job.own:
+        store = store_of(job, Location.parse(job.destination))
+        done.evidence = store.evidence(job.date)
 
 
 def _bring(
@@ -238,12 +225,12 @@ def _bring(
     Returns the conflicts, by path: final names that were taken in the meantime.
     """
     _arrive(job, store, files, done)
-    words = store.publish(job["date"], {file["path"]: tags[file["path"]] for file in files})
-    done["published"] += [file for file in files if words[file["path"]] == PUBLISHED]
+    words = store.publish(job.date, {file.path: tags[file.path] for file in files})
+    done.published += [file for file in files if words[file.path] == PUBLISHED]
     lost = [path for path, word in words.items() if word == ABSENT]
     if lost:
         msg = (
-            f"{job['night']}: {len(lost)} files had arrived right at {job['destination']}, and are"
+            f"{job.night}: {len(lost)} files had arrived right at {job.destination}, and are"
             f" no longer there, {lost[0]} first"
         )
         raise OperatorError(msg)
@@ -258,16 +245,15 @@ def _bring_list(job: TransferJob, store: Store, files: Sequence[ListedFile]) -> 
     if not files:
         return {}
     listed, content = delivery_list.list_of(files)
-    path = listed["path"]
-    there = store.digests([listed], below=job["date"])
-    if there[path].sha256 == listed["sha256"]:
+    path = listed.path
+    there = store.digests([listed], below=job.date)
+    if there[path].sha256 == listed.sha256:
         return {}
     with TemporaryDirectory(prefix="vampd-") as folder:
         night = night_folder(folder)
         create_folders(night, path.rpartition("/")[0])
         write_bytes(content, night / path)
-        own_job: TransferJob = {**job, "folder": folder}
-        return _bring(own_job, store, [listed], {path: ""}, _nothing())
+        return _bring(replace(job, folder=folder), store, [listed], {path: ""}, TransferResult())
 
 
 def _arrive(
@@ -276,15 +262,15 @@ def _arrive(
     """Let *files* arrive with their digests; what did not goes again, compared byte by byte."""
     wrong: Sequence[ListedFile] = files
     for afresh in (False, True):
-        done["sent"] += store.receive(job["date"], Path(job["folder"]), wrong, afresh=afresh)
-        found = store.arrived(job["date"], wrong)
-        wrong = [file for file in wrong if found[file["path"]].sha256 != file["sha256"]]
+        done.sent += store.receive(job.date, Path(job.folder), wrong, afresh=afresh)
+        found = store.arrived(job.date, wrong)
+        wrong = [file for file in wrong if found[file.path].sha256 != file.sha256]
         if not wrong:
             return
-    _check_digests(night_folder(job["folder"]), wrong)
+    _check_digests(night_folder(job.folder), wrong)
     msg = (
-        f"{job['night']}: all was sent, and {len(wrong)} of {len(files)} files did not arrive at "
-        f"{job['destination']} as they are here, {wrong[0]['path']} first; nothing of them was"
+        f"{job.night}: all was sent, and {len(wrong)} of {len(files)} files did not arrive at "
+        f"{job.destination} as they are here, {wrong[0].path} first; nothing of them was"
         " published"
     )
     raise OperatorError(msg)
@@ -293,20 +279,20 @@ def _arrive(
 def _check_digests(folder: Beneath, files: Iterable[ListedFile]) -> None:
     """IntegrityError: a file here is not what the ledger lists, so it cannot arrive as that."""
     for file in files:
-        found = digest_file(folder / file["path"])
-        if found.sha256 != file["sha256"]:
+        found = digest_file(folder / file.path)
+        if found.sha256 != file.sha256:
             msg = (
-                f"{folder / file['path']} is no longer what was built: its digest is "
-                f"{found.sha256}, and {file['sha256']} in the ledger"
+                f"{folder / file.path} is no longer what was built: its digest is "
+                f"{found.sha256}, and {file.sha256} in the ledger"
             )
             raise IntegrityError(msg)
 
 
 def _conflict_text(job: TransferJob, conflicts: Mapping[str, str]) -> str:
     path, found = next(iter(conflicts.items()))
-    place = Location.parse(job["destination"]).child(job["date"])
+    place = Location.parse(job.destination).child(job.date)
     return (
-        f"{job['night']}: {len(conflicts)} files at {place} are not vampd's, and "
+        f"{job.night}: {len(conflicts)} files at {place} are not vampd's, and "
         f"not what is to be sent there; none was touched. First {path}: {found}. Move them "
         "away, or find out whose they are"
     )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.io.listed_files import ListedFile
 from vampd.ledger import deliveries, destination_markers, live, outputs, remote_copies, tasks
@@ -35,16 +36,16 @@ _MOST_RESENDS = 4
 Verdict = Literal["verified", "missing", "different", "elsewhere"]
 
 
-class VerifyJob(FarJob):
+class VerifyJob(FarJob, frozen=True, kw_only=True):
     """What a verification needs to know."""
 
     verify_at: str  #: the place where the night's files count as safe, date included
     destination: str  #: the place to which they were sent, date included
     files: list[ListedFile]
-    patience_hours: NotRequired[float]  #: how long somebody may take to move them on
+    patience_hours: float = 0.0  #: how long somebody may take to move them on
 
 
-class VerifiedFile(TypedDict):
+class VerifiedFile(Struct, frozen=True, kw_only=True):
     """The verdict on one file.
 
     verified: the digest of the bytes at *verify_at* is the listed one. elsewhere: not yet
@@ -56,10 +57,10 @@ class VerifiedFile(TypedDict):
     verdict: Verdict
     sha256: str | None  #: the digest recomputed there
     why: str | None
-    lies_at_destination: bool  #: whether the right bytes lie where they were sent
+    lies_at_destination: bool = False  #: whether the right bytes lie where they were sent
 
 
-class VerifyResult(TypedDict):
+class VerifyResult(Struct, frozen=True, kw_only=True):
     """One verdict a file, in the order of the job."""
 
     results: list[VerifiedFile]
@@ -91,21 +92,18 @@ def prepare(ledger: Ledger, config: Config, night: Night, task: Task) -> CheckJo
 def verify_job(ledger: Ledger, config: Config, night: Night, *, afresh: bool) -> VerifyJob:
     """The job for what is not verified yet, or *afresh* for every file of a night."""
     delivery = delivery_of(config, night)
-    reach = reach_of(config, delivery)
     rows = deliveries.deliverables_of(ledger, night.id)
     if live.goes_on(ledger, night):  # of what is to be sent, some was
         rows = [row for row in rows if row.sent_us is not None]
-    return {
-        "night": label(night),
-        "verify_at": str(delivery.safe_at(night.date)),
-        "destination": str(delivery.sent_to(night.date)),
-        "files": deliveries.plain(row for row in rows if afresh or row.verified_us is None),
-        "patience_hours": delivery.verify_after_hours,
-        "ssh_options": list(reach.ssh_options),
-        "connect_timeout_seconds": reach.connect_timeout_seconds,
-        "far_helper": reach.helper,
-        "disks": disks_of(ledger, delivery, is_sent_to=False),
-    }
+    return VerifyJob(
+        night=label(night),
+        verify_at=str(delivery.safe_at(night.date)),
+        destination=str(delivery.sent_to(night.date)),
+        files=deliveries.plain(row for row in rows if afresh or row.verified_us is None),
+        patience_hours=delivery.verify_after_hours,
+        reach=reach_of(config, delivery),
+        disks=disks_of(ledger, delivery, is_sent_to=False),
+    )
 
 
 def check(job: CheckJob) -> CheckResult:
@@ -149,14 +147,18 @@ def _record_open(
 
 def keep_verdicts(ledger: Ledger, night: int, result: VerifyResult) -> list[VerifiedFile]:
     """Keep what was found of each file; return those that are not verified."""
-    results = result["results"]
-    destination_markers.record(ledger, result["marked"])
+    results = result.results
+    destination_markers.record(ledger, result.marked)
     deliveries.record_verdicts(ledger, night, results)
-    if result["verify_at"] == result["destination"]:
+    if result.verify_at == result.destination:
         # Ours by the bytes, whoever put them there: if they rot, they are sent again.
-        right = [row for row in results if row["verdict"] == "verified"]
-        remote_copies.record_published(ledger, night, result["destination"], right)
-    return [row for row in results if row["verdict"] != "verified"]
+        right = [
+            (row.path, row.sha256)
+            for row in results
+            if row.verdict == "verified" and row.sha256 is not None
+        ]
+        remote_copies.record_published(ledger, night, result.destination, right)
+    return [row for row in results if row.verdict != "verified"]
 
 
 def to_send_again(ledger: Ledger, night: int, result: VerifyResult) -> list[str]:
@@ -166,34 +168,34 @@ def to_send_again(ledger: Ledger, night: int, result: VerifyResult) -> list[str]
     it was sent, and so is one that lies right at the destination, whatever has its name now.
     """
     since_us = {row.path: row.sent_us for row in deliveries.deliverables_of(ledger, night)}
-    latest_us = ledger.now_us() - round(result["patience_hours"] * HOUR_US)
+    latest_us = ledger.now_us() - round(result.patience_hours * HOUR_US)
     again = []
-    for row in result["results"]:
-        if row["verdict"] == "verified":
+    for row in result.results:
+        if row.verdict == "verified":
             continue
-        if not _may_be_moved(row, result) or (since_us[row["path"]] or 0) <= latest_us:
-            again.append(row["path"])
+        if not _may_be_moved(row, result) or (since_us[row.path] or 0) <= latest_us:
+            again.append(row.path)
     return again
 
 
 def _may_be_moved(row: VerifiedFile, result: VerifyResult) -> bool:
     """Whether it may suffice that somebody moves the file on."""
-    is_moved = result["verify_at"] != result["destination"]
-    return is_moved and (row["verdict"] == "missing" or row["lies_at_destination"])
+    is_moved = result.verify_at != result.destination
+    return is_moved and (row.verdict == "missing" or row.lies_at_destination)
 
 
 def _awaited(unverified: Sequence[VerifiedFile], again: Sequence[str], result: VerifyResult) -> str:
     """What is wrong, in one sentence with the first file, and what is done about it."""
-    first = next((row for row in unverified if row["path"] in again), unverified[0])
+    first = next((row for row in unverified if row.path in again), unverified[0])
     verdict = {"elsewhere": "not yet there", "missing": "missing", "different": "different"}
     text = (
-        f"{len(unverified)} files not verified at {result['verify_at']}: "
-        f"{first['path']} is {verdict[first['verdict']]}"
+        f"{len(unverified)} files not verified at {result.verify_at}: "
+        f"{first.path} is {verdict[first.verdict]}"
     )
-    if first["lies_at_destination"]:
-        text += f", and lies at {result['destination']} to be moved on"
-    if again and all(_may_be_moved(row, result) for row in unverified if row["path"] in again):
-        hours = f"{result['patience_hours']:g} h"
+    if first.lies_at_destination:
+        text += f", and lies at {result.destination} to be moved on"
+    if again and all(_may_be_moved(row, result) for row in unverified if row.path in again):
+        hours = f"{result.patience_hours:g} h"
         return f"{text}; {len(again)} are sent again, for nobody moved them within {hours}"
     return f"{text}; {len(again)} are sent again" if again else text
 
@@ -225,20 +227,20 @@ def work(job: VerifyJob) -> VerifyResult:
     says anything about any file.
     """
     started = time.monotonic()
-    safe, sent = Location.parse(job["verify_at"]), Location.parse(job["destination"])
-    marked = demand_disks(job)
-    answers = store_of(job, safe).digests(job["files"])
-    results = {file["path"]: judge(file, answers[file["path"]]) for file in job["files"]}
+    safe, sent = Location.parse(job.verify_at), Location.parse(job.destination)
+    job, marked = demand_disks(job)
+    answers = store_of(job, safe).digests(job.files)
+    results = {file.path: judge(file, answers[file.path]) for file in job.files}
     if safe != sent:
         _ask_destination(job, sent, results)
-    return {
-        "results": [results[file["path"]] for file in job["files"]],
-        "seconds": time.monotonic() - started,
-        "verify_at": str(safe),
-        "destination": str(sent),
-        "patience_hours": job.get("patience_hours", 0.0),
-        "marked": marked,
-    }
+    return VerifyResult(
+        results=[results[file.path] for file in job.files],
+        seconds=time.monotonic() - started,
+        verify_at=str(safe),
+        destination=str(sent),
+        patience_hours=job.patience_hours,
+        marked=marked,
+    )
 
 
 def _ask_destination(job: VerifyJob, sent: Location, results: dict[str, VerifiedFile]) -> None:
@@ -246,32 +248,29 @@ def _ask_destination(job: VerifyJob, sent: Location, results: dict[str, Verified
 
     What is missing there gets the verdict on what lies at the destination.
     """
-    wrong = [file for file in job["files"] if results[file["path"]]["verdict"] != "verified"]
+    wrong = [file for file in job.files if results[file.path].verdict != "verified"]
     answers = store_of(job, sent).digests(wrong)
     for file in wrong:
-        at_destination = judge(file, answers[file["path"]])
-        lies_there = at_destination["verdict"] == "verified"
-        if results[file["path"]]["verdict"] == "missing":
-            results[file["path"]] = at_destination
-            if lies_there:
-                at_destination["verdict"] = "elsewhere"
-        results[file["path"]]["lies_at_destination"] = lies_there
+        there, found = judge(file, answers[file.path]), results[file.path]
+        lies_there = there.verdict == "verified"
+        if found.verdict == "missing":
+            found = replace(there, verdict="elsewhere") if lies_there else there
+        results[file.path] = replace(found, lies_at_destination=lies_there)
 
 
 def judge(file: ListedFile, answer: FileDigest) -> VerifiedFile:
     """The verdict on *file* from what was said of it."""
     verdict: Verdict = "different"
-    if answer.sha256 is not None and answer.sha256 == file["sha256"]:
+    if answer.sha256 is not None and answer.sha256 == file.sha256:
         verdict = "verified"
     elif answer.why in ABSENT:
         verdict = "missing"
-    return {
-        "path": file["path"],
-        "verdict": verdict,
-        "sha256": answer.sha256,
-        "why": answer.why,
-        "lies_at_destination": False,
-    }
+    return VerifiedFile(
+        path=file.path,
+        verdict=verdict,
+        sha256=answer.sha256,
+        why=answer.why,
+    )
 
 
 STAGE = StageHandler(prepare=prepare, work=check, result=CheckResult, record=record)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from vampd.background.reclaim import moves as stage
 from vampd.background.reclaim.facts import Proposal, now, proposals, propose
+from vampd.background.reclaim.moves import CopiesJob, Done, MoveJob, Step, work
 from vampd.background.reclaim.outcome import end_refused, log_run, mark_reclaimed, record
 from vampd.background.reclaim.rules import Moment, fit, gigabytes, why_stale
 from vampd.errors import OperatorError
@@ -40,7 +39,7 @@ _REMOVED_AT_ONCE = 200
 CHOSEN = "its time has come"
 
 
-def due(ledger: Ledger, config: Config) -> Any | None:
+def due(ledger: Ledger, config: Config) -> CopiesJob | MoveJob | None:
     """The next step, if there is one.
 
     1. Time is witnessed, whether anything is to be given back or not.
@@ -112,7 +111,7 @@ def _is_time(ledger: Ledger, config: Config, passed_us: int) -> bool:
     return last_us is None or passed_us - last_us >= config.reclaim.every_hours * HOUR_US
 
 
-def _next_step(ledger: Ledger, config: Config, row: Reclaim) -> Any | None:
+def _next_step(ledger: Ledger, config: Config, row: Reclaim) -> CopiesJob | MoveJob | None:
     """The job with which *row* goes on; None: it ended."""
     night = nights.get_night(ledger, row.night)
     if row.state == ReclaimState.MOVING and row.life != reclaims.life(ledger):
@@ -149,9 +148,7 @@ def _against(ledger: Ledger, config: Config, row: Reclaim, night: Night) -> str:
     return "; ".join((*proposal.refusals, stale) if stale else proposal.refusals)
 
 
-def _verify_job(
-    ledger: Ledger, config: Config, row: Reclaim, night: Night
-) -> dict[str, Any] | None:
+def _verify_job(ledger: Ledger, config: Config, row: Reclaim, night: Night) -> CopiesJob | None:
     """Have every file that was delivered read through, and look at what could go."""
     space = Space(row.space)
     against = propose(ledger, config, night, space, final=bool(row.final)).refusals
@@ -165,19 +162,18 @@ def _verify_job(
         return None
     moment = now(ledger)
     paths = [] if row.final else trash.candidates(ledger, night.id, space)
-    return {
+    return CopiesJob(
         **_place(ledger, night),
-        "step": "verify",
-        "reclaim": row.id,
-        "us": moment.now_us,
-        "passed_us": moment.passed_us,
-        "paths": [each.path for each in paths],
-        "copies": copies,
-    }
+        reclaim=row.id,
+        us=moment.now_us,
+        passed_us=moment.passed_us,
+        paths=[each.path for each in paths],
+        copies=copies,
+    )
 
 
-def _place(ledger: Ledger, night: Night) -> dict[str, Any]:
-    """Where a night lies, and by what its disk is known."""
+def _place(ledger: Ledger, night: Night) -> dict[str, str]:
+    """Where a night lies, and by what its disk is known: the fields of `OnDisk`."""
     root = Path(night.folder).parent
     marker = roots.marker_of(ledger, str(root))
     return {
@@ -189,17 +185,17 @@ def _place(ledger: Ledger, night: Night) -> dict[str, Any]:
 
 
 def move_job(
-    ledger: Ledger, rows: Sequence[TrashFile], step: stage.Step, *, row: Reclaim | None
-) -> Any:
+    ledger: Ledger, rows: Sequence[TrashFile], step: Step, *, row: Reclaim | None
+) -> MoveJob:
     """A step for files of one night, whose rows say what is intended with them."""
-    return {
+    return MoveJob(
         **_place(ledger, nights.get_night(ledger, rows[0].night)),
-        "step": step,
-        "reclaim": None if row is None else row.id,
-        "files": [trash.plain(ledger, each) for each in rows],
-    }
+        step=step,
+        reclaim=None if row is None else row.id,
+        files=[trash.leaving(ledger, each) for each in rows],
+    )
 
 
-JOB = BackgroundJob(
-    name="reclaim", seat=Seat.NETWORK, due=due, work=stage.work, result=dict, record=record
+JOB: BackgroundJob[CopiesJob | MoveJob, Done] = BackgroundJob(
+    name="reclaim", seat=Seat.NETWORK, due=due, work=work, result=Done, record=record
 )

@@ -13,19 +13,22 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypedDict
+from typing import Literal
+
+from msgspec import Struct
 
 from vampd.errors import IntegrityError, NotPlainError, RetryableError
 from vampd.io.disk import MarkerState, check_marker
 from vampd.io.no_replace import move_without_replacing
 from vampd.io.openat2 import open_below
 from vampd.layout import TRASH_FOLDER
+from vampd.ledger.trash import LeavingFile
 from vampd.records import FileIdentity
 from vampd.stages import verify
-from vampd.stages.verify import VerifyJob
+from vampd.stages.verify import VerifyJob, VerifyResult
 from vampd.states import TrashState
 
 #: The folders of a night out of which files may go.
@@ -37,76 +40,78 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 #: for the trash may come back, into the very folder that the cameras made.
 _EMPTYING = frozenset({TrashState.RETURNING, TrashState.UNLINKING})
 
-Step = Literal["verify", "move", "unlink", "settle", "return"]
+Step = Literal["move", "unlink", "settle", "return"]
 
 
-class LeavingFile(TypedDict):
-    """One file, in its place and in the trash."""
+class OnDisk(Struct, frozen=True, kw_only=True):
+    """A night's folder in its root."""
 
-    id: int
-    path: str  #: relative to the night's folder
-    place: str  #: relative to the root's trash
-    inode: int
-    size_bytes: int
-    modified_ns: int
-    sha256: str | None  #: of the bytes that bear this identity, where it is known
-    state: str  #: a TrashState: what is intended, or was when a worker ended
-
-
-class MoveJob(TypedDict):
-    """Files of one night that are to go, or to be looked for."""
-
-    step: Step
     label: str  #: for messages, e.g. "archive 20251106"
     root: str
     marker: str  #: by which the root's disk is known
     date: str  #: the night's folder in the root
-    files: list[LeavingFile]
 
 
-class MovedFile(TypedDict):
+class CopiesJob(OnDisk, frozen=True, kw_only=True):
+    """Every far copy of a night is to be read through, and what could go here looked at."""
+
+    reclaim: int
+    us: int  #: when that was decided, by both clocks
+    passed_us: int
+    paths: Sequence[str]
+    copies: VerifyJob
+
+
+class MoveJob(OnDisk, frozen=True, kw_only=True):
+    """Files of one night that are to go, or to be looked for."""
+
+    step: Step
+    reclaim: int | None  #: None: it belongs to no run
+    files: Sequence[LeavingFile]
+
+
+class MovedFile(Struct, frozen=True, kw_only=True):
     """What became of one file; *why* where it is not what was intended."""
 
     id: int
-    became: str  #: a TrashState
+    became: TrashState
     why: str | None
 
 
-class Surveyed(TypedDict):
-    """One file that may go, as it lies there now."""
+class Checked(Struct, frozen=True, kw_only=True):
+    """The far copies, and who the regular files are, by path, that could go."""
 
-    path: str
-    inode: int
-    size_bytes: int
-    modified_ns: int
+    copies: VerifyResult
+    found: Mapping[str, FileIdentity]
 
 
-def work(job: Any) -> dict[str, Any]:
+class Done(Struct, frozen=True, kw_only=True):
+    """What came of a step: of one or the other."""
+
+    checked: Checked | None = None
+    moved: Sequence[MovedFile] = ()
+
+
+def work(job: CopiesJob | MoveJob) -> Done:
     """Do one step of giving space back. See `verify_copies` and `move`."""
-    if job["step"] == "verify":
-        return verify_copies(job)
-    return {"results": move(job)}
+    if isinstance(job, CopiesJob):
+        return Done(checked=verify_copies(job))
+    return Done(moved=move(job))
 
 
-def verify_copies(job: Any) -> dict[str, Any]:
+def verify_copies(job: CopiesJob) -> Checked:
     """Have every far copy read through, then look at what could go here.
 
     RetryableError: the far side is not reachable, or the disk is not there. OperatorError: the far
     side refuses.
     """
-    copies: VerifyJob = job["copies"]
-    return {"copies": verify.work(copies), "found": survey(job, job["paths"])}
+    return Checked(copies=verify.work(job.copies), found=survey(job, job.paths))
 
 
-def survey(job: Any, paths: Sequence[str]) -> list[Surveyed]:
-    """The regular files of *paths* that lie in the night's folder."""
-    found: list[Surveyed] = []
+def survey(job: OnDisk, paths: Sequence[str]) -> dict[str, FileIdentity]:
+    """Who the regular files of *paths* are that lie in the night's folder."""
     with _night(job) as night:
-        for path in paths:
-            who = night.identity(path)
-            if who is not None:
-                found.append(_surveyed(path, who))
-    return found
+        return {path: who for path in paths if (who := night.identity(path)) is not None}
 
 
 def move(job: MoveJob) -> list[MovedFile]:
@@ -117,14 +122,14 @@ def move(job: MoveJob) -> list[MovedFile]:
     RetryableError: the root's disk is not there; nothing was touched. OSError: the system
     refused; what came before it was done, and is found by `settle`.
     """
-    step = _STEPS[job["step"]]
+    step = _STEPS[job.step]
     results: list[MovedFile] = []
     with _night(job) as night:
-        for file in job["files"]:
+        for file in job.files:
             became, why = step(night, file)
-            results.append({"id": file["id"], "became": became, "why": why})
+            results.append(MovedFile(id=file.id, became=became, why=why))
         night.sync()
-        emptied = {file["path"] for file in job["files"] if file["state"] in _EMPTYING}
+        emptied = {file.path for file in job.files if file.state in _EMPTYING}
         if emptied:
             night.tidy(emptied)
     return results
@@ -149,15 +154,15 @@ class _Night:
 
     def listed_in_trash(self, file: LeavingFile) -> FileIdentity | None:
         """Who lies in the trash as *file*: by its identity, or else by its bytes; None: nobody."""
-        found = self.identity_in_trash(file["place"])
+        found = self.identity_in_trash(file.place)
         if found is None or found == _who(file):
             return found
-        if found.size_bytes != file["size_bytes"] or file["sha256"] is None:
+        if found.size_bytes != file.size_bytes or file.sha256 is None:
             return None
-        folder = self.trash_folder_of(file["place"])
+        folder = self.trash_folder_of(file.place)
         assert folder is not None
-        digest = _sha256(PurePosixPath(file["place"]).name, folder, found)
-        return found if digest == file["sha256"] else None
+        digest = _sha256(PurePosixPath(file.place).name, folder, found)
+        return found if digest == file.sha256 else None
 
     def folder_of(self, path: str, *, make: bool = False) -> int | None:
         """The night's folder in which *path* lies; None: there is none."""
@@ -246,68 +251,68 @@ class _Night:
 
 
 @contextmanager
-def _night(job: Any) -> Iterator[_Night]:
+def _night(job: OnDisk) -> Iterator[_Night]:
     """Open the root and make sure that it is the disk that it was."""
-    root = Path(job["root"])
+    root = Path(job.root)
     with ExitStack() as stack:
         try:
             descriptor = os.open(root, _FOLDER | os.O_CLOEXEC)
         except OSError as error:
-            msg = f"{root}: {error.strerror}; nothing of {job['label']} was touched"
+            msg = f"{root}: {error.strerror}; nothing of {job.label} was touched"
             raise RetryableError(msg) from error
         stack.callback(os.close, descriptor)
         # Through the descriptor: what is read here and what is moved below is one disk.
-        state = check_marker(Path(f"/proc/self/fd/{descriptor}"), job["marker"])
+        state = check_marker(Path(f"/proc/self/fd/{descriptor}"), job.marker)
         if state is not MarkerState.OK:
-            msg = f"{root}: its marker is {state}; nothing of {job['label']} was touched"
+            msg = f"{root}: its marker is {state}; nothing of {job.label} was touched"
             raise RetryableError(msg)
-        yield _Night(descriptor, job["date"], stack)
+        yield _Night(descriptor, job.date, stack)
 
 
 def _to_trash(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
     who = _who(file)
-    found = night.identity(file["path"])
+    found = night.identity(file.path)
     if found != who:
-        if found is None and night.identity_in_trash(file["place"]) == who:
+        if found is None and night.identity_in_trash(file.place) == who:
             return TrashState.TRASHED, None
-        return TrashState.RETURNED, f"{file['path']} is {_told(found)}, not the listed file"
-    source = night.folder_of(file["path"])
-    target = night.trash_folder_of(file["place"], make=True)
+        return TrashState.RETURNED, f"{file.path} is {_told(found)}, not the listed file"
+    source = night.folder_of(file.path)
+    target = night.trash_folder_of(file.place, make=True)
     assert source is not None
     assert target is not None
-    name = PurePosixPath(file["path"]).name
+    name = PurePosixPath(file.path).name
     _rename(name, source, target)
-    if night.identity_in_trash(file["place"]) != who:
+    if night.identity_in_trash(file.place) != who:
         # Replaced between the look and the rename: whatever it is, it is not ours to move.
         _rename(name, target, source)
-        return TrashState.RETURNED, f"{file['path']} became another file while it was moved"
+        return TrashState.RETURNED, f"{file.path} became another file while it was moved"
     return TrashState.TRASHED, None
 
 
 def _from_trash(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
     if night.listed_in_trash(file) is None:
-        found = night.identity_in_trash(file["place"])
-        if found is None and night.identity(file["path"]) == _who(file):
+        found = night.identity_in_trash(file.place)
+        if found is None and night.identity(file.path) == _who(file):
             return TrashState.RETURNED, None
         return _missing(night, file, found)
-    source = night.trash_folder_of(file["place"])
-    target = night.folder_of(file["path"], make=True)
+    source = night.trash_folder_of(file.place)
+    target = night.folder_of(file.path, make=True)
     assert source is not None
     assert target is not None
     try:
-        _rename(PurePosixPath(file["path"]).name, source, target)
+        _rename(PurePosixPath(file.path).name, source, target)
     except FileExistsError:
-        return TrashState.TRASHED, f"{file['path']}: another file lies in its place"
+        return TrashState.TRASHED, f"{file.path}: another file lies in its place"
     return TrashState.RETURNED, None
 
 
 def _unlink(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
-    found = night.identity_in_trash(file["place"])
+    found = night.identity_in_trash(file.place)
     if found != _who(file):
         return _missing(night, file, found)
-    folder = night.trash_folder_of(file["place"])
+    folder = night.trash_folder_of(file.place)
     assert folder is not None
-    os.unlink(PurePosixPath(file["place"]).name, dir_fd=folder)
+    os.unlink(PurePosixPath(file.place).name, dir_fd=folder)
     return TrashState.UNLINKED, None
 
 
@@ -316,36 +321,36 @@ def _missing(
 ) -> tuple[TrashState, str | None]:
     """A file that is not in the trash as its row says."""
     if found is not None:
-        return TrashState.TRASHED, f"{file['place']} is {_told(found)}, not the listed file"
-    if night.identity(file["path"]) == _who(file):
+        return TrashState.TRASHED, f"{file.place} is {_told(found)}, not the listed file"
+    if night.identity(file.path) == _who(file):
         return TrashState.RETURNED, "somebody put it back"
-    return TrashState.LOST, f"{file['place']} is not in the trash, nor in its place"
+    return TrashState.LOST, f"{file.place} is not in the trash, nor in its place"
 
 
 def _look(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
     """Where a file is whose worker ended in between. The row says what was intended."""
     who = _who(file)
-    in_place = night.identity(file["path"]) == who
-    in_trash = night.identity_in_trash(file["place"]) == who
+    in_place = night.identity(file.path) == who
+    in_trash = night.identity_in_trash(file.place) == who
     if in_place and in_trash:
         # One file, two names: a rename without replacing, made of a link and half of an unlink.
-        folder = night.trash_folder_of(file["place"])
-        os.unlink(PurePosixPath(file["place"]).name, dir_fd=folder)
+        folder = night.trash_folder_of(file.place)
+        os.unlink(PurePosixPath(file.place).name, dir_fd=folder)
     if in_place:
         return TrashState.RETURNED, "its move was not finished"
     if in_trash:
-        is_returning = file["state"] == TrashState.RETURNING
+        is_returning = file.state == TrashState.RETURNING
         return _from_trash(night, file) if is_returning else (TrashState.TRASHED, None)
     return _nowhere(night, file)
 
 
 def _nowhere(night: _Night, file: LeavingFile) -> tuple[TrashState, str | None]:
     """A file that is neither in its place nor in the trash, after a worker ended in between."""
-    if file["state"] == TrashState.UNLINKING:
+    if file.state == TrashState.UNLINKING:
         return TrashState.UNLINKED, None
-    if night.identity(file["path"]) is not None:
-        return TrashState.RETURNED, f"{file['path']}: another file lies in its place"
-    return TrashState.LOST, f"{file['path']} is neither in its place nor in the trash"
+    if night.identity(file.path) is not None:
+        return TrashState.RETURNED, f"{file.path}: another file lies in its place"
+    return TrashState.LOST, f"{file.path} is neither in its place nor in the trash"
 
 
 _STEPS: dict[Step, Callable[[_Night, LeavingFile], tuple[TrashState, str | None]]] = {
@@ -361,9 +366,7 @@ def _rename(name: str, source: int, target: int) -> None:
 
 
 def _who(file: LeavingFile) -> FileIdentity:
-    return FileIdentity(
-        inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
-    )
+    return FileIdentity(inode=file.inode, size_bytes=file.size_bytes, modified_ns=file.modified_ns)
 
 
 def _sha256(name: str, folder: int, who: FileIdentity) -> str | None:
@@ -381,15 +384,6 @@ def _identity_of(status: os.stat_result) -> FileIdentity:
     return FileIdentity(
         inode=status.st_ino, size_bytes=status.st_size, modified_ns=status.st_mtime_ns
     )
-
-
-def _surveyed(path: str, who: FileIdentity) -> Surveyed:
-    return {
-        "path": path,
-        "inode": who.inode,
-        "size_bytes": who.size_bytes,
-        "modified_ns": who.modified_ns,
-    }
 
 
 def _told(found: FileIdentity | None) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from vampd.back_off import pause_us
 from vampd.background import copies as reverify
+from vampd.background.reclaim.moves import CopiesJob, Done, MovedFile, MoveJob
 from vampd.ledger import (
     deliveries,
     elapsed,
@@ -25,6 +25,7 @@ from vampd.records import FileIdentity
 from vampd.schedule.executor import Outcome
 from vampd.settings.sections import Config
 from vampd.stages import verify
+from vampd.stages.verify import VerifiedFile
 from vampd.states import ErrorClass, NightStatus, ReclaimState, Space, TrashState
 from vampd.time_units import SECOND_US
 
@@ -35,40 +36,37 @@ _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 
 
 def record(
-    ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome[dict[str, Any]]
+    ledger: Ledger, config: Config, job: CopiesJob | MoveJob, outcome: Outcome[Done]
 ) -> None:
     """Take what came of a step."""
-    row = None if job["reclaim"] is None else reclaims.get(ledger, job["reclaim"])
-    if job["step"] == "verify":
+    row = None if job.reclaim is None else reclaims.get(ledger, job.reclaim)
+    if isinstance(job, CopiesJob):
         assert row is not None
         _take_verification(ledger, config, row, job, outcome)
     elif outcome.result is None:
         _take_failure(ledger, config, row, job, outcome)
     else:
-        take_moves(ledger, row, job, outcome.result["results"])
+        take_moves(ledger, row, job, outcome.result.moved)
 
 
 def _take_verification(
-    ledger: Ledger,
-    config: Config,
-    row: Reclaim,
-    job: Mapping[str, Any],
-    outcome: Outcome[dict[str, Any]],
+    ledger: Ledger, config: Config, row: Reclaim, job: CopiesJob, outcome: Outcome[Done]
 ) -> None:
     night = nights.get_night(ledger, row.night)
     if row.state != ReclaimState.VERIFYING:
         return  # an operator ended it meanwhile
-    if outcome.result is None:
+    checked = None if outcome.result is None else outcome.result.checked
+    if checked is None:
         _take_unverified(ledger, config, row, night, outcome)
         return
-    copies, found = outcome.result["copies"], outcome.result["found"]
-    wrong = _wrong(ledger, night, copies["results"])
+    copies, found = checked.copies, checked.found
+    wrong = _wrong(ledger, night, copies.results)
     unverified = verify.keep_verdicts(ledger, night.id, copies)
     verifications.record(
         ledger,
         night.id,
-        job["copies"]["verify_at"],
-        files=len(copies["results"]),
+        job.copies.verify_at,
+        files=len(copies.results),
         wrong=len(wrong),
         error=None,
         why="before space is given back",
@@ -84,12 +82,14 @@ def _take_verification(
         why = f"{len(strangers)} files are not those of the ledger, {strangers[0]} first"
         end_refused(ledger, row, night, why, is_alarm=True)
     else:
-        _list(ledger, row, night, found)
-        reclaims.record_verified(ledger, row.id, us=job["us"], passed_us=job["passed_us"])
+        known = trash.candidates(ledger, night.id, row.space)
+        listed = [(each, found[each.path]) for each in known if each.path in found]
+        reclaims.list_files(ledger, row, listed, f"{night.date}.{row.id}")
+        reclaims.record_verified(ledger, row.id, us=job.us, passed_us=job.passed_us)
 
 
 def _take_unverified(
-    ledger: Ledger, config: Config, row: Reclaim, night: Night, outcome: Outcome[dict[str, Any]]
+    ledger: Ledger, config: Config, row: Reclaim, night: Night, outcome: Outcome[Done]
 ) -> None:
     """Nothing was found out: a far machine that is away is asked again, for a day."""
     passed_us = elapsed.passed_us(ledger)
@@ -103,77 +103,51 @@ def _take_unverified(
         end_refused(ledger, row, night, f"nobody could be asked: {outcome.error}", is_alarm=True)
 
 
-def _wrong(ledger: Ledger, night: Night, results: Iterable[Mapping[str, Any]]) -> list[str]:
+def _wrong(ledger: Ledger, night: Night, results: Iterable[VerifiedFile]) -> list[str]:
     """Delivered files that were not found right; a verdict without the very digest is none."""
-    right = {
-        result["path"]: result["sha256"] for result in results if result["verdict"] == "verified"
-    }
+    right = {result.path: result.sha256 for result in results if result.verdict == "verified"}
     listed = deliveries.deliverables_of(ledger, night.id)
     return [row.path for row in listed if right.get(row.path) != row.sha256]
 
 
-def _strangers(ledger: Ledger, row: Reclaim, found: Iterable[Mapping[str, Any]]) -> list[str]:
+def _strangers(ledger: Ledger, row: Reclaim, found: Mapping[str, FileIdentity]) -> list[str]:
     """Files that may go by the ledger, and lie there as others; a missing output is none."""
-    there = {file["path"]: file for file in found}
-    columns = ["size_bytes"] if row.space == Space.OUTPUTS else ["inode", "size_bytes"]
-    columns += [] if row.space == Space.OUTPUTS else ["modified_ns"]
     wrong = []
-    for known in trash.candidates(ledger, row.night, Space(row.space)):
-        file = there.get(known.path)
-        if file is None:
-            wrong += [known.path] if row.space == Space.RAW else []
-        elif any(file[column] != getattr(known, column) for column in columns):
+    for known in trash.candidates(ledger, row.night, row.space):
+        there = found.get(known.path)
+        if row.space == Space.RAW:
+            is_other = there != known.identity
+        else:
+            is_other = there is not None and there.size_bytes != known.size_bytes
+        if is_other:
             wrong.append(known.path)
     return wrong
 
 
-def _note_strays(ledger: Ledger, row: Reclaim, found: Iterable[Mapping[str, Any]]) -> None:
+def _note_strays(ledger: Ledger, row: Reclaim, found: Mapping[str, FileIdentity]) -> None:
     """Raw files with another inode or time are read again: their bytes may be the recorded ones."""
     if row.space != Space.RAW:
         return
-    there = {file["path"]: _identity(file) for file in found}
     for known in trash.candidates(ledger, row.night, Space.RAW):
         raw_file = files.file_of(ledger, row.night, known.path)
-        if known.path in there and raw_file.sha256 is not None:
-            strays.note(ledger, raw_file, there[known.path])
-
-
-def _identity(file: Mapping[str, Any]) -> FileIdentity:
-    return FileIdentity(
-        inode=file["inode"], size_bytes=file["size_bytes"], modified_ns=file["modified_ns"]
-    )
-
-
-def _list(ledger: Ledger, row: Reclaim, night: Night, found: Iterable[Mapping[str, Any]]) -> None:
-    known = {each.path: each for each in trash.candidates(ledger, night.id, Space(row.space))}
-    listed = [
-        {
-            **file,
-            "raw_file": known[file["path"]].raw_file,
-            "was": known[file["path"]].state,
-            "was_reason": known[file["path"]].reason,
-            "was_code": known[file["path"]].reason_code,
-            "was_words": known[file["path"]].reason_words,
-        }
-        for file in found
-    ]
-    reclaims.list_files(ledger, row, listed, f"{night.date}.{row.id}")
+        if known.path in found and raw_file.sha256 is not None:
+            strays.note(ledger, raw_file, found[known.path])
 
 
 def _take_failure(
     ledger: Ledger,
     config: Config,
     row: Reclaim | None,
-    job: Mapping[str, Any],
-    outcome: Outcome[dict[str, Any]],
+    job: MoveJob,
+    outcome: Outcome[Done],
 ) -> None:
     """Nobody knows how far it came: its files are looked for, at once after a crash."""
     seconds = config.retry.first_seconds if row is not None else config.retry.longest_seconds
     rest_us = 0 if outcome.crashed else pause_us(seconds, config.retry.longest_seconds)
     until_us = elapsed.passed_us(ledger) + rest_us
-    trash.rest(ledger, [file["id"] for file in job["files"]], until_us)
+    trash.rest(ledger, [file.id for file in job.files], until_us)
     if row is None:
-        log.warning("%s: looking after its files: %s", job["label"], outcome.error)
+        log.warning("%s: looking after its files: %s", job.label, outcome.error)
     else:
         night = nights.get_night(ledger, row.night)
         end_refused(ledger, row, night, outcome.error or "", is_alarm=True)
@@ -182,28 +156,28 @@ def _take_failure(
 def take_moves(
     ledger: Ledger,
     row: Reclaim | None,
-    job: Mapping[str, Any],
-    results: Iterable[Mapping[str, Any]],
+    job: MoveJob,
+    results: Iterable[MovedFile],
 ) -> None:
     """Keep where files were found after a step, and what follows for their night."""
-    intended = {"move": TrashState.TRASHED, "unlink": TrashState.UNLINKED}.get(job["step"])
+    intended = {"move": TrashState.TRASHED, "unlink": TrashState.UNLINKED}.get(job.step)
     gone, wrong = [], []
     for result in results:
-        file, became = trash.get(ledger, result["id"]), TrashState(result["became"])
-        trash.settle(ledger, file, became, result["why"])
-        if became is intended:
+        file = trash.get(ledger, result.id)
+        trash.settle(ledger, file, result.became, result.why)
+        if result.became is intended:
             gone.append(file)
-        elif intended is not None or became is TrashState.LOST:
-            wrong.append(f"{result['why']}")
+        elif intended is not None or result.became is TrashState.LOST:
+            wrong.append(f"{result.why}")
     if row is None:
         for why in wrong:
-            log.error("%s: %s", job["label"], why)
+            log.error("%s: %s", job.label, why)
     else:
         reclaims.count_gone(ledger, row.id, gone)
         if wrong:
             night = nights.get_night(ledger, row.night)
             end_refused(ledger, row, night, f"{len(wrong)} files: {wrong[0]}", is_alarm=True)
-    first = trash.get(ledger, job["files"][0]["id"])
+    first = trash.get(ledger, job.files[0].id)
     mark_reclaimed(ledger, nights.get_night(ledger, first.night))
 
 
