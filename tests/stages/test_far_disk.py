@@ -41,13 +41,19 @@ class Marking(Struct, kw_only=True):
         job = replace(self.side.transfer_job(), disks=[self.disk])
         done = transfer.work(job)
         self.side.own.extend(file.path for file in done.published)
-        self.marked = done.marked
+        self._remember(done.marked)
 
     def verdicts(self) -> set[str]:
         job = replace(self.side.verify_job(), disks=[self.disk])
         done = verify.work(job)
-        self.marked = done.marked
+        self._remember(done.marked)
         return {result.verdict for result in done.results}
+
+    def _remember(self, marked: list[Marked]) -> None:
+        """As the ledger does."""
+        self.marked = marked
+        for each in marked:
+            self.disk = replace(self.disk, marker=each.marker)
 
     def unmount(self) -> None:
         """What an absent disk leaves behind: the folder, and nothing in it."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -304,9 +305,8 @@ def test_a_cut_transfer_leaves_no_partial_file_under_a_final_name_and_is_resumed
 
 def test_a_killed_worker_takes_its_rsync_along_and_the_next_one_finishes(far: FarSide) -> None:
     fill(far, files=2, size_bytes=3_000_000)
-    script = (
-        f"from vampd.stages import transfer; transfer.work({far.transfer_job(bandwidth_kib=1500)})"
-    )
+    job = pickle.dumps(far.transfer_job(bandwidth_kib=1500))
+    script = f"import pickle; from vampd.stages import transfer; transfer.work(pickle.loads({job}))"
     worker = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     wait_for(far.incoming / "vgen2")
     time.sleep(1.0)
@@ -506,7 +506,7 @@ def test_progress_is_told_with_the_error(
     with pytest.raises(RetryableError) as caught:
         side.send()
 
-    published = [file["path"] for file in caught.value.progress["published"]]
+    published = [file.path for file in caught.value.progress.published]
     assert sorted(published) == sorted(arrived(side))
     assert len(published) == 500
 
