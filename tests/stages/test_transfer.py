@@ -306,7 +306,7 @@ def test_a_cut_transfer_leaves_no_partial_file_under_a_final_name_and_is_resumed
 def test_a_killed_worker_takes_its_rsync_along_and_the_next_one_finishes(far: FarSide) -> None:
     fill(far, files=2, size_bytes=3_000_000)
     job = pickle.dumps(far.transfer_job(bandwidth_kib=1500))
-    script = f"import pickle; from vampd.stages import transfer; transfer.work(pickle.loads({job}))"
+    script = f"import pickle, vampd.stages.transfer as it; it.work(pickle.loads({job!r}))"
     worker = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     wait_for(far.incoming / "vgen2")
     time.sleep(1.0)
