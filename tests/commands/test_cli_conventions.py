@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.support.command_line import command_of
 from tests.support.ledger_site import Site
+from tests.support.typed import at_a_terminal
 from vampd.cli import group
 from vampd.commands import dates
 from vampd.commands.names import COMMANDS
@@ -42,25 +42,6 @@ def with_subcommands(name: str) -> Iterator[tuple[str, ...]]:
     command, _ = command_of(words)
     if isinstance(command, click.Group):
         yield from ((*words, each) for each in command.commands)
-
-
-def at_a_terminal(site: Site, answer: str, *words: str, **environment: str) -> tuple[int, str]:
-    """Type *words* at a terminal, then *answer*; the exit status, and what the screen shows."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "vampd", "--config", str(site.config), *words]
-    variables = {**os.environ, "TERM": "xterm", **environment}
-    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
-    os.close(theirs)
-    os.write(ours, answer.encode())
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(ours, 4096)
-        except OSError:  # EIO: the last of theirs is closed
-            break
-        shown += chunk
-    os.close(ours)
-    return child.wait(timeout=30), shown.decode()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

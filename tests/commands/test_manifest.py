@@ -11,8 +11,11 @@ import pytest
 
 from tests.support.ledger_site import NOW_US, Site
 from tests.support.mail_server import PostOffice, post_office
+from tests.support.typed import at_a_terminal
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.states import Kind
+
+_MANIFEST = ("archive", "manifest", "20251106")
 
 
 @pytest.fixture
@@ -83,27 +86,77 @@ def test_status_says_which_nights_wait_for_the_word_to_be_mailed(
         delivered(site, date, frame_id)
 
     both = site.said("status")
-    site.said("archive", "manifest", "20251105..20251106", "--send")
+    site.said("archive", "manifest", "20251105..20251106", "--send", "-y")
 
     assert "archive is not told yet:\n  vampd archive manifest 20251105..20251106 --send" in both
     assert "is not told yet" not in site.said("status")
     assert len(office.accepted) == 1
 
 
-def test_the_mail_is_shown_and_not_sent(site: Site, office: PostOffice) -> None:
+def test_the_mail_is_shown_as_its_reader_sees_it_and_not_sent(
+    site: Site, office: PostOffice
+) -> None:
     delivered(site, "20251106", "VMPA00000001")
 
     said = site.said("archive", "manifest", "20251106", "--print")
+    raw = site.said("archive", "manifest", "20251106", "--print", "--raw")
+    (mail,) = json.loads(site.said("archive", "manifest", "20251106", "--print", "--json"))["mails"]
 
-    assert "To: archive@example.org\n" in said
-    assert "Subject: VAMPIRES 20251106: 1 file for the archive\n" in said
+    assert said.startswith(
+        "From     vampd@example.org\n"
+        "To       archive@example.org\n"
+        "Subject  VAMPIRES 20251106: 1 file for the archive\n\n"
+        "The files of 20251106 are complete: "
+    )
+    assert "\nattached manifest_VMP_20251106.csv: " in said
+    assert "a list of 1 file\n" in said
+    assert "base64" not in said
+    assert "To: archive@example.org\n" in raw
+    assert "base64" in raw
+    assert mail["headers"]["To"] == "archive@example.org"
     assert not office.received
+
+
+def test_no_mail_goes_out_where_nobody_can_be_asked(site: Site, office: PostOffice) -> None:
+    delivered(site, "20251106", "VMPA00000001")
+
+    result = site.run("archive", "manifest", "20251106", "--send")
+
+    assert isinstance(result.exception, UsageError)
+    assert "add -y" in str(result.exception)
+    assert "Subject  VAMPIRES 20251106" in result.output
+    assert site.answer("archive", "manifest", "20251106")["nights"][0]["state"] == "ready"
+    assert not office.received
+
+
+@pytest.mark.parametrize(("typed", "sent"), [("y", 1), ("n", 0)])
+def test_the_mail_is_shown_and_goes_out_when_somebody_says_yes(
+    site: Site, office: PostOffice, typed: str, sent: int
+) -> None:
+    delivered(site, "20251106", "VMPA00000001")
+    code, shown = at_a_terminal(site, f"{typed}\n", *_MANIFEST, "--send", NO_COLOR="1")
+
+    assert "To       archive@example.org" in shown
+    assert "May it be done?" in shown
+    assert len(office.accepted) == sent
+    assert (code == 0) is bool(sent), shown
+
+
+def test_what_is_sent_again_is_shown_as_it_went_out(site: Site, office: PostOffice) -> None:
+    delivered(site, "20251106", "VMPA00000001")
+    office.addresses["archive@example.org"] = "451 busy"
+    site.run("archive", "manifest", "20251106", "--send", "-y")
+
+    said = site.said("archive", "manifest", "20251106", "--send", "--dry-run")
+
+    assert "the very same mail as before" in said
+    assert "Subject  VAMPIRES 20251106: 1 file for the archive" in said
 
 
 def test_without_a_daemon_the_command_sends_it_itself(site: Site, office: PostOffice) -> None:
     content = delivered(site, "20251106", "VMPA00000001")
 
-    said = site.said("archive", "manifest", "20251106", "--send")
+    said = site.said("archive", "manifest", "20251106", "--send", "-y")
 
     assert said.startswith("archive 20251106: its manifest is mailed\narchive 20251106: sent ")
     (received,) = office.accepted
@@ -122,7 +175,7 @@ def test_what_the_server_refuses_is_the_exit_status(
     delivered(site, "20251106", "VMPA00000001")
     office.addresses["archive@example.org"] = answer
 
-    result = site.run("archive", "manifest", "20251106", "--send")
+    result = site.run("archive", "manifest", "20251106", "--send", "-y")
 
     assert isinstance(result.exception, error)
     assert answer in result.output
@@ -138,7 +191,7 @@ def test_a_dry_run_sends_nothing(site: Site, office: PostOffice) -> None:
 
 def test_the_archives_word_is_recorded_and_taken_back(site: Site) -> None:
     delivered(site, "20251106", "VMPA00000001")
-    site.said("archive", "manifest", "20251106", "--send")
+    site.said("archive", "manifest", "20251106", "--send", "-y")
 
     said = site.said("archive", "ack", "20251106", "--note", "RE: VAMPIRES")
     (night,) = json.loads(site.said("archive", "manifest", "20251106", "--json"))["nights"]
@@ -154,7 +207,7 @@ def test_the_archives_word_is_recorded_and_taken_back(site: Site) -> None:
 def test_show_and_explain_tell_where_the_mail_is(site: Site, command: str) -> None:
     delivered(site, "20251106", "VMPA00000001")
     before = " ".join(site.said(command, "20251106").split())
-    site.said("archive", "manifest", "20251106", "--send")
+    site.said("archive", "manifest", "20251106", "--send", "-y")
     after = " ".join(site.said(command, "20251106").split())
     (night,) = json.loads(site.said("show", "20251106", "--json"))["nights"]
 

@@ -64,7 +64,7 @@ def test_a_running_daemon_sends_on_an_operators_word_and_keeps_the_archives(
         asked = len(office.received)
         with site.running():
             wait_for(site.state / "vampd.sock")
-            sent = site.call("archive", "manifest", DATE, "--send")
+            sent = site.call("archive", "manifest", DATE, "--send", "-y")
             acked = site.call("archive", "ack", DATE)
         (after,) = site.json("archive", "manifest", DATE)["nights"]
 

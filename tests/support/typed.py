@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import html
+import os
+import pty
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -137,3 +141,22 @@ def typed(site: Site, words: list[str], *, is_up: bool) -> Result:
         return site.run(*words)
     with answering(site):
         return site.run(*words)
+
+
+def at_a_terminal(site: Site, answer: str, *words: str, **environment: str) -> tuple[int, str]:
+    """Type *words* at a terminal, then *answer*; the exit status, and what the screen shows."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "vampd", "--config", str(site.config), *words]
+    variables = {**os.environ, "TERM": "xterm", **environment}
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(ours, 4096)
+        except OSError:  # EIO: the last of theirs is closed
+            break
+        shown += chunk
+    os.close(ours)
+    return child.wait(timeout=30), shown.decode()

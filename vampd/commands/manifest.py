@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vampd.commands import acting, dates
 from vampd.commands.mail_words import track_json, track_text
-from vampd.commands.screen import echo_json
+from vampd.commands.screen import Screen, echo_json
 from vampd.errors import OperatorError, RetryableError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
-from vampd.ledger.reading import daemon_lock, reading
+from vampd.ledger.reading import Reader, daemon_lock, reading
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.views.summaries import nights
+
+if TYPE_CHECKING:
+    from vampd.commands.mail_preview import Preview
 
 _LOOK_SECONDS = 0.2
 
 
 @click.command("manifest")
 @dates.date_argument
-@click.option("--print", "preview", is_flag=True, help="Print the mail, and send nothing.")
+@click.option("--print", "preview", is_flag=True, help="Show the mail, and send nothing.")
+@click.option("--raw", is_flag=True, help="With --print: its bytes, as they would go out.")
 @click.option("--send", is_flag=True, help="Mail it to the archive team.")
 @click.option("--anew", is_flag=True, help="The archive never got the last mail: compose another.")
 @click.option("--why", metavar="TEXT", help="Who said so, for the ledger (--anew).")
@@ -38,6 +42,7 @@ _LOOK_SECONDS = 0.2
     show_default=True,
     help="How long to wait for the mail server's answer.",
 )
+@acting.yes_option
 @acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
@@ -47,10 +52,12 @@ def command(
     date: str,
     kind: str | None,
     preview: bool,
+    raw: bool,
     send: bool,
     anew: bool,
     why: str | None,
     wait_seconds: float,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -58,10 +65,13 @@ def command(
 
     With --send, one mail goes out about all of them that are ready, and never a second one about
     the same files: sent again, it is the very same mail. A night is ready when every file of it
-    was verified at the far end.
+    was verified at the far end. The mail is shown, and whether it may go is asked; -y for scripts.
     """
     if anew and not (send and why):
         msg = "--anew needs --send and --why TEXT"
+        raise UsageError(msg)
+    if raw and not preview:
+        msg = "--raw is for --print: the bytes of the mail that is shown"
         raise UsageError(msg)
     config: Config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as ledger:
@@ -71,17 +81,51 @@ def command(
             for night in chosen
             for track in batch_tracks(ledger, configured=config.mail.is_configured, night=night.id)
         ]
-    if send:
-        reason = why if anew else None
-        _send(config, chosen, reason, wait_seconds, dry_run=dry_run, as_json=as_json)
-    elif as_json:
+        if not send:
+            _show(config, ledger, found, preview=preview, raw=raw, as_json=as_json)
+            return
+    reason = why if anew else None
+    _send(config, found, reason, wait_seconds, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _show(
+    config: Config,
+    ledger: Reader,
+    found: Sequence[tuple[Night, MailTrack]],
+    *,
+    preview: bool,
+    raw: bool,
+    as_json: bool,
+) -> None:
+    from vampd.commands import mail_preview  # late: only this needs the packages of mail
+
+    listed = [(night, track) for night, track in found if track.manifest_sha256 is not None]
+    if as_json and not preview:
         echo_json({"nights": [track_json(night, track) for night, track in found]})
+    elif not listed:
+        night = found[0][0]
+        msg = f"{night} has no manifest (yet): see vampd show {night.date}"
+        raise OperatorError(msg)
+    elif raw:
+        content = mail_preview.raw_mail(config, listed).replace(b"\r\n", b"\n")
+        click.echo(content, nl=False)
+    elif not preview:
+        click.echo(mail_preview.combined_manifest(listed), nl=False)
     else:
-        listed = [(night, track) for night, track in found if track.manifest_sha256 is not None]
-        if not listed:
-            msg = f"{chosen[0]} has no manifest (yet): see vampd show {chosen[0].date}"
-            raise OperatorError(msg)
-        click.echo(_output(config, listed, preview=preview), nl=False)
+        shown = list(mail_preview.previews(ledger, config, listed, anew=False))
+        if as_json:
+            echo_json({"mails": [mail_preview.preview_json(each) for each in shown]})
+        else:
+            _show_mails(shown, err=False)
+
+
+def _show_mails(shown: Sequence[Preview], *, err: bool) -> None:
+    from vampd.commands.mail_preview import preview_lines
+
+    for number, each in enumerate(shown):
+        click.echo("\n" if number else "", nl=False, err=err)
+        for line in preview_lines(each, Screen.of_stdout()):
+            click.echo(line, err=err)
 
 
 def _only_archive(every: Sequence[Night], date: str) -> str | None:
@@ -90,56 +134,72 @@ def _only_archive(every: Sequence[Night], date: str) -> str | None:
     return "archive" if len(found) > 1 else None
 
 
-def _output(config: Config, listed: Sequence[tuple[Night, MailTrack]], *, preview: bool) -> bytes:
-    # Late: only these need the packages of mail.
-    from vampd.background.mail import compose as stage
-    from vampd.background.mail.job import compose_job
-
-    parts: list[stage.MailPart] = [
-        {
-            "night": str(night),
-            "date": night.date,
-            "batch": track.batch,
-            "folder": night.folder,
-            "manifest": track.manifest or "",
-            "sha256": track.manifest_sha256 or "",
-        }
-        for night, track in listed
-    ]
-    if not preview:
-        return stage.combine([stage.read_manifest(part) for part in parts])
-    if not config.mail.sender:
-        msg = "mail.sender is not set: there is no mail to be seen"
-        raise OperatorError(msg)
-    job = compose_job(config, parts, SystemClock().now_us())
-    return stage.compose(job)["content"].replace(b"\r\n", b"\n")
-
-
 def _send(
     config: Config,
-    chosen: Sequence[Night],
+    found: Sequence[tuple[Night, MailTrack]],
     anew: str | None,
     wait_seconds: float,
     *,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
+    chosen = list(dict.fromkeys(night for night, _ in found))
     asked = [{"kind": night.kind.value, "date": night.date} for night in chosen]
-    arguments = {"date": None, "nights": asked, "anew": anew, "dry_run": dry_run}
-    answer = acting.give_order(config, "mail", arguments)
-    if not as_json:
-        for line in answer["lines"]:
-            click.echo(f"{line} (dry run)" if dry_run else line)
-    states: list[dict[str, Any]] = []
-    if answer["changed"] and not dry_run:
-        tracks = _outcome(config, chosen, wait_seconds)
-        states = [track_json(night, track) for night, track in tracks]
-        for night, track in [] if as_json else tracks:
-            click.echo(f"{night}: {track_text(track, night.date)}")
+    arguments = {"date": None, "nights": asked, "anew": anew}
+    if dry_run or not yes:
+        planned = acting.give_order(config, "mail", {**arguments, "dry_run": True})
+        shown = _going(config, found, planned.get("batches", ()), anew=bool(anew))
+        if dry_run:
+            _show_plan(config, planned["lines"], shown, as_json=as_json)
+            return
+        if shown:
+            _show_mails(shown, err=True)
+            acting.confirm(["", *planned["lines"]], yes=False)
+    answer = acting.give_order(config, "mail", {**arguments, "dry_run": False})
+    for line in [] if as_json else answer["lines"]:
+        click.echo(line)
+    tracks = _outcome(config, chosen, wait_seconds) if answer["changed"] else []
+    states = [track_json(night, track) for night, track in tracks]
+    for night, track in [] if as_json else tracks:
+        click.echo(f"{night}: {track_text(track, night.date)}")
     if as_json:
         told = {"changed": answer["changed"], "lines": answer["lines"], "nights": states}
         echo_json({**told, **acting.daemon_json(config)})
     _judge(states)
+
+
+def _going(
+    config: Config,
+    found: Sequence[tuple[Night, MailTrack]],
+    batches: Sequence[tuple[int, int]],
+    *,
+    anew: bool,
+) -> list[Preview]:
+    """The mails of those of *found* that are among the *batches*, which an order would send."""
+    from vampd.commands.mail_preview import previews
+
+    going = [(night, track) for night, track in found if (track.night, track.batch) in batches]
+    with reading(config.state_dir, config.reading_socket) as ledger:
+        return list(previews(ledger, config, going, anew=anew))
+
+
+def _show_plan(
+    config: Config, lines: Sequence[str], shown: Sequence[Preview], *, as_json: bool
+) -> None:
+    """What an order to send would do."""
+    if as_json:
+        from vampd.commands.mail_preview import preview_json
+
+        told = {"changed": bool(shown), "lines": lines, "nights": []}
+        mails = [preview_json(each) for each in shown]
+        echo_json({**told, "mails": mails, **acting.daemon_json(config)})
+        return
+    for line in lines:
+        click.echo(f"{line} (dry run)")
+    if shown:
+        click.echo("")
+        _show_mails(shown, err=False)
 
 
 def _judge(states: Sequence[Mapping[str, Any]]) -> None:

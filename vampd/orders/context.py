@@ -17,6 +17,7 @@ class CommandResult(Struct, frozen=True, kw_only=True):
 
     lines: list[str]
     changed: bool
+    batches: tuple[tuple[int, int], ...] = ()  #: night and batch of which a mail goes out
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):

@@ -46,7 +46,15 @@ def _send(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResul
     if not arguments["dry_run"]:
         with context.ledger.transaction():
             _carry_out(context, chosen, anew)
-    return CommandResult(lines=lines, changed=bool(chosen))
+    batches = tuple((track.night, track.batch) for track in chosen)
+    return CommandResult(lines=lines, changed=bool(chosen), batches=batches)
+
+
+def is_repeated(track: MailTrack, *, anew: bool) -> bool:
+    """Whether the mail that speaks of a batch goes out as it is; else another one is composed."""
+    return track.mail is not None and (
+        track.state is Track.SENDING or (track.was_mailed and not anew)
+    )
 
 
 def _carry_out(context: CommandContext, chosen: Sequence[MailTrack], anew: str | None) -> None:
@@ -57,7 +65,7 @@ def _carry_out(context: CommandContext, chosen: Sequence[MailTrack], anew: str |
         track = next(track for track in chosen if track.mail == number)
         if track.state is Track.SENDING:
             mail.hasten(ledger, number)
-        elif track.was_mailed and not anew:
+        elif is_repeated(track, anew=bool(anew)):
             mail.try_again(ledger, number, [*config.recipients, *config.copies], _WHY)
         else:
             mail.withdraw(ledger, number, anew or f"{_WHY}: it never left")

@@ -97,7 +97,8 @@ class Orders:
         finally:
             self._ledger.actor = before
         tell(known, arguments, actor, "done" if answer.changed else "nothing to be changed")
-        return {"lines": answer.lines, "changed": answer.changed}
+        told: dict[str, Any] = {"lines": answer.lines, "changed": answer.changed}
+        return told | ({"batches": answer.batches} if answer.batches else {})
 
 
 def _carry_out(context: CommandContext, order: str, arguments: Mapping[str, Any]) -> CommandResult:

@@ -50,7 +50,8 @@ Handler = Callable[[str, dict[str, Any], str], dict[str, Any]]
 def act(config: Config, order: str, arguments: dict[str, Any], *, actor: str) -> dict[str, Any]:
     """Have *order* carried out, by the daemon if one runs.
 
-    Returns ``{"lines": [sentence, ...], "changed": bool}``. OperatorError: it was refused.
+    Returns ``{"lines": [sentence, ...], "changed": bool}``; where mails go out, also
+    ``"batches": [(night, batch), ...]``. OperatorError: it was refused.
     DaemonUnreachableError: a daemon runs and does not answer.
     """
     try:
@@ -88,7 +89,10 @@ def ask(path: Path, order: str, arguments: dict[str, Any], silent: str) -> dict[
         raise DaemonUnreachableError(msg) from error
     if "error" in answer:
         raise _RAISES.get(answer["kind"], OperatorError)(answer["error"])
-    return {"lines": list(answer["lines"]), "changed": bool(answer["changed"])}
+    told: dict[str, Any] = {"lines": list(answer["lines"]), "changed": bool(answer["changed"])}
+    if "batches" in answer:
+        told["batches"] = [(night, batch) for night, batch in answer["batches"]]
+    return told
 
 
 class ControlServer:
