@@ -277,3 +277,25 @@ def test_progress_is_told_with_the_error(tmp_path: Path) -> None:
             carry.work(site.job(*files))
 
         assert [each["word"] for each in error.value.progress["verdicts"]] == ["placed"]
+
+
+def test_a_file_that_cannot_be_moved_keeps_no_other_one(tmp_path: Path) -> None:
+    site = Site(tmp_path, tmp_path / "sdata")
+    site.deliver()
+    site.source.with_name("next").write_bytes(b"next")
+    mount = ["mount", "--bind", str(site.source), str(site.source)]  # nobody can rename it now
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    files: list[CarryFile] = [
+        {"path": PATH, "digests": [sha256(CONTENT)], "ours": None},
+        {"path": "vgen2/next", "digests": [sha256(b"next")], "ours": None},
+    ]
+    try:
+        with pytest.raises(RetryableError, match="busy") as caught:
+            carry.work(site.job(*files))
+    finally:
+        subprocess.run(["umount", str(site.source)], check=True)
+
+    told = caught.value.progress
+    assert isinstance(told, dict)
+    assert [(each["path"], each["word"]) for each in told["verdicts"]] == [("vgen2/next", "placed")]

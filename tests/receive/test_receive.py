@@ -14,6 +14,8 @@ from tests.receive.test_carry import small_disk
 from tests.support.receive_world import DATE, World, make_world, some_files
 from tests.support.waiting import wait_until
 from vampd import __version__
+from vampd.receive import carry
+from vampd.stages.delivery_list import digest_in_name
 
 OUTPUT = "vgen2/VMPA00425189.fits.fz"
 
@@ -176,3 +178,74 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_tree(
 
 def _as_many_are_placed(world: World, files: int) -> bool:
     return len(world.placed()) >= files
+
+
+def test_a_list_whose_receiver_died_before_it_wrote_down_what_it_tells_is_read_again(
+    world: World,
+) -> None:
+    first, later = some_files(2), {"vgen2/VMPA00500000.fits.fz": b"a supplement"}
+    world.deliver(first)
+    world.run()
+    world.deliver(later)
+    (path,) = (path for path in world.left() if "/delivery-" in path)
+
+    carry.work(
+        {
+            "night": f"archive {DATE}",
+            "inbox": str(world.inbox().parent),
+            "date": DATE,
+            "base": str(world.to),
+            "place": f"{DATE}/ARCHIVED",
+            "marker": None,
+            "keep_free_bytes": 0,
+            "files": [
+                {"path": path, "digests": [digest_in_name(path)], "ours": None, "is_list": True}
+            ],
+        }
+    )
+    world.run()
+
+    assert world.placed() == digests({**first, **later})
+    assert world.left() == []
+
+
+def test_a_file_without_a_place_keeps_no_other_one(world: World) -> None:
+    files = {"a/cube": b"1", "b": b"2", "c" * 300: b"", "z/cube": b"3"}
+    world.place().mkdir(parents=True)
+    (world.place() / "a").write_bytes(b"somebody's")
+    world.list_only(files)
+    world.deliver({path: files[path] for path in ("a/cube", "b", "z/cube")}, listed=False)
+
+    world.run(status=1)
+
+    states = world.files()
+    assert (states["b"], states["z/cube"], states["a/cube"]) == ("placed", "placed", "odd")
+    assert (world.place() / "a").read_bytes() == b"somebody's"
+    assert (world.inbox() / "a" / "cube").read_bytes() == b"1"
+
+
+def test_what_was_wrong_is_right_once_a_list_tells_its_digest(world: World) -> None:
+    world.list_only({OUTPUT: b"old"})
+    world.deliver({OUTPUT: b"new"}, listed=False)
+    world.run(status=1)
+    assert world.files()[OUTPUT] == "wrong"
+
+    world.list_only({OUTPUT: b"new"})
+    world.run()
+
+    assert (world.place() / OUTPUT).read_bytes() == b"new"
+
+
+def test_an_inbox_that_cannot_be_looked_into_changes_nothing(world: World) -> None:
+    world.deliver(some_files(1))
+    (world.inbox() / OUTPUT).write_bytes(b"damaged")
+    world.run(status=1)
+    before = world.files()
+    assert before[OUTPUT] == "wrong"
+
+    world.inbox().rename(world.folder / "away")
+    world.inbox().symlink_to(world.folder / "away")
+    world.run(status=1)
+
+    assert world.files() == before
+    assert "held" in world.call("status").stdout

@@ -3,7 +3,8 @@
 Each file is read through from the disk, and goes on only with a digest that a list told. On one
 file system it is renamed, without replacing anything; to another one it is copied, synced, read
 back and compared before it gets its name, and only then the one in the inbox goes. A kill at any
-moment leaves the file here, there, or in both places: the next turn goes on from that.
+moment leaves the file here, there, or in both places: the next turn goes on from that. A list is
+moved on only once the ledger has what it tells: nothing else would ask for it again.
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ from vampd.layout import OWN_FOLDER
 _READ_BYTES = 1 << 20
 _MOST_LIST_BYTES = 64 << 20
 
+_MOST_ERRORS = 20  # of files that cannot be moved on, before the disk is taken as failing
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What the system says of a file's own names: the next file may have better ones.
+_OF_NAMES = frozenset({errno.ENOTDIR, errno.ENAMETOOLONG})
+
 #: Where an older version goes that the receiver itself had moved on, below the night's place.
 OLDER = f"{OWN_FOLDER}/older"
 
-Word = Literal["placed", "there already", "different", "in the way", "odd", "absent"]
+Word = Literal["placed", "there already", "listed", "different", "in the way", "odd", "absent"]
 
 
 class CarryFile(TypedDict):
@@ -51,7 +57,7 @@ class CarryFile(TypedDict):
     path: str  #: relative to the night
     digests: list[str]  #: any of these is right, the first one is the newest
     ours: str | None  #: the digest of what the receiver moved on under this path before
-    is_list: NotRequired[bool]  #: its content is to be told
+    is_list: NotRequired[bool]  #: a list not taken yet: its content is told, and it stays
 
 
 class CarryJob(TypedDict):
@@ -70,9 +76,10 @@ class CarryJob(TypedDict):
 class Verdict(TypedDict):
     """What became of one file.
 
-    placed: it was moved on. there already: the same bytes lay there. different: its digest is none
-    of the listed ones. in the way: other bytes lie where it belongs. odd: it cannot be read as a
-    file. absent: it lies in neither place.
+    placed: it was moved on. there already: the same bytes lay there. listed: a list that is right,
+    and stays where it is until what it tells is known. different: its digest is none of the listed
+    ones. in the way: other bytes lie where it belongs. odd: it cannot be read as a file. absent: it
+    lies in neither place.
     """
 
     path: str
@@ -103,8 +110,7 @@ def work(job: CarryJob) -> Carried:
         done["marker"] = _demand_disk(Path(job["base"]), job["marker"])
         place = create_folders(Beneath(Path(job["base"])), job["place"])
         with _synced() as folders:
-            for file in job["files"]:
-                done["verdicts"].append(_carry(_Move.of(job, file, place), folders))
+            _carry_all(job, place, done["verdicts"], folders)
     except OSError as error:
         if isinstance(error, VampdError):
             error.progress = done
@@ -116,8 +122,29 @@ def work(job: CarryJob) -> Carried:
     return done
 
 
+def _carry_all(
+    job: CarryJob, place: Beneath, verdicts: list[Verdict], folders: set[Beneath]
+) -> None:
+    """A file that cannot be moved on now keeps no other one; the first such error is raised last.
+
+    A full disk is an error at once, and so are many errors: the disk may hang, a minute each.
+    """
+    errors: list[OSError | VampdError] = []
+    for file in job["files"]:
+        try:
+            verdicts.append(_carry(_Move.of(job, file, place), folders))
+        except ResourceError:
+            raise
+        except (OSError, VampdError) as error:
+            errors.append(error)
+            if getattr(error, "errno", None) in _FULL or len(errors) == _MOST_ERRORS:
+                raise
+    if errors:
+        raise errors[0]
+
+
 def _said(job: CarryJob, error: OSError, done: Carried) -> VampdError:
-    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    is_full = error.errno in _FULL
     where = f"{error.filename}: " if error.filename else ""
     msg = f"{job['night']}: {where}{error.strerror or error}"
     told = ResourceError(msg) if is_full else RetryableError(msg)
@@ -201,16 +228,25 @@ def _carry(move: _Move, folders: set[Beneath]) -> Verdict:
         descriptor = open_file(move.source)
     except (FileNotFoundError, NotADirectoryError):
         return _of_absent(move)
-    except NotPlainError as error:
-        return move.verdict("odd", str(error))
     except PermissionError as error:
         return move.verdict("odd", f"it cannot be read: {error.strerror}")
+    except OSError as error:
+        return move.verdict("odd", _of_names(error))
     try:
         return _carry_open(move, descriptor, folders)
-    except NotPlainError as error:  # a link where a folder belongs
-        return move.verdict("odd", str(error), found=os.fstat(descriptor))
+    except OSError as error:  # a link, or a file, where a folder belongs
+        return move.verdict("odd", _of_names(error), found=os.fstat(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _of_names(error: OSError) -> str:
+    """What is wrong with the names of one file, in words; any other *error* is raised again."""
+    if isinstance(error, NotPlainError):
+        return str(error)
+    if error.errno not in _OF_NAMES:
+        raise error
+    return f"{error.filename}: {error.strerror}"
 
 
 def _of_absent(move: _Move) -> Verdict:
@@ -236,7 +272,9 @@ def _carry_open(move: _Move, descriptor: int, folders: set[Beneath]) -> Verdict:
     if sha256 not in move.file["digests"]:
         told = f"its digest is {sha256}, and {move.file['digests'][0]} was listed"
         return move.verdict("different", told, sha256=sha256, found=before)
-    content = _content(move, move.source)
+    if move.file.get("is_list"):
+        content = _content(move, move.source)
+        return move.verdict("listed", "it is right", sha256=sha256, found=before, content=content)
     _make_folders(move)
     way = _way(move, sha256, folders)
     if way.word == "taken":
@@ -247,7 +285,7 @@ def _carry_open(move: _Move, descriptor: int, folders: set[Beneath]) -> Verdict:
         _move(move, descriptor, before, sha256)
     folders |= {move.final.parent, move.source.parent}
     word: Word = "there already" if way.word == "same" else "placed"
-    return move.verdict(word, way.why, sha256=sha256, found=before, content=content)
+    return move.verdict(word, way.why, sha256=sha256, found=before)
 
 
 class _Way(Struct, frozen=True, kw_only=True):

@@ -96,6 +96,7 @@ def take_list(ledger: Ledger, night: int, digests: Mapping[str, str]) -> None:
             elif row["sha256"] != sha256 and row["state"] in {
                 FileState.PLACED,
                 FileState.UNLISTED,
+                FileState.WRONG,
             }:
                 _set(ledger, row, FileState.AWAITED, "a list names it", identity=None)
 
@@ -115,27 +116,27 @@ def remark(ledger: Ledger, night: int, remarks: Iterable[Remark]) -> None:
             _set(ledger, row, each.state, each.why, **more)
 
 
-def record(
-    ledger: Ledger, night: int, verdicts: Sequence[Verdict], *, settle_us: int
-) -> list[Verdict]:
-    """Note what became of files; return those that came to lie where they belong."""
+def record(ledger: Ledger, night: int, verdicts: Sequence[Verdict], *, settle_us: int) -> None:
+    """Note what became of files."""
     known = known_files(ledger, night)
-    placed = []
+    is_any_placed = False
     for verdict in verdicts:
-        state = _state_after(verdict, known.get(verdict["path"]), ledger.now_us(), settle_us)
+        before = known.get(verdict["path"])
+        state = _state_after(verdict, before, ledger.now_us(), settle_us)
         row = ledger.row(
             "select * from file where night = ? and path = ?", [night, verdict["path"]]
         )
         columns = _columns(ledger, verdict, state, row)
-        if row is None:
+        if verdict["word"] == "absent" and (before is None or not before.digests):
+            if row is not None:
+                _forget(ledger, row, verdict["why"])  # nothing names it: it is not awaited
+        elif row is None:
             _add(ledger, night, verdict["path"], state, verdict["why"], **columns)
         else:
             _set(ledger, row, state, verdict["why"], **columns)
-        if state is FileState.PLACED:
-            placed.append(verdict)
-    if placed:
+        is_any_placed |= state is FileState.PLACED
+    if is_any_placed:
         ledger.update("night", night, moved_us=ledger.now_us())
-    return placed
 
 
 def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: int) -> FileState:
@@ -150,7 +151,7 @@ def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: 
             return FileState.IN_THE_WAY
         case "odd":
             return FileState.ODD
-        case "absent":
+        case "listed" | "absent":
             return FileState.AWAITED
 
 

@@ -65,11 +65,16 @@ def decide(
             carry.append(file)
     here = {file["path"] for file in seen}
     remarks += _gone({path: each for path, each in known.items() if path not in here})
-    lists = [file for file in carry if is_list(file["path"])]
+    lists = [file for file in carry if is_new_list(file["path"], known.get(file["path"]))]
     if lists:  # they may name what seems to be unlisted, and tell newer digests
         remarks = [each for each in remarks if each.state is not FileState.UNLISTED]
         carry = lists
     return Decision(carry=tuple(carry), remarks=tuple(remarks))
+
+
+def is_new_list(path: str, known: Known | None) -> bool:
+    """Whether *path* is a list of which the ledger has not taken yet what it tells."""
+    return is_list(path) and (known is None or not known.digests)
 
 
 def _remark(file: SeenFile, known: Known | None) -> Remark | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from vampd.back_off import pause_us
@@ -24,7 +23,7 @@ from vampd.receive.look import SeenFile
 from vampd.receive.settings import Inbox, ReceiveConfig
 from vampd.receive.states import OPEN, FileState, NightState
 from vampd.schedule.executor import Outcome
-from vampd.stages.delivery_list import is_list, read_list
+from vampd.stages.delivery_list import digest_in_name, read_list
 from vampd.time_units import HOUR_US, SECOND_NS, SECOND_US
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,8 @@ class Rounds:
         if outcome.result is None:
             books.note_problems(self._ledger, problems)
             return
-        books.note_problems(self._ledger, outcome.result["problems"])
+        unseen = outcome.result["problems"]
+        books.note_problems(self._ledger, unseen)
         seen = {
             (night["kind"], night["date"]): night["files"] for night in outcome.result["nights"]
         }
@@ -103,11 +103,19 @@ class Rounds:
             for kind, date in seen:
                 books.night_of(self._ledger, kind, date)
             for row in books.nights(self._ledger):
-                files = seen.get((row["kind"], row["date"]), [])
-                if row["id"] not in self._began:  # else it is not what the look saw any more
-                    self._decide(row, files)
+                if self._is_unseen(row, unseen):
+                    self._seen.pop(row["id"], None)  # what lies there is not known, nor what not
+                elif row["id"] not in self._began:  # else it is not what the look saw any more
+                    self._decide(row, seen.get((row["kind"], row["date"]), []))
             if not any(self._seen.values()) and not books.any_arriving(self._ledger):
                 self._quiet = changes
+
+    def _is_unseen(self, row: Row, problems: Mapping[str, str]) -> bool:
+        """Whether the night's folder could not be looked into, or nobody looked."""
+        inbox = self.config.inbox_of(row["kind"])
+        return inbox is None or not problems.keys().isdisjoint(
+            {str(inbox.folder), str(inbox.folder / row["date"])}
+        )
 
     def _decide(self, row: Row, files: Sequence[SeenFile]) -> None:
         if not files and row["state"] == NightState.RECEIVED:
@@ -181,7 +189,7 @@ class Rounds:
         with self._ledger.transaction():
             self._keep_marker(row, result["marker"])
             self._keep_verdicts(row, result["verdicts"])
-            waits = self._after_error(row, outcome)
+            waits = self._after_error(row, outcome, went_on=bool(result["verdicts"]))
             self._judge(row["id"], waits)
         self.hint()
 
@@ -194,28 +202,31 @@ class Rounds:
         done = {verdict["path"] for verdict in verdicts}
         seen = self._seen.get(row["id"], [])
         self._seen[row["id"]] = [file for file in seen if file["path"] not in done]
-        placed = books.record(self._ledger, row["id"], verdicts, settle_us=self._settle_us)
-        for verdict in placed:
-            if is_list(verdict["path"]) and verdict["content"] is not None:
+        books.record(self._ledger, row["id"], verdicts, settle_us=self._settle_us)
+        for verdict in verdicts:
+            if verdict["content"] is not None:
                 self._take_list(row, verdict["path"], verdict["content"])
         _log(row, verdicts)
 
     def _take_list(self, row: Row, path: str, content: str) -> None:
+        digests: Mapping[str, str] = {}
         try:
             digests = read_list(path, content.encode("ascii", "replace"))
+            log.info("%s: a list of %d files came", _label(row), len(digests))
         except IntegrityError as error:
             log.error("%s: %s", _label(row), words_of(error))  # noqa: TRY400 - no traceback
-            return
-        books.take_list(self._ledger, row["id"], digests)
-        log.info("%s: a list of %d files came", _label(row), len(digests))
+        books.take_list(self._ledger, row["id"], {**digests, path: digest_in_name(path)})
 
-    def _after_error(self, row: Row, outcome: Outcome[Any]) -> str | None:
-        """Put the night off, if work of it went wrong; why it waits, in words."""
+    def _after_error(self, row: Row, outcome: Outcome[Any], *, went_on: bool) -> str | None:
+        """Put the night off, if work of it went wrong; why it waits, in words.
+
+        Where it *went_on* with other files all the same, that was no failure after a failure.
+        """
         if outcome.error is None:
             books.put_off(self._ledger, row["id"], 0, failures=0)
             return None
         retry = self.config.retry
-        failures = books.get_night(self._ledger, row["id"])["failures"]
+        failures = 0 if went_on else books.get_night(self._ledger, row["id"])["failures"]
         pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=failures)
         books.put_off(self._ledger, row["id"], self._ledger.now_us() + pause, failures=failures + 1)
         return outcome.error
@@ -231,9 +242,8 @@ class Rounds:
 
 
 def _carry_file(path: str, known: plan.Known | None) -> CarryFile:
-    if is_list(path):
-        digest = Path(path).name.removeprefix("delivery-").removesuffix(".sha256")
-        return {"path": path, "digests": [digest], "ours": None, "is_list": True}
+    if plan.is_new_list(path, known):
+        return {"path": path, "digests": [digest_in_name(path)], "ours": None, "is_list": True}
     assert known is not None, path
     return {"path": path, "digests": list(known.digests), "ours": known.sha256}
 

@@ -33,6 +33,13 @@ def is_list(path: str) -> bool:
     return _NAME.fullmatch(path) is not None
 
 
+def digest_in_name(path: str) -> str:
+    """The SHA-256 by which the list *path* is named."""
+    named = _NAME.fullmatch(path)
+    assert named is not None, path
+    return named[1]
+
+
 def read_list(path: str, content: bytes) -> Mapping[str, str]:
     """The digests that the list *path* tells, by the paths of the files.
 
