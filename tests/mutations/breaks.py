@@ -458,7 +458,7 @@ _RECLAIM = (
     Break(
         promise="raw files that cannot be rebuilt stay",
         file="background/reclaim/rules.py",
-        old="        yield from facts.unproved\n",
+        old="    yield from facts.unproved\n",
         new="",
         tests="schedule/test_retention.py",
     ),

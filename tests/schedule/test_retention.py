@@ -72,6 +72,13 @@ def test_each_fact_that_speaks_against_it_is_said(change: dict[str, Any], said: 
     assert refusals(replace(GOOD, **change), NOW, KEEP) == (said,)
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_outputs_stay_until_all_is_proved(*, final: bool) -> None:
+    facts = replace(GOOD, space=Space.OUTPUTS, final=final, unproved=("2 are not proved",))
+
+    assert refusals(facts, NOW, KEEP) == ("2 are not proved",)
+
+
 def test_all_that_speaks_against_it_is_said_at_once() -> None:
     facts = replace(GOOD, hold="look", late=1, undecided=1, is_acknowledged=False)
 

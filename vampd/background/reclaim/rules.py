@@ -73,7 +73,7 @@ def refusals(facts: SpaceFacts, now: Moment, keep: Retention) -> tuple[str, ...]
     """Why the space may not be given back, whatever a verification would find; () is: it may."""
     if not facts.files:
         return ("there is nothing to give back",)
-    return (*_of_the_night(facts), *_of_time(facts, now, keep), *_of_raw(facts))
+    return (*_of_the_night(facts), *_of_time(facts, now, keep), *_of_files(facts))
 
 
 def why_stale(facts: SpaceFacts, now: Moment) -> str | None:
@@ -130,13 +130,14 @@ def _too_short(what: str, since: Moment, now: Moment, least_us: int) -> Iterator
         yield f"{what} by the host's date, but seen so for {days(seen_us)} of {days(least_us)} days"
 
 
-def _of_raw(facts: SpaceFacts) -> Iterator[str]:
+def _of_files(facts: SpaceFacts) -> Iterator[str]:
     if facts.space is Space.RAW:
         if facts.undecided:
             yield f"{facts.undecided} quarantined files are undecided"
         if facts.strays:
             yield f"{facts.strays} raw files do not lie there as they were recorded"
-        yield from facts.unproved
+    # Outputs wait for the proof, too: it is from them that raw files are rebuilt.
+    yield from facts.unproved
 
 
 def fit(sizes_bytes: Sequence[int], *, max_bytes: float, max_nights: int) -> list[str | None]:
