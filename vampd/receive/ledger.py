@@ -75,6 +75,12 @@ def counts_of(ledger: Ledger, night: int) -> dict[FileState, int]:
     return {FileState(row[0]): row[1] for row in rows}
 
 
+def last_event(ledger: Ledger, night: int) -> int:
+    """The number of the last thing that happened to a night: the same, nothing changed."""
+    number: int | None = ledger.value("select max(id) from event where night = ?", [night])
+    return number or 0
+
+
 def any_arriving(ledger: Ledger) -> bool:
     """Whether any file may still grow."""
     return bool(ledger.value("select count(*) from file where state = 'arriving'"))

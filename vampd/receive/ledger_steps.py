@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
@@ -102,12 +102,16 @@ def running(ledger: Ledger) -> int:
     return count
 
 
-def put_back(ledger: Ledger, tries: Mapping[str, int], why: str) -> None:
+def put_back(
+    ledger: Ledger, tries: Mapping[str, int], why: str, *, but: Collection[int] = ()
+) -> None:
     """What was running here when a receiver died is begun again, up to *tries*, by step.
 
-    Slurm goes on with what it has.
+    Slurm goes on with what it has, and a process with the runs in *but*.
     """
     for row in _running_here(ledger):
+        if row["id"] in but:
+            continue
         if row["attempts"] >= tries.get(row["step"], row["attempts"] + 1):
             error = f"{why}, {row['attempts']} times"
             told = {"code": None, "error": error, "output": row["output"], "numbers": None}
@@ -154,9 +158,15 @@ def force(ledger: Ledger, night: int, step: str | None, why: str) -> list[str]:
     return [f"{row['step']} {row['unit']}".rstrip() for row in rows]
 
 
-def any_open(ledger: Ledger) -> bool:
-    """Whether a step is begun, or to be tried again."""
-    return bool(ledger.value("select count(*) from step_run where state in ('pending', 'running')"))
+def any_open(ledger: Ledger, night: int | None = None) -> bool:
+    """Whether a step is begun, or to be tried again: of a night, or of any."""
+    return bool(
+        ledger.value(
+            "select count(*) from step_run where state in ('pending', 'running')"
+            " and (:night is null or night = :night)",
+            {"night": night},
+        )
+    )
 
 
 def any_failed(ledger: Ledger) -> bool:

@@ -16,7 +16,7 @@ from vampd.receive.desk import Desk
 from vampd.receive.settings import Inbox, ReceiveConfig, Step
 from vampd.receive.slurm import SlurmJob
 from vampd.receive.states import NightState
-from vampd.receive.step_work import StepJob
+from vampd.receive.step_work import HeadersJob, PlaceDisk, StepJob
 from vampd.receive.steps import Cube, Run
 from vampd.schedule.executor import Outcome
 from vampd.states import ErrorClass
@@ -37,13 +37,20 @@ class Reduction:
         self.config = config
         self._desk = desk
         self._throttle = steps.Throttle()
-        self._asked_us = 0
+        self._at_work: set[int] = set()  # runs that a process here has
+        self._asked_us: dict[int, int] = {}  # by run: when Slurm was asked after it
         self._headers: dict[str, tuple[str, float]] = {}  # by digest of the file
+        self._unread_until_us: dict[int, int] = {}  # by night: its headers cannot be read now
+        self._rested: dict[int, tuple[tuple[Step, ...], int]] = {}  # nothing to do since this event
 
     def begin(self) -> None:
         """What was running when the last receiver died is done again."""
+        self._put_back("the receiver died while it ran")
+
+    def _put_back(self, why: str) -> None:
+        """What runs by the ledger, and in no process here, is done again."""
         tries = {step.name: step.tries for step in self.config.step}
-        ledger_steps.put_back(self._ledger, tries, "the receiver died while it ran")
+        ledger_steps.put_back(self._ledger, tries, why, but=self._at_work)
 
     def stop(self) -> None:
         """What is running here ends with the receiver, and is begun again with the next one."""
@@ -57,6 +64,7 @@ class Reduction:
 
     def hand_out(self) -> None:
         """Ask after what Slurm has; begin what may be begun, as far as the limits let it."""
+        self._put_back("what came of it could not be recorded")
         self._ask()
         if not self.config.step:
             return
@@ -84,12 +92,26 @@ class Reduction:
         ]
 
     def _due(self, row: Row) -> list[Run]:
+        """What may be begun now of a night; where all is done, nothing is read before it changes.
+
+        Hundreds of nights of a thousand cubes are asked about every second.
+        """
+        now = (self.config.step, books.last_event(self._ledger, row["id"]))
+        if self._rested.get(row["id"]) == now:
+            return []
+        found = self._runs(row)
+        if found == [] and not ledger_steps.any_open(self._ledger, row["id"]):
+            self._rested[row["id"]] = now
+        return found or []
+
+    def _runs(self, row: Row) -> list[Run] | None:
+        """The runs that may be begun now; None: headers must be read first."""
         cubes = ledger_steps.cubes_of(self._ledger, row["id"])
         if any(step.per != "night" for step in self.config.step):
             unread = [cube for cube in cubes if cube.sha256 not in self._headers]
             if unread:
                 self._read_headers(row, unread)
-                return []
+                return None
             cubes = [
                 Cube(path=cube.path, sha256=cube.sha256, target=target, start_s=start_s)
                 for cube in cubes
@@ -100,20 +122,33 @@ class Reduction:
 
     def _read_headers(self, row: Row, cubes: Sequence[Cube]) -> None:
         about = f"{row['kind']} {row['date']}"
-        if self._desk.is_at_work(HEADERS, about):
+        is_busy = self._desk.count(HEADERS) >= self.config.workers.processes
+        if is_busy or self._desk.is_at_work(HEADERS, about):
             return
-        place = str(self._inbox(row).place(row["date"]))
-        job = {"place": place, "paths": [cube.path for cube in cubes]}
+        if self._unread_until_us.get(row["id"], 0) > self._ledger.now_us():
+            return
+        job: HeadersJob = {
+            **self._disk_of(row),
+            "place": str(self._inbox(row).place(row["date"])),
+            "paths": [cube.path for cube in cubes],
+        }
         digests = {cube.path: cube.sha256 for cube in cubes}
-        self._desk.start(
-            HEADERS, about, step_work.read_headers, job, partial(self._headers_read, digests)
-        )
+        done = partial(self._headers_read, row["id"], digests)
+        self._desk.start(HEADERS, about, step_work.read_headers, job, done)
 
-    def _headers_read(self, digests: dict[str, str], outcome: Outcome[Any]) -> None:
-        told = {each["path"]: each for each in outcome.result or []}
-        for path, sha256 in digests.items():
-            found = told.get(path, {"target": "", "start_s": 0.0})
-            self._headers[sha256] = (found["target"], found["start_s"])
+    def _headers_read(self, night: int, digests: dict[str, str], outcome: Outcome[Any]) -> None:
+        """Keep what they say; of a worker that died, or a disk that is away, nobody knows it."""
+        if outcome.result is None:
+            rest_us = round(self.config.retry.longest_seconds * SECOND_US)
+            self._unread_until_us[night] = self._ledger.now_us() + rest_us
+            return
+        for each in outcome.result:
+            self._headers[digests[each["path"]]] = (each["target"], each["start_s"])
+
+    def _disk_of(self, row: Row) -> PlaceDisk:
+        """The disk on which a night's files lie."""
+        base = str(self._inbox(row).base())
+        return {"disk": base, "marker": books.marker_of(self._ledger, base)}
 
     def _inbox(self, row: Row) -> Inbox:
         inbox = self.config.inbox_of(row["kind"])
@@ -121,10 +156,15 @@ class Reduction:
         return inbox
 
     def _begin(self, row: Row, run: Run) -> None:
-        number = ledger_steps.begin(self._ledger, row["id"], run)
         about = f"{row['kind']} {row['date']} {run.step.name} {run.unit}".rstrip()
-        job = self._job(row, run)
+        with self._ledger.transaction():  # no process: it was not begun
+            number = ledger_steps.begin(self._ledger, row["id"], run)
+            self._start(row, run, number, about)
+        self._at_work.add(number)
         log.info("%s: begun for %d files", about, len(run.cubes))
+
+    def _start(self, row: Row, run: Run, number: int, about: str) -> None:
+        job = self._job(row, run)
         if run.step.executor == "local":
             done = partial(self._ended, number, run.step)
             self._desk.start(STEP, about, step_work.work, job, done)
@@ -138,6 +178,7 @@ class Reduction:
         self._desk.start(STEP, about, slurm.submit, slurm_job, submitted)
 
     def _submitted(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
+        self._at_work.discard(number)
         if outcome.result is None:
             self._ended(number, step, outcome)
             return
@@ -147,10 +188,16 @@ class Reduction:
     def _ask(self) -> None:
         """Where the jobs are that Slurm has; of those that are over, how they ended."""
         now_us = self._ledger.now_us()
-        if abs(now_us - self._asked_us) < _ASK_US or self._desk.count(ASKING):
-            return
-        self._asked_us = now_us
-        for row in ledger_steps.on_slurm(self._ledger):
+        on_slurm = ledger_steps.on_slurm(self._ledger)
+        on_slurm.sort(key=lambda row: self._asked_us.get(row["id"], 0))
+        for row in on_slurm:
+            if self._desk.count(ASKING) >= self.config.workers.processes:
+                return
+            if abs(now_us - self._asked_us.get(row["id"], 0)) < _ASK_US:
+                continue
+            if self._desk.is_at_work(ASKING, f"job {row['job']}"):
+                continue
+            self._asked_us[row["id"]] = now_us
             step = next((each for each in self.config.step if each.name == row["step"]), None)
             inbox = self.config.inbox_of(row["kind"])
             if step is None or inbox is None:
@@ -182,6 +229,7 @@ class Reduction:
         }
         files = [str(place / cube.path) for cube in run.cubes]
         return {
+            **self._disk_of(row),
             "base": str(base),
             "folder": folder,
             "keep_free_bytes": round(self.config.reduce.keep_free_gb * 1e9),
@@ -190,6 +238,7 @@ class Reduction:
         }
 
     def _ended(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
+        self._at_work.discard(number)
         retry = self.config.retry
         row = ledger_steps.get_run(self._ledger, number)
         pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row["attempts"] - 1)

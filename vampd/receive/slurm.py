@@ -22,6 +22,9 @@ from vampd.receive.step_work import StepJob, last_numbers, prepare_folder
 _SECONDS = 60.0
 _MOST_SAID_BYTES = 20_000
 
+#: What squeue says of a job that ended a while ago.
+_UNKNOWN = "Invalid job id"
+
 #: A job in one of these is not over.
 _GOING_ON = frozenset(
     {
@@ -103,7 +106,7 @@ def cancel(number: str) -> None:
 
 def _state_of(number: str) -> Asked:
     queued = _ask(["squeue", "--noheader", f"--jobs={number}", "--states=all", "--format=%T"])
-    if _is_away(queued.stderr_tail):
+    if queued.code != 0 and _UNKNOWN not in queued.stderr_tail:  # no word about the job
         msg = f"squeue exited {queued.code}: {queued.stderr_tail}"
         raise RetryableError(msg)
     state = queued.stdout.decode().strip() or None

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from vampd.background import hook_command
-from vampd.errors import ResourceError
+from vampd.errors import ResourceError, RetryableError
 from vampd.io.beneath import Beneath, create_folders, open_file
-from vampd.io.disk import free_bytes
+from vampd.io.disk import MarkerState, check_marker, free_bytes
 
 
-class StepJob(TypedDict):
+class PlaceDisk(TypedDict):
+    """The disk on which a night's files lie."""
+
+    disk: str  #: a folder on it
+    marker: str | None  #: by which it is known, where it is
+
+
+class HeadersJob(PlaceDisk):
+    """Cubes of which the headers are to be read."""
+
+    place: str  #: the night's own folder
+    paths: list[str]
+
+
+class StepJob(PlaceDisk):
     """One run of a step."""
 
     base: str  #: a folder that is there
@@ -39,7 +52,11 @@ def work(job: StepJob) -> dict[str, Any]:
 
 
 def prepare_folder(job: StepJob) -> Path:
-    """The folder of a step, made where it is not there. ResourceError: too little is free."""
+    """The folder of a step, made where it is not there.
+
+    ResourceError: too little is free. RetryableError: the night's files are away with their disk.
+    """
+    _demand_disk(job)
     base = Path(job["base"])
     free = free_bytes(base)
     if free < job["keep_free_bytes"]:
@@ -63,10 +80,24 @@ def last_numbers(output: str) -> str | None:
         return None
 
 
-def read_headers(job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Target and start of each of *paths* below *place*: of cards OBJECT and MJD-STR."""
+def read_headers(job: HeadersJob) -> list[dict[str, Any]]:
+    """Target and start of each of *paths* below *place*: of cards OBJECT and MJD-STR.
+
+    RetryableError: the disk is away, which tells nothing of any cube.
+    """
     place = Path(job["place"])
-    return [_header(Beneath(place) / path, path) for path in job["paths"]]
+    found = [_header(Beneath(place) / path, path) for path in job["paths"]]
+    _demand_disk(job)
+    return found
+
+
+def _demand_disk(job: PlaceDisk) -> None:
+    """RetryableError: the disk with a night's files is not there."""
+    if job["marker"] is not None:
+        state = check_marker(Path(job["disk"]), job["marker"])
+        if state is not MarkerState.OK:
+            msg = f"{job['disk']}: its marker is {state}: the night's files are away with its disk"
+            raise RetryableError(msg)
 
 
 def _header(where: Beneath, path: str) -> dict[str, Any]:
