@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -249,3 +251,19 @@ def test_an_inbox_that_cannot_be_looked_into_changes_nothing(world: World) -> No
 
     assert world.files() == before
     assert "held" in world.call("status").stdout
+
+
+def test_a_date_that_was_years_ahead_puts_nothing_off(world: World) -> None:
+    first, later = some_files(1), {"vgen2/VMPA00500000.fits.fz": b"a supplement"}
+    world.list_only({**first, **later})
+    world.deliver(first, listed=False)
+    world.run(status=1)
+    ahead_us = 4_102_444_800_000_000  # 2100
+    with closing(sqlite3.connect(world.folder / "receiver" / "ledger.sqlite3")) as ledger, ledger:
+        ledger.execute("update night set due_us = ?1, moved_us = ?1", [ahead_us])
+
+    world.deliver(later, listed=False)
+    world.run()
+
+    assert world.placed() == digests({**first, **later})
+    assert world.json("status")["nights"][0]["state"] == "received"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.fake_ledger import FakeClock
 from vampd.errors import RetryableError
-from vampd.io.clock import SystemClock
 from vampd.io.disk import claim_root
 from vampd.ledger.barrier import Barrier
 from vampd.receive import ledger as books
@@ -21,6 +21,7 @@ from vampd.receive.reduction import Reduction
 from vampd.receive.settings import load
 from vampd.receive.states import FileState, NightState
 from vampd.schedule.executor import Outcome
+from vampd.time_units import DAY_US
 
 _SETTINGS = """\
 state_dir = "{folder}/receiver"
@@ -33,6 +34,7 @@ processes = 2
 [reduce]
 quiet_minutes = 0
 keep_free_gb = 0
+{more}
 [[step]]
 name = "run"
 command = ["true"]
@@ -80,17 +82,27 @@ class Hands:
         return ()
 
 
+class SetClock(FakeClock):
+    """Its date can be set; its other clock goes on."""
+
+    ahead_us = 0
+
+    def now_us(self) -> int:
+        return super().now_us() + self.ahead_us
+
+
 class Site:
     """Received nights of three cubes, and the reduction that follows them."""
 
-    def __init__(self, folder: Path, per: str, nights: int) -> None:
+    def __init__(self, folder: Path, per: str, nights: int, more: str) -> None:
         for name in ("in", "sdata/lost+found", "receiver"):
             (folder / name).mkdir(parents=True)
         self.base = folder / "sdata"
         settings = folder / "settings.toml"
-        settings.write_text(_SETTINGS.format(folder=folder, per=per))
+        settings.write_text(_SETTINGS.format(folder=folder, per=per, more=more))
         config = load(settings)
-        self.ledger = books.opened(config.state_dir, version="0", clock=SystemClock())
+        self.clock = SetClock()
+        self.ledger = books.opened(config.state_dir, version="0", clock=self.clock)
         for number in range(nights):
             night = books.night_of(self.ledger, "archive", f"202511{number + 1:02d}")["id"]
             for cube in range(3):
@@ -118,8 +130,8 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, per: str = "night", nights: int = 1) -> Iterator[Site]:
-    place = Site(folder, per, nights)
+def site(folder: Path, per: str = "night", nights: int = 1, more: str = "") -> Iterator[Site]:
+    place = Site(folder, per, nights, more)
     with closing(place.ledger):
         yield place
 
@@ -227,3 +239,17 @@ def test_a_slurm_that_does_not_answer_says_nothing_of_the_job(
     else:
         with pytest.raises(RetryableError, match="squeue exited 1"):
             slurm.ask(job)
+
+
+def test_a_date_that_was_ahead_does_not_stop_the_pace(tmp_path: Path) -> None:
+    with site(tmp_path, nights=2, more="files_per_minute = 180") as place:
+        place.clock.ahead_us = 365 * DAY_US
+        place.turn()
+        place.clock.ahead_us = 0
+        place.turn()
+        assert len(place.hands.jobs) == 1  # three files a second
+
+        place.clock.pass_seconds(1)
+        place.turn()
+
+        assert len(place.hands.jobs) == 2

@@ -8,6 +8,7 @@ is seen to go back. Events keep the times at which they were written.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from vampd.ledger.connection import Ledger
 from vampd.time_units import SECOND_US
@@ -36,38 +37,48 @@ _SINCE = {
 
 
 class Dates:
-    """Keeps them so. For the daemon's one thread."""
+    """Keeps them so. For the daemon's one thread.
 
-    def __init__(self, ledger: Ledger) -> None:
+    *put_off*, *since*: the tables of another ledger, as in `_PUT_OFF` and `_SINCE`.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        put_off: Mapping[str, str] = _PUT_OFF,
+        since: Mapping[str, Sequence[str]] = _SINCE,
+    ) -> None:
         self._ledger = ledger
+        self._put_off = put_off
+        self._since = since
         self._ahead_us: int | None = (
             None  #: the date less the clock that never steps, when last seen
         )
 
     def mend(self, longest_us: int) -> None:
         """Nothing is put off for longer than *longest_us*; nothing past is still to come."""
-        clamp_due(self._ledger, longest_us)
+        clamp_due(self._ledger, longest_us, self._put_off)
         ahead_us = self._ledger.now_us() - self._ledger.clock.monotonic_ns() // 1000
         if self._ahead_us is None or ahead_us < self._ahead_us - SECOND_US:
-            mend_past(self._ledger)
+            mend_past(self._ledger, self._since)
         self._ahead_us = ahead_us
 
 
-def clamp_due(ledger: Ledger, longest_us: int) -> None:
+def clamp_due(ledger: Ledger, longest_us: int, put_off: Mapping[str, str] = _PUT_OFF) -> None:
     """Nothing is put off for longer than *longest_us* from now, the longest pause there is."""
     latest_us = ledger.now_us() + longest_us
-    for table, is_open in _PUT_OFF.items():
+    for table, is_open in put_off.items():
         too_late = f"from {table} where {is_open} and due_us > ?"
         for row in ledger.rows(f"select id {too_late}", [latest_us]):
             ledger.update(table, row["id"], due_us=latest_us)
 
 
-def mend_past(ledger: Ledger) -> None:
+def mend_past(ledger: Ledger, since: Mapping[str, Sequence[str]] = _SINCE) -> None:
     """What is dated in the future was so by a wrong date: it counts from now. It is told."""
     now_us = ledger.now_us()
     mended = 0
     with ledger.transaction():
-        for table, columns in _SINCE.items():
+        for table, columns in since.items():
             changes = ", ".join(f"{column} = min({column}, ?1)" for column in columns)
             ahead = " or ".join(f"{column} > ?1" for column in columns)
             query = f"update {table} set {changes} where {ahead}"  # noqa: S608 - constants

@@ -24,6 +24,7 @@ from vampd.io.signals import Alarm
 from vampd.layout import OUTPUT_FOLDER, OWN_FOLDER
 from vampd.ledger.barrier import Barrier
 from vampd.ledger.connection import Ledger
+from vampd.ledger.dates import Dates
 from vampd.orders.socket import ControlServer
 from vampd.receive import ledger as books
 from vampd.receive import ledger_steps
@@ -36,7 +37,7 @@ from vampd.receive.settings import ReceiveConfig, load
 from vampd.receive.states import NightState
 from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.workers import Workers
-from vampd.time_units import SECOND_NS
+from vampd.time_units import SECOND_NS, SECOND_US
 from vampd.watch.events import EventHints
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Receiver:
         self._hints = EventHints(
             [inbox.folder for inbox in config.inbox], self._alarm.ring, (OUTPUT_FOLDER, OWN_FOLDER)
         )
+        self._dates = Dates(ledger, books.PUT_OFF, books.SINCE)
         self._updated = 0  # after which look the watches were made
         self._life = 0
         self._heard_ns = 0
@@ -118,6 +120,7 @@ class Receiver:
         barrier.regularly("the receiver's heartbeat", self._beat)
         if self._alarm.reload.is_set():
             barrier.attempt("reading the configuration again", self._reload)
+        barrier.regularly("mending dates", self._mend_dates)
         barrier.regularly("hearing of changes", self._hear)
         barrier.attempt("taking back work", self._desk.collect)
         barrier.attempt("answering commands", self._serve)
@@ -131,6 +134,10 @@ class Receiver:
         ]
         wait(signs, timeout=_TICK_SECONDS)
         self._alarm.silence()
+
+    def _mend_dates(self) -> None:
+        retry = self._config.retry
+        self._dates.mend(round(max(retry.longest_seconds, retry.first_seconds) * SECOND_US))
 
     def _serve(self) -> None:
         self._control.serve(self._orders.carry_out)

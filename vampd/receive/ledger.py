@@ -15,6 +15,20 @@ from vampd.receive.states import FileState, NightState
 SCHEMA = Schema(name="vampd-receive", folder="receive")
 
 
+#: What a date that was ahead must not put off for years: see `vampd.ledger.dates`.
+PUT_OFF = {
+    "night": "due_us > 0",
+    "step_run": "state = 'pending'",
+    "letter": "sent_us is null and given_up = 0",
+}
+SINCE = {
+    "night": ("moved_us",),
+    "file": ("judged_us",),
+    "letter": ("composed_us",),
+    "alert": ("began_us", "told_us"),
+}
+
+
 def opened(state_dir: Path, *, version: str, clock: Clock) -> Ledger:
     """The receiver's ledger, open for writing; the caller holds the lock of *state_dir*."""
     return open_ledger(state_dir, version=version, clock=clock, schema=SCHEMA)

@@ -70,7 +70,7 @@ class Reduction:
             return
         for row in self._received():
             for run in self._due(row):
-                now_us = self._ledger.now_us()
+                now_us = self._steady_us()
                 if ledger_steps.running(self._ledger) >= self.config.reduce.jobs:
                     return
                 if not self._throttle.may_begin(now_us):
@@ -78,6 +78,10 @@ class Reduction:
                 self._begin(row, run)
                 files = len(run.cubes)
                 self._throttle.given(files, self.config.reduce.files_per_minute, now_us)
+
+    def _steady_us(self) -> int:
+        """Of the clock that nobody sets: for what lasts no longer than this process."""
+        return self._ledger.clock.monotonic_ns() // 1000
 
     def _received(self) -> list[Row]:
         if not self.config.step:
@@ -125,7 +129,7 @@ class Reduction:
         is_busy = self._desk.count(HEADERS) >= self.config.workers.processes
         if is_busy or self._desk.is_at_work(HEADERS, about):
             return
-        if self._unread_until_us.get(row["id"], 0) > self._ledger.now_us():
+        if self._unread_until_us.get(row["id"], 0) > self._steady_us():
             return
         job: HeadersJob = {
             **self._disk_of(row),
@@ -140,7 +144,7 @@ class Reduction:
         """Keep what they say; of a worker that died, or a disk that is away, nobody knows it."""
         if outcome.result is None:
             rest_us = round(self.config.retry.longest_seconds * SECOND_US)
-            self._unread_until_us[night] = self._ledger.now_us() + rest_us
+            self._unread_until_us[night] = self._steady_us() + rest_us
             return
         for each in outcome.result:
             self._headers[digests[each["path"]]] = (each["target"], each["start_s"])

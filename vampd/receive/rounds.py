@@ -136,10 +136,11 @@ class Rounds:
 
     def _carry_night(self, row: Row) -> None:
         inbox = self.config.inbox_of(row["kind"])
-        now_us = self._ledger.now_us()
-        if inbox is None or row["due_us"] > now_us or self._desk.is_at_work(CARRY, _label(row)):
+        is_due = row["due_us"] <= self._ledger.now_us()
+        if inbox is None or not is_due or self._desk.is_at_work(CARRY, _label(row)):
             return
-        is_search = self._is_search_due(row, now_us)
+        steady_us = self._ledger.clock.monotonic_ns() // 1000
+        is_search = self._is_search_due(row, steady_us)
         if not (self._seen.get(row["id"]) or is_search):
             return
         known = books.known_files(self._ledger, row["id"])
@@ -148,7 +149,7 @@ class Rounds:
             for file in plan.batch(self._seen.get(row["id"], []))
         ]
         if is_search:
-            self._searched_us[row["id"]] = now_us
+            self._searched_us[row["id"]] = steady_us
             files += self._awaited(row, known)
         if files:
             self._began.add(row["id"])
@@ -157,9 +158,9 @@ class Rounds:
                 CARRY, _label(row), carry.work, job, lambda outcome: self._carried(row, outcome)
             )
 
-    def _is_search_due(self, row: Row, now_us: int) -> bool:
+    def _is_search_due(self, row: Row, steady_us: int) -> bool:
         searched_us = self._searched_us.get(row["id"])
-        is_long_ago = searched_us is None or now_us - searched_us >= _SEARCH_US
+        is_long_ago = searched_us is None or steady_us - searched_us >= _SEARCH_US
         return row["state"] != NightState.RECEIVED and is_long_ago
 
     def _awaited(self, row: Row, known: Mapping[str, plan.Known]) -> list[CarryFile]:
