@@ -21,6 +21,7 @@ from vampd.errors import OperatorError, RetryableError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.states import Kind, NightStatus, Stage, TaskState
+from vampd.time_units import DAY_US, HOUR_US
 from vampd.views.summaries import RECENT
 
 #: What must not be loaded to answer: each takes longer than the answer itself may.
@@ -225,6 +226,23 @@ def test_when_all_is_well_there_are_three_lines(site: Site) -> None:
         f"all well: archive {dates.day(0)} collects (0 cubes); 7 safe, last archive 20251107"
     )
     assert len(everything) == 2 + 3 + 8
+
+
+def test_an_old_proof_leaves_three_lines_when_all_is_well(site: Site) -> None:
+    site.daemon(stopped=False)
+    for kind in Kind:
+        site.root(kind)
+    night = site.night("20251101", "safe")
+    site.stages(night, Kind.ARCHIVE, None)
+    now_us = SystemClock().now_us()
+    site.execute("update task set finished_us = ?", now_us - 9 * HOUR_US)
+    site.insert("scrubbed", night=night, oldest_us=now_us - 400 * DAY_US)
+
+    with StateLock.acquire(site.state):
+        lines = site.said("status").splitlines()
+
+    assert len(lines) == 3
+    assert "; copies proved 9.0 h to 400 days ago" in lines[1]
 
 
 def test_the_screen_fits_80_columns_and_is_ascii_when_piped(site: Site) -> None:

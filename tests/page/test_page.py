@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from tests.page.conftest import HOSTILE, HOSTILE_DATE
 from tests.page.site import Page, serving
 from tests.support.daemon_site import DATE
+from tests.support.ledger_site import Site
+from vampd.commands.page.views import Views
+from vampd.settings.load import load
+from vampd.states import Kind, Stage
 
 _PAGES = ["/", f"/night/archive/{DATE}", f"/night/archive/{HOSTILE_DATE}"]
 
@@ -117,6 +123,24 @@ def test_nothing_can_be_changed(page: Page, method: str) -> None:
 
 def test_a_foreign_name_is_refused(page: Page) -> None:
     assert page.get("/", Host="evil.example").status == 400
+
+
+def test_what_needs_somebody_stands_first_and_old_nights_are_folded(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path / "site")
+    site.make_ledger()
+    for day in range(1, 29):
+        night = site.night(f"202510{day:02}", "failed" if day == 2 else "safe")
+        site.stages(night, Kind.ARCHIVE, Stage.TRANSFER if day == 2 else None)
+
+    text = Views(load(site.config)).nights(fragment=True)
+
+    status = site.answer("status", "--all")
+    places = [text.index(html.escape(matter["next"])) for matter in status["matters"]]
+    assert places == sorted(places)
+    assert places[-1] < text.index("archive nights")
+    folded = text.partition("<details>")[2]
+    assert "13 older nights at rest: 20251001 to 20251014" in folded
+    assert "20251002" not in folded
 
 
 @pytest.mark.parametrize(

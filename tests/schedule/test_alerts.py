@@ -259,7 +259,7 @@ def test_a_command_that_failed_after_safe_is_told_and_its_night_is_not_in_troubl
 
 
 def test_a_night_that_gets_nowhere_is_stalled_and_one_that_goes_on_is_not(scene: Scene) -> None:
-    stuck, busy = scene.night("20251101", "waiting"), scene.night("20251102", "running")
+    stuck, busy = (scene.night(date, "running") for date in ("20251101", "20251102"))
     task = a_task(scene.ledger, busy.id, Stage.BUILD, "1.1")
     scene.clock.pass_seconds(13 * 3600)
     scene.ledger.update("task", task, state="done", finished_us=scene.ledger.now_us() - HOUR_US)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from multiprocessing.connection import wait
@@ -15,6 +18,7 @@ from tests.schedule import worker_bodies as bodies
 from tests.support.fake_ledger import FakeClock, opened, settings
 from tests.support.raw_cubes import write_raw_cube
 from tests.support.trees import digests_of_tree
+from tests.support.waiting import wait_until
 from vampd.background.table import BACKGROUND_JOBS
 from vampd.ledger import files, frame_ids, nights, outputs, tasks
 from vampd.ledger.connection import Ledger
@@ -25,6 +29,8 @@ from vampd.schedule.workers import Workers
 from vampd.settings.sections import Disk
 from vampd.states import FileState, Kind, NightStatus, TaskState
 from vampd.views import causes
+from vampd.views.conditions import conditions
+from vampd.views.limits import limits
 from vampd.views.summaries import nights as all_nights
 from vampd.views.summaries import summarise
 from vampd.watch import inspect
@@ -74,6 +80,16 @@ class Scene:
             if self.night.status == status:
                 return
         pytest.fail(f"the night is {self.night.status}: {self.night.cause}")
+
+    def go_until_busy(self) -> None:
+        """Until work of the night is with a worker."""
+        while not self.ledger.rows("select 1 from task where state = 'running'"):
+            if self.engine.busy:
+                wait(self.workers.pipes(), timeout=60)
+                self.engine.collect()
+            self._clock.pass_seconds(60)
+            self._scan_cycle.go()
+            self.engine.hand_out()
 
     def states(self) -> dict[str, str]:
         rows = files.files_of(self.ledger, self.night.id)
@@ -150,3 +166,26 @@ def test_a_night_that_waits_for_room_is_explained_and_a_retry_is_not_advised(sce
     assert cause.rule == "disk low"
     assert "make room" in cause.next_step
     assert "vampd retry" not in cause.next_step
+
+
+def test_operators_are_told_of_a_stopped_worker_which_night_it_holds_up_and_what_to_type(
+    scene: Scene,
+) -> None:
+    scene.go_until_busy()
+    pids = [child.pid for child in multiprocessing.active_children() if child.pid is not None]
+
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(scene.workers.stopped)
+    told = []
+    for stopped in (scene.workers.stopped(), scene.workers.stopped(), {}):
+        scene.engine.tell_stopped(stopped)
+        found = conditions(scene.ledger.connection, limits(scene.engine.config), 0)
+        told.append([each.text for each in found if each.name.startswith("trouble:")])
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+    assert told[0] == told[2] == []
+    assert f"archive {DATE}" in told[1][0]
+    assert "kill -CONT " in told[1][0]
+    scene.go_until(NightStatus.SAFE)

@@ -360,3 +360,21 @@ def test_a_server_that_does_not_end_is_killed(workers: Workers, pipes: tuple[str
         os.kill(server, 0)
     assert wait(workers.pipes(), timeout=60)
     assert worker
+
+
+def test_a_worker_that_a_signal_stopped_is_known_until_it_goes_on(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    key = workers.submit(bodies.wait_for, pipes)
+    pid = int(Path(pipes[0]).read_text())
+    before = workers.stopped()
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(workers.stopped)
+    found = workers.stopped()
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not workers.stopped())
+
+    assert (before, found) == ({}, {key: pid})
+    Path(pipes[1]).write_text("go on")
+    assert outcomes(workers)[key].result == "go on"

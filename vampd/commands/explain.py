@@ -27,7 +27,7 @@ from vampd.states import NightStatus
 from vampd.views import advice, causes
 from vampd.views.activity import Progress, progress
 from vampd.views.causes import Cause
-from vampd.views.explanations_held import NOBODY
+from vampd.views.explanations_held import NOBODY, OPERATOR
 from vampd.views.history import Move, last_move
 from vampd.views.summaries import Summary, is_at_rest, nights, summarise
 
@@ -128,8 +128,8 @@ def _sentences(each: Explained, now_us: int) -> Iterator[str]:
     yield cause.awaits
     if night.hold is not None and night.status is not NightStatus.HELD:
         yield f"It is to be held as soon as possible ({night.hold}): vampd release {each.name}."
-    if cause.who != NOBODY:
-        yield f"{cause.who.capitalize()} must act."
+    if advice.needs_somebody(summary):
+        yield f"{(OPERATOR if cause.who == NOBODY else cause.who).capitalize()} must act."
     elif night.status not in {NightStatus.SAFE, NightStatus.RECLAIMED}:
         yield "Nobody needs to act."
     yield f"Safe: {advice.what_is_safe(summary)}."

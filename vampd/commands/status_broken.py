@@ -9,6 +9,7 @@ from msgspec import Struct
 from vampd.commands.screen import Screen, count_text, paragraph, size_text
 from vampd.commands.status_picture import ROOT_SECONDS, DiskView, Picture, RootView
 from vampd.ledger.alerts import Condition
+from vampd.ledger.records import Night
 from vampd.plain_text import first_line
 from vampd.states import Severity
 from vampd.views import advice
@@ -49,6 +50,7 @@ class Broken(Struct, frozen=True, kw_only=True):
     next_step: str
     look: str  #: a short command that tells all of it
     mark: str = ""  #: the part of the title that is coloured; the whole, where it is empty
+    nights: Sequence[Night] = ()  #: which stand for it; none where it is of the machine
 
     def headline(self, screen: Screen) -> str:
         """The title in its colour."""
@@ -136,6 +138,7 @@ def _of_nights(matter: Matter, *, both_kinds: bool) -> Broken:
         safe=safe,
         next_step=step,
         look=f"vampd explain {name_of(first, both_kinds=both_kinds)}",
+        nights=[summary.night for summary in matter.summaries],
     )
 
 

@@ -9,12 +9,13 @@ from vampd.commands import live_words, logger_words
 from vampd.commands.screen import time_json
 from vampd.commands.status_broken import Broken, broken, code_of
 from vampd.commands.status_picture import DiskView, Picture, RootView
+from vampd.ledger.alerts import Condition
 from vampd.ledger.local_copies import Side
 from vampd.states import NightStatus
 from vampd.views import advice, causes
 from vampd.views.activity import Progress
 from vampd.views.oddities import Oddity
-from vampd.views.summaries import Summary
+from vampd.views.summaries import Summary, is_at_rest
 
 
 def picture_json(picture: Picture) -> dict[str, Any]:
@@ -38,15 +39,7 @@ def picture_json(picture: Picture) -> dict[str, Any]:
         "running": [_progress(progress) for progress in picture.running],
         "needs_somebody": needing(picture),
         "matters": [_matter(each) for each in broken(picture)],
-        "told": [
-            {
-                "name": each.name,
-                "severity": each.severity,
-                "text": each.text,
-                "since": time_json(each.since_us),
-            }
-            for each in picture.told
-        ],
+        "told": [_told(each) for each in picture.told],
         "code": code_of(picture, list(broken(picture))),
         "beside_nights": [
             {"place": each.place, "text": each.text, "found": time_json(each.found_us)}
@@ -68,6 +61,15 @@ def needing(picture: Picture) -> list[str]:
     ]
 
 
+def _told(each: Condition) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "severity": each.severity,
+        "text": each.text,
+        "since": time_json(each.since_us),
+    }
+
+
 def _matter(each: Broken) -> dict[str, Any]:
     return {
         "severity": each.severity,
@@ -76,6 +78,7 @@ def _matter(each: Broken) -> dict[str, Any]:
         "safe": each.safe,
         "next": each.next_step,
         "look": each.look,
+        "nights": [{"kind": night.kind, "date": night.date} for night in each.nights],
     }
 
 
@@ -147,6 +150,7 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         "date": night.date,
         "folder": night.folder,
         "status": night.status,
+        "at_rest": is_at_rest(night),
         "since": time_json(night.changed_us),
         "stages": {stage: state.state for stage, state in summary.stages.items()},
         "progress": {

@@ -61,7 +61,10 @@ def _top(picture: Picture, screen: Screen) -> Iterator[str]:
     """The daemon, and what is around it."""
     yield from _head(picture, screen)
     if picture.at_us is None:
-        yield from _wrapped(_surroundings(picture, screen), screen)
+        parts = _surroundings(picture, screen)
+        if screen.length("; ".join(parts)) > screen.width:
+            parts = [part for part in parts if part not in _NO_NEWS]
+        yield from _wrapped(parts, screen)
         if picture.pauses:
             yield screen.word("warn", text=f"pauses: {picture.pauses}")
 
@@ -137,12 +140,16 @@ def _ended(picture: Picture) -> list[str]:
     return ["ended unasked", f"last heard {time_text(daemon.heard_us)}"]
 
 
+#: What is left out where there is no room for all.
+_NO_NEWS = frozenset({"queue empty", "mail none due", "mail acknowledged"})
+
+
 def _surroundings(picture: Picture, screen: Screen) -> list[str]:
     """Disk, far side, mail and queue, each in a few words."""
     named = len(picture.disks) > 1 or screen.width >= WIDE
     parts = [_disk(disk, screen, named=named) for disk in picture.disks]
     parts.append(_far(picture, screen))
-    parts += _proofs(picture)
+    parts += _proofs(picture, screen)
     if picture.mail is not None:
         parts.append(_mail(picture.mail, screen))
     queue = picture.queue
@@ -175,14 +182,29 @@ def _far(picture: Picture, screen: Screen) -> str:
         return "far side " + screen.word("warn", text=f"fails for {since}")
     if far.verified_us is None:
         return "far side never verified"
-    return f"far side verified {duration_text(picture.now_us - far.verified_us)} ago"
+    last = duration_text(picture.now_us - far.verified_us)
+    if _is_in_far(picture, screen):
+        return f"copies proved {last} to {duration_text(_oldest_us(picture))} ago"
+    return f"far side verified {last} ago"
 
 
-def _proofs(picture: Picture) -> list[str]:
-    """How long ago the copy was read that was read longest ago, where that is days ago."""
-    ages = {side: picture.now_us - us for side, us in picture.oldest_proofs.items()}
-    if max(ages.values(), default=0) < DAY_US:
+def _is_in_far(picture: Picture, screen: Screen) -> bool:
+    """Whether the oldest proof stands with the newest: all of it is to fit on one line."""
+    far = picture.far
+    is_well = far.failing_since_us is None and far.verified_us is not None
+    return is_well and screen.width < WIDE and _oldest_us(picture) >= DAY_US
+
+
+def _oldest_us(picture: Picture) -> int:
+    """How long ago the copy was read that was read longest ago, here or over there."""
+    return max((picture.now_us - us for us in picture.oldest_proofs.values()), default=0)
+
+
+def _proofs(picture: Picture, screen: Screen) -> list[str]:
+    """The age of the oldest proof of each side, where that is days."""
+    if _oldest_us(picture) < DAY_US or _is_in_far(picture, screen):
         return []
+    ages = {side: picture.now_us - us for side, us in picture.oldest_proofs.items()}
     told = [f"{side} {duration_text(age_us)}" for side, age_us in ages.items()]
     return [f"oldest proof {', '.join(told)} ago"]
 

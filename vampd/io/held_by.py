@@ -1,4 +1,4 @@
-"""Which processes have a file locked, as the kernel lists them (proc_locks(5))."""
+"""What the kernel tells of processes: who has a file locked (proc_locks(5)), who is stopped."""
 
 from __future__ import annotations
 
@@ -59,6 +59,15 @@ def process_text(pid: int) -> str:
     except KeyError:
         owner = f"uid {uid}"
     return f"pid {pid} ({name} of {owner})"
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal stopped the process (SIGSTOP, SIGTSTP): it neither goes on nor ends."""
+    try:
+        text = Path("/proc", str(pid), "stat").read_text(encoding="ascii", errors="replace")
+    except OSError:  # it has ended
+        return False
+    return text.rpartition(") ")[2].startswith("T")
 
 
 def _held(line: re.Match[str]) -> Held:

@@ -112,7 +112,7 @@ class Barrier:
         taken: list[bool] = []
         if give_up is not None and times >= _BEARABLE and not trouble.may_pass:
             self.attempt(f"{work}: giving it up", lambda: taken.append(give_up(trouble.words)))
-        self._note(work, None if any(taken) else trouble.words)
+        self.note(work, None if any(taken) else trouble.words)
         return False
 
     @property
@@ -148,10 +148,10 @@ class Barrier:
         """It was done."""
         if self._failing.pop(work, None) is not None:
             log.info("%s: it is well again", work)
-            self._note(work, None)
+            self.note(work, None)
 
-    def _note(self, work: str, words: str | None) -> None:
-        """Keep what is wrong; None: nothing, or it stands elsewhere."""
+    def note(self, work: str, words: str | None) -> None:
+        """Keep in the table `trouble` what is wrong; None: nothing, or it stands elsewhere."""
         now_us = self._ledger.now_us()
         if words is None:
             self._ledger.execute("delete from trouble where work = ?", [work])

@@ -6,7 +6,7 @@ Each piece of it is done within the barrier: see `vampd.ledger.barrier`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class Engine:
         self._follower = Follower(ledger, scan_cycle)
         self.brake = Brake(scan_cycle, ledger.clock)
         self._seen: tuple[object, ...] = ()  #: at the last refresh
+        self._stopped: dict[int, int] = {}  #: at the last heartbeat
+        self._told_stopped = ""
 
     @property
     def busy(self) -> int:
@@ -141,6 +143,31 @@ class Engine:
         self._executor.cancel(keys)
         for key in keys:
             self._going.pop(key).put_back(self._ledger)
+
+    def tell_stopped(self, stopped: Mapping[int, int]) -> None:
+        """Let operators know of workers, by key their process, that a signal stopped.
+
+        Their work is neither done nor given to others: it may be at it when it goes on. What is
+        found twice in succession is told, until it goes on or has ended.
+        """
+        lasting = {key: pid for key, pid in stopped.items() if self._stopped.get(key) == pid}
+        self._stopped = dict(stopped)
+        words = "; ".join(
+            f"process {pid} ({self._at_what(self._going[key])}) was stopped by a signal: "
+            f"kill -CONT {pid}"
+            for key, pid in sorted(lasting.items())
+            if key in self._going
+        )
+        if words != self._told_stopped:
+            self._told_stopped = words
+            self._barrier.note("a worker that is stopped", words or None)
+            if words:
+                log.error("%s", words)
+
+    def _at_what(self, work: Work) -> str:
+        if work.night is None:
+            return str(work)
+        return f"{nights.label(nights.get_night(self._ledger, work.night))}, {work}"
 
     def stop(self) -> None:
         """End what is still going on; its tasks are put back."""

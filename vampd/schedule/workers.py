@@ -27,6 +27,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from vampd.errors import InputError, VampdError
+from vampd.io.held_by import is_stopped
 from vampd.io.priority import give_way
 from vampd.ledger.barrier import class_of, code_of, words_of
 from vampd.plain_text import plain_text
@@ -152,6 +153,11 @@ class Workers:
     def finished(self) -> list[Outcome[object]]:
         """The outcomes that are there; never waits for a worker that is still at it."""
         return [self._outcome(key) for key, seat in list(self._seats.items()) if seat.listen()]
+
+    def stopped(self) -> dict[int, int]:
+        """The processes, by key, that a signal stopped: no outcome comes of them until SIGCONT."""
+        pids = {key: seat.process.pid for key, seat in self._seats.items()}
+        return {key: pid for key, pid in pids.items() if pid is not None and is_stopped(pid)}
 
     def cancel(self, keys: Iterable[int]) -> None:
         """Kill the workers of *keys*; what they were at is left as it is."""

@@ -20,7 +20,7 @@ from vampd.ledger.rows import fetch_all
 from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
-from vampd.views.advice import next_step
+from vampd.views.advice import TOLD, cause_of, next_step
 from vampd.views.lag_conditions import lag_conditions
 from vampd.views.limits import Limits
 from vampd.views.matters import matters
@@ -83,20 +83,16 @@ def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
 def _stopped(
     reader: Reader, every: Mapping[int, Night], names: Mapping[int, str]
 ) -> Iterator[Condition]:
-    stopped = [
-        night
-        for night in every.values()
-        if night.status in {NightStatus.FAILED, NightStatus.HELD} and not is_at_rest(night)
-    ]
+    stopped = [night for night in every.values() if night.status in TOLD and not is_at_rest(night)]
     both = {night.id for night in stopped if names[night.id] != night.date}
     for matter in matters(summarise(reader, stopped)):
         for summary in matter.summaries:
             night = summary.night
-            cause = first_line(night.cause or night.hold or "no reason was recorded")
+            cause = first_line(cause_of(summary) or "no reason was recorded")
             step = next_step(summary, both_kinds=night.id in both)
             yield Condition(
                 name=f"{night.status}:{night.id}",
-                severity=Severity.CRITICAL,
+                severity=matter.severity,
                 text=f"{night} {night.status}: {cause}: {step}",
                 night=night.id,
                 since_us=night.changed_us,

@@ -10,6 +10,7 @@ from typing import Any
 from vampd import __version__
 from vampd.commands import plots
 from vampd.commands.page.night_view import night_context
+from vampd.commands.page.nights_view import nights_context
 from vampd.commands.page.templates import render
 from vampd.commands.page.wall import wall_context
 from vampd.commands.status_json import picture_json
@@ -36,11 +37,8 @@ class Views:
 
     def nights(self, *, fragment: bool) -> str:
         """The grid of all nights."""
-        picture = self.taken()
-        return render(
-            "_nights.html" if fragment else "nights.html",
-            {"status": picture_json(picture), "title": "nights", **self.frame()},
-        )
+        context = {**nights_context(self.taken()), **self.frame()}
+        return render("_nights.html" if fragment else "nights.html", context)
 
     def night(self, kind: str, date: str, *, fragment: bool) -> str:
         """One night. OperatorError: there is none such."""

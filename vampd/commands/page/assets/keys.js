@@ -29,6 +29,10 @@ function filterHere() {
     const hidden = !words.every((word) => text.includes(word));
     for (const row of rows) row.hidden = hidden;
   }
+  // What is looked for may be folded away.
+  for (const part of document.querySelectorAll("#content details:has(table.grid)")) {
+    if (words.length) part.open = true;
+  }
 }
 
 const isHere = filter?.dataset.filter === "here";
