@@ -29,6 +29,7 @@ from tests.support.raw_cubes import (
 )
 from vampd.io import frame_id_asker, number_papers
 from vampd.io.beneath import night_folder
+from vampd.io.frame_id_asker import AskerJob
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
 from vampd.ledger import dumps
 from vampd.ledger.nights import sight_night
@@ -142,15 +143,15 @@ def _papers() -> list[bytes]:
         for each in (asked, night):
             each.path.mkdir()
         said = frame_id_asker.start(
-            {
-                "folder": str(asked.path),
-                "request": 1,
-                "batch": 1,
-                "count": 1,
-                "issuer": "gen2",
-                "command": [sys.executable, "-c", "print('VMPA00425189')"],
-                "deadline_seconds": 60.0,
-            }
+            AskerJob(
+                folder=str(asked.path),
+                request=1,
+                batch=1,
+                count=1,
+                issuer="gen2",
+                command=[sys.executable, "-c", "print('VMPA00425189')"],
+                deadline_seconds=60.0,
+            )
         )
         assert not said, said
         lines: list[number_papers.Line] = [*number_papers.read(asked)]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.receive_world import DATE
 from vampd.errors import ResourceError, RetryableError
@@ -45,23 +46,23 @@ class Site:
         self.final.write_bytes(content)
 
     def job(self, *files: CarryFile) -> CarryJob:
-        return {
-            "night": f"archive {DATE}",
-            "inbox": str(self.inbox),
-            "date": DATE,
-            "base": str(self.base),
-            "place": f"{DATE}/ARCHIVED",
-            "marker": self.marker,
-            "keep_free_bytes": 0,
-            "files": list(files),
-        }
+        return CarryJob(
+            night=f"archive {DATE}",
+            inbox=str(self.inbox),
+            date=DATE,
+            base=str(self.base),
+            place=f"{DATE}/ARCHIVED",
+            marker=self.marker,
+            keep_free_bytes=0,
+            files=list(files),
+        )
 
     def carry(self, *digests: str, ours: str | None = None, path: str = PATH) -> Verdict:
         done = carry.work(
-            self.job({"path": path, "digests": list(digests or [sha256(CONTENT)]), "ours": ours})
+            self.job(CarryFile(path=path, digests=digests or [sha256(CONTENT)], ours=ours))
         )
-        self.marker = done["marker"]
-        (verdict,) = done["verdicts"]
+        self.marker = done.marker
+        (verdict,) = done.verdicts
         return verdict
 
 
@@ -101,7 +102,7 @@ def test_a_file_with_the_listed_digest_is_moved_on(site: Site) -> None:
 
     verdict = site.carry()
 
-    assert (verdict["word"], verdict["sha256"]) == ("placed", sha256(CONTENT))
+    assert (verdict.word, verdict.sha256) == ("placed", sha256(CONTENT))
     assert everything(site.base) == {f"{DATE}/ARCHIVED/{PATH}": CONTENT}
     assert site.final.stat().st_mtime_ns == 1_762_400_000_123_456_789
     assert everything(site.inbox) == {}
@@ -112,9 +113,9 @@ def test_a_file_with_another_digest_stays_where_it_is(site: Site) -> None:
 
     verdict = site.carry()
 
-    assert verdict["word"] == "different"
-    assert sha256(b"damaged") in verdict["why"]
-    assert sha256(CONTENT) in verdict["why"]
+    assert verdict.word == "different"
+    assert sha256(b"damaged") in verdict.why
+    assert sha256(CONTENT) in verdict.why
     assert site.source.read_bytes() == b"damaged"
     assert everything(site.base) == {}
 
@@ -125,7 +126,7 @@ def test_a_different_file_is_never_replaced(site: Site) -> None:
 
     verdict = site.carry()
 
-    assert (verdict["word"], verdict["there"]) == ("in the way", sha256(b"another one"))
+    assert (verdict.word, verdict.there) == ("in the way", sha256(b"another one"))
     assert site.final.read_bytes() == b"another one"
     assert site.source.read_bytes() == CONTENT
 
@@ -134,7 +135,7 @@ def test_the_same_file_is_there_already_and_the_one_in_the_inbox_goes(site: Site
     site.deliver()
     site.occupy(CONTENT)
 
-    assert site.carry()["word"] == "there already"
+    assert site.carry().word == "there already"
 
     assert site.final.read_bytes() == CONTENT
     assert not site.source.exists()
@@ -148,7 +149,7 @@ def test_an_older_version_of_its_own_is_set_aside(site: Site) -> None:
     verdict = site.carry(ours=sha256(older))
 
     aside = f"{DATE}/ARCHIVED/.vampd/older/{PATH}.sha256-{sha256(older)}"
-    assert verdict["word"] == "placed"
+    assert verdict.word == "placed"
     assert everything(site.base) == {f"{DATE}/ARCHIVED/{PATH}": CONTENT, aside: older}
 
 
@@ -156,24 +157,24 @@ def test_a_version_of_its_own_that_somebody_changed_is_not_its_own(site: Site) -
     site.deliver()
     site.occupy(b"changed by hand")
 
-    assert site.carry(ours=sha256(b"as it was"))["word"] == "in the way"
+    assert site.carry(ours=sha256(b"as it was")).word == "in the way"
     assert site.final.read_bytes() == b"changed by hand"
 
 
 def test_what_is_in_neither_place_is_absent(site: Site) -> None:
-    assert site.carry()["word"] == "absent"
+    assert site.carry().word == "absent"
 
 
 def test_what_a_hand_moved_on_is_found_there(site: Site) -> None:
     site.occupy(CONTENT)
 
-    assert site.carry()["word"] == "there already"
+    assert site.carry().word == "there already"
 
 
 def test_another_file_there_does_not_count_as_the_awaited_one(site: Site) -> None:
     site.occupy(b"another one")
 
-    assert site.carry()["word"] == "absent"
+    assert site.carry().word == "absent"
 
 
 def test_a_disk_that_is_full_is_waited_for_and_no_part_is_left(tmp_path: Path) -> None:
@@ -192,10 +193,10 @@ def test_free_space_is_kept(tmp_path: Path) -> None:
     with small_disk(tmp_path / "other", "4m") as disk:
         site = Site(tmp_path, disk / "sdata")
         site.deliver()
-        job = site.job({"path": PATH, "digests": [sha256(CONTENT)], "ours": None})
+        job = site.job(CarryFile(path=PATH, digests=[sha256(CONTENT)], ours=None))
 
         with pytest.raises(ResourceError, match=r"disk\.keep_free_gb \(0\.1\)"):
-            carry.work({**job, "keep_free_bytes": 100_000_000})
+            carry.work(replace(job, keep_free_bytes=100_000_000))
 
 
 def test_a_copy_that_was_cut_is_made_again(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_a_copy_that_was_cut_is_made_again(tmp_path: Path) -> None:
         site.final.parent.mkdir(parents=True)
         (site.final.parent / f".{sha256(CONTENT)[:32]}.vampd-receive").write_bytes(b"half of")
 
-        assert site.carry()["word"] == "placed"
+        assert site.carry().word == "placed"
         assert everything(site.base) == {f"{DATE}/ARCHIVED/{PATH}": CONTENT}
 
 
@@ -244,7 +245,7 @@ def test_what_is_no_plain_file_is_odd_and_not_touched(tmp_path: Path, sort: str)
         case _:
             site.source.mkdir()
 
-    assert site.carry()["word"] == "odd"
+    assert site.carry().word == "odd"
     assert everything(site.base) == {}
     assert outside.read_bytes() == CONTENT
 
@@ -257,7 +258,7 @@ def test_a_link_where_a_folder_belongs_leads_nowhere(tmp_path: Path) -> None:
     site.place.mkdir(parents=True)
     (site.place / "vgen2").symlink_to(outside)
 
-    assert site.carry()["word"] == "odd"
+    assert site.carry().word == "odd"
     assert list(outside.iterdir()) == []
     assert site.source.read_bytes() == CONTENT
 
@@ -268,15 +269,15 @@ def test_progress_is_told_with_the_error(tmp_path: Path) -> None:
         site.deliver()
         big = site.source.with_name("big")
         big.write_bytes(os.urandom(3 << 20))
-        files: list[CarryFile] = [
-            {"path": PATH, "digests": [sha256(CONTENT)], "ours": None},
-            {"path": "vgen2/big", "digests": [sha256(big.read_bytes())], "ours": None},
+        files = [
+            CarryFile(path=PATH, digests=[sha256(CONTENT)], ours=None),
+            CarryFile(path="vgen2/big", digests=[sha256(big.read_bytes())], ours=None),
         ]
 
         with pytest.raises(ResourceError) as error:
             carry.work(site.job(*files))
 
-        assert [each["word"] for each in error.value.progress["verdicts"]] == ["placed"]
+        assert [each.word for each in error.value.progress.verdicts] == ["placed"]
 
 
 def test_a_file_that_cannot_be_moved_keeps_no_other_one(tmp_path: Path) -> None:
@@ -286,9 +287,9 @@ def test_a_file_that_cannot_be_moved_keeps_no_other_one(tmp_path: Path) -> None:
     mount = ["mount", "--bind", str(site.source), str(site.source)]  # nobody can rename it now
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not allowed here")
-    files: list[CarryFile] = [
-        {"path": PATH, "digests": [sha256(CONTENT)], "ours": None},
-        {"path": "vgen2/next", "digests": [sha256(b"next")], "ours": None},
+    files = [
+        CarryFile(path=PATH, digests=[sha256(CONTENT)], ours=None),
+        CarryFile(path="vgen2/next", digests=[sha256(b"next")], ours=None),
     ]
     try:
         with pytest.raises(RetryableError, match="busy") as caught:
@@ -297,5 +298,4 @@ def test_a_file_that_cannot_be_moved_keeps_no_other_one(tmp_path: Path) -> None:
         subprocess.run(["umount", str(site.source)], check=True)
 
     told = caught.value.progress
-    assert isinstance(told, dict)
-    assert [(each["path"], each["word"]) for each in told["verdicts"]] == [("vgen2/next", "placed")]
+    assert [(each.path, each.word) for each in told.verdicts] == [("vgen2/next", "placed")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from vampd.receive.look import SeenFile
 from vampd.receive.plan import Decision, Known, batch, decide, judge_night, state_of_different
@@ -13,7 +14,7 @@ LIST = f".vampd/delivery-{'0' * 64}.sha256"
 
 
 def seen(path: str = "vgen2/a", *, identity: str = "1:2:3", odd: str = "") -> SeenFile:
-    return {"path": path, "odd": odd, "identity": identity, "size_bytes": 10}
+    return SeenFile(path=path, odd=odd, identity=identity, size_bytes=10)
 
 
 def judged(*files: SeenFile, now_us: int = 0, **known: Known) -> Decision:
@@ -105,9 +106,9 @@ def test_what_is_odd_is_remarked_and_never_read() -> None:
 
 
 def test_a_batch_is_bounded_and_never_empty() -> None:
-    files = [{**seen(f"vgen2/{number}"), "size_bytes": 5_000_000_000} for number in range(3)]
+    files = [replace(seen(f"vgen2/{number}"), size_bytes=5_000_000_000) for number in range(3)]
 
-    assert len(batch(files)) == 1  # type: ignore[arg-type]
+    assert len(batch(files)) == 1
     assert len(batch([seen(f"vgen2/{number}") for number in range(300)])) == 200
 
 

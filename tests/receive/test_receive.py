@@ -17,6 +17,7 @@ from tests.support.receive_world import DATE, World, make_world, some_files
 from tests.support.waiting import wait_until
 from vampd import __version__
 from vampd.receive import carry
+from vampd.receive.carry import CarryFile, CarryJob
 from vampd.stages.delivery_list import digest_in_name
 
 OUTPUT = "vgen2/VMPA00425189.fits.fz"
@@ -192,18 +193,16 @@ def test_a_list_whose_receiver_died_before_it_wrote_down_what_it_tells_is_read_a
     (path,) = (path for path in world.left() if "/delivery-" in path)
 
     carry.work(
-        {
-            "night": f"archive {DATE}",
-            "inbox": str(world.inbox().parent),
-            "date": DATE,
-            "base": str(world.to),
-            "place": f"{DATE}/ARCHIVED",
-            "marker": None,
-            "keep_free_bytes": 0,
-            "files": [
-                {"path": path, "digests": [digest_in_name(path)], "ours": None, "is_list": True}
-            ],
-        }
+        CarryJob(
+            night=f"archive {DATE}",
+            inbox=str(world.inbox().parent),
+            date=DATE,
+            base=str(world.to),
+            place=f"{DATE}/ARCHIVED",
+            marker=None,
+            keep_free_bytes=0,
+            files=[CarryFile(path=path, digests=[digest_in_name(path)], ours=None, is_list=True)],
+        )
     )
     world.run()
 

@@ -104,7 +104,7 @@ class Site:
         self.clock = SetClock()
         self.ledger = books.opened(config.state_dir, version="0", clock=self.clock)
         for number in range(nights):
-            night = books.night_of(self.ledger, "archive", f"202511{number + 1:02d}")["id"]
+            night = books.night_of(self.ledger, "archive", f"202511{number + 1:02d}").id
             for cube in range(3):
                 self.ledger.insert(
                     "file",
@@ -163,15 +163,15 @@ def test_without_its_disk_no_cube_has_a_target_and_no_step_begins(tmp_path: Path
         with pytest.raises(RetryableError, match="away with its disk"):
             place.hands.end()
 
-    job: step_work.StepJob = {
-        "disk": str(place.base),
-        "marker": marker,
-        "base": str(place.base),
-        "folder": "20251101",
-        "keep_free_bytes": 0,
-        "command": ["touch", "begun"],
-        "deadline_seconds": 60,
-    }
+    job = step_work.StepJob(
+        disk=str(place.base),
+        marker=marker,
+        base=str(place.base),
+        folder="20251101",
+        keep_free_bytes=0,
+        command=["touch", "begun"],
+        deadline_seconds=60,
+    )
     with pytest.raises(RetryableError, match="away with its disk"):
         step_work.work(job)
     assert not (place.base / "20251101").exists()
@@ -202,7 +202,7 @@ def test_a_step_whose_end_could_not_be_recorded_is_done_again(tmp_path: Path) ->
 def test_a_night_that_is_done_is_not_read_again_until_it_changes(tmp_path: Path) -> None:
     with site(tmp_path) as place:
         place.turn()
-        place.hands.end(result={"code": 0, "error": None, "output": "", "numbers": None})
+        place.hands.end(result=step_work.StepEnd(code=0))
         place.turn()
         asked: list[str] = []
         place.ledger.connection.set_trace_callback(asked.append)
@@ -232,10 +232,10 @@ def test_a_slurm_that_does_not_answer_says_nothing_of_the_job(
         (tmp_path / name).write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    job = {"job": "17", "base": str(tmp_path), "folder": "x", "name": "vampd"}
+    job = slurm.AskJob(job="17", base=str(tmp_path), folder="x", name="vampd")
 
     if is_over:
-        assert slurm.ask(job)["is_over"]
+        assert slurm.ask(job).end is not None
     else:
         with pytest.raises(RetryableError, match="squeue exited 1"):
             slurm.ask(job)

@@ -181,7 +181,7 @@ def test_a_step_that_ends_its_receiver_is_given_up_and_one_that_is_stopped_is_no
 ) -> None:
     step = Step(name="sort", command=("x",), tries=2)
     with closing(books.opened(tmp_path, version="0", clock=SystemClock())) as ledger:
-        night = books.night_of(ledger, "archive", DATE)["id"]
+        night = books.night_of(ledger, "archive", DATE).id
         found = []
         for _ in range(3):
             known = ledger_steps.done_of(ledger, night)

@@ -23,8 +23,9 @@ from tests.support.fake_ledger import (
 from tests.support.mail_server import PostOffice, Received, post_office
 from vampd.background.mail import alerts
 from vampd.background.mail import job as mail
+from vampd.background.mail.alerts import DiskJob
 from vampd.io.disk import claim_root
-from vampd.ledger.alerts import Condition
+from vampd.ledger.alerts import Condition, FoundDisk
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.schedule.executor import Outcome
@@ -329,10 +330,10 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "statvfs", hang)
 
-    found = alerts.work([{"path": "/hangs", "marker": None}])
+    found = alerts.work([DiskJob(path="/hangs", marker=None)])
     answers.set()
 
-    assert found == [{"path": "/hangs", "present": 0, "free_bytes": None, "total_bytes": None}]
+    assert found == [FoundDisk(path="/hangs")]
 
 
 def test_a_coder_that_errs_is_told_until_a_daemon_starts_with_a_right_one(scene: Scene) -> None:

@@ -13,12 +13,11 @@ import pytest
 
 from tests.support.fake_ledger import FakeClock, opened, settings
 from tests.support.raw_cubes import COMMON_CARDS, card_text, write_raw_cube
-from vampd.background.header_reading import work
-from vampd.background.header_table import HeaderReader
+from vampd.background.header_table import HeaderReader, work
 from vampd.errors import RetryableError
 from vampd.ledger import files, nights
 from vampd.ledger.connection import HEADERS_NAME, Ledger
-from vampd.ledger.headers import select
+from vampd.ledger.headers import HeadersRead, select
 from vampd.ledger.reading import reading_headers
 from vampd.ledger.records import Night
 from vampd.records import FileIdentity
@@ -90,8 +89,8 @@ def test_a_disk_that_is_away_keeps_no_other_night_waiting(
     nothing = _due(background_job, ledger, config)
     clock.pass_seconds(3600)
 
-    assert (first["night"], second["night"], nothing) == (away.id, there.id, None)
-    assert _due(background_job, ledger, config)["night"] == away.id
+    assert (first.night, second.night, nothing) == (away.id, there.id, None)
+    assert _due(background_job, ledger, config).night == away.id
     _, rows = _selected(config, "file_path", "OBJECT")
     assert rows == [(f"vcam1/{STEM}.fits", "a star")]
 
@@ -152,7 +151,9 @@ def test_a_header_that_no_table_can_hold_keeps_no_other_away(
     _night(ledger, tmp_path / "root", "20251106", stem=other)
     job = _due(background_job, ledger, config)
     read = work(job)
-    read[0]["cards"]["WORSE"] = "\udc80"  # no text of UTF-8
+    path = f"vcam1/{STEM}.fits"
+    worse = {**(read.cards[path] or {}), "WORSE": "\udc80"}  # no text of UTF-8
+    read = HeadersRead(cards={**read.cards, path: worse})
 
     background_job.record(ledger, config, job, Outcome(key=1, result=read))
 

@@ -18,6 +18,7 @@ from tests.support.mail_server import DROP, PostOffice, post_office
 from vampd.background.mail import job as mail_job
 from vampd.causes import Cause
 from vampd.errors import ConfigError, OperatorError
+from vampd.io.mail import Composed
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
 from vampd.ledger.connection import Ledger
@@ -459,11 +460,11 @@ def test_a_daemon_that_died_while_it_sent_sends_the_same_bytes_again(
         job = mail_job.due(scene.ledger, scene.config)
         assert job is not None
         result = mail_job.work(job)
-        if "compose" in job:
+        if isinstance(result.found, Composed):
             mail_moves.store(
                 scene.ledger,
-                mail_moves.get_mail(scene.ledger, job["mail"]),
-                result,
+                mail_moves.get_mail(scene.ledger, job.mail),
+                result.found,
                 FROM,
                 [ARCHIVE],
             )
@@ -486,7 +487,7 @@ def test_an_answer_to_an_attempt_that_is_not_the_last_is_dropped(scene: Scene) -
     scene.send(night)
     job = _composed(scene)
     answered = mail_job.work(job)
-    mail_moves.begin(scene.ledger, mail_moves.get_mail(scene.ledger, job["mail"]))
+    mail_moves.begin(scene.ledger, mail_moves.get_mail(scene.ledger, job.mail))
 
     mail_job.record(scene.ledger, scene.config, job, Outcome(key=0, result=answered))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vampd.background.mail.compose import ComposeJob, MailPart, combine, compose
+from vampd.background.mail.compose import ComposeJob, Letter, MailPart, combine, compose
 from vampd.errors import IntegrityError
 from vampd.settings.sections import Mail
 
@@ -29,28 +29,24 @@ def job(
         (folder / date).mkdir(exist_ok=True)
         (folder / date / f"manifest_VMP_{date}.csv").write_bytes(content)
         parts.append(
-            {
-                "night": f"archive {date}",
-                "date": date,
-                "batch": 1,
-                "folder": str(folder / date),
-                "manifest": f"manifest_VMP_{date}.csv",
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
+            MailPart(
+                night=f"archive {date}",
+                date=date,
+                batch=1,
+                folder=str(folder / date),
+                manifest=f"manifest_VMP_{date}.csv",
+                sha256=hashlib.sha256(content).hexdigest(),
+            )
         )
-    return {
-        "letter": {
-            "sender": "vampd@example.org",
-            "recipients": ["archive@example.org", "second@example.org"],
-            "copies": ["pi@example.org"],
-            "reply_to": "operator@example.org",
-            "subject": Mail().subject,
-            "text": text,
-        },
-        "parts": parts,
-        "data_host": "scexao5 (Mānoa)",
-        "composed_us": now_us,
-    }
+    letter = Letter(
+        sender="vampd@example.org",
+        recipients=["archive@example.org", "second@example.org"],
+        copies=["pi@example.org"],
+        reply_to="operator@example.org",
+        subject=Mail().subject,
+        text=text,
+    )
+    return ComposeJob(letter=letter, parts=parts, data_host="scexao5 (Mānoa)", composed_us=now_us)
 
 
 def read(content: bytes) -> EmailMessage:
@@ -63,8 +59,8 @@ def test_composed_twice_it_is_the_same_bytes(tmp_path: Path) -> None:
     first, second = (compose(job(tmp_path, *PLAIN)) for _ in range(2))
 
     assert first == second
-    assert first["content"].isascii()
-    assert max(map(len, first["content"].splitlines())) <= 998
+    assert first.content.isascii()
+    assert max(map(len, first.content.splitlines())) <= 998
 
 
 def test_its_identity_is_that_of_the_manifests_and_not_of_the_moment(tmp_path: Path) -> None:
@@ -72,16 +68,16 @@ def test_its_identity_is_that_of_the_manifests_and_not_of_the_moment(tmp_path: P
     later = compose(job(tmp_path, *PLAIN, text="{list}", now_us=NOW_US + 10**9))
     other = compose(job(tmp_path, PLAIN[1], PLAIN[0]))
 
-    assert later["message_id"] == at_first["message_id"]
-    assert other["message_id"] != at_first["message_id"]
-    assert at_first["message_id"].endswith("@example.org>")
+    assert later.message_id == at_first.message_id
+    assert other.message_id != at_first.message_id
+    assert at_first.message_id.endswith("@example.org>")
 
 
 def test_the_text_says_what_the_settings_ask_for(tmp_path: Path) -> None:
     attached = "manifest_VMP_20251101-20251102.csv"
     text = "{nights};{files};{size};{first};{last};{manifest};{data_host}\n{list}"
 
-    mail = read(compose(job(tmp_path, *PLAIN, text=text))["content"])
+    mail = read(compose(job(tmp_path, *PLAIN, text=text)).content)
 
     body = mail.get_body(("plain",))
     assert body is not None

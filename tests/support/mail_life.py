@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tests.schedule.test_mail import ARCHIVE, Scene
 from tests.support.mail_server import DROP, Received
@@ -70,7 +69,7 @@ class Life:
         fate = self.chance.choice(
             ("done", "done", "killed before", "killed after", "nobody records")
         )
-        outcome: Outcome[dict[str, Any]] = Outcome(key=0, crashed=True, error="its worker died")
+        outcome: Outcome[mail_job.MailDone] = Outcome(key=0, crashed=True, error="its worker died")
         if fate != "killed before":
             self._draw()
             try:

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import logging
 import shlex
-from typing import Any
+from collections import deque
+from collections.abc import Sequence
 
-from vampd.background import hook_command
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from vampd.errors import RetryableError
+from vampd.io.process import printable, run
 from vampd.ledger import hooks
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
@@ -22,40 +27,83 @@ from vampd.states import HookState
 
 log = logging.getLogger(__name__)
 
+_LINES = 100
+_LINE_BYTES = 500
 
-def _due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+
+class HookJob(Struct, frozen=True, kw_only=True):
+    """One run of a command."""
+
+    run: int
+    night: str  #: for messages, e.g. "archive 20251106"
+    date: str
+    command: list[str]
+    deadline_seconds: float
+
+
+class HookResult(Struct, frozen=True, kw_only=True):
+    """How it ended, and the last that it said: of its output, then of its errors."""
+
+    code: int | None  #: None: it was ended
+    error: str | None
+    output: str
+
+
+def _due(ledger: Ledger, config: Config) -> HookJob | None:
     for words in config.hooks.after_safe:
         night = hooks.claim(ledger, shlex.join(words))
         if night is not None:
             values = {key: str(getattr(night, column)) for key, column in _VALUES.items()}
-            return {
-                "run": night.run,
-                "night": f"{night.kind} {night.date}",
-                "date": night.date,
-                "command": [_filled(word, values) for word in words],
-                "deadline_seconds": config.hooks.deadline_minutes * 60,
-            }
+            return HookJob(
+                run=night.run,
+                night=f"{night.kind} {night.date}",
+                date=night.date,
+                command=[_filled(word, values) for word in words],
+                deadline_seconds=config.hooks.deadline_minutes * 60,
+            )
     return None
 
 
-def _record(
-    ledger: Ledger, config: Config, job: dict[str, Any], outcome: Outcome[dict[str, Any]]
-) -> None:
+def run_command(command: Sequence[str], deadline_seconds: float) -> HookResult:
+    """Run *command* to its end, or until its deadline. OperatorError: there is no such program."""
+    lines: deque[bytes] = deque(maxlen=_LINES)
+    try:
+        done = run(
+            command,
+            deadline_seconds=deadline_seconds,
+            on_line=lambda line: lines.append(line[:_LINE_BYTES]),
+        )
+    except RetryableError as error:  # the deadline; nothing of what it did is known
+        return HookResult(code=None, error=str(error), output=_output(lines, ""))
+    why = None if done.code == 0 else f"{command[0]} exited {done.code}"
+    return HookResult(code=done.code, error=why, output=_output(lines, done.stderr_tail))
+
+
+def _output(lines: deque[bytes], errors: str) -> str:
+    said = printable(b"\n".join(lines))
+    return "\n".join(part for part in (said, errors) if part)
+
+
+def _work(job: HookJob) -> HookResult:
+    return run_command(job.command, job.deadline_seconds)
+
+
+def _record(ledger: Ledger, config: Config, job: HookJob, outcome: Outcome[HookResult]) -> None:
     del config
     if outcome.crashed:
-        log.warning("%s: %s: %s", job["night"], job["command"][0], outcome.error)
+        log.warning("%s: %s: %s", job.night, job.command[0], outcome.error)
         return  # its claim stays: it is begun again
-    found = outcome.result or {"code": None, "error": outcome.error, "output": ""}
-    state = HookState.DONE if found["error"] is None else HookState.FAILED
-    hooks.finish(ledger, job["run"], state, **found)
+    found = outcome.result or HookResult(code=None, error=outcome.error, output="")
+    state = HookState.DONE if found.error is None else HookState.FAILED
+    hooks.finish(ledger, job.run, state, **asdict(found))
     log.log(
         logging.INFO if state is HookState.DONE else logging.ERROR,
         "%s: %s %s%s",
-        job["night"],
-        shlex.join(job["command"]),
+        job.night,
+        shlex.join(job.command),
         state,
-        f": {found['error']}" if found["error"] else "",
-        extra={"NIGHT": job["date"]},
+        f": {found.error}" if found.error else "",
+        extra={"NIGHT": job.date},
     )
 
 
@@ -72,7 +120,7 @@ JOB = BackgroundJob(
     name="hooks",
     seat=Seat.NONE,
     due=_due,
-    work=hook_command.work,
-    result=dict,
+    work=_work,
+    result=HookResult,
     record=_record,
 )

@@ -321,13 +321,12 @@ def _issuer(config: Config) -> Iterator[Finding]:
 def _mail(config: Config) -> Iterator[Finding]:
     """The mail server answers, and takes our password; no mail is sent."""
     # Late: they take as long to import as all else.
-    from vampd.background.mail.job import smtp_server
     from vampd.io.mail import probe
 
     if not config.mail.host:
         yield _ok("mail: not configured, so nobody is told anything")
         return
-    server = replace(smtp_server(config.mail), deadline_seconds=_DEADLINE_SECONDS)
+    server = replace(config.mail.server, deadline_seconds=_DEADLINE_SECONDS)
     try:
         probe(server)
     except VampdError as error:
@@ -343,7 +342,6 @@ def _mail(config: Config) -> Iterator[Finding]:
 
 def _test_mail(config: Config) -> Iterator[Finding]:
     from vampd.background.mail.alerts import letter
-    from vampd.background.mail.job import smtp_server
     from vampd.io.mail import deliver
 
     people = config.alerts.recipients
@@ -353,8 +351,8 @@ def _test_mail(config: Config) -> Iterator[Finding]:
     now_us = SystemClock().now_us()
     text = "This is the test mail that `vampd admin doctor --mail` sends; nothing is wrong.\n"
     composed = letter(config, "test mail", text, f"test {now_us}", now_us)
-    server = replace(smtp_server(config.mail), deadline_seconds=_MAIL_SECONDS)
-    delivery = deliver(composed["content"], config.mail.sender, people, server)
+    server = replace(config.mail.server, deadline_seconds=_MAIL_SECONDS)
+    delivery = deliver(composed.content, config.mail.sender, people, server)
     for person in people:
         answer = delivery.answers.get(person)
         if answer is not None and answer.verdict == "accepted":

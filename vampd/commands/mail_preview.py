@@ -80,18 +80,18 @@ def _composed(config: Config, nights: dict[int, Night], tracks: Sequence[MailTra
         msg = "mail.sender is not set: there is no mail to be seen"
         raise OperatorError(msg)
     parts = [_part(nights[track.night], track) for track in tracks]
-    return compose.compose(compose_job(config, parts, SystemClock().now_us()))["content"]
+    return compose.compose(compose_job(config, parts, SystemClock().now_us())).content
 
 
 def _part(night: Night, track: MailTrack) -> compose.MailPart:
-    return {
-        "night": str(night),
-        "date": night.date,
-        "batch": track.batch,
-        "folder": night.folder,
-        "manifest": track.manifest or "",
-        "sha256": track.manifest_sha256 or "",
-    }
+    return compose.MailPart(
+        night=str(night),
+        date=night.date,
+        batch=track.batch,
+        folder=night.folder,
+        manifest=track.manifest or "",
+        sha256=track.manifest_sha256 or "",
+    )
 
 
 def preview(content: bytes, *, again: bool) -> Preview:

@@ -132,6 +132,18 @@ def clock_text(us: int) -> str:
     return f"{datetime.fromtimestamp(us // 1_000_000, UTC):%H:%M} UT"
 
 
+def record_json(record: Struct, *names: str) -> dict[str, Any]:
+    """A record as JSON tells it: `NAME_us` is a time NAME, all else has its own name.
+
+    *names*: of these fields, in this order; without them: of all.
+    """
+    return {
+        name.removesuffix("_us"): time_json(value) if name.endswith("_us") else value
+        for name in names or record.__struct_fields__
+        for value in [getattr(record, name)]
+    }
+
+
 def time_json(us: int | None) -> str | None:
     """A time for programs: ISO 8601, UTC, microseconds."""
     if us is None:

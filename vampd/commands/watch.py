@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import convert, to_builtins
 
 from vampd.commands import dates
 from vampd.commands.screen import Screen, count_text, echo_json, size_text, time_json, time_text
@@ -121,7 +122,8 @@ def _seen(folder: Path, newest: int) -> NightSeen:
 
     def look() -> Any:
         try:
-            return look_at_acquisition(folder, now_ns=SystemClock().now_us() * 1000, newest=newest)
+            now_ns = SystemClock().now_us() * 1000
+            return to_builtins(look_at_acquisition(folder, now_ns=now_ns, newest=newest))
         except OSError as error:
             return {"error": error.strerror}
 
@@ -132,8 +134,7 @@ def _seen(folder: Path, newest: int) -> NightSeen:
     if "error" in answer:
         msg = f"{folder}: {answer['error']}"
         raise OperatorError(msg)
-    seen: NightSeen = answer
-    return seen
+    return convert(answer, NightSeen)
 
 
 def _deadline_ns() -> int:
@@ -153,17 +154,17 @@ def _arrivals(config: Config, folder: Path) -> Mapping[int, Arrival]:
 
 def _lines(seen: NightSeen, known: Mapping[int, Arrival], screen: Screen) -> list[str]:
     now = time_text(SystemClock().now_us())
-    title, free = screen.title(seen["folder"]), f"{now}   {size_text(seen['free_bytes'])} free"
+    title, free = screen.title(seen.folder), f"{now}   {size_text(seen.free_bytes)} free"
     lines = [f"{title}   {free}"] if screen.width >= _WIDE else [title, free]
-    for camera in seen["cameras"]:
-        lines += ["", *_camera_lines(camera, known.get(camera["camera"]), screen)]
+    for camera in seen.cameras:
+        lines += ["", *_camera_lines(camera, known.get(camera.camera), screen)]
     return lines
 
 
 def _camera_lines(camera: CameraSeen, known: Arrival | None, screen: Screen) -> list[str]:
     counts = (
-        f"vcam{camera['camera']}  {count_text(camera['cubes'], 'cube')},"
-        f" {size_text(camera['size_bytes'])}, {size_text(round(camera['bytes_per_second']))}/s"
+        f"vcam{camera.camera}  {count_text(camera.cubes, 'cube')},"
+        f" {size_text(camera.size_bytes)}, {size_text(round(camera.bytes_per_second))}/s"
     )
     lines = [screen.title(counts)]
     if known is not None:
@@ -172,22 +173,22 @@ def _camera_lines(camera: CameraSeen, known: Arrival | None, screen: Screen) -> 
         if known.lost_frames:
             lost = f"{count_text(known.lost_frames, 'frame')} lost by the camera"
             lines.append(f"  {screen.word('warn', text=lost)}")
-    missing = camera["without_timing"]
+    missing = camera.without_timing
     if missing:
         text = f"{count_text(len(missing), 'cube')} without timing file, {missing[0]} last"
         lines.append(f"  {screen.word('warn', text=text)}")
-    lines += [_cube_line(cube, screen) for cube in camera["newest"]]
+    lines += [_cube_line(cube, screen) for cube in camera.newest]
     return lines
 
 
 def _cube_line(cube: CubeSeen, screen: Screen) -> str:
     shape = "-"
-    if cube["frames"] is not None:
-        shape = f"{cube['width']}x{cube['height']}x{cube['frames']}"
-    cards = cube["cards"]
+    if cube.frames is not None:
+        shape = f"{cube.width}x{cube.height}x{cube.frames}"
+    cards = cube.cards
     state, colour = _state(cube)
-    name, size = cube["path"].partition("/")[2], size_text(cube["size_bytes"])
-    target, age = str(cards.get("OBJECT") or "-"), _age_text(cube["age_seconds"])
+    name, size = cube.path.partition("/")[2], size_text(cube.size_bytes)
+    target, age = str(cards.get("OBJECT") or "-"), _age_text(cube.age_seconds)
     if screen.width >= _WIDE:
         kind = str(cards.get("DATA-TYP") or "-")
         begin = f"{name[:34]:<34} {shape:>15} {size:>8} {kind:<10.10} {target:<14.14} {age:>7}"
@@ -200,15 +201,15 @@ def _cube_line(cube: CubeSeen, screen: Screen) -> str:
 
 def _state(cube: CubeSeen) -> tuple[str, str]:
     """What a cube is at, in a word, and the colour of that."""
-    if cube["is_temporary"]:
+    if cube.is_temporary:
         return "being written", FileState.ARRIVING
-    if cube["expected_bytes"] is None:
+    if cube.expected_bytes is None:
         return "no whole header", "warn"
-    if cube["size_bytes"] < cube["expected_bytes"]:
-        return f"{100 * cube['size_bytes'] // cube['expected_bytes']} % written", "warn"
-    if cube["size_bytes"] > cube["expected_bytes"]:
+    if cube.size_bytes < cube.expected_bytes:
+        return f"{100 * cube.size_bytes // cube.expected_bytes} % written", "warn"
+    if cube.size_bytes > cube.expected_bytes:
         return "larger than its header says", "bad"
-    return ("", "ok") if cube["has_timing"] else ("no timing file", "warn")
+    return ("", "ok") if cube.has_timing else ("no timing file", "warn")
 
 
 def _age_text(seconds: float) -> str:
@@ -221,7 +222,7 @@ def _age_text(seconds: float) -> str:
 
 def _as_json(seen: NightSeen, known: Mapping[int, Arrival]) -> dict[str, Any]:
     return {
-        **seen,
+        **to_builtins(seen),
         "seen": time_json(SystemClock().now_us()),
         "ledger": {
             str(camera): {"cubes": dict(arrival.cubes), "lost_frames": arrival.lost_frames}

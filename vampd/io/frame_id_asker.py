@@ -23,7 +23,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.errors import VampdError
 from vampd.io import number_papers
@@ -37,7 +40,7 @@ _WRITE_PAUSE_SECONDS = 0.5
 _MOST_ERROR_BYTES = 4000
 
 
-class AskerJob(TypedDict):
+class AskerJob(Struct, frozen=True, kw_only=True):
     """What the process needs to know."""
 
     folder: str  #: the night's folder, absolute
@@ -54,7 +57,13 @@ def start(job: AskerJob) -> str:
 
     Returns what went wrong with the process. Whoever is killed while waiting does not end it.
     """
-    words = [sys.executable, "-m", "vampd.io.frame_id_asker", str(os.getpid()), json.dumps(job)]
+    words = [
+        sys.executable,
+        "-m",
+        "vampd.io.frame_id_asker",
+        str(os.getpid()),
+        json.dumps(asdict(job)),
+    ]
     try:
         asker = subprocess.Popen(
             words,
@@ -69,17 +78,18 @@ def start(job: AskerJob) -> str:
     with asker.stderr:
         said = asker.stderr.read(_MOST_ERROR_BYTES)  # closed as soon as it asks
     with suppress(subprocess.TimeoutExpired):  # then it is still at it
-        asker.wait(timeout=job["deadline_seconds"] + 2 * _WRITE_SECONDS)
+        asker.wait(timeout=job.deadline_seconds + 2 * _WRITE_SECONDS)
     code = asker.returncode
     return said.decode(errors="replace").strip() or f"exit status {code}" if code else ""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do it; 0 when the paper says how it ended, 1 when nothing was asked."""
-    parent, job = int(arguments[0]), json.loads(arguments[1])
-    night = night_folder(job["folder"])
+    parent, job = int(arguments[0]), AskerJob(**json.loads(arguments[1]))
+    night = night_folder(job.folder)
     _die_with_parent(parent, signal.SIGKILL)
-    about = {name: job[name] for name in ("request", "batch", "count", "issuer")}
+    names = ("request", "batch", "count", "issuer")
+    about = {name: getattr(job, name) for name in names}
     try:
         number_papers.append(night, [{"do": "ask", **about, **_identity()}])
     except (VampdError, OSError) as error:
@@ -88,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     _die_with_parent(parent, None)
     _be_silent()
     reply = _ask(job, night)
-    end = {"do": "end", "request": job["request"], "ending": reply.ending.value}
+    end = {"do": "end", "request": job.request, "ending": reply.ending.value}
     _write_surely(night, {**end, "error": reply.error, "lines": list(reply.lines)})
     return 0
 
@@ -99,14 +109,14 @@ def _ask(job: AskerJob, night: Beneath) -> Reply:
 
         def keep(line: str) -> None:
             with suppress(OSError):  # what cannot be written now is written when it has ended
-                came = {"do": "came", "request": job["request"], "text": line}
+                came = {"do": "came", "request": job.request, "text": line}
                 paper.add([came], durably=False)
 
         return ask(
-            job["command"],
-            name=job["issuer"],
-            count=job["count"],
-            deadline_seconds=job["deadline_seconds"],
+            job.command,
+            name=job.issuer,
+            count=job.count,
+            deadline_seconds=job.deadline_seconds,
             keep=keep,
         )
 

@@ -55,6 +55,14 @@ class Answer(Struct, frozen=True, kw_only=True):
     words: str
 
 
+class Composed(Struct, frozen=True, kw_only=True):
+    """A mail, ready to go."""
+
+    content: bytes
+    message_id: str
+    subject: str
+
+
 class Delivery(Struct, kw_only=True):
     """How one attempt ended: an answer for each recipient of whom the server spoke.
 

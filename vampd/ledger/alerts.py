@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.ledger.connection import Ledger
 from vampd.ledger.rows import Record, fetch_all, fetch_one
@@ -57,12 +57,21 @@ class Condition(Struct, frozen=True, kw_only=True):
     rank: int = 1  #: 0: data are at risk, or nothing goes on; the higher the less it matters
 
 
-def note_disks(ledger: Ledger, disks: Iterable[Mapping[str, Any]]) -> None:
+class FoundDisk(Struct, frozen=True, kw_only=True):
+    """What a look at a disk found; nothing where it did not answer, or is another."""
+
+    path: str
+    present: bool = False
+    free_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+def note_disks(ledger: Ledger, disks: Iterable[FoundDisk]) -> None:
     """Keep what a look at the disks found, in place of the last one."""
     with ledger.transaction():
         ledger.execute("delete from disk")
         for disk in disks:
-            ledger.insert("disk", **disk, looked_us=ledger.now_us())
+            ledger.insert("disk", **asdict(disk), looked_us=ledger.now_us())
 
 
 def looked_us(ledger: Ledger) -> int:

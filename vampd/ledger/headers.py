@@ -13,6 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from vampd.errors import ResourceError, UsageError
 from vampd.io.private import make_private_file
 from vampd.ledger.connection import Ledger
@@ -50,7 +52,37 @@ create table if not exists header (
 """
 
 
-def due(ledger: Ledger, resting: Collection[int] = ()) -> dict[str, Any] | None:
+Cards = Mapping[str, CardValue]
+
+
+class HeaderFile(Struct, frozen=True, kw_only=True):
+    """A file whose header is to be read."""
+
+    id: int
+    kind: str  #: raw, output
+    path: str
+
+    @property
+    def table(self) -> str:
+        """In which the ledger has it."""
+        return "raw_file" if self.kind == "raw" else "output"
+
+
+class HeaderJob(Struct, frozen=True, kw_only=True):
+    """Files of one night; where there are none, headers are to be forgotten."""
+
+    night: int | None = None
+    folder: str = "/"
+    files: Sequence[HeaderFile] = ()
+
+
+class HeadersRead(Struct, frozen=True, kw_only=True):
+    """By path the values of its cards, by keyword; None: it cannot be read."""
+
+    cards: Mapping[str, Cards | None] = {}
+
+
+def due(ledger: Ledger, resting: Collection[int] = ()) -> HeaderJob | None:
     """The next files whose headers are to be read, of one night; None when there are none.
 
     Nights that are *resting* are left out.
@@ -63,10 +95,10 @@ def due(ledger: Ledger, resting: Collection[int] = ()) -> dict[str, Any] | None:
         night = fetch_one(Night, ledger, "select * from night where id = ?", [first["night"]])
         assert night is not None
         rows = ledger.rows(f"{query} and night = ? order by id limit ?", [night.id, _MOST_FILES])
-        files = [{"id": row["id"], "kind": kind, "path": row["path"]} for row in rows]
-        return {"night": night.id, "folder": night.folder, "files": files}
+        files = [HeaderFile(id=row["id"], kind=kind, path=row["path"]) for row in rows]
+        return HeaderJob(night=night.id, folder=night.folder, files=files)
     if ledger.value("select 1 from header_gone limit 1"):
-        return {"night": None, "folder": "/", "files": []}
+        return HeaderJob()
     return None
 
 
@@ -83,9 +115,9 @@ _QUERIES = {
 
 
 def record(
-    ledger: Ledger, path: Path, job: Mapping[str, Any], read: Sequence[Any]
+    ledger: Ledger, path: Path, job: HeaderJob, read: Mapping[str, Cards | None]
 ) -> dict[str, str]:
-    """Keep the headers that were *read* in the file *path*, and that they were.
+    """Keep the headers that were *read*, by path, in the file *path*, and that they were.
 
     Returns why the header of a file is not kept, by its path: no table can hold it.
     ResourceError: that file cannot be written.
@@ -97,17 +129,17 @@ def record(
             book.execute("begin immediate")
             for row in ledger.rows("select * from header_gone"):
                 _forget(book, nights[row["night"]], row["path"])
-            for file in read:
-                if file["cards"] is not None and (why := _try(book, nights, job, file)):
-                    refused[file["path"]] = why
+            for file in job.files:
+                cards = read[file.path]
+                if cards is not None and (why := _try(book, nights[job.night or 0], file, cards)):
+                    refused[file.path] = why
     except (sqlite3.Error, OSError) as error:
         msg = f"{path}: {error}; it can be deleted: every header is then read again"
         raise ResourceError(msg) from error
     ledger.execute("delete from header_gone")
-    for file in read:
-        table = "raw_file" if file["kind"] == "raw" else "output"
-        kept = file["cards"] is not None and file["path"] not in refused
-        ledger.update(table, file["id"], headed=1 if kept else 2)
+    for file in job.files:
+        kept = read[file.path] is not None and file.path not in refused
+        ledger.update(file.table, file.id, headed=1 if kept else 2)
     return refused
 
 
@@ -117,11 +149,10 @@ def ask_anew(ledger: Ledger) -> None:
         ledger.execute(f"update {table} set headed = 0 where headed != 0")  # noqa: S608
 
 
-def give_up(ledger: Ledger, job: Mapping[str, Any]) -> None:
+def give_up(ledger: Ledger, job: HeaderJob) -> None:
     """These files killed who read them: they are not asked for again."""
-    for file in job["files"]:
-        table = "raw_file" if file["kind"] == "raw" else "output"
-        ledger.update(table, file["id"], headed=2)
+    for file in job.files:
+        ledger.update(file.table, file.id, headed=2)
 
 
 def columns(book: sqlite3.Connection) -> list[str]:
@@ -174,15 +205,15 @@ def _open(path: Path) -> sqlite3.Connection:
     return book
 
 
-def _store(book: sqlite3.Connection, night: Night, file: Mapping[str, Any]) -> None:
+def _store(book: sqlite3.Connection, night: Night, file: HeaderFile, cards: Cards) -> None:
     values: dict[str, Any] = {
         "night_kind": night.kind,
         "night_date": night.date,
-        "file_path": file["path"],
-        "file_kind": file["kind"],
+        "file_path": file.path,
+        "file_kind": file.kind,
     }
     known = {name.upper(): name for name in columns(book)}
-    for keyword, value in _folded(file["cards"]).items():
+    for keyword, value in _folded(cards).items():
         if keyword not in known and len(known) < _MOST_COLUMNS:
             book.execute(f"alter table header add column {_quoted(keyword)}")
             known[keyword] = keyword
@@ -196,16 +227,14 @@ def _store(book: sqlite3.Connection, night: Night, file: Mapping[str, Any]) -> N
     )
 
 
-def _try(
-    book: sqlite3.Connection, nights: Mapping[int, Night], job: Mapping[str, Any], file: Any
-) -> str | None:
+def _try(book: sqlite3.Connection, night: Night, file: HeaderFile, cards: Cards) -> str | None:
     """Keep one file's header; return why it cannot be kept. sqlite3.Error: the table is at fault.
 
     One header that no table can hold must not keep those of all others away.
     """
     book.execute("savepoint file")
     try:
-        _store(book, nights[job["night"]], file)
+        _store(book, night, file, cards)
     except (ValueError, OverflowError) as error:
         why: str | None = str(error)
     except sqlite3.Error as error:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vampd.io.mail import Answer, Composed
 from vampd.ledger.connection import Ledger
 from vampd.ledger.mail_tracks import MailTrack
 from vampd.ledger.records import Night
 from vampd.ledger.rows import Record, fetch_all, fetch_one
-from vampd.states import MailState
+from vampd.states import MailState, NightStatus
 
 
 class NightInMail(Night, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ def want(ledger: Ledger, parts: Sequence[MailTrack], why: str) -> int:
 
 
 def add_letter(
-    ledger: Ledger, composed: Mapping[str, Any], sender: str, recipients: Iterable[str], why: str
+    ledger: Ledger, composed: Composed, sender: str, recipients: Iterable[str], why: str
 ) -> int:
     """Keep a mail to the operators, to be sent at once; return its number."""
     with ledger.transaction():
@@ -103,6 +104,12 @@ def parts_of(ledger: Ledger, number: int) -> list[NightInMail]:
     )
 
 
+def archive_nights_in(ledger: Ledger, statuses: Sequence[NightStatus]) -> list[int]:
+    """The archive nights that have one of *statuses*, and that nobody holds."""
+    rows = ledger.execute("select id, status from night where kind = 'archive' and hold is null")
+    return [number for number, status in rows if status in statuses]
+
+
 def open_recipients(ledger: Ledger, number: int) -> list[str]:
     """For whom the server has neither taken nor refused the mail."""
     rows = ledger.rows(
@@ -116,7 +123,7 @@ def open_recipients(ledger: Ledger, number: int) -> list[str]:
 def store(
     ledger: Ledger,
     mail: MailRow,
-    composed: Mapping[str, Any],
+    composed: Composed,
     sender: str,
     recipients: Iterable[str],
 ) -> bool:
@@ -128,9 +135,9 @@ def store(
         " changed_us = :changed_us, changed_by = :changed_by, why = :why"
         " where id = :id and state = 'wanted'",
         {
-            "subject": composed["subject"],
-            "message_id": composed["message_id"],
-            "content": composed["content"],
+            "subject": composed.subject,
+            "message_id": composed.message_id,
+            "content": composed.content,
             "sender": sender,
             "id": mail.id,
             **ledger.stamp(),
@@ -152,7 +159,7 @@ def settle_doubt(ledger: Ledger, number: int, *, in_doubt: bool) -> None:
     ledger.update("mail", number, in_doubt=int(in_doubt))
 
 
-def take_answers(ledger: Ledger, number: int, answers: Mapping[str, Mapping[str, str]]) -> None:
+def take_answers(ledger: Ledger, number: int, answers: Mapping[str, Answer]) -> None:
     """Keep what the server said of each recipient."""
     now_us = ledger.now_us()
     for address, answer in answers.items():
@@ -160,9 +167,9 @@ def take_answers(ledger: Ledger, number: int, answers: Mapping[str, Mapping[str,
             "update mail_recipient set answer = :words, accepted_us = :accepted,"
             " refused_us = :refused where mail = :mail and address = :address",
             {
-                "words": answer["words"],
-                "accepted": now_us if answer["verdict"] == "accepted" else None,
-                "refused": now_us if answer["verdict"] == "never" else None,
+                "words": answer.words,
+                "accepted": now_us if answer.verdict == "accepted" else None,
+                "refused": now_us if answer.verdict == "never" else None,
                 "mail": number,
                 "address": address,
             },

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal
 
 from msgspec import Struct
 
@@ -51,16 +51,16 @@ OLDER = f"{OWN_FOLDER}/older"
 Word = Literal["placed", "there already", "listed", "different", "in the way", "odd", "absent"]
 
 
-class CarryFile(TypedDict):
+class CarryFile(Struct, frozen=True, kw_only=True):
     """A file that is to be moved on."""
 
     path: str  #: relative to the night
-    digests: list[str]  #: any of these is right, the first one is the newest
+    digests: Sequence[str]  #: any of these is right, the first one is the newest
     ours: str | None  #: the digest of what the receiver moved on under this path before
-    is_list: NotRequired[bool]  #: a list not taken yet: its content is told, and it stays
+    is_list: bool = False  #: a list not taken yet: its content is told, and it stays
 
 
-class CarryJob(TypedDict):
+class CarryJob(Struct, frozen=True, kw_only=True):
     """What is to be known for moving files of one night on."""
 
     night: str  #: for messages, e.g. "archive 20251106"
@@ -73,7 +73,7 @@ class CarryJob(TypedDict):
     files: list[CarryFile]
 
 
-class Verdict(TypedDict):
+class Verdict(Struct, frozen=True, kw_only=True):
     """What became of one file.
 
     placed: it was moved on. there already: the same bytes lay there. listed: a list that is right,
@@ -92,8 +92,8 @@ class Verdict(TypedDict):
     content: str | None  #: of a list that was right
 
 
-class Carried(TypedDict):
-    """What came of a job."""
+class Carried(Struct, kw_only=True):
+    """What came of a job so far."""
 
     marker: str | None
     verdicts: list[Verdict]
@@ -105,12 +105,12 @@ def work(job: CarryJob) -> Carried:
     ResourceError, OSError: a disk is full, and it may go on later. RetryableError: the disk on
     which the night belongs is not there.
     """
-    done: Carried = {"marker": job["marker"], "verdicts": []}
+    done = Carried(marker=job.marker, verdicts=[])
     try:
-        done["marker"] = _demand_disk(Path(job["base"]), job["marker"])
-        place = create_folders(Beneath(Path(job["base"])), job["place"])
+        done.marker = _demand_disk(Path(job.base), job.marker)
+        place = create_folders(Beneath(Path(job.base)), job.place)
         with _synced() as folders:
-            _carry_all(job, place, done["verdicts"], folders)
+            _carry_all(job, place, done.verdicts, folders)
     except OSError as error:
         if isinstance(error, VampdError):
             error.progress = done
@@ -130,7 +130,7 @@ def _carry_all(
     A full disk is an error at once, and so are many errors: the disk may hang, a minute each.
     """
     errors: list[OSError | VampdError] = []
-    for file in job["files"]:
+    for file in job.files:
         try:
             verdicts.append(_carry(_Move.of(job, file, place), folders))
         except ResourceError:
@@ -146,7 +146,7 @@ def _carry_all(
 def _said(job: CarryJob, error: OSError, done: Carried) -> VampdError:
     is_full = error.errno in _FULL
     where = f"{error.filename}: " if error.filename else ""
-    msg = f"{job['night']}: {where}{error.strerror or error}"
+    msg = f"{job.night}: {where}{error.strerror or error}"
     told = ResourceError(msg) if is_full else RetryableError(msg)
     told.progress = done
     return told
@@ -193,10 +193,10 @@ class _Move(Struct, frozen=True, kw_only=True):
     def of(cls, job: CarryJob, file: CarryFile, place: Beneath) -> _Move:
         return cls(
             file=file,
-            source=Beneath(Path(job["inbox"])) / job["date"] / file["path"],
+            source=Beneath(Path(job.inbox)) / job.date / file.path,
             place=place,
-            final=place / file["path"],
-            keep_free_bytes=job["keep_free_bytes"],
+            final=place / file.path,
+            keep_free_bytes=job.keep_free_bytes,
         )
 
     def verdict(
@@ -209,18 +209,17 @@ class _Move(Struct, frozen=True, kw_only=True):
         found: os.stat_result | None = None,
         content: str | None = None,
     ) -> Verdict:
-        return {
-            "path": self.file["path"],
-            "word": word,
-            "sha256": sha256,
-            "there": there,
-            "size_bytes": None if found is None else found.st_size,
-            "identity": None
-            if found is None
-            else f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}",
-            "why": why,
-            "content": content,
-        }
+        who = None if found is None else f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
+        return Verdict(
+            path=self.file.path,
+            word=word,
+            sha256=sha256,
+            there=there,
+            size_bytes=None if found is None else found.st_size,
+            identity=who,
+            why=why,
+            content=content,
+        )
 
 
 def _carry(move: _Move, folders: set[Beneath]) -> Verdict:
@@ -255,7 +254,7 @@ def _of_absent(move: _Move) -> Verdict:
         found = digest_file(move.final)
     except (FileNotFoundError, NotADirectoryError, NotPlainError):
         return move.verdict("absent", "it is not here yet")
-    if found.sha256 not in move.file["digests"]:
+    if found.sha256 not in move.file.digests:
         return move.verdict("absent", "it is not here yet, and another file has its name there")
     return move.verdict(
         "there already",
@@ -269,10 +268,10 @@ def _of_absent(move: _Move) -> Verdict:
 def _carry_open(move: _Move, descriptor: int, folders: set[Beneath]) -> Verdict:
     before = os.fstat(descriptor)
     sha256 = digest_open(descriptor).sha256
-    if sha256 not in move.file["digests"]:
-        told = f"its digest is {sha256}, and {move.file['digests'][0]} was listed"
+    if sha256 not in move.file.digests:
+        told = f"its digest is {sha256}, and {move.file.digests[0]} was listed"
         return move.verdict("different", told, sha256=sha256, found=before)
-    if move.file.get("is_list"):
+    if move.file.is_list:
         content = _content(move, move.source)
         return move.verdict("listed", "it is right", sha256=sha256, found=before, content=content)
     _make_folders(move)
@@ -304,9 +303,9 @@ def _way(move: _Move, sha256: str, folders: set[Beneath]) -> _Way:
     if there == sha256:
         return _Way(word="same", why="the same file lay there already", there=there)
     taken = f"{sha256} was delivered, and {there} lies at {move.final}, which was not touched"
-    if there != move.file["ours"]:
+    if there != move.file.ours:
         return _Way(word="taken", why=taken, there=there)
-    above = f"{OLDER}/{move.file['path']}".rpartition("/")[0]
+    above = f"{OLDER}/{move.file.path}".rpartition("/")[0]
     older = create_folders(move.place, above)
     aside = older / f"{move.final.name}.sha256-{there}"
     try:
@@ -318,7 +317,7 @@ def _way(move: _Move, sha256: str, folders: set[Beneath]) -> _Way:
 
 
 def _make_folders(move: _Move) -> None:
-    above = move.file["path"].rpartition("/")[0]
+    above = move.file.path.rpartition("/")[0]
     if above:
         create_folders(move.place, above)
 
@@ -344,7 +343,7 @@ def _copy(move: _Move, descriptor: int, before: os.stat_result, sha256: str) -> 
     free = free_bytes(move.place.path)
     if free - before.st_size < move.keep_free_bytes:
         msg = (
-            f"{move.place}: {free / 1e9:.1f} GB are free, and {move.file['path']} of"
+            f"{move.place}: {free / 1e9:.1f} GB are free, and {move.file.path} of"
             f" {before.st_size / 1e9:.3f} GB would leave less than disk.keep_free_gb"
             f" ({move.keep_free_bytes / 1e9:g})"
         )
@@ -376,6 +375,6 @@ def _what(found: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def _content(move: _Move, where: Beneath) -> str | None:
-    if not move.file.get("is_list"):
+    if not move.file.is_list:
         return None
     return read_start(where, _MOST_LIST_BYTES).decode("ascii", "replace")

@@ -101,7 +101,7 @@ class Receiver:
         return 1 if until_idle and self._needs_somebody() else 0
 
     def _needs_somebody(self) -> bool:
-        states = {row["state"] for row in books.nights(self._ledger)}
+        states = {row.state for row in books.nights(self._ledger)}
         is_unwell = books.has_trouble(self._ledger) or ledger_steps.any_failed(self._ledger)
         return is_unwell or bool(states - {NightState.RECEIVED})
 
@@ -151,10 +151,10 @@ class Receiver:
             return
         self._updated = self._rounds.looks
         self._hints.update(
-            inbox.folder / row["date"]
+            inbox.folder / row.date
             for inbox in self._config.inbox
             for row in books.nights(self._ledger)
-            if row["kind"] == inbox.kind
+            if row.kind == inbox.kind
         )
 
     def _is_idle(self) -> bool:

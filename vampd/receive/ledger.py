@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vampd.io.clock import Clock
-from vampd.ledger.connection import Ledger, Row, Schema, open_ledger
+from vampd.ledger.connection import Ledger, Schema, open_ledger
+from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.receive.carry import Verdict
 from vampd.receive.plan import Known, Remark, state_of_different
+from vampd.receive.records import FileRow, NightRow
 from vampd.receive.states import FileState, NightState
 
 SCHEMA = Schema(name="vampd-receive", folder="receive")
@@ -34,9 +36,9 @@ def opened(state_dir: Path, *, version: str, clock: Clock) -> Ledger:
     return open_ledger(state_dir, version=version, clock=clock, schema=SCHEMA)
 
 
-def night_of(ledger: Ledger, kind: str, date: str) -> Row:
+def night_of(ledger: Ledger, kind: str, date: str) -> NightRow:
     """The night, which is new if nothing of it was ever seen."""
-    row = ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    row = find_night(ledger, kind, date)
     if row is not None:
         return row
     now_us = ledger.now_us()
@@ -52,34 +54,45 @@ def night_of(ledger: Ledger, kind: str, date: str) -> Row:
     return get_night(ledger, number)
 
 
-def get_night(ledger: Ledger, number: int) -> Row:
+def find_night(ledger: Ledger, kind: str, date: str) -> NightRow | None:
+    """The night, if anything of it ever came."""
+    query = "select * from night where kind = ? and date = ?"
+    return fetch_one(NightRow, ledger, query, [kind, date])
+
+
+def get_night(ledger: Ledger, number: int) -> NightRow:
     """The row of a night that exists."""
-    row = ledger.row("select * from night where id = ?", [number])
+    row = fetch_one(NightRow, ledger, "select * from night where id = ?", [number])
     assert row is not None, number
     return row
 
 
-def nights(ledger: Ledger) -> list[Row]:
+def nights(ledger: Ledger) -> list[NightRow]:
     """All nights, the oldest first."""
-    return ledger.rows("select * from night order by date, kind")
+    return fetch_all(NightRow, ledger, "select * from night order by date, kind")
+
+
+def _file(ledger: Ledger, night: int, path: str) -> FileRow | None:
+    query = "select * from file where night = ? and path = ?"
+    return fetch_one(FileRow, ledger, query, [night, path])
 
 
 def known_files(ledger: Ledger, night: int) -> dict[str, Known]:
     """What is known of every path of a night."""
     digests: dict[str, list[str]] = {}
-    for row in ledger.rows(
+    for path, sha256 in ledger.execute(
         "select path, sha256 from listing where night = ? order by listed_us desc, id desc", [night]
     ):
-        digests.setdefault(row["path"], []).append(row["sha256"])
+        digests.setdefault(path, []).append(sha256)
     return {
-        row["path"]: Known(
-            state=FileState(row["state"]),
-            digests=tuple(digests.get(row["path"], ())),
-            sha256=row["sha256"],
-            identity=row["identity"],
-            judged_us=row["judged_us"],
+        row.path: Known(
+            state=row.state,
+            digests=tuple(digests.get(row.path, ())),
+            sha256=row.sha256,
+            identity=row.identity,
+            judged_us=row.judged_us,
         )
-        for row in ledger.rows("select * from file where night = ?", [night])
+        for row in fetch_all(FileRow, ledger, "select * from file where night = ?", [night])
     }
 
 
@@ -110,10 +123,10 @@ def take_list(ledger: Ledger, night: int, digests: Mapping[str, str]) -> None:
                 " on conflict (night, path, sha256) do update set listed_us = excluded.listed_us",
                 [night, path, sha256, now_us],
             )
-            row = ledger.row("select * from file where night = ? and path = ?", [night, path])
+            row = _file(ledger, night, path)
             if row is None:
                 _add(ledger, night, path, FileState.AWAITED, "a list names it")
-            elif row["sha256"] != sha256 and row["state"] in {
+            elif row.sha256 != sha256 and row.state in {
                 FileState.PLACED,
                 FileState.UNLISTED,
                 FileState.WRONG,
@@ -124,7 +137,7 @@ def take_list(ledger: Ledger, night: int, digests: Mapping[str, str]) -> None:
 def remark(ledger: Ledger, night: int, remarks: Iterable[Remark]) -> None:
     """Note what was seen of files that were not read."""
     for each in remarks:
-        row = ledger.row("select * from file where night = ? and path = ?", [night, each.path])
+        row = _file(ledger, night, each.path)
         if each.state is None:
             if row is not None:
                 _forget(ledger, row, each.why)
@@ -141,31 +154,29 @@ def record(ledger: Ledger, night: int, verdicts: Sequence[Verdict], *, settle_us
     known = known_files(ledger, night)
     is_any_placed = False
     for verdict in verdicts:
-        before = known.get(verdict["path"])
+        before = known.get(verdict.path)
         state = _state_after(verdict, before, ledger.now_us(), settle_us)
-        row = ledger.row(
-            "select * from file where night = ? and path = ?", [night, verdict["path"]]
-        )
+        row = _file(ledger, night, verdict.path)
         columns = _columns(ledger, verdict, state, row)
-        if verdict["word"] == "absent" and (before is None or not before.digests):
+        if verdict.word == "absent" and (before is None or not before.digests):
             if row is not None:
-                _forget(ledger, row, verdict["why"])  # nothing names it: it is not awaited
+                _forget(ledger, row, verdict.why)  # nothing names it: it is not awaited
         elif row is None:
-            _add(ledger, night, verdict["path"], state, verdict["why"], **columns)
+            _add(ledger, night, verdict.path, state, verdict.why, **columns)
         else:
-            _set(ledger, row, state, verdict["why"], **columns)
+            _set(ledger, row, state, verdict.why, **columns)
         is_any_placed |= state is FileState.PLACED
     if is_any_placed:
         ledger.update("night", night, moved_us=ledger.now_us())
 
 
 def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: int) -> FileState:
-    match verdict["word"]:
+    match verdict.word:
         case "placed" | "there already":
             return FileState.PLACED
         case "different":
             return state_of_different(
-                known, verdict["identity"] or "", now_us=now_us, settle_us=settle_us
+                known, verdict.identity or "", now_us=now_us, settle_us=settle_us
             )
         case "in the way":
             return FileState.IN_THE_WAY
@@ -175,12 +186,14 @@ def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: 
             return FileState.AWAITED
 
 
-def _columns(ledger: Ledger, verdict: Verdict, state: FileState, row: Row | None) -> dict[str, Any]:
+def _columns(
+    ledger: Ledger, verdict: Verdict, state: FileState, row: FileRow | None
+) -> dict[str, Any]:
     now_us = ledger.now_us()
     if state is FileState.PLACED:
         return {
-            "sha256": verdict["sha256"],
-            "size_bytes": verdict["size_bytes"],
+            "sha256": verdict.sha256,
+            "size_bytes": verdict.size_bytes,
             "found": None,
             "identity": None,
             "judged_us": None,
@@ -188,16 +201,16 @@ def _columns(ledger: Ledger, verdict: Verdict, state: FileState, row: Row | None
         }
     if state is FileState.AWAITED:
         return {"identity": None, "judged_us": None}
-    is_same = row is not None and row["identity"] == verdict["identity"]
-    judged_us = row["judged_us"] if row is not None and is_same else now_us
-    found = verdict["there"] or verdict["sha256"]
-    return {"identity": verdict["identity"], "judged_us": judged_us, "found": found}
+    is_same = row is not None and row.identity == verdict.identity
+    judged_us = row.judged_us if row is not None and is_same else now_us
+    found = verdict.there or verdict.sha256
+    return {"identity": verdict.identity, "judged_us": judged_us, "found": found}
 
 
 def settle(ledger: Ledger, night: int, state: NightState, cause: str | None) -> bool:
     """Let a night be in *state* for *cause*; return whether that is new."""
     row = get_night(ledger, night)
-    if (row["state"], row["cause"]) == (state, cause):
+    if (row.state, row.cause) == (state, cause):
         return False
     ledger.update("night", night, state=state, cause=cause, **ledger.stamp(cause))
     return True
@@ -210,14 +223,16 @@ def put_off(ledger: Ledger, night: int, due_us: int, *, failures: int) -> None:
 
 def judge_again(ledger: Ledger, night: int, why: str) -> int:
     """Forget what was judged of files that are not right: they are read again; how many."""
-    rows = ledger.rows(
+    rows = fetch_all(
+        FileRow,
+        ledger,
         "select * from file where night = ? and state in ('wrong', 'in the way', 'odd', 'arriving',"
         " 'unlisted')",
         [night],
     )
     listed = {path for path, each in known_files(ledger, night).items() if each.digests}
     for row in rows:
-        if row["path"] in listed:
+        if row.path in listed:
             _set(ledger, row, FileState.AWAITED, why, identity=None, judged_us=None, found=None)
         else:
             _forget(ledger, row, why)
@@ -251,9 +266,10 @@ def note_problems(ledger: Ledger, problems: Mapping[str, str]) -> None:
     """Why folders could not be looked at, by folder; those that were before can be now."""
     now_us = ledger.now_us()
     works = {f"{_LOOKING}{folder}": words for folder, words in problems.items()}
-    for row in ledger.rows("select work from trouble where work like ?", [f"{_LOOKING}%"]):
-        if row["work"] not in works:
-            ledger.execute("delete from trouble where work = ?", [row["work"]])
+    known = ledger.rows("select work from trouble where work like ?", [f"{_LOOKING}%"])
+    for (work,) in known:
+        if work not in works:
+            ledger.execute("delete from trouble where work = ?", [work])
     for work, words in works.items():
         ledger.execute(
             "insert into trouble (work, words, since_us, last_us)"
@@ -288,10 +304,10 @@ def _add(ledger: Ledger, night: int, path: str, state: FileState, why: str, **mo
     ledger.insert("file", night=night, path=path, state=state, **more, **ledger.stamp(why))
 
 
-def _set(ledger: Ledger, row: Row, state: FileState, why: str, **more: Any) -> None:
-    ledger.update("file", row["id"], state=state, **more, **ledger.stamp(why))
+def _set(ledger: Ledger, row: FileRow, state: FileState, why: str, **more: Any) -> None:
+    ledger.update("file", row.id, state=state, **more, **ledger.stamp(why))
 
 
-def _forget(ledger: Ledger, row: Row, why: str) -> None:
-    ledger.update("file", row["id"], **ledger.stamp(why))
-    ledger.execute("delete from file where id = ?", [row["id"]])
+def _forget(ledger: Ledger, row: FileRow, why: str) -> None:
+    ledger.update("file", row.id, **ledger.stamp(why))
+    ledger.execute("delete from file where id = ?", [row.id])

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from vampd.ledger.connection import Ledger, Row
+from vampd.io.mail import Composed
+from vampd.ledger.connection import Ledger
+from vampd.ledger.rows import fetch_one
+from vampd.receive.records import LetterRow
 
 
-def keep_letter(ledger: Ledger, composed: Mapping[str, Any], recipients: Sequence[str]) -> None:
+def keep_letter(ledger: Ledger, composed: Composed, recipients: Sequence[str]) -> None:
     """Keep a mail before it is tried."""
     ledger.insert(
         "letter",
-        subject=composed["subject"],
-        message_id=composed["message_id"],
+        subject=composed.subject,
+        message_id=composed.message_id,
         recipients=json.dumps(list(recipients)),
         composed_us=ledger.now_us(),
-        content=composed["content"],
+        content=composed.content,
     )
 
 
-def last_letter(ledger: Ledger) -> Row | None:
+def last_letter(ledger: Ledger) -> LetterRow | None:
     """The last mail that was kept."""
-    return ledger.row("select * from letter order by id desc limit 1")
+    return fetch_one(LetterRow, ledger, "select * from letter order by id desc limit 1")
 
 
-def is_open(letter: Row) -> bool:
-    """Whether a mail is still to go out."""
-    return letter["sent_us"] is None and not letter["given_up"]
-
-
-def due_letter(ledger: Ledger) -> Row | None:
+def due_letter(ledger: Ledger) -> LetterRow | None:
     """The mail that is to be tried next."""
-    return ledger.row(
+    return fetch_one(
+        LetterRow,
+        ledger,
         "select * from letter where sent_us is null and given_up = 0 and due_us <= ?"
         " order by due_us, id limit 1",
         [ledger.now_us()],

@@ -6,22 +6,21 @@ kept in the ledger before the first attempt: whatever happens, the same ones go 
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from vampd import __version__
 from vampd.back_off import pause_us
 from vampd.background.mail import compose
 from vampd.background.mail.alerts import digest_text, moment_text, subject_text
 from vampd.background.mail.compose import Letter, SendJob, write_letter
+from vampd.io.mail import Delivery
 from vampd.ledger import alerts
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.receive import ledger_letters as books
 from vampd.receive.desk import Desk
+from vampd.receive.records import LetterRow
 from vampd.receive.settings import ReceiveConfig
 from vampd.receive.views import Limits, conditions
 from vampd.schedule.executor import Outcome
@@ -58,12 +57,10 @@ class Letters:
     def _keep_what_is_new(self, now_us: int) -> None:
         last = books.last_letter(self._ledger)
         every_us = self.config.alerts.every_minutes * 60 * SECOND_US
-        if last is not None and (
-            books.is_open(last) or abs(now_us - last["composed_us"]) < every_us
-        ):
+        if last is not None and (last.is_open or abs(now_us - last.composed_us) < every_us):
             return
         again_us = now_us - round(self.config.alerts.again_hours * HOUR_US)
-        if last is not None and last["given_up"]:
+        if last is not None and last.given_up:
             again_us = now_us  # that one told nobody
         rows = alerts.untold(self._ledger, again_us if self.config.alerts.again_hours else None)
         if not rows:
@@ -71,61 +68,48 @@ class Letters:
         every = alerts.open_alerts(self._ledger)
         over = [row for row in rows if row.over_us is not None]
         host = socket.gethostname()
-        words: Letter = {
-            "sender": self.config.mail.sender,
-            "recipients": list(self.config.alerts.recipients),
-            "copies": [],
-            "reply_to": "",
-            "subject": f"vampd receive on {host}: {subject_text(every)}",
-            "text": f"{digest_text(every, over)}\n-- \nvampd receive {__version__} on {host},"
+        words = Letter(
+            sender=self.config.mail.sender,
+            recipients=self.config.alerts.recipients,
+            subject=f"vampd receive on {host}: {subject_text(every)}",
+            text=f"{digest_text(every, over)}\n-- \nvampd receive {__version__} on {host},"
             f" {moment_text(now_us)}\n",
-        }
+        )
         identity = " ".join(f"{row.id}.{row.over_us}" for row in [*every, *over])
         composed = write_letter(words, f"receive {identity} {now_us}", now_us)
         with self._ledger.transaction():
             books.keep_letter(self._ledger, composed, self.config.alerts.recipients)
             alerts.note_told(self._ledger)
 
-    def _try(self, row: Row) -> None:
+    def _try(self, row: LetterRow) -> None:
         mail = self.config.mail
-        job: SendJob = {
-            "content": row["content"],
-            "sender": mail.sender,
-            "recipients": json.loads(row["recipients"]),
-            "server": {
-                name: getattr(mail, name)
-                for name in (
-                    *("host", "port", "security", "user", "password_file", "ca_file"),
-                    *("answer_seconds", "deadline_seconds"),
-                )
-            },
-        }
-        books.begin_letter(self._ledger, row["id"])
-        self._desk.start(MAIL, row["subject"], compose.send, job, partial(self._tried, row))
+        job = SendJob(
+            content=row.content, sender=mail.sender, recipients=row.people, server=mail.server
+        )
+        books.begin_letter(self._ledger, row.id)
+        self._desk.start(MAIL, row.subject, compose.send, job, partial(self._tried, row))
 
-    def _tried(self, row: Row, outcome: Outcome[Any]) -> None:
-        result: Mapping[str, Any] = outcome.result or {}
-        answers = result.get("answers", {})
+    def _tried(self, row: LetterRow, outcome: Outcome[Delivery]) -> None:
+        result = outcome.result or Delivery()
+        answers = result.answers
         left = [
-            each
-            for each in json.loads(row["recipients"])
-            if answers.get(each, {"verdict": "later"})["verdict"] == "later"
+            each for each in row.people if each not in answers or answers[each].verdict == "later"
         ]
-        refused = [each for each, said in answers.items() if said["verdict"] == "never"]
-        problem = result.get("problem") or outcome.error
-        never = not result.get("is_passing", True) and problem is not None
-        words = problem or "; ".join(f"{each}: {answers[each]['words']}" for each in refused)
+        refused = [each for each, said in answers.items() if said.verdict == "never"]
+        problem = result.problem or outcome.error
+        never = not result.is_passing and problem is not None
+        words = problem or "; ".join(f"{each}: {answers[each].words}" for each in refused)
         retry = self.config.retry
-        pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row["attempts"])
+        pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row.attempts)
         if left and not never:
-            books.letter_later(self._ledger, row["id"], left, words, self._ledger.now_us() + pause)
-        elif never or len(refused) == len(json.loads(row["recipients"])):
-            books.give_letter_up(self._ledger, row["id"], words)
+            books.letter_later(self._ledger, row.id, left, words, self._ledger.now_us() + pause)
+        elif never or len(refused) == len(row.people):
+            books.give_letter_up(self._ledger, row.id, words)
         else:
-            books.letter_sent(self._ledger, row["id"], words)
+            books.letter_sent(self._ledger, row.id, words)
         log.log(
             logging.INFO if not words else logging.WARNING,
             "mail %r: %s",
-            row["subject"],
+            row.subject,
             words or "sent",
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypedDict
+
+from msgspec import Struct
 
 from vampd.io.beneath import Beneath, entries
 from vampd.plain_text import plain_text
@@ -24,7 +25,7 @@ _SORTS = {
 }
 
 
-class SeenFile(TypedDict):
+class SeenFile(Struct, frozen=True, kw_only=True):
     """Something in a night's folder that is no folder."""
 
     path: str  #: relative to the night; escaped where it is no printable text
@@ -33,7 +34,7 @@ class SeenFile(TypedDict):
     size_bytes: int
 
 
-class SeenNight(TypedDict):
+class SeenNight(Struct, frozen=True, kw_only=True):
     """A night's folder in an inbox in which files lie."""
 
     kind: str
@@ -41,26 +42,26 @@ class SeenNight(TypedDict):
     files: list[SeenFile]
 
 
-class Looked(TypedDict):
+class Looked(Struct, frozen=True, kw_only=True):
     """What was found; *problems*: why an inbox, or a night, cannot be looked at, by its folder."""
 
     nights: list[SeenNight]
     problems: dict[str, str]
 
 
-def work(inboxes: Sequence[Mapping[str, Any]]) -> Looked:
-    """Look into each of *inboxes*: {"kind": ..., "folder": ...}."""
-    found: Looked = {"nights": [], "problems": {}}
-    for inbox in inboxes:
-        folder = Beneath(Path(inbox["folder"]))
+def work(inboxes: Sequence[tuple[str, str]]) -> Looked:
+    """Look into each of *inboxes*: the kind of its nights, and its folder."""
+    found = Looked(nights=[], problems={})
+    for kind, inbox in inboxes:
+        folder = Beneath(Path(inbox))
         try:
             names = sorted(entry.name for entry in entries(folder))
         except OSError as error:
-            found["problems"][str(folder)] = _reason(error)
+            found.problems[str(folder)] = _reason(error)
             continue
         for name in names:
             if night_date(name) is not None:
-                _look_into(folder / name, inbox["kind"], name, found)
+                _look_into(folder / name, kind, name, found)
     return found
 
 
@@ -68,10 +69,10 @@ def _look_into(night: Beneath, kind: str, date: str, found: Looked) -> None:
     try:
         files = list(_files(night, ""))
     except OSError as error:
-        found["problems"][str(night)] = _reason(error)
+        found.problems[str(night)] = _reason(error)
         return
     if files:
-        found["nights"].append({"kind": kind, "date": date, "files": files})
+        found.nights.append(SeenNight(kind=kind, date=date, files=files))
 
 
 def _files(folder: Beneath, above: str, depth: int = 1) -> Iterator[SeenFile]:
@@ -81,12 +82,12 @@ def _files(folder: Beneath, above: str, depth: int = 1) -> Iterator[SeenFile]:
         if stat.S_ISDIR(found.st_mode) and is_plain and depth < _MOST_DEPTH:
             yield from _files(folder / name, f"{path}/", depth + 1)
             continue
-        yield {
-            "path": plain_text(path),
-            "odd": _oddity(found, is_plain=is_plain),
-            "identity": f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}",
-            "size_bytes": found.st_size,
-        }
+        yield SeenFile(
+            path=plain_text(path),
+            odd=_oddity(found, is_plain=is_plain),
+            identity=f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}",
+            size_bytes=found.st_size,
+        )
 
 
 def _entries(folder: Beneath) -> dict[str, os.stat_result]:

@@ -9,10 +9,11 @@ from vampd import __version__
 from vampd.errors import OperatorError, UsageError
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock, holder
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.orders.socket import ask
 from vampd.receive import ledger as books
 from vampd.receive import ledger_steps
+from vampd.receive.records import NightRow
 from vampd.receive.settings import ReceiveConfig
 
 
@@ -62,9 +63,9 @@ class Orders:
 
     def _retry(self, arguments: Mapping[str, Any]) -> list[str]:
         night = self._night(arguments["kind"], arguments["date"])
-        count = books.judge_again(self._ledger, night["id"], "an operator: retry")
-        steps = ledger_steps.force(self._ledger, night["id"], None, "an operator: retry")
-        self._hint(night["id"])
+        count = books.judge_again(self._ledger, night.id, "an operator: retry")
+        steps = ledger_steps.force(self._ledger, night.id, None, "an operator: retry")
+        self._hint(night.id)
         return [
             f"{count} files are read again, and what is awaited is looked for at once",
             *(f"the step {step} is begun again" for step in steps),
@@ -80,13 +81,13 @@ class Orders:
         for kind, date in arguments["nights"]:
             night = self._night(kind, date)
             for each in [step] if step else names:
-                done = ledger_steps.force(self._ledger, night["id"], each, "an operator: reprocess")
+                done = ledger_steps.force(self._ledger, night.id, each, "an operator: reprocess")
                 lines += [f"{kind} {date}: the step {what} is done again" for what in done]
-            self._hint(night["id"])
+            self._hint(night.id)
         return lines or ["nothing to be done again: no step of these nights was done yet"]
 
-    def _night(self, kind: str, date: str) -> Row:
-        night = self._ledger.row("select * from night where kind = ? and date = ?", [kind, date])
+    def _night(self, kind: str, date: str) -> NightRow:
+        night = books.find_night(self._ledger, kind, date)
         if night is None:
             msg = f"nothing of {kind} {date} ever came"
             raise OperatorError(msg)

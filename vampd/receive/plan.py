@@ -56,16 +56,16 @@ def decide(
     remarks: list[Remark] = []
     carry = []
     for file in seen:
-        if _TEMPORARY.fullmatch(file["path"]):
+        if _TEMPORARY.fullmatch(file.path):
             continue
-        remark = _remark(file, known.get(file["path"]))
+        remark = _remark(file, known.get(file.path))
         if remark is not None:
             remarks.append(remark)
-        elif _is_to_be_read(file, known.get(file["path"]), now_us=now_us, settle_us=settle_us):
+        elif _is_to_be_read(file, known.get(file.path), now_us=now_us, settle_us=settle_us):
             carry.append(file)
-    here = {file["path"] for file in seen}
+    here = {file.path for file in seen}
     remarks += _gone({path: each for path, each in known.items() if path not in here})
-    lists = [file for file in carry if is_new_list(file["path"], known.get(file["path"]))]
+    lists = [file for file in carry if is_new_list(file.path, known.get(file.path))]
     if lists:  # they may name what seems to be unlisted, and tell newer digests
         remarks = [each for each in remarks if each.state is not FileState.UNLISTED]
         carry = lists
@@ -79,21 +79,21 @@ def is_new_list(path: str, known: Known | None) -> bool:
 
 def _remark(file: SeenFile, known: Known | None) -> Remark | None:
     """What is to be said of a file that is not to be read; None: nothing new, or it is."""
-    if file["odd"]:
-        state, why = FileState.ODD, f"it is {file['odd']}, and is left as it is"
-    elif not is_list(file["path"]) and (known is None or not known.digests):
+    if file.odd:
+        state, why = FileState.ODD, f"it is {file.odd}, and is left as it is"
+    elif not is_list(file.path) and (known is None or not known.digests):
         state, why = FileState.UNLISTED, "no list that came names it"
     else:
         return None
-    if known is not None and (known.state, known.identity) == (state, file["identity"]):
+    if known is not None and (known.state, known.identity) == (state, file.identity):
         return None
-    return Remark(path=file["path"], state=state, why=why, identity=file["identity"])
+    return Remark(path=file.path, state=state, why=why, identity=file.identity)
 
 
 def _is_to_be_read(file: SeenFile, known: Known | None, *, now_us: int, settle_us: int) -> bool:
-    if file["odd"] or not (is_list(file["path"]) or (known is not None and known.digests)):
+    if file.odd or not (is_list(file.path) or (known is not None and known.digests)):
         return False
-    if known is None or known.identity != file["identity"]:
+    if known is None or known.identity != file.identity:
         return True
     if known.state is FileState.ARRIVING:
         return now_us - (known.judged_us or 0) >= settle_us
@@ -117,7 +117,7 @@ def batch(files: Sequence[SeenFile]) -> list[SeenFile]:
     chosen: list[SeenFile] = []
     size_bytes = 0
     for file in files:
-        size_bytes += file["size_bytes"]
+        size_bytes += file.size_bytes
         if chosen and (len(chosen) == _MOST_FILES or size_bytes > _MOST_BYTES):
             break
         chosen.append(file)

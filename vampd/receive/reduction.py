@@ -6,21 +6,26 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from msgspec.structs import asdict, replace
 
 from vampd.back_off import pause_us
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.receive import ledger as books
 from vampd.receive import ledger_steps, slurm, step_work, steps
 from vampd.receive.desk import Desk
+from vampd.receive.records import NightRow, StepRow
 from vampd.receive.settings import Inbox, ReceiveConfig, Step
-from vampd.receive.slurm import SlurmJob
+from vampd.receive.slurm import AskJob, SlurmAnswer, SlurmJob
 from vampd.receive.states import NightState
-from vampd.receive.step_work import HeadersJob, PlaceDisk, StepJob
+from vampd.receive.step_work import Header, HeadersJob, StepEnd, StepJob
 from vampd.receive.steps import Cube, Run
 from vampd.schedule.executor import Outcome
 from vampd.states import ErrorClass
 from vampd.time_units import SECOND_US
+
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,7 @@ class Reduction:
         self._throttle = steps.Throttle()
         self._at_work: set[int] = set()  # runs that a process here has
         self._asked_us: dict[int, int] = {}  # by run: when Slurm was asked after it
-        self._headers: dict[str, tuple[str, float]] = {}  # by digest of the file
+        self._headers: dict[str, Header] = {}  # by digest of the file
         self._unread_until_us: dict[int, int] = {}  # by night: its headers cannot be read now
         self._rested: dict[int, tuple[tuple[Step, ...], int]] = {}  # nothing to do since this event
 
@@ -83,184 +88,195 @@ class Reduction:
         """Of the clock that nobody sets: for what lasts no longer than this process."""
         return self._ledger.clock.monotonic_ns() // 1000
 
-    def _received(self) -> list[Row]:
+    def _received(self) -> list[NightRow]:
         if not self.config.step:
             return []
         quiet_us = self.config.reduce.quiet_minutes * 60 * SECOND_US
         return [
             row
             for row in books.nights(self._ledger)
-            if row["state"] == NightState.RECEIVED
-            and self._ledger.now_us() - row["moved_us"] >= quiet_us
-            and self.config.inbox_of(row["kind"]) is not None
+            if row.state == NightState.RECEIVED
+            and self._ledger.now_us() - row.moved_us >= quiet_us
+            and self.config.inbox_of(row.kind) is not None
         ]
 
-    def _due(self, row: Row) -> list[Run]:
+    def _due(self, row: NightRow) -> list[Run]:
         """What may be begun now of a night; where all is done, nothing is read before it changes.
 
         Hundreds of nights of a thousand cubes are asked about every second.
         """
-        now = (self.config.step, books.last_event(self._ledger, row["id"]))
-        if self._rested.get(row["id"]) == now:
+        now = (self.config.step, books.last_event(self._ledger, row.id))
+        if self._rested.get(row.id) == now:
             return []
         found = self._runs(row)
-        if found == [] and not ledger_steps.any_open(self._ledger, row["id"]):
-            self._rested[row["id"]] = now
+        if found == [] and not ledger_steps.any_open(self._ledger, row.id):
+            self._rested[row.id] = now
         return found or []
 
-    def _runs(self, row: Row) -> list[Run] | None:
+    def _runs(self, row: NightRow) -> list[Run] | None:
         """The runs that may be begun now; None: headers must be read first."""
-        cubes = ledger_steps.cubes_of(self._ledger, row["id"])
+        cubes = ledger_steps.cubes_of(self._ledger, row.id)
         if any(step.per != "night" for step in self.config.step):
             unread = [cube for cube in cubes if cube.sha256 not in self._headers]
             if unread:
                 self._read_headers(row, unread)
                 return None
             cubes = [
-                Cube(path=cube.path, sha256=cube.sha256, target=target, start_s=start_s)
+                replace(cube, target=found.target, start_s=found.start_s)
                 for cube in cubes
-                for target, start_s in [self._headers[cube.sha256]]
+                for found in [self._headers[cube.sha256]]
             ]
-        known = ledger_steps.done_of(self._ledger, row["id"])
-        return steps.due_runs(self.config.step, row["kind"], cubes, known, self._ledger.now_us())
+        known = ledger_steps.done_of(self._ledger, row.id)
+        return steps.due_runs(self.config.step, row.kind, cubes, known, self._ledger.now_us())
 
-    def _read_headers(self, row: Row, cubes: Sequence[Cube]) -> None:
-        about = f"{row['kind']} {row['date']}"
+    def _read_headers(self, row: NightRow, cubes: Sequence[Cube]) -> None:
+        about = str(row)
         is_busy = self._desk.count(HEADERS) >= self.config.workers.processes
         if is_busy or self._desk.is_at_work(HEADERS, about):
             return
-        if self._unread_until_us.get(row["id"], 0) > self._steady_us():
+        if self._unread_until_us.get(row.id, 0) > self._steady_us():
             return
-        job: HeadersJob = {
-            **self._disk_of(row),
-            "place": str(self._inbox(row).place(row["date"])),
-            "paths": [cube.path for cube in cubes],
-        }
+        base, marker = self._disk_of(row)
+        place, paths = str(self._inbox(row).place(row.date)), [cube.path for cube in cubes]
+        job = HeadersJob(disk=base, marker=marker, place=place, paths=paths)
         digests = {cube.path: cube.sha256 for cube in cubes}
-        done = partial(self._headers_read, row["id"], digests)
+        done = partial(self._headers_read, row.id, digests)
         self._desk.start(HEADERS, about, step_work.read_headers, job, done)
 
-    def _headers_read(self, night: int, digests: dict[str, str], outcome: Outcome[Any]) -> None:
+    def _headers_read(
+        self, night: int, digests: dict[str, str], outcome: Outcome[dict[str, Header]]
+    ) -> None:
         """Keep what they say; of a worker that died, or a disk that is away, nobody knows it."""
         if outcome.result is None:
             rest_us = round(self.config.retry.longest_seconds * SECOND_US)
             self._unread_until_us[night] = self._steady_us() + rest_us
             return
-        for each in outcome.result:
-            self._headers[digests[each["path"]]] = (each["target"], each["start_s"])
+        for path, header in outcome.result.items():
+            self._headers[digests[path]] = header
 
-    def _disk_of(self, row: Row) -> PlaceDisk:
-        """The disk on which a night's files lie."""
+    def _disk_of(self, row: NightRow) -> tuple[str, str | None]:
+        """A folder of the disk on which a night's files lie, and by which marker it is known."""
         base = str(self._inbox(row).base())
-        return {"disk": base, "marker": books.marker_of(self._ledger, base)}
+        return base, books.marker_of(self._ledger, base)
 
-    def _inbox(self, row: Row) -> Inbox:
-        inbox = self.config.inbox_of(row["kind"])
-        assert inbox is not None, row["kind"]
+    def _inbox(self, row: NightRow) -> Inbox:
+        inbox = self.config.inbox_of(row.kind)
+        assert inbox is not None, row.kind
         return inbox
 
-    def _begin(self, row: Row, run: Run) -> None:
-        about = f"{row['kind']} {row['date']} {run.step.name} {run.unit}".rstrip()
+    def _begin(self, row: NightRow, run: Run) -> None:
+        about = f"{row.kind} {row.date} {run.step.name} {run.unit}".rstrip()
         with self._ledger.transaction():  # no process: it was not begun
-            number = ledger_steps.begin(self._ledger, row["id"], run)
+            number = ledger_steps.begin(self._ledger, row.id, run)
             self._start(row, run, number, about)
         self._at_work.add(number)
         log.info("%s: begun for %d files", about, len(run.cubes))
 
-    def _start(self, row: Row, run: Run, number: int, about: str) -> None:
+    def _start(self, row: NightRow, run: Run, number: int, about: str) -> None:
         job = self._job(row, run)
         if run.step.executor == "local":
             done = partial(self._ended, number, run.step)
             self._desk.start(STEP, about, step_work.work, job, done)
             return
-        slurm_job: SlurmJob = {
-            **job,
-            "name": _name(row["date"], run.step.name, run.unit, run.inputs),
-            "sbatch": list(run.step.sbatch),
-        }
+        slurm_job = SlurmJob(
+            **asdict(job),
+            name=_name(row.date, run.step.name, run.unit, run.inputs),
+            sbatch=run.step.sbatch,
+        )
         submitted = partial(self._submitted, number, run.step)
         self._desk.start(STEP, about, slurm.submit, slurm_job, submitted)
 
-    def _submitted(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
+    def _submitted(self, number: int, step: Step, outcome: Outcome[str]) -> None:
         self._at_work.discard(number)
         if outcome.result is None:
-            self._ended(number, step, outcome)
+            self._went_wrong(number, step, outcome)
             return
-        ledger_steps.handed_in(self._ledger, number, outcome.result["job"])
-        log.info("step %s: Slurm has it as job %s", step.name, outcome.result["job"])
+        ledger_steps.handed_in(self._ledger, number, outcome.result)
+        log.info("step %s: Slurm has it as job %s", step.name, outcome.result)
 
     def _ask(self) -> None:
         """Where the jobs are that Slurm has; of those that are over, how they ended."""
         now_us = self._ledger.now_us()
         on_slurm = ledger_steps.on_slurm(self._ledger)
-        on_slurm.sort(key=lambda row: self._asked_us.get(row["id"], 0))
+        on_slurm.sort(key=lambda row: self._asked_us.get(row.id, 0))
         for row in on_slurm:
             if self._desk.count(ASKING) >= self.config.workers.processes:
                 return
-            if abs(now_us - self._asked_us.get(row["id"], 0)) < _ASK_US:
+            if abs(now_us - self._asked_us.get(row.id, 0)) < _ASK_US:
                 continue
-            if self._desk.is_at_work(ASKING, f"job {row['job']}"):
+            if self._desk.is_at_work(ASKING, f"job {row.job}"):
                 continue
-            self._asked_us[row["id"]] = now_us
-            step = next((each for each in self.config.step if each.name == row["step"]), None)
-            inbox = self.config.inbox_of(row["kind"])
+            self._asked_us[row.id] = now_us
+            step = next((each for each in self.config.step if each.name == row.step), None)
+            inbox = self.config.inbox_of(row.kind)
             if step is None or inbox is None:
                 continue  # its settings went; they may come again
-            base, folder = _folder_of(step, inbox, row["date"])
-            job = {
-                "job": row["job"],
-                "base": str(base),
-                "folder": folder,
-                "name": _name(row["date"], row["step"], row["unit"], row["inputs"]),
-            }
-            done = partial(self._asked, row["id"], step)
-            self._desk.start(ASKING, f"job {row['job']}", slurm.ask, job, done)
+            base, folder = _folder_of(step, inbox, row.date)
+            job = AskJob(
+                job=row.job or "",
+                base=str(base),
+                folder=folder,
+                name=_name(row.date, row.step, row.unit, row.inputs),
+            )
+            done = partial(self._asked, row.id, step)
+            self._desk.start(ASKING, f"job {row.job}", slurm.ask, job, done)
 
-    def _asked(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
-        if outcome.result is not None and outcome.result["is_over"]:
-            self._ended(number, step, outcome)
+    def _asked(self, number: int, step: Step, outcome: Outcome[SlurmAnswer]) -> None:
+        if outcome.result is not None and outcome.result.end is not None:
+            self._record_end(number, step, outcome.result.end)
 
-    def _job(self, row: Row, run: Run) -> StepJob:
-        place = self._inbox(row).place(row["date"])
-        base, folder = _folder_of(run.step, self._inbox(row), row["date"])
+    def _job(self, row: NightRow, run: Run) -> StepJob:
+        place = self._inbox(row).place(row.date)
+        base, folder = _folder_of(run.step, self._inbox(row), row.date)
         values = {
-            "night": row["date"],
-            "kind": row["kind"],
+            "night": row.date,
+            "kind": row.kind,
             "target": run.cubes[0].target,
             "segment": run.unit if run.step.per == "segment" else "",
             "place": str(place),
             "folder": str(base / folder),
         }
         files = [str(place / cube.path) for cube in run.cubes]
-        return {
-            **self._disk_of(row),
-            "base": str(base),
-            "folder": folder,
-            "keep_free_bytes": round(self.config.reduce.keep_free_gb * 1e9),
-            "command": steps.words(run.step.command, values, files),
-            "deadline_seconds": run.step.deadline_minutes * 60,
-        }
+        disk, marker = self._disk_of(row)
+        return StepJob(
+            disk=disk,
+            marker=marker,
+            base=str(base),
+            folder=folder,
+            keep_free_bytes=round(self.config.reduce.keep_free_gb * 1e9),
+            command=steps.words(run.step.command, values, files),
+            deadline_seconds=run.step.deadline_minutes * 60,
+        )
 
-    def _ended(self, number: int, step: Step, outcome: Outcome[Any]) -> None:
+    def _ended(self, number: int, step: Step, outcome: Outcome[StepEnd]) -> None:
         self._at_work.discard(number)
-        retry = self.config.retry
+        if outcome.result is None:
+            self._went_wrong(number, step, outcome)
+        else:
+            self._record_end(number, step, outcome.result)
+
+    def _record_end(self, number: int, step: Step, ended: StepEnd) -> None:
         row = ledger_steps.get_run(self._ledger, number)
-        pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row["attempts"] - 1)
-        due_us = self._ledger.now_us() + pause
-        if outcome.result is not None:
-            ended = outcome.result
-            if ended["error"] is None:
-                ledger_steps.done(self._ledger, number, ended)
-            elif steps.is_passing(step, ended["code"]) and row["attempts"] < step.tries:
-                ledger_steps.again(self._ledger, number, ended, due_us)
-            else:
-                ledger_steps.failed(self._ledger, number, ended)
-            return
-        told = {"code": None, "error": outcome.error, "output": "", "numbers": None}
+        if ended.error is None:
+            ledger_steps.done(self._ledger, number, ended)
+        elif steps.is_passing(step, ended.code) and row.attempts < step.tries:
+            ledger_steps.again(self._ledger, number, ended, self._due_us(row))
+        else:
+            ledger_steps.failed(self._ledger, number, ended)
+
+    def _due_us(self, row: StepRow) -> int:
+        retry = self.config.retry
+        pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=row.attempts - 1)
+        return self._ledger.now_us() + pause
+
+    def _went_wrong(self, number: int, step: Step, outcome: Outcome[R]) -> None:
+        """It ended without a result."""
+        row = ledger_steps.get_run(self._ledger, number)
+        due_us, told = self._due_us(row), StepEnd(error=outcome.error)
         is_short = outcome.error_class in {ErrorClass.RESOURCE, ErrorClass.TRANSIENT}
         if is_short:
             ledger_steps.again(self._ledger, number, told, due_us, counts=False)
-        elif outcome.crashed and row["attempts"] < step.tries:
+        elif outcome.crashed and row.attempts < step.tries:
             ledger_steps.again(self._ledger, number, told, due_us)
         else:
             ledger_steps.failed(self._ledger, number, told)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from vampd.back_off import pause_us
 from vampd.errors import IntegrityError
 from vampd.ledger.barrier import words_of
-from vampd.ledger.connection import Ledger, Row
+from vampd.ledger.connection import Ledger
 from vampd.receive import carry, look, plan
 from vampd.receive import ledger as books
-from vampd.receive.carry import CarryFile, CarryJob
+from vampd.receive.carry import Carried, CarryFile, CarryJob, Verdict
 from vampd.receive.desk import Desk
-from vampd.receive.look import SeenFile
+from vampd.receive.look import Looked, SeenFile
+from vampd.receive.records import NightRow
 from vampd.receive.settings import Inbox, ReceiveConfig
 from vampd.receive.states import OPEN, FileState, NightState
 from vampd.schedule.executor import Outcome
@@ -82,154 +82,152 @@ class Rounds:
         self._is_hinted = False
         self._looked_ns = self._ledger.clock.monotonic_ns()
         self._began.clear()
-        inboxes = [
-            {"kind": str(inbox.kind), "folder": str(inbox.folder)} for inbox in self.config.inbox
-        ]
+        inboxes = [(str(inbox.kind), str(inbox.folder)) for inbox in self.config.inbox]
         looked = partial(self._looked, self._changes)
         self._desk.start(LOOK, "the inboxes", look.work, inboxes, looked)
 
-    def _looked(self, changes: int, outcome: Outcome[Any]) -> None:
+    def _looked(self, changes: int, outcome: Outcome[Looked]) -> None:
         self.looks += 1
         problems = {"the inboxes": outcome.error or "nobody looked"}
         if outcome.result is None:
             books.note_problems(self._ledger, problems)
             return
-        unseen = outcome.result["problems"]
+        unseen = outcome.result.problems
         books.note_problems(self._ledger, unseen)
-        seen = {
-            (night["kind"], night["date"]): night["files"] for night in outcome.result["nights"]
-        }
+        seen = {(night.kind, night.date): night.files for night in outcome.result.nights}
         with self._ledger.transaction():
             for kind, date in seen:
                 books.night_of(self._ledger, kind, date)
             for row in books.nights(self._ledger):
                 if self._is_unseen(row, unseen):
-                    self._seen.pop(row["id"], None)  # what lies there is not known, nor what not
-                elif row["id"] not in self._began:  # else it is not what the look saw any more
-                    self._decide(row, seen.get((row["kind"], row["date"]), []))
+                    self._seen.pop(row.id, None)  # what lies there is not known, nor what not
+                elif row.id not in self._began:  # else it is not what the look saw any more
+                    self._decide(row, seen.get((row.kind, row.date), []))
             if not any(self._seen.values()) and not books.any_arriving(self._ledger):
                 self._quiet = changes
 
-    def _is_unseen(self, row: Row, problems: Mapping[str, str]) -> bool:
+    def _is_unseen(self, row: NightRow, problems: Mapping[str, str]) -> bool:
         """Whether the night's folder could not be looked into, or nobody looked."""
-        inbox = self.config.inbox_of(row["kind"])
+        inbox = self.config.inbox_of(row.kind)
         return inbox is None or not problems.keys().isdisjoint(
-            {str(inbox.folder), str(inbox.folder / row["date"])}
+            {str(inbox.folder), str(inbox.folder / row.date)}
         )
 
-    def _decide(self, row: Row, files: Sequence[SeenFile]) -> None:
-        if not files and row["state"] == NightState.RECEIVED:
+    def _decide(self, row: NightRow, files: Sequence[SeenFile]) -> None:
+        if not files and row.state == NightState.RECEIVED:
             return
         decision = plan.decide(
             files,
-            books.known_files(self._ledger, row["id"]),
+            books.known_files(self._ledger, row.id),
             now_us=self._ledger.now_us(),
             settle_us=self._settle_us,
         )
-        books.remark(self._ledger, row["id"], decision.remarks)
-        self._seen[row["id"]] = list(decision.carry)
-        self._judge(row["id"], None if row["state"] != NightState.WAITING else row["cause"])
+        books.remark(self._ledger, row.id, decision.remarks)
+        self._seen[row.id] = list(decision.carry)
+        self._judge(row.id, None if row.state != NightState.WAITING else row.cause)
 
     @property
     def _settle_us(self) -> int:
         return round(self.config.look.settle_seconds * SECOND_US)
 
-    def _carry_night(self, row: Row) -> None:
-        inbox = self.config.inbox_of(row["kind"])
-        is_due = row["due_us"] <= self._ledger.now_us()
-        if inbox is None or not is_due or self._desk.is_at_work(CARRY, _label(row)):
+    def _carry_night(self, row: NightRow) -> None:
+        inbox = self.config.inbox_of(row.kind)
+        is_due = row.due_us <= self._ledger.now_us()
+        if inbox is None or not is_due or self._desk.is_at_work(CARRY, str(row)):
             return
         steady_us = self._ledger.clock.monotonic_ns() // 1000
         is_search = self._is_search_due(row, steady_us)
-        if not (self._seen.get(row["id"]) or is_search):
+        if not (self._seen.get(row.id) or is_search):
             return
-        known = books.known_files(self._ledger, row["id"])
+        known = books.known_files(self._ledger, row.id)
         files = [
-            _carry_file(file["path"], known.get(file["path"]))
-            for file in plan.batch(self._seen.get(row["id"], []))
+            _carry_file(file.path, known.get(file.path))
+            for file in plan.batch(self._seen.get(row.id, []))
         ]
         if is_search:
-            self._searched_us[row["id"]] = steady_us
+            self._searched_us[row.id] = steady_us
             files += self._awaited(row, known)
         if files:
-            self._began.add(row["id"])
+            self._began.add(row.id)
             job = self._job(row, inbox, files)
             self._desk.start(
-                CARRY, _label(row), carry.work, job, lambda outcome: self._carried(row, outcome)
+                CARRY, str(row), carry.work, job, lambda outcome: self._carried(row, outcome)
             )
 
-    def _is_search_due(self, row: Row, steady_us: int) -> bool:
-        searched_us = self._searched_us.get(row["id"])
+    def _is_search_due(self, row: NightRow, steady_us: int) -> bool:
+        searched_us = self._searched_us.get(row.id)
         is_long_ago = searched_us is None or steady_us - searched_us >= _SEARCH_US
-        return row["state"] != NightState.RECEIVED and is_long_ago
+        return row.state != NightState.RECEIVED and is_long_ago
 
-    def _awaited(self, row: Row, known: Mapping[str, plan.Known]) -> list[CarryFile]:
+    def _awaited(self, row: NightRow, known: Mapping[str, plan.Known]) -> list[CarryFile]:
         """What is awaited, to be looked for where it belongs: a killed worker may have moved it."""
-        seen = {file["path"] for file in self._seen.get(row["id"], [])}
+        seen = {file.path for file in self._seen.get(row.id, [])}
         return [
             _carry_file(path, each)
             for path, each in known.items()
             if each.state is FileState.AWAITED and path not in seen and each.digests
         ]
 
-    def _job(self, row: Row, inbox: Inbox, files: list[CarryFile]) -> CarryJob:
+    def _job(self, row: NightRow, inbox: Inbox, files: list[CarryFile]) -> CarryJob:
         base = inbox.base()
-        return {
-            "night": _label(row),
-            "inbox": str(inbox.folder),
-            "date": row["date"],
-            "base": str(base),
-            "place": str(inbox.place(row["date"]).relative_to(base)),
-            "marker": books.marker_of(self._ledger, str(base)),
-            "keep_free_bytes": round(self.config.disk.keep_free_gb * 1e9),
-            "files": files,
-        }
+        return CarryJob(
+            night=str(row),
+            inbox=str(inbox.folder),
+            date=row.date,
+            base=str(base),
+            place=str(inbox.place(row.date).relative_to(base)),
+            marker=books.marker_of(self._ledger, str(base)),
+            keep_free_bytes=round(self.config.disk.keep_free_gb * 1e9),
+            files=files,
+        )
 
-    def _carried(self, row: Row, outcome: Outcome[Any]) -> None:
-        result = outcome.result or {"marker": None, "verdicts": []}
+    def _carried(self, row: NightRow, outcome: Outcome[Carried]) -> None:
+        result = outcome.result or Carried(marker=None, verdicts=[])
         with self._ledger.transaction():
-            self._keep_marker(row, result["marker"])
-            self._keep_verdicts(row, result["verdicts"])
-            waits = self._after_error(row, outcome, went_on=bool(result["verdicts"]))
-            self._judge(row["id"], waits)
+            self._keep_marker(row, result.marker)
+            self._keep_verdicts(row, result.verdicts)
+            waits = self._after_error(row, outcome, went_on=bool(result.verdicts))
+            self._judge(row.id, waits)
         self.hint()
 
-    def _keep_marker(self, row: Row, marker: str | None) -> None:
-        inbox = self.config.inbox_of(row["kind"])
+    def _keep_marker(self, row: NightRow, marker: str | None) -> None:
+        inbox = self.config.inbox_of(row.kind)
         if inbox is not None and marker is not None:
             books.keep_marker(self._ledger, str(inbox.base()), marker)
 
-    def _keep_verdicts(self, row: Row, verdicts: Sequence[Any]) -> None:
-        done = {verdict["path"] for verdict in verdicts}
-        seen = self._seen.get(row["id"], [])
-        self._seen[row["id"]] = [file for file in seen if file["path"] not in done]
-        books.record(self._ledger, row["id"], verdicts, settle_us=self._settle_us)
+    def _keep_verdicts(self, row: NightRow, verdicts: Sequence[Verdict]) -> None:
+        done = {verdict.path for verdict in verdicts}
+        seen = self._seen.get(row.id, [])
+        self._seen[row.id] = [file for file in seen if file.path not in done]
+        books.record(self._ledger, row.id, verdicts, settle_us=self._settle_us)
         for verdict in verdicts:
-            if verdict["content"] is not None:
-                self._take_list(row, verdict["path"], verdict["content"])
+            if verdict.content is not None:
+                self._take_list(row, verdict.path, verdict.content)
         _log(row, verdicts)
 
-    def _take_list(self, row: Row, path: str, content: str) -> None:
+    def _take_list(self, row: NightRow, path: str, content: str) -> None:
         digests: Mapping[str, str] = {}
         try:
             digests = read_list(path, content.encode("ascii", "replace"))
-            log.info("%s: a list of %d files came", _label(row), len(digests))
+            log.info("%s: a list of %d files came", row, len(digests))
         except IntegrityError as error:
-            log.error("%s: %s", _label(row), words_of(error))  # noqa: TRY400 - no traceback
-        books.take_list(self._ledger, row["id"], {**digests, path: digest_in_name(path)})
+            log.error("%s: %s", row, words_of(error))  # noqa: TRY400 - no traceback
+        books.take_list(self._ledger, row.id, {**digests, path: digest_in_name(path)})
 
-    def _after_error(self, row: Row, outcome: Outcome[Any], *, went_on: bool) -> str | None:
+    def _after_error(
+        self, row: NightRow, outcome: Outcome[Carried], *, went_on: bool
+    ) -> str | None:
         """Put the night off, if work of it went wrong; why it waits, in words.
 
         Where it *went_on* with other files all the same, that was no failure after a failure.
         """
         if outcome.error is None:
-            books.put_off(self._ledger, row["id"], 0, failures=0)
+            books.put_off(self._ledger, row.id, 0, failures=0)
             return None
         retry = self.config.retry
-        failures = 0 if went_on else books.get_night(self._ledger, row["id"])["failures"]
+        failures = 0 if went_on else books.get_night(self._ledger, row.id).failures
         pause = pause_us(retry.first_seconds, retry.longest_seconds, failures=failures)
-        books.put_off(self._ledger, row["id"], self._ledger.now_us() + pause, failures=failures + 1)
+        books.put_off(self._ledger, row.id, self._ledger.now_us() + pause, failures=failures + 1)
         return outcome.error
 
     def _judge(self, night: int, waits: str | None) -> None:
@@ -239,25 +237,21 @@ class Rounds:
         state, cause = plan.judge_night(counts, waits)
         if books.settle(self._ledger, night, state, cause):
             row = books.get_night(self._ledger, night)
-            log.info("%s: %s%s", _label(row), state, f": {cause}" if cause else "")
+            log.info("%s: %s%s", row, state, f": {cause}" if cause else "")
 
 
 def _carry_file(path: str, known: plan.Known | None) -> CarryFile:
     if plan.is_new_list(path, known):
-        return {"path": path, "digests": [digest_in_name(path)], "ours": None, "is_list": True}
+        return CarryFile(path=path, digests=[digest_in_name(path)], ours=None, is_list=True)
     assert known is not None, path
-    return {"path": path, "digests": list(known.digests), "ours": known.sha256}
+    return CarryFile(path=path, digests=known.digests, ours=known.sha256)
 
 
-def _label(row: Row) -> str:
-    return f"{row['kind']} {row['date']}"
-
-
-def _log(row: Row, verdicts: Sequence[Any]) -> None:
-    right = [verdict for verdict in verdicts if verdict["word"] in {"placed", "there already"}]
+def _log(row: NightRow, verdicts: Sequence[Verdict]) -> None:
+    right = [verdict for verdict in verdicts if verdict.word in {"placed", "there already"}]
     if right:
-        size = sum(verdict["size_bytes"] or 0 for verdict in right) / 1e9
-        log.info("%s: %d files verified and moved on, %.3f GB", _label(row), len(right), size)
+        size = sum(verdict.size_bytes or 0 for verdict in right) / 1e9
+        log.info("%s: %d files verified and moved on, %.3f GB", row, len(right), size)
     for verdict in verdicts:
-        if verdict["word"] in {"in the way", "odd"}:
-            log.error("%s: %s: %s", _label(row), verdict["path"], verdict["why"])
+        if verdict.word in {"in the way", "odd"}:
+            log.error("%s: %s: %s", row, verdict.path, verdict.why)

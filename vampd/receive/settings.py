@@ -28,7 +28,7 @@ from vampd.settings.fields import (
     whole,
     words,
 )
-from vampd.settings.sections import Control, Retry, Watch
+from vampd.settings.sections import Control, MailServer, Retry, Watch
 from vampd.states import Kind
 
 DEFAULT_PATH = Path("/etc/vampd/vampd-receive.toml")
@@ -106,22 +106,6 @@ class Reduce(Struct, frozen=True, kw_only=True):
     quiet_minutes: Annotated[float, number(at_least=0)] = 10.0
 
 
-class Mail(Struct, frozen=True, kw_only=True):
-    """The server that takes mails."""
-
-    host: Annotated[str, text()] = ""
-    port: Annotated[int, whole(at_least=1, at_most=65535)] = 25
-    security: Annotated[Literal["plain", "starttls", "tls"], choice("plain", "starttls", "tls")] = (
-        "plain"
-    )
-    user: Annotated[str, text()] = ""
-    password_file: Annotated[str, text(r"(/[ -~]*)?", "an absolute path")] = ""
-    ca_file: Annotated[str, text(r"(/[ -~]*)?", "an absolute path")] = ""
-    answer_seconds: Annotated[float, number(above=0)] = 300.0
-    deadline_seconds: Annotated[float, number(above=0)] = 900.0
-    sender: Annotated[str, text(rf"({_ADDRESS})?", "a mail address")] = ""
-
-
 class Alerts(Struct, frozen=True, kw_only=True):
     """What the sender's operators are told by mail, and when."""
 
@@ -144,7 +128,7 @@ class ReceiveConfig(Struct, frozen=True, kw_only=True):
     retry: Annotated[Retry, table(Retry)] = Retry()
     step: Annotated[tuple[Step, ...], tables(Step)] = ()
     reduce: Annotated[Reduce, table(Reduce)] = Reduce()
-    mail: Annotated[Mail, table(Mail)] = Mail()
+    mail: Annotated[MailServer, table(MailServer)] = MailServer()
     alerts: Annotated[Alerts, table(Alerts)] = Alerts()
     control: Annotated[Control, table(Control)] = Control()
 

@@ -12,12 +12,13 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+
+from msgspec import Struct
 
 from vampd.errors import OperatorError, RetryableError
 from vampd.io.beneath import Beneath, open_file
 from vampd.io.process import Finished, run
-from vampd.receive.step_work import StepJob, last_numbers, prepare_folder
+from vampd.receive.step_work import StepEnd, StepJob, last_numbers, prepare_folder
 
 _SECONDS = 60.0
 _MOST_SAID_BYTES = 20_000
@@ -34,14 +35,14 @@ _GOING_ON = frozenset(
 )
 
 
-class SlurmJob(StepJob):
+class SlurmJob(StepJob, frozen=True, kw_only=True):
     """One run of a step on Slurm."""
 
     name: str  #: of the job, unique for this attempt
-    sbatch: list[str]  #: further words
+    sbatch: Sequence[str]  #: further words
 
 
-class Asked(TypedDict):
+class Asked(Struct, frozen=True, kw_only=True):
     """Where a job is. *state* None: Slurm does not know it (any more)."""
 
     is_over: bool
@@ -49,54 +50,64 @@ class Asked(TypedDict):
     code: int | None
 
 
-def submit(job: SlurmJob) -> dict[str, Any]:
+class SlurmAnswer(Struct, frozen=True, kw_only=True):
+    """How a job ended; None: it is not over."""
+
+    end: StepEnd | None = None
+
+
+def submit(job: SlurmJob) -> str:
     """Hand the step in; its job's number. RetryableError: Slurm does not answer now.
 
     A job of this very name that is there already is taken for this one: a receiver that died after
     handing in hands nothing in twice.
     """
     folder = prepare_folder(job)
-    known = _ask(["squeue", "--noheader", "--me", f"--name={job['name']}", "--format=%i"])
+    known = _ask(["squeue", "--noheader", "--me", f"--name={job.name}", "--format=%i"])
     if known.code == 0 and (found := known.stdout.decode().split()):
-        return {"job": found[0]}
-    minutes = max(1, round(job["deadline_seconds"] / 60))
+        return found[0]
+    minutes = max(1, round(job.deadline_seconds / 60))
     command = [
         "sbatch",
         "--parsable",
-        f"--job-name={job['name']}",
+        f"--job-name={job.name}",
         f"--chdir={folder}",
-        f"--output={folder}/{job['name']}.log",
+        f"--output={folder}/{job.name}.log",
         f"--time={minutes}",
         "--no-requeue",
-        *job["sbatch"],
+        *job.sbatch,
     ]
-    script = f"#!/bin/sh\nexec {shlex.join(job['command'])}\n"
+    script = f"#!/bin/sh\nexec {shlex.join(job.command)}\n"
     done = _ask(command, script.encode())
     number = re.match(rb"[0-9]+", done.stdout)
     if done.code != 0 or number is None:
         msg = f"sbatch exited {done.code}: {done.stderr_tail}"
         raise (RetryableError if _is_away(done.stderr_tail) else OperatorError)(msg)
-    return {"job": number[0].decode()}
+    return number[0].decode()
 
 
-def ask(job: dict[str, Any]) -> dict[str, Any]:
-    """Where the job *job*["job"] is; if it is over, also how it ended, as a local step tells it."""
-    asked = _state_of(job["job"])
-    if not asked["is_over"]:
-        return {"is_over": False}
-    said = _said(Path(job["base"]), job["folder"], job["name"])
+class AskJob(Struct, frozen=True, kw_only=True):
+    """A job of which it is to be known where it is."""
+
+    job: str  #: Slurm's number
+    base: str
+    folder: str
+    name: str
+
+
+def ask(job: AskJob) -> SlurmAnswer:
+    """Where the job is; if it is over, also how it ended."""
+    asked = _state_of(job.job)
+    if not asked.is_over:
+        return SlurmAnswer()
+    said = _said(Path(job.base), job.folder, job.name)
     error = None
-    if asked["state"] != "COMPLETED":
-        error = f"Slurm's job {job['job']} ended as {asked['state'] or 'unknown to Slurm'}"
-        if asked["state"] == "FAILED":
-            error = f"{error}, exit status {asked['code']}"
-    return {
-        "is_over": True,
-        "code": asked["code"] if asked["state"] in {"COMPLETED", "FAILED"} else None,
-        "error": error,
-        "output": said,
-        "numbers": last_numbers(said),
-    }
+    if asked.state != "COMPLETED":
+        error = f"Slurm's job {job.job} ended as {asked.state or 'unknown to Slurm'}"
+        if asked.state == "FAILED":
+            error = f"{error}, exit status {asked.code}"
+    code = asked.code if asked.state in {"COMPLETED", "FAILED"} else None
+    return SlurmAnswer(end=StepEnd(code=code, error=error, output=said, numbers=last_numbers(said)))
 
 
 def cancel(number: str) -> None:
@@ -111,16 +122,16 @@ def _state_of(number: str) -> Asked:
         raise RetryableError(msg)
     state = queued.stdout.decode().strip() or None
     if state in _GOING_ON:
-        return {"is_over": False, "state": state, "code": None}
+        return Asked(is_over=False, state=state, code=None)
     told = _ask(["scontrol", "show", "job", number, "--oneliner"])
     found = dict(re.findall(r"(\S+?)=(\S*)", told.stdout.decode(errors="replace")))
     if "JobState" not in found:
         found = _accounted(number)
-    return {
-        "is_over": True,
-        "state": found.get("JobState", state),
-        "code": _code(found.get("ExitCode", "")),
-    }
+    return Asked(
+        is_over=True,
+        state=found.get("JobState", state),
+        code=_code(found.get("ExitCode", "")),
+    )
 
 
 def _code(told: str) -> int | None:

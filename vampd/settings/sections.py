@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
+from vampd.io.mail import SmtpServer
 from vampd.remote.bandwidth import Window
 from vampd.remote.location import Location
 from vampd.settings import texts
@@ -239,8 +240,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     digests: Annotated[bool, flag()] = False
 
 
-class Mail(Struct, frozen=True, kw_only=True):
-    """The server that takes mails, and the mail to the archive team."""
+class MailServer(Struct, frozen=True, kw_only=True):
+    """The server that takes mails."""
 
     host: Annotated[str, text()] = ""
     port: Annotated[int, whole(at_least=1, at_most=65535)] = 25
@@ -253,6 +254,16 @@ class Mail(Struct, frozen=True, kw_only=True):
     answer_seconds: Annotated[float, number(above=0)] = 300.0
     deadline_seconds: Annotated[float, number(above=0)] = 900.0
     sender: Annotated[str, text(_ADDRESS_OR_NOTHING, "a mail address")] = ""
+
+    @property
+    def server(self) -> SmtpServer:
+        """How it is reached."""
+        return SmtpServer(**{each: getattr(self, each) for each in SmtpServer.__struct_fields__})
+
+
+class Mail(MailServer, frozen=True, kw_only=True):
+    """The server that takes mails, and the mail to the archive team."""
+
     recipients: Annotated[tuple[str, ...], words(_ADDRESS, "mail addresses")] = ()
     copies: Annotated[tuple[str, ...], words(_ADDRESS, "mail addresses")] = ()
     reply_to: Annotated[str, text(_ADDRESS_OR_NOTHING, "a mail address")] = ""

@@ -256,15 +256,15 @@ def _question(
     request = requests.open_request(ledger, night.id)
     assert request is not None, number
     command, seconds = _command(settings, lacking)
-    asker: AskerJob = {
-        "folder": night.folder,
-        "request": request.asked_us,
-        "batch": request.batch,
-        "count": lacking,
-        "issuer": request.issuer,
-        "command": command,
-        "deadline_seconds": seconds,
-    }
+    asker = AskerJob(
+        folder=night.folder,
+        request=request.asked_us,
+        batch=request.batch,
+        count=lacking,
+        issuer=request.issuer,
+        command=command,
+        deadline_seconds=seconds,
+    )
     return _answer_job(ledger, night, task, settings, request=request, asker=asker)
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.errors import InputError
 from vampd.io.beneath import Beneath, entries, exists, night_folder, status
@@ -24,7 +27,7 @@ _RATE_SECONDS = 60  # bytes of the last minute
 _SHOWN_CARDS = ("DATA-TYP", "OBJECT", "EXPTIME")
 
 
-class CubeSeen(TypedDict):
+class CubeSeen(Struct, frozen=True, kw_only=True):
     """One of the newest cubes."""
 
     path: str
@@ -35,11 +38,11 @@ class CubeSeen(TypedDict):
     height: int | None
     cards: Mapping[str, Any]
     age_seconds: float  #: since it last changed
-    is_temporary: bool  #: still under the logger's own name
-    has_timing: bool
+    is_temporary: bool = False  #: still under the logger's own name
+    has_timing: bool = False
 
 
-class CameraSeen(TypedDict):
+class CameraSeen(Struct, frozen=True, kw_only=True):
     """One camera's folder."""
 
     camera: int
@@ -50,7 +53,7 @@ class CameraSeen(TypedDict):
     newest: list[CubeSeen]  #: the newest first
 
 
-class NightSeen(TypedDict):
+class NightSeen(Struct, frozen=True, kw_only=True):
     """One look at a night's folder."""
 
     folder: str
@@ -65,14 +68,14 @@ def look_at_acquisition(folder: Path, *, now_ns: int, newest: int) -> NightSeen:
     """
     night = night_folder(folder)
     status(night)
-    return {
-        "folder": str(folder),
-        "free_bytes": free_bytes(folder),
-        "cameras": [
+    return NightSeen(
+        folder=str(folder),
+        free_bytes=free_bytes(folder),
+        cameras=[
             _camera(night, camera, name, now_ns, newest)
             for camera, name in enumerate(CAMERA_FOLDERS, start=1)
         ],
-    }
+    )
 
 
 def _camera(night: Beneath, camera: int, name: str, now_ns: int, newest: int) -> CameraSeen:
@@ -91,23 +94,23 @@ def _camera(night: Beneath, camera: int, name: str, now_ns: int, newest: int) ->
     order = sorted(cubes, key=lambda path: (cubes[path].st_mtime_ns, path), reverse=True)
     recent_ns = now_ns - _RATE_SECONDS * SECOND_NS
     recent = sum(found.st_size for found in cubes.values() if found.st_mtime_ns >= recent_ns)
-    return {
-        "camera": camera,
-        "cubes": len(cubes) - len(temporaries),
-        "size_bytes": sum(found.st_size for found in cubes.values()),
-        "bytes_per_second": recent / _RATE_SECONDS,
-        "without_timing": [
+    return CameraSeen(
+        camera=camera,
+        cubes=len(cubes) - len(temporaries),
+        size_bytes=sum(found.st_size for found in cubes.values()),
+        bytes_per_second=recent / _RATE_SECONDS,
+        without_timing=[
             path for path in order if path not in temporaries and classify(path).stem not in timings
         ],
-        "newest": [
-            {
-                **_cube(night, path, cubes[path], now_ns),
-                "is_temporary": path in temporaries,
-                "has_timing": classify(path).stem in timings,
-            }
+        newest=[
+            replace(
+                _cube(night, path, cubes[path], now_ns),
+                is_temporary=path in temporaries,
+                has_timing=classify(path).stem in timings,
+            )
             for path in order[:newest]
         ],
-    }
+    )
 
 
 def _entries(folder: Beneath) -> Iterator[tuple[str, os.stat_result]]:
@@ -125,18 +128,16 @@ def _entries(folder: Beneath) -> Iterator[tuple[str, os.stat_result]]:
 def _cube(night: Beneath, path: str, found: os.stat_result, now_ns: int) -> CubeSeen:
     header = _header(night / path)
     values = {} if header is None else dict(map(parse_card, reversed(header.cards)))
-    return {
-        "path": path,
-        "size_bytes": found.st_size,
-        "expected_bytes": None if header is None else header.expected_size_bytes,
-        "frames": None if header is None else header.frames,
-        "width": None if header is None else header.width,
-        "height": None if header is None else header.height,
-        "cards": {name: values.get(name) for name in _SHOWN_CARDS},
-        "age_seconds": max(0, now_ns - found.st_mtime_ns) / SECOND_NS,
-        "is_temporary": False,
-        "has_timing": False,
-    }
+    return CubeSeen(
+        path=path,
+        size_bytes=found.st_size,
+        expected_bytes=None if header is None else header.expected_size_bytes,
+        frames=None if header is None else header.frames,
+        width=None if header is None else header.width,
+        height=None if header is None else header.height,
+        cards={name: values.get(name) for name in _SHOWN_CARDS},
+        age_seconds=max(0, now_ns - found.st_mtime_ns) / SECOND_NS,
+    )
 
 
 def _header(path: Beneath) -> RawHeader | None:

@@ -15,13 +15,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+
+from msgspec import Struct
 
 from vampd import __version__
-from vampd.background.mail.compose import Composed, Letter, write_letter
+from vampd.background.mail.compose import Letter, write_letter
 from vampd.io.disk import MarkerState, check_marker
+from vampd.io.mail import Composed
 from vampd.ledger import alerts, mail, roots
-from vampd.ledger.alerts import Alert
+from vampd.ledger.alerts import Alert, FoundDisk
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.executor import Outcome
@@ -36,7 +38,7 @@ _ANSWER_SECONDS = 20.0  # a disk of another machine that is gone hangs for ever
 _MOST_BYTES = 1 << 60  # a file system that counts in 64 bits may say more than SQLite takes
 
 
-class DiskJob(TypedDict):
+class DiskJob(Struct, frozen=True, kw_only=True):
     """One disk to be looked at. *marker*: by which it is known, where it holds nights."""
 
     path: str
@@ -50,40 +52,40 @@ def due(ledger: Ledger, config: Config) -> list[DiskJob] | None:
     markers = roots.markers(ledger)
     folders = [*(root.path for root in config.roots), config.state_dir]
     paths = dict.fromkeys(map(str, folders))
-    return [{"path": path, "marker": markers.get(path)} for path in paths]
+    return [DiskJob(path=path, marker=markers.get(path)) for path in paths]
 
 
-def work(job: Sequence[DiskJob]) -> list[dict[str, Any]]:
+def work(job: Sequence[DiskJob]) -> list[FoundDisk]:
     """What is free on each disk, and whether it is the one that it was; never waits for long."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, FoundDisk] = {}
 
     def look(disk: DiskJob) -> None:
-        path, marker = Path(disk["path"]), disk["marker"]
+        path, marker = Path(disk.path), disk.marker
         try:
             status = os.statvfs(path)
         except OSError:
             return
         present = marker is None or check_marker(path, marker) is MarkerState.OK
-        found[disk["path"]] = {
-            "path": disk["path"],
-            "present": int(present),
-            "free_bytes": min(status.f_bavail * status.f_frsize, _MOST_BYTES),
-            "total_bytes": min(status.f_blocks * status.f_frsize, _MOST_BYTES),
-        }
+        found[disk.path] = FoundDisk(
+            path=disk.path,
+            present=present,
+            free_bytes=min(status.f_bavail * status.f_frsize, _MOST_BYTES),
+            total_bytes=min(status.f_blocks * status.f_frsize, _MOST_BYTES),
+        )
 
     threads = [threading.Thread(target=look, args=[disk], daemon=True) for disk in job]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(_ANSWER_SECONDS)
-    return [found.get(disk["path"]) or _absent(disk) for disk in job]
+    return [found.get(disk.path) or FoundDisk(path=disk.path) for disk in job]
 
 
 def record(
-    ledger: Ledger, config: Config, job: Sequence[DiskJob], outcome: Outcome[list[dict[str, Any]]]
+    ledger: Ledger, config: Config, job: Sequence[DiskJob], outcome: Outcome[list[FoundDisk]]
 ) -> None:
     """Keep what was found; tell the operators what is new, and what is over."""
-    alerts.note_disks(ledger, outcome.result or [_absent(disk) for disk in job])
+    alerts.note_disks(ledger, outcome.result or [FoundDisk(path=disk.path) for disk in job])
     now_us = ledger.now_us()
     alerts.note_conditions(ledger, conditions(ledger.connection, limits(config), now_us))
     if config.alerts.recipients and config.mail.host:
@@ -92,15 +94,12 @@ def record(
 
 def letter(config: Config, subject: str, text: str, identity: str, now_us: int) -> Composed:
     """A mail to the operators."""
-    words: Letter = {
-        "sender": config.mail.sender,
-        "recipients": list(config.alerts.recipients),
-        "copies": [],
-        "reply_to": "",
-        "subject": f"vampd on {socket.gethostname()}: {subject}",
-        "text": f"{text}\n-- \nvampd {__version__} on {socket.gethostname()},"
-        f" {moment_text(now_us)}\n",
-    }
+    words = Letter(
+        sender=config.mail.sender,
+        recipients=config.alerts.recipients,
+        subject=f"vampd on {socket.gethostname()}: {subject}",
+        text=f"{text}\n-- \nvampd {__version__} on {socket.gethostname()}, {moment_text(now_us)}\n",
+    )
     return write_letter(words, identity, now_us)
 
 
@@ -167,10 +166,6 @@ def _line(row: Alert) -> str:
 def moment_text(us: int) -> str:
     """A time to the minute."""
     return f"{datetime.fromtimestamp(us // SECOND_US, UTC):%Y-%m-%d %H:%M} UT"
-
-
-def _absent(disk: DiskJob) -> dict[str, Any]:
-    return {"path": disk["path"], "present": 0, "free_bytes": None, "total_bytes": None}
 
 
 JOB = BackgroundJob(name="alerts", seat=Seat.NONE, due=due, work=work, result=list, record=record)

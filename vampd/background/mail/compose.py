@@ -14,13 +14,13 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any, TypedDict
 
-from msgspec import to_builtins
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import night_folder, read_start
-from vampd.io.mail import SmtpServer, deliver
+from vampd.io.mail import Composed, Delivery, SmtpServer, deliver
 from vampd.ledger.counter import spans_text
 from vampd.ledger.frame_ids import frame_id_number
 
@@ -28,18 +28,18 @@ _HEADER = b"#"
 _PLAIN_COLUMNS = 3  # FRAMEID|path|size; a fourth is the digest
 
 
-class Letter(TypedDict):
+class Letter(Struct, frozen=True, kw_only=True):
     """Who writes to whom, and what it says."""
 
     sender: str
-    recipients: list[str]  #: To
-    copies: list[str]  #: Cc
-    reply_to: str
+    recipients: Sequence[str]  #: To
+    copies: Sequence[str] = ()  #: Cc
+    reply_to: str = ""
     subject: str
     text: str
 
 
-class MailPart(TypedDict):
+class MailPart(Struct, frozen=True, kw_only=True):
     """One batch of a night that a mail speaks of."""
 
     night: str  #: for messages, e.g. "archive 20251106"
@@ -50,54 +50,42 @@ class MailPart(TypedDict):
     sha256: str  #: of the manifest that was delivered
 
 
-class ComposeJob(TypedDict):
+class ComposeJob(Struct, frozen=True, kw_only=True):
     """What a mail to the archive needs to know; *subject* and *text* of the letter have {names}."""
 
     letter: Letter
-    parts: list[MailPart]  #: in the order of their dates
+    parts: Sequence[MailPart]  #: in the order of their dates
     data_host: str
     composed_us: int
 
 
-class Composed(TypedDict):
-    """A mail, ready to go."""
-
-    content: bytes
-    message_id: str
-    subject: str
-
-
-class SendJob(TypedDict):
+class SendJob(Struct, frozen=True, kw_only=True):
     """One attempt."""
 
     content: bytes
     sender: str
-    recipients: list[str]
-    server: dict[str, Any]  #: of `SmtpServer`
+    recipients: Sequence[str]
+    server: SmtpServer
 
 
 def compose(job: ComposeJob) -> Composed:
     """The mail of *job*. IntegrityError: a manifest is not the one that was delivered."""
-    manifests = [read_manifest(part) for part in job["parts"]]
+    manifests = [read_manifest(part) for part in job.parts]
     attachment = combine(manifests)
-    name = _attachment_name(job["parts"])
+    name = _attachment_name(job.parts)
     meant = _meanings(job, manifests, attachment, name)
-    letter: Letter = {
-        **job["letter"],
-        "subject": _filled(job["letter"]["subject"], meant),
-        "text": _filled(job["letter"]["text"], meant),
-    }
-    identity = "".join(f"{p['date']}.{p['batch']} {p['sha256']}\n" for p in job["parts"])
-    return write_letter(letter, identity, job["composed_us"], attachment=(name, attachment))
-
-
-def send(job: SendJob) -> dict[str, Any]:
-    """Try once; what the server said, as plain values of `Delivery`."""
-    delivery = deliver(
-        job["content"], job["sender"], job["recipients"], SmtpServer(**job["server"])
+    letter = replace(
+        job.letter,
+        subject=_filled(job.letter.subject, meant),
+        text=_filled(job.letter.text, meant),
     )
-    plain: dict[str, Any] = to_builtins(delivery)
-    return plain
+    identity = "".join(f"{p.date}.{p.batch} {p.sha256}\n" for p in job.parts)
+    return write_letter(letter, identity, job.composed_us, attachment=(name, attachment))
+
+
+def send(job: SendJob) -> Delivery:
+    """Try once; what the server said."""
+    return deliver(job.content, job.sender, job.recipients, job.server)
 
 
 def write_letter(
@@ -105,38 +93,38 @@ def write_letter(
 ) -> Composed:
     """The bytes of a mail; *identity* is what makes two mails the same one."""
     digest = hashlib.sha256(identity.encode()).hexdigest()[:40]
-    message_id = f"<vampd-{digest}@{letter['sender'].rpartition('@')[2]}>"
+    message_id = f"<vampd-{digest}@{letter.sender.rpartition('@')[2]}>"
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = letter["sender"]
-    mail["To"] = ", ".join(letter["recipients"])
-    if letter["copies"]:
-        mail["Cc"] = ", ".join(letter["copies"])
-    if letter["reply_to"]:
-        mail["Reply-To"] = letter["reply_to"]
-    mail["Subject"] = letter["subject"]
+    mail["From"] = letter.sender
+    mail["To"] = ", ".join(letter.recipients)
+    if letter.copies:
+        mail["Cc"] = ", ".join(letter.copies)
+    if letter.reply_to:
+        mail["Reply-To"] = letter.reply_to
+    mail["Subject"] = letter.subject
     mail["Date"] = format_datetime(datetime.fromtimestamp(composed_us // 1_000_000, UTC))
     mail["Message-ID"] = message_id
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies
-    mail.set_content(letter["text"])
+    mail.set_content(letter.text)
     if attachment is not None:
         name, content = attachment
         # As bytes, and so in base64: the paths and the ends of the lines arrive as they are.
         mail.add_attachment(content, maintype="text", subtype="csv", filename=name)
         mail.set_boundary(f"=_vampd_{digest}")  # by default it is random
-    return {"content": mail.as_bytes(), "message_id": message_id, "subject": letter["subject"]}
+    return Composed(content=mail.as_bytes(), message_id=message_id, subject=letter.subject)
 
 
 def read_manifest(part: MailPart) -> bytes:
     """A night's manifest. IntegrityError: it is gone, or not the one that was delivered."""
-    path = night_folder(part["folder"]) / part["manifest"]
+    path = night_folder(part.folder) / part.manifest
     try:
         content = read_start(path, -1)
     except (FileNotFoundError, NotADirectoryError):
         msg = f"{path} is gone; it is at the far end: copy it back, and compare its SHA-256"
         raise IntegrityError(msg) from None
     found = hashlib.sha256(content).hexdigest()
-    if found != part["sha256"]:
-        msg = f"{path} has SHA-256 {found}, but {part['sha256']} was delivered for {part['night']}"
+    if found != part.sha256:
+        msg = f"{path} has SHA-256 {found}, but {part.sha256} was delivered for {part.night}"
         raise IntegrityError(msg)
     return content
 
@@ -163,8 +151,8 @@ def _rows(manifest: bytes) -> Iterator[bytes]:
 
 def _attachment_name(parts: Sequence[MailPart]) -> str:
     if len(parts) == 1:
-        return Path(parts[0]["manifest"]).name
-    return f"manifest_VMP_{parts[0]['date']}-{parts[-1]['date']}.csv"
+        return Path(parts[0].manifest).name
+    return f"manifest_VMP_{parts[0].date}-{parts[-1].date}.csv"
 
 
 def _meanings(
@@ -177,7 +165,7 @@ def _meanings(
         raise OperatorError(msg)
     frame_ids = sorted(row[0].decode() for row in rows)
     return {
-        "nights": _names(job["parts"]),
+        "nights": _names(job.parts),
         "files": _count(rows),
         "size": _size(rows),
         "frame_ids": _spans(frame_ids),
@@ -185,15 +173,15 @@ def _meanings(
         "last": frame_ids[-1],
         "manifest": name,
         "digest": hashlib.sha256(attachment).hexdigest(),
-        "data_host": job["data_host"],
+        "data_host": job.data_host,
         "list": "\n".join(
-            _line(part, manifest) for part, manifest in zip(job["parts"], manifests, strict=True)
+            _line(part, manifest) for part, manifest in zip(job.parts, manifests, strict=True)
         ),
     }
 
 
 def _names(parts: Sequence[MailPart]) -> str:
-    names = [p["date"] if p["batch"] == 1 else f"{p['date']} (part {p['batch']})" for p in parts]
+    names = [p.date if p.batch == 1 else f"{p.date} (part {p.batch})" for p in parts]
     return ", ".join(names)
 
 

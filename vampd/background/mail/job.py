@@ -9,18 +9,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from msgspec.structs import asdict
+from msgspec import Struct
 
 from vampd.back_off import pause_us
 from vampd.background.mail import compose as stage
 from vampd.background.mail.compose import ComposeJob, Letter, MailPart, SendJob
 from vampd.errors import VampdError
 from vampd.io.disk import MarkerState, check_marker
-from vampd.io.mail import SmtpServer
+from vampd.io.mail import Composed, Delivery
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
 from vampd.ledger.connection import Ledger
@@ -39,7 +38,22 @@ _PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.RESOURCE})
 _AT_WORK = (NightStatus.READY, NightStatus.RUNNING, NightStatus.WAITING)
 
 
-def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
+class MailJob(Struct, frozen=True, kw_only=True):
+    """A mail that is to be composed, or to be sent."""
+
+    mail: int
+    attempt: int
+    was_in_doubt: bool
+    step: ComposeJob | SendJob
+
+
+class MailDone(Struct, frozen=True, kw_only=True):
+    """The mail, or what the server said of it."""
+
+    found: Composed | Delivery
+
+
+def due(ledger: Ledger, config: Config) -> MailJob | None:
     """The next thing to be done about a mail: a job for `work`, with what `record` needs."""
     if not config.mail.host:
         return None
@@ -50,35 +64,34 @@ def due(ledger: Ledger, config: Config) -> dict[str, Any] | None:
         return None
     was_in_doubt = bool(mail.in_doubt)
     mail = mail_moves.begin(ledger, mail)
-    named = {"mail": mail.id, "attempt": mail.attempts, "was_in_doubt": was_in_doubt}
-    if mail.state == MailState.WANTED:
-        return {**named, "compose": _compose_job(ledger, config, mail)}
-    return {**named, "send": _send_job(ledger, config, mail)}
+    is_wanted = mail.state == MailState.WANTED
+    step = _compose_job(ledger, config, mail) if is_wanted else _send_job(ledger, config, mail)
+    return MailJob(mail=mail.id, attempt=mail.attempts, was_in_doubt=was_in_doubt, step=step)
 
 
-def work(job: Mapping[str, Any]) -> dict[str, Any]:
+def work(job: MailJob) -> MailDone:
     """Compose, or try once. The errors of `compose`; a server's refusal is a result."""
-    return {**(stage.compose(job["compose"]) if "compose" in job else stage.send(job["send"]))}
+    step = job.step
+    return MailDone(found=stage.send(step) if isinstance(step, SendJob) else stage.compose(step))
 
 
-def record(
-    ledger: Ledger, config: Config, job: Mapping[str, Any], outcome: Outcome[dict[str, Any]]
-) -> None:
+def record(ledger: Ledger, config: Config, job: MailJob, outcome: Outcome[MailDone]) -> None:
     """Keep what came of a job, unless the mail was given up or tried anew meanwhile."""
-    mail = mail_moves.get_mail(ledger, job["mail"])
-    if mail.attempts != job["attempt"] or mail.state not in _OPEN:
+    mail = mail_moves.get_mail(ledger, job.mail)
+    if mail.attempts != job.attempt or mail.state not in _OPEN:
         log.warning("mail %d: an answer came too late, and is dropped", mail.id)
         return
-    if outcome.result is None:
+    found = None if outcome.result is None else outcome.result.found
+    if found is None:
         _record_error(ledger, config, mail, outcome)
-    elif "compose" in job:
-        letter = job["compose"]["letter"]
-        recipients = [*letter["recipients"], *letter["copies"]]
-        mail_moves.store(ledger, mail, outcome.result, letter["sender"], recipients)
-    else:
-        in_doubt = bool(job["was_in_doubt"] or outcome.result["in_doubt"])
+    elif isinstance(found, Delivery):
+        in_doubt = job.was_in_doubt or found.in_doubt
         mail_moves.settle_doubt(ledger, mail.id, in_doubt=in_doubt)
-        _record_answers(ledger, config, mail, outcome.result)
+        _record_answers(ledger, config, mail, found)
+    elif isinstance(job.step, ComposeJob):
+        letter = job.step.letter
+        recipients = [*letter.recipients, *letter.copies]
+        mail_moves.store(ledger, mail, found, letter.sender, recipients)
 
 
 def batches_of_mails(parts: Sequence[MailTrack], config: Mail) -> list[list[MailTrack]]:
@@ -117,11 +130,7 @@ def _gather(ledger: Ledger, config: Config) -> MailRow | None:
 def _others_at_work(ledger: Ledger, ready: Sequence[MailTrack]) -> bool:
     """Whether an archive night that is not ready yet is closed, and on its way."""
     mine = {track.night for track in ready}
-    rows = ledger.rows(
-        "select id from night where kind = 'archive' and hold is null and status in (?, ?, ?)",
-        _AT_WORK,
-    )
-    return any(row["id"] not in mine for row in rows)
+    return any(night not in mine for night in mail_moves.archive_nights_in(ledger, _AT_WORK))
 
 
 def _may_go_on(ledger: Ledger, config: Config, mail: MailRow) -> bool:
@@ -175,32 +184,27 @@ def _give_up(ledger: Ledger, mail: MailRow, why: str, *, was_mailed: bool) -> No
 def compose_job(config: Config, parts: Sequence[MailPart], composed_us: int) -> ComposeJob:
     """What a mail about *parts* needs to know, composed at that moment."""
     mail = config.mail
-    letter: Letter = {
-        "sender": mail.sender,
-        "recipients": list(mail.recipients),
-        "copies": list(mail.copies),
-        "reply_to": mail.reply_to,
-        "subject": mail.subject,
-        "text": mail.text,
-    }
-    return {
-        "letter": letter,
-        "parts": list(parts),
-        "data_host": mail.data_host,
-        "composed_us": composed_us,
-    }
+    letter = Letter(
+        sender=mail.sender,
+        recipients=mail.recipients,
+        copies=mail.copies,
+        reply_to=mail.reply_to,
+        subject=mail.subject,
+        text=mail.text,
+    )
+    return ComposeJob(letter=letter, parts=parts, data_host=mail.data_host, composed_us=composed_us)
 
 
 def _compose_job(ledger: Ledger, config: Config, mail: MailRow) -> ComposeJob:
-    parts: list[MailPart] = [
-        {
-            "night": f"{row.kind} {row.date}",
-            "date": row.date,
-            "batch": row.batch,
-            "folder": row.folder,
-            "manifest": row.manifest,
-            "sha256": row.manifest_sha256,
-        }
+    parts = [
+        MailPart(
+            night=f"{row.kind} {row.date}",
+            date=row.date,
+            batch=row.batch,
+            folder=row.folder,
+            manifest=row.manifest,
+            sha256=row.manifest_sha256,
+        )
         for row in mail_moves.parts_of(ledger, mail.id)
     ]
     return compose_job(config, parts, ledger.now_us())
@@ -208,30 +212,16 @@ def _compose_job(ledger: Ledger, config: Config, mail: MailRow) -> ComposeJob:
 
 def _send_job(ledger: Ledger, config: Config, mail: MailRow) -> SendJob:
     assert mail.sender is not None, mail.id  # it is composed
-    return {
-        "content": mail_moves.content_of(ledger, mail.id),
-        "sender": mail.sender,
-        "recipients": mail_moves.open_recipients(ledger, mail.id),
-        "server": asdict(smtp_server(config.mail)),
-    }
-
-
-def smtp_server(mail: Mail) -> SmtpServer:
-    """How the server is reached."""
-    return SmtpServer(
-        host=mail.host,
-        port=mail.port,
-        security=mail.security,
-        user=mail.user,
-        password_file=mail.password_file,
-        ca_file=mail.ca_file,
-        answer_seconds=mail.answer_seconds,
-        deadline_seconds=mail.deadline_seconds,
+    return SendJob(
+        content=mail_moves.content_of(ledger, mail.id),
+        sender=mail.sender,
+        recipients=mail_moves.open_recipients(ledger, mail.id),
+        server=config.mail.server,
     )
 
 
 def _record_error(
-    ledger: Ledger, config: Config, mail: MailRow, outcome: Outcome[dict[str, Any]]
+    ledger: Ledger, config: Config, mail: MailRow, outcome: Outcome[MailDone]
 ) -> None:
     """A worker that died, or a manifest that cannot be read."""
     error = outcome.error or "its worker ended without a word"
@@ -243,12 +233,10 @@ def _record_error(
         mail_moves.fail(ledger, mail, error)
 
 
-def _record_answers(
-    ledger: Ledger, config: Config, mail: MailRow, delivery: Mapping[str, Any]
-) -> None:
+def _record_answers(ledger: Ledger, config: Config, mail: MailRow, delivery: Delivery) -> None:
     """Sent when everybody has it; failed when somebody never will; else it is tried again."""
-    number, problem = mail.id, delivery["problem"]
-    mail_moves.take_answers(ledger, number, delivery["answers"])
+    number, problem = mail.id, delivery.problem
+    mail_moves.take_answers(ledger, number, delivery.answers)
     waiting = mail_moves.open_recipients(ledger, number)
     refused = mail_moves.refusals(ledger, number)
     if not waiting and not refused:
@@ -257,13 +245,13 @@ def _record_answers(
         log.info("mail %d was sent: %s", number, mail.subject)
         return
     passing = [
-        f"{address}: {answer['words']}"
-        for address, answer in delivery["answers"].items()
-        if answer["verdict"] == "later"
+        f"{address}: {answer.words}"
+        for address, answer in delivery.answers.items()
+        if answer.verdict == "later"
     ]
     error = "; ".join(filter(None, [problem, *refused, *passing]))
     log.warning("mail %d: %s", number, error)
-    if waiting and (problem is None or delivery["is_passing"]):
+    if waiting and (problem is None or delivery.is_passing):
         due_us = ledger.now_us() + _pause_us(ledger, mail, config)
         mail_moves.postpone(ledger, mail, error, due_us)
     else:
@@ -278,7 +266,7 @@ def _pause_us(ledger: Ledger, mail: MailRow, config: Config) -> int:
 
 _OPEN = frozenset({MailState.WANTED, MailState.COMPOSED})
 
-JOB = BackgroundJob(name="mail", seat=Seat.NONE, due=due, work=work, result=dict, record=record)
+JOB = BackgroundJob(name="mail", seat=Seat.NONE, due=due, work=work, result=MailDone, record=record)
 
 
 def do_all(ledger: Ledger, config: Config) -> None:

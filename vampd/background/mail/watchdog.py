@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from vampd.background.mail.alerts import letter
-from vampd.background.mail.job import smtp_server
 from vampd.errors import ConfigError, OperatorError, RetryableError
 from vampd.io.mail import deliver
 from vampd.io.private import make_private_file
@@ -52,9 +51,7 @@ def watch(config: Config, now_us: int) -> None:
 def _mail(config: Config, subject: str, text: str, now_us: int) -> None:
     composed = letter(config, subject, f"{text}\n", f"{subject} {now_us}", now_us)
     recipients = config.alerts.recipients
-    delivery = deliver(
-        composed["content"], config.mail.sender, recipients, smtp_server(config.mail)
-    )
+    delivery = deliver(composed.content, config.mail.sender, recipients, config.mail.server)
     if any(answer.verdict == "accepted" for answer in delivery.answers.values()):
         return
     words = "; ".join(f"{who}: {answer.words}" for who, answer in delivery.answers.items())

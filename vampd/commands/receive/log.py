@@ -5,7 +5,23 @@ from __future__ import annotations
 import click
 
 from vampd.commands.receive.site import config_of, night_of, reading
-from vampd.commands.screen import echo_json, time_json, time_text
+from vampd.commands.screen import echo_json, record_json, time_text
+from vampd.ledger.rows import Record, fetch_all
+
+
+class EventRow(Record, frozen=True, kw_only=True):
+    """What happened."""
+
+    at_us: int
+    kind: str
+    date: str
+    subject: str
+    about: str
+    was: str | None
+    became: str
+    actor: str
+    why: str | None
+    version: str
 
 
 @click.command("log")
@@ -22,22 +38,22 @@ def command(
     """Print the ledger's events, of one night or of all, the oldest first."""
     config = config_of(context)
     with reading(config) as ledger:
-        number = None if date is None else night_of(ledger, date, kind)["id"]
-        rows = ledger.execute(
+        number = None if date is None else night_of(ledger, date, kind).id
+        rows = fetch_all(
+            EventRow,
+            ledger,
             "select event.*, night.kind, night.date from event join night on night.id = event.night"
             " where :night is null or event.night = :night order by event.id desc limit :most",
             {"night": number, "most": last},
-        ).fetchall()[::-1]
+        )[::-1]
     if as_json:
-        keys = ("kind", "date", "subject", "about", "was", "became", "actor", "why", "version")
-        told = [{"at": time_json(row["at_us"]), **{key: row[key] for key in keys}} for row in rows]
-        echo_json({"events": told})
+        echo_json({"events": [record_json(row) for row in rows]})
         return
     for row in rows:
-        about = f" {row['about']}" if row["about"] else ""
-        was = f"{row['was']} -> " if row["was"] else ""
-        why = f": {row['why']}" if row["why"] else ""
+        about = f" {row.about}" if row.about else ""
+        was = f"{row.was} -> " if row.was else ""
+        why = f": {row.why}" if row.why else ""
         click.echo(
-            f"{time_text(row['at_us'])[:22]}  {row['kind']} {row['date']}"
-            f" {row['subject']}{about}: {was}{row['became']} ({row['actor']}){why}"
+            f"{time_text(row.at_us)[:22]}  {row.kind} {row.date}"
+            f" {row.subject}{about}: {was}{row.became} ({row.actor}){why}"
         )

@@ -57,4 +57,4 @@ def _nights(ledger: Reader, line: str) -> list[tuple[str, str]]:
     if not rows:
         msg = f"{line!r} is neither a night nor an output that ever came"
         raise UsageError(msg)
-    return [(row["kind"], row["date"]) for row in rows]
+    return [(kind, date) for kind, date in rows]

@@ -23,11 +23,11 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
     config = config_of(context)
     with reading(config) as ledger:
         night = night_of(ledger, date, kind)
-    named = {"kind": night["kind"], "date": night["date"]}
+    named = {"kind": night.kind, "date": night.date}
     answer = act(config, "retry", named, actor=actor())
     if as_json:
         echo_json({**named, **answer})
         return
-    click.echo(f"{night['kind']} {night['date']}:")
+    click.echo(f"{night.kind} {night.date}:")
     for line in answer["lines"]:
         click.echo(paragraph("  ", line))

@@ -12,16 +12,29 @@ from vampd.commands.screen import (
     count_text,
     echo_json,
     paragraph,
+    record_json,
     size_text,
-    time_json,
     time_text,
 )
 from vampd.ledger.reading import Reader
+from vampd.ledger.rows import fetch_all
+from vampd.receive.records import FileRow, StepRow
 from vampd.receive.settings import ReceiveConfig
 from vampd.receive.states import FileState
 from vampd.receive.views import ReceivedNight, nights
 
 _MOST = 20
+_FILE_KEYS = ("path", "state", "listed", "sha256", "found", "size_bytes", "why", "placed_us")
+_STEP_KEYS = (
+    *("step", "unit", "state", "files", "attempts", "job", "code", "error"),
+    *("output", "numbers"),
+)
+
+
+class ListedFile(FileRow, frozen=True, kw_only=True):
+    """A file, and the newest digest that a list tells of it."""
+
+    listed: str | None
 
 
 @click.command("show")
@@ -35,10 +48,10 @@ def command(
     """Print where a night lies, its files that are not right with both digests, and its steps."""
     config = config_of(context)
     with reading(config) as ledger:
-        number = night_of(ledger, date, kind)["id"]
+        number = night_of(ledger, date, kind).id
         night = next(each for each in nights(ledger) if each.number == number)
         rows = _files(ledger, number, every=files or as_json)
-        steps = [dict(row) for row in ledger.execute(_STEPS, [number])]
+        steps = fetch_all(StepRow, ledger, _STEPS, [number])
     if as_json:
         echo_json(_json(config, night, rows, steps))
         return
@@ -59,9 +72,9 @@ _FILES = """
 """
 
 
-def _files(ledger: Reader, night: int, *, every: bool) -> list[dict[str, Any]]:
-    rows = [dict(row) for row in ledger.execute(_FILES, [night])]
-    return [row for row in rows if every or row["state"] != FileState.PLACED]
+def _files(ledger: Reader, night: int, *, every: bool) -> list[ListedFile]:
+    rows = fetch_all(ListedFile, ledger, _FILES, [night])
+    return [row for row in rows if every or row.state != FileState.PLACED]
 
 
 def _place(config: ReceiveConfig, night: ReceivedNight) -> str:
@@ -82,32 +95,32 @@ def _print(config: ReceiveConfig, night: ReceivedNight) -> None:
     click.echo(f"  last    {time_text(night.moved_us)}")
 
 
-def _print_file(row: dict[str, Any]) -> None:
-    click.echo(f"{row['state']}: {row['path']}")
-    click.echo(paragraph("  why     ", row["why"] or "-", WIDTH))
-    if row["listed"] and row["state"] != FileState.PLACED:
-        click.echo(f"  listed  {row['listed']}")
-    if row["found"]:
-        click.echo(f"  found   {row['found']}")
+def _print_file(row: ListedFile) -> None:
+    click.echo(f"{row.state}: {row.path}")
+    click.echo(paragraph("  why     ", row.why or "-", WIDTH))
+    if row.listed and row.state != FileState.PLACED:
+        click.echo(f"  listed  {row.listed}")
+    if row.found:
+        click.echo(f"  found   {row.found}")
 
 
-def _print_step(step: dict[str, Any]) -> None:
-    unit = f" {step['unit']}" if step["unit"] else ""
-    tried = count_text(step["attempts"], "attempt")
-    click.echo(f"step {step['step']}{unit}: {step['state']}, {step['files']} files, {tried}")
-    if step["error"]:
-        click.echo(paragraph("  why     ", step["error"], WIDTH))
-        for line in (step["output"] or "").splitlines()[-5:]:
+def _print_step(step: StepRow) -> None:
+    unit = f" {step.unit}" if step.unit else ""
+    tried = count_text(step.attempts, "attempt")
+    click.echo(f"step {step.step}{unit}: {step.state}, {step.files} files, {tried}")
+    if step.error:
+        click.echo(paragraph("  why     ", step.error, WIDTH))
+        for line in (step.output or "").splitlines()[-5:]:
             click.echo(f"  said    {line}")
-    if step["numbers"]:
-        click.echo(f"  result  {step['numbers']}")
+    if step.numbers:
+        click.echo(f"  result  {step.numbers}")
 
 
 def _json(
     config: ReceiveConfig,
     night: ReceivedNight,
-    rows: list[dict[str, Any]],
-    steps: list[dict[str, Any]],
+    rows: list[ListedFile],
+    steps: list[StepRow],
 ) -> dict[str, Any]:
     return {
         "kind": night.kind,
@@ -115,27 +128,6 @@ def _json(
         "state": night.state,
         "cause": night.cause,
         "place": _place(config, night),
-        "files": [
-            {
-                "path": row["path"],
-                "state": row["state"],
-                "listed": row["listed"],
-                "sha256": row["sha256"],
-                "found": row["found"],
-                "size_bytes": row["size_bytes"],
-                "why": row["why"],
-                "placed": time_json(row["placed_us"]),
-            }
-            for row in rows
-        ],
-        "steps": [
-            {
-                name: step[name]
-                for name in (
-                    *("step", "unit", "state", "files", "attempts", "job", "code", "error"),
-                    *("output", "numbers"),
-                )
-            }
-            for step in steps
-        ],
+        "files": [record_json(row, *_FILE_KEYS) for row in rows],
+        "steps": [record_json(step, *_STEP_KEYS) for step in steps],
     }

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from vampd.errors import OperatorError, UsageError
-from vampd.ledger.connection import Row, ledger_path
+from vampd.ledger.connection import ledger_path
 from vampd.ledger.reading import Reader, opened
+from vampd.ledger.rows import fetch_all
+from vampd.receive.records import NightRow
 from vampd.receive.settings import ReceiveConfig, find, load
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -53,7 +55,7 @@ def date_argument(command: _Command) -> _Command:
     return click.argument("date", metavar="DATE")(kind(command))
 
 
-def night_of(ledger: Reader, date: str, kind: str | None) -> Row:
+def night_of(ledger: Reader, date: str, kind: str | None) -> NightRow:
     """The night that DATE, `last` or YYYYMMDD, means. UsageError: none, or more than one."""
     wanted = _DATE.fullmatch(date)
     if date != "last" and wanted is None:
@@ -61,18 +63,17 @@ def night_of(ledger: Reader, date: str, kind: str | None) -> Row:
         raise UsageError(msg)
     rows = [
         row
-        for row in ledger.execute("select * from night order by date desc, kind")
-        if kind in {None, row["kind"]}
+        for row in fetch_all(NightRow, ledger, "select * from night order by date desc, kind")
+        if kind in {None, row.kind}
     ]
     if date == "last":
         rows = rows[:1]
     elif wanted is not None:
-        rows = [row for row in rows if row["date"] == "".join(wanted.groups())]
+        rows = [row for row in rows if row.date == "".join(wanted.groups())]
     if not rows:
         msg = f"no night of {date} ever came"
         raise UsageError(msg)
     if len(rows) > 1:
         msg = f"{date} has nights of both kinds: add --kind archive or --kind engineering"
         raise UsageError(msg)
-    row: Row = rows[0]
-    return row
+    return rows[0]
