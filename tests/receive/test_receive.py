@@ -237,6 +237,36 @@ def test_what_was_wrong_is_right_once_a_list_tells_its_digest(world: World) -> N
     assert (world.place() / OUTPUT).read_bytes() == b"new"
 
 
+def test_an_older_version_is_not_the_one_that_the_last_list_awaits(world: World) -> None:
+    world.deliver({OUTPUT: b"first"})
+    world.run()
+
+    world.list_only({OUTPUT: b"second"})
+    world.run(status=1)
+    before = world.files()[OUTPUT]
+    world.deliver({OUTPUT: b"second"}, listed=False)
+    world.run()
+
+    assert before == "awaited"
+    assert (world.place() / OUTPUT).read_bytes() == b"second"
+
+
+def test_a_list_that_comes_again_tells_the_newest_digests(world: World) -> None:
+    for content in (b"first", b"second"):
+        world.deliver({OUTPUT: content})
+        world.run()
+
+    world.list_only({OUTPUT: b"first"})
+    world.run(status=1)
+    before = world.files()[OUTPUT]
+    world.deliver({OUTPUT: b"first"}, listed=False)
+    world.run()
+
+    assert before == "awaited"
+    assert (world.place() / OUTPUT).read_bytes() == b"first"
+    assert world.left() == []
+
+
 def test_an_inbox_that_cannot_be_looked_into_changes_nothing(world: World) -> None:
     world.deliver(some_files(1))
     (world.inbox() / OUTPUT).write_bytes(b"damaged")

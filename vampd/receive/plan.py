@@ -73,8 +73,12 @@ def decide(
 
 
 def is_new_list(path: str, known: Known | None) -> bool:
-    """Whether *path* is a list of which the ledger has not taken yet what it tells."""
-    return is_list(path) and (known is None or not known.digests)
+    """Whether *path* is a list of which the ledger has not taken yet what it tells.
+
+    One that comes again tells the newest digests again.
+    """
+    is_taken = known is not None and known.digests and known.state is FileState.AWAITED
+    return is_list(path) and not is_taken
 
 
 def _remark(file: SeenFile, known: Known | None) -> Remark | None:
