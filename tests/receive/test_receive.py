@@ -251,6 +251,21 @@ def test_an_older_version_is_not_the_one_that_the_last_list_awaits(world: World)
     assert (world.place() / OUTPUT).read_bytes() == b"second"
 
 
+def test_an_older_version_that_comes_late_is_not_all_that_is_awaited(world: World) -> None:
+    for content in (b"first", b"second"):
+        world.list_only({OUTPUT: content})
+        world.run(status=1)
+
+    world.deliver({OUTPUT: b"first"}, listed=False)
+    world.run(status=1)
+    before = world.files()[OUTPUT]
+    world.deliver({OUTPUT: b"second"}, listed=False)
+    world.run()
+
+    assert before == "awaited"
+    assert (world.place() / OUTPUT).read_bytes() == b"second"
+
+
 def test_a_list_that_comes_again_tells_the_newest_digests(world: World) -> None:
     for content in (b"first", b"second"):
         world.deliver({OUTPUT: content})

@@ -170,10 +170,14 @@ def record(ledger: Ledger, night: int, verdicts: Sequence[Verdict], *, settle_us
         ledger.update("night", night, moved_us=ledger.now_us())
 
 
+_LYING = frozenset({"placed", "there already"})
+
+
 def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: int) -> FileState:
     match verdict.word:
         case "placed" | "there already":
-            return FileState.PLACED
+            newest = known.digests[0] if known is not None and known.digests else verdict.sha256
+            return FileState.PLACED if verdict.sha256 == newest else FileState.AWAITED
         case "different":
             return state_of_different(
                 known, verdict.identity or "", now_us=now_us, settle_us=settle_us
@@ -190,7 +194,7 @@ def _columns(
     ledger: Ledger, verdict: Verdict, state: FileState, row: FileRow | None
 ) -> dict[str, Any]:
     now_us = ledger.now_us()
-    if state is FileState.PLACED:
+    if verdict.word in _LYING:
         return {
             "sha256": verdict.sha256,
             "size_bytes": verdict.size_bytes,
