@@ -107,9 +107,11 @@ def _pictures(folder: Beneath) -> list[str]:
 
 
 def delete_derived(plan: RestorePlan) -> None:
-    """Carry the plan out."""
+    """Carry the plan out, durably: what came back after a power cut would be in the way."""
     for name in plan.derived:
         remove(plan.folder / name, missing_ok=True)
+    for above in sorted({(plan.folder / name).parent for name in plan.derived}):
+        sync_folder(above)
     for old, new in plan.renames:
         target = plan.folder / new
         if is_folder(target) and is_empty(target):
