@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -160,13 +160,13 @@ def _send(
     for line in [] if as_json else answer["lines"]:
         click.echo(line)
     tracks = _outcome(config, chosen, wait_seconds) if answer["changed"] else []
-    states = [track_json(night, track) for night, track in tracks]
     for night, track in [] if as_json else tracks:
         click.echo(f"{night}: {track_text(track, night.date)}")
     if as_json:
-        told = {"changed": answer["changed"], "lines": answer["lines"], "nights": states}
-        echo_json({**told, **acting.daemon_json(config)})
-    _judge(states)
+        told = {"changed": answer["changed"], "lines": answer["lines"]}
+        states = [track_json(night, track) for night, track in tracks]
+        echo_json({**told, "nights": states, **acting.daemon_json(config)})
+    _judge([track.state for _, track in tracks])
 
 
 def _going(
@@ -202,12 +202,12 @@ def _show_plan(
         _show_mails(shown, err=False)
 
 
-def _judge(states: Sequence[Mapping[str, Any]]) -> None:
+def _judge(states: Sequence[Track]) -> None:
     """Say by the exit status what became of the mails."""
-    if any(state["state"] == Track.FAILED for state in states):
+    if Track.FAILED in states:
         msg = "not every mail was sent; mend that, and send it again"
         raise OperatorError(msg)
-    if any(state["state"] == Track.SENDING for state in states):
+    if Track.SENDING in states:
         msg = "not every mail is sent yet; the daemon goes on trying"
         raise RetryableError(msg)
 

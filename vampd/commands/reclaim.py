@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,9 @@ from vampd.ledger.nights import get_night
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
 from vampd.views.summaries import nights
+
+if TYPE_CHECKING:  # it takes the whole scheduler
+    from vampd.background.reclaim.facts import Proposal
 
 
 @click.command("reclaim")
@@ -89,22 +93,26 @@ def _begin_all(context: click.Context, *, yes: bool, as_json: bool) -> None:
 
 def _list(context: click.Context, date: str | None, kind: str | None, *, as_json: bool) -> None:
     # Late: to decide takes the whole scheduler; --help does not.
+    from vampd.background.reclaim.facts import proposals
+
     config = context.obj.config()
     with reading(config.state_dir, config.reading_socket) as connection:
         every = nights(connection)
         meant = every if date is None else dates.to_read(every, date, kind)
         ledger = Ledger(connection, SystemClock())
         found = [
-            _as_json(config, ledger, night) for night in meant if kind is None or night.kind == kind
+            (night, proposals(ledger, config, get_night(ledger, night.id)))
+            for night in meant
+            if kind is None or night.kind == kind
         ]
     if as_json:
-        echo_json({"enabled": config.reclaim.enabled, "nights": found})
+        told = [_as_json(night, every) for night, every in found]
+        echo_json({"enabled": config.reclaim.enabled, "nights": told})
         return
     _show(found, enabled=config.reclaim.enabled)
 
 
-def _as_json(config: Any, ledger: Ledger, night: Night) -> dict[str, Any]:
-    from vampd.background.reclaim.facts import proposals
+def _as_json(night: Night, every: Sequence[Proposal]) -> dict[str, Any]:
     from vampd.background.reclaim.outcome import what_is_done
 
     return {
@@ -121,21 +129,23 @@ def _as_json(config: Any, ledger: Ledger, night: Night) -> dict[str, Any]:
                 "may_go": not each.refusals,
                 "refusals": list(each.refusals),
             }
-            for each in proposals(ledger, config, get_night(ledger, night.id))
+            for each in every
         ],
     }
 
 
-def _show(found: list[dict[str, Any]], *, enabled: bool) -> None:
+def _show(found: Sequence[tuple[Night, Sequence[Proposal]]], *, enabled: bool) -> None:
+    from vampd.background.reclaim.outcome import what_is_done
+
     total = 0
-    for night in found:
-        for space in night["spaces"]:
-            size = f"{count_text(space['files'], 'file')}, {size_text(space['size_bytes'])}"
-            click.echo(f"{night['kind']} {night['date']}: {space['what']}: {size}")
-            if space["may_go"]:
-                total += space["size_bytes"]
-                click.echo("  may go, once every far copy is verified afresh")
-            for refusal in space["refusals"]:
-                click.echo(paragraph("  not yet: ", refusal))
+    for night, each in [(night, each) for night, every in found for each in every]:
+        facts = each.facts
+        size = f"{count_text(facts.files, 'file')}, {size_text(facts.size_bytes)}"
+        click.echo(f"{night}: {what_is_done(facts.space, final=facts.final)}: {size}")
+        if not each.refusals:
+            total += facts.size_bytes
+            click.echo("  may go, once every far copy is verified afresh")
+        for refusal in each.refusals:
+            click.echo(paragraph("  not yet: ", refusal))
     by = "by itself" if enabled else "only when asked (reclaim.enabled is false)"
     click.echo(f"{size_text(total)} may go now, {by}")

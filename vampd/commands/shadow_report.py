@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import click
 from msgspec import Struct
 
 from vampd.commands import dates
-from vampd.commands.screen import count_text, echo_json, paragraph
+from vampd.commands.screen import count_text, echo_json, paragraph, record_json
 from vampd.errors import OperatorError
 from vampd.ledger.reading import has_ledger, reading
 from vampd.ledger.records import Night
@@ -141,27 +141,34 @@ def _pixel_lines(report: _Report) -> Iterator[str]:
 
 
 def _cube_lines(report: _Report) -> Iterator[str]:
-    for cube in _cubes_json(report):
-        differing = ", ".join(f"{count} {name}" for name, count in cube["differences"].items())
-        yield f"{cube['path']} ({cube['name']}): {cube['frames']} frames; {differing or 'alike'}"
+    for cube in _cubes(report):
+        differing = ", ".join(f"{count} {name}" for name, count in cube.differences.items())
+        yield f"{cube.path} ({cube.name}): {cube.frames} frames; {differing or 'alike'}"
 
 
-def _cubes_json(report: _Report) -> list[dict[str, Any]]:
+class _Cube(Struct, frozen=True, kw_only=True):
+    path: str
+    name: str
+    frames: int
+    differences: Mapping[str, int]
+
+
+def _cubes(report: _Report) -> list[_Cube]:
     """Each of the other pipeline's cubes, with the differences of its frames."""
     from vampd.legacy.comparison import per_cube
 
     counts = per_cube(report.comparison, report.result.frames)
     return [
-        {
-            "path": cube.path,
-            "name": cube.name,
-            "frames": cube.frames,
-            "differences": {
+        _Cube(
+            path=cube.path,
+            name=cube.name,
+            frames=cube.frames,
+            differences={
                 difference.value: int(count[number])
                 for difference, count in counts.items()
                 if count[number]
             },
-        }
+        )
         for number, cube in enumerate(report.result.cubes)
     ]
 
@@ -192,6 +199,6 @@ def _as_json(report: _Report) -> dict[str, Any]:
             "different": pixels.different,
             "problems": list(pixels.problems),
         },
-        "cubes": _cubes_json(report),
+        "cubes": [record_json(cube) for cube in _cubes(report)],
         "problems": list(report.result.problems),
     }

@@ -275,7 +275,7 @@ def _roots(
         said = answer or {"is_there": False}
         known = expected is not None or not ran
         right = known and (expected is None or said.get("marker") == expected)
-        present = said["is_there"] and right
+        present = bool(said.get("is_there")) and right
         found.append(
             RootView(
                 path=root.path,

@@ -71,15 +71,11 @@ def find_night(ledger: Ledger, kind: str, date: str) -> Night:
     return row
 
 
-def root_of(ledger: Ledger, night: Night) -> dict[str, str]:
-    """The root in which a night lies, and the marker by which its disk is known; "": none."""
-    root = str(Path(night.folder).parent)
-    return {"root": root, "marker": roots.marker_of(ledger, root) or ""}
-
-
 def place_of(ledger: Ledger, night: Night) -> NightPlace:
     """Where a night lies, and by what its disk is known."""
-    return NightPlace(folder=night.folder, **root_of(ledger, night))
+    root = str(Path(night.folder).parent)
+    marker = roots.marker_of(ledger, root) or ""
+    return NightPlace(folder=night.folder, root=root, marker=marker)
 
 
 def label(night: Night) -> str:

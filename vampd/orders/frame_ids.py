@@ -15,7 +15,6 @@ from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
 from vampd.io import number_papers, numbers_seen
 from vampd.io.beneath import is_folder, night_folder
 from vampd.io.number_runs import runs_of
-from vampd.io.root import check_root
 from vampd.ledger import counter, frame_ids, nights, requests, tasks
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import frame_id_text
@@ -144,8 +143,7 @@ def _write_word(
     adopted: Sequence[int] = (),
 ) -> None:
     """RetryableError: the night's disk is not there, or takes nothing."""
-    known = nights.root_of(ledger, night)
-    check_root(known["root"], known["marker"])
+    nights.place_of(ledger, night).check()
     line = frame_id_papers.word_line(request, state, adopted)
     try:
         number_papers.append(night_folder(night.folder), [line])

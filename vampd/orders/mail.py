@@ -26,8 +26,8 @@ def _send(context: CommandContext, arguments: Mapping[str, Any]) -> CommandResul
         raise ConfigError(msg)
     asked = [
         (night, track)
-        for each in arguments["nights"]
-        for night in [nights.find_night(context.ledger, each["kind"], each["date"])]
+        for told in arguments["nights"]
+        for night in [nights.find_night(context.ledger, told["kind"], told["date"])]
         for track in mail_tracks.batch_tracks(
             context.ledger.connection, configured=True, night=night.id
         )

@@ -300,7 +300,7 @@ def _quarantine(
     is_in = row.state == FileState.QUARANTINED
     verb = Verb.ADD if arguments["action"] == "add" else Verb.ACCEPT
     facts = file_facts(context.ledger, night, row)
-    del facts["has_outputs"]  # those of any batch count
+    facts.pop("has_outputs")  # those of any batch count
     answer = nothing_to_do(context.ledger, night, verb, **facts)
     if answer is not None:
         return answer

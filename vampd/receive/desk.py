@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 
@@ -14,6 +14,9 @@ from vampd.ledger.barrier import Barrier
 from vampd.schedule.executor import Executor, Outcome
 
 J = TypeVar("J")
+R = TypeVar("R")
+
+_Done: TypeAlias = Callable[[Outcome[object]], None]
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,7 @@ log = logging.getLogger(__name__)
 class _Work(Struct, frozen=True, kw_only=True):
     sort: str
     about: str
-    done: Callable[[Outcome[Any]], None]
+    done: _Done
 
 
 class Desk:
@@ -47,13 +50,13 @@ class Desk:
         self,
         sort: str,
         about: str,
-        work: Callable[[J], object],
+        work: Callable[[J], R],
         job: J,
-        done: Callable[[Outcome[Any]], None],
+        done: Callable[[Outcome[R]], None],
     ) -> None:
         """Let a process do *work* with *job*; *done* is told how it ended."""
         key = self._executor.submit(work, job)
-        self._works[key] = _Work(sort=sort, about=about, done=done)
+        self._works[key] = _Work(sort=sort, about=about, done=cast("_Done", done))
 
     def collect(self) -> bool:
         """Tell of all that has ended; return whether anything had."""

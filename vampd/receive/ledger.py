@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from vampd.io.clock import Clock
 from vampd.ledger.connection import Ledger, Schema, open_ledger
@@ -13,6 +13,9 @@ from vampd.receive.carry import Verdict
 from vampd.receive.plan import Known, Remark, state_of_different
 from vampd.receive.records import FileRow, NightRow
 from vampd.receive.states import FileState, NightState
+
+#: What a column holds.
+Column: TypeAlias = int | str | None
 
 SCHEMA = Schema(name="vampd-receive", folder="receive")
 
@@ -142,7 +145,7 @@ def remark(ledger: Ledger, night: int, remarks: Iterable[Remark]) -> None:
             if row is not None:
                 _forget(ledger, row, each.why)
             continue
-        more: dict[str, Any] = {"identity": each.identity, "judged_us": ledger.now_us()}
+        more: dict[str, Column] = {"identity": each.identity, "judged_us": ledger.now_us()}
         if row is None:
             _add(ledger, night, each.path, each.state, each.why, **more)
         else:
@@ -192,7 +195,7 @@ def _state_after(verdict: Verdict, known: Known | None, now_us: int, settle_us: 
 
 def _columns(
     ledger: Ledger, verdict: Verdict, state: FileState, row: FileRow | None
-) -> dict[str, Any]:
+) -> dict[str, Column]:
     now_us = ledger.now_us()
     if verdict.word in _LYING:
         return {
@@ -304,11 +307,11 @@ def end_life(ledger: Ledger, life: int) -> None:
     ledger.update("daemon", life, stopped_us=ledger.now_us())
 
 
-def _add(ledger: Ledger, night: int, path: str, state: FileState, why: str, **more: Any) -> None:
+def _add(ledger: Ledger, night: int, path: str, state: FileState, why: str, **more: Column) -> None:
     ledger.insert("file", night=night, path=path, state=state, **more, **ledger.stamp(why))
 
 
-def _set(ledger: Ledger, row: FileRow, state: FileState, why: str, **more: Any) -> None:
+def _set(ledger: Ledger, row: FileRow, state: FileState, why: str, **more: Column) -> None:
     ledger.update("file", row.id, state=state, **more, **ledger.stamp(why))
 
 

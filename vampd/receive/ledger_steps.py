@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER
 from vampd.ledger.connection import Ledger
@@ -179,7 +178,7 @@ def any_failed(ledger: Ledger) -> bool:
     return bool(ledger.value("select count(*) from step_run where state = 'failed'"))
 
 
-def _end(ledger: Ledger, number: int, state: StepState, ended: StepEnd, **more: Any) -> None:
+def _end(ledger: Ledger, number: int, state: StepState, ended: StepEnd, **more: int) -> None:
     ledger.update(
         "step_run",
         number,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -153,5 +154,5 @@ def _data_bytes(shape: tuple[int, ...]) -> int:
     return 2 * int(np.prod(shape, dtype=np.int64))  # of 16-bit pixels
 
 
-def _opened(where: Beneath) -> Any:
+def _opened(where: Beneath) -> BufferedReader:
     return os.fdopen(open_file(where), "rb")

@@ -5,32 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
+from vampd.ledger.rows import fetch_all
+from vampd.receive.records import NightRow
 from vampd.receive.settings import ReceiveConfig
 from vampd.receive.states import FileState, NightState, StepState
 from vampd.states import Severity
 from vampd.time_units import HOUR_US, SECOND_US
 
 
-class ReceivedNight(Struct, frozen=True, kw_only=True):
-    """A delivered night in numbers. Times are microseconds since the epoch, UTC."""
+class ReceivedNight(NightRow, frozen=True, kw_only=True):
+    """A delivered night in numbers."""
 
-    number: int
-    kind: str
-    date: str
-    state: NightState
-    cause: str | None
     counts: Mapping[FileState, int]
     placed_bytes: int
-    seen_us: int
-    moved_us: int
-    due_us: int
     steps: Mapping[StepState, int]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.date}"
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -63,19 +55,12 @@ def nights(ledger: Reader) -> list[ReceivedNight]:
         steps.setdefault(row[0], {})[StepState(row[1])] = row[2]
     return [
         ReceivedNight(
-            number=row["id"],
-            kind=row["kind"],
-            date=row["date"],
-            state=NightState(row["state"]),
-            cause=row["cause"],
-            counts=counts.get(row["id"], {}),
-            placed_bytes=sizes.get(row["id"], 0),
-            seen_us=row["seen_us"],
-            moved_us=row["moved_us"],
-            due_us=row["due_us"],
-            steps=steps.get(row["id"], {}),
+            **asdict(row),
+            counts=counts.get(row.id, {}),
+            placed_bytes=sizes.get(row.id, 0),
+            steps=steps.get(row.id, {}),
         )
-        for row in ledger.execute("select * from night order by date, kind")
+        for row in fetch_all(NightRow, ledger, "select * from night order by date, kind")
     ]
 
 
@@ -90,51 +75,53 @@ def conditions(ledger: Reader, limits: Limits, now_us: int) -> list[Condition]:
 
 
 def _silence(ledger: Reader, limits: Limits, now_us: int) -> Iterator[Condition]:
-    row = ledger.execute("select * from daemon order by id desc limit 1").fetchone()
-    if row is None or row["stopped_us"] is not None:
+    row = ledger.execute(
+        "select heard_us, stopped_us from daemon order by id desc limit 1"
+    ).fetchone()
+    heard_us, stopped_us = row or (0, 0)  # one that never began is one that ended
+    if stopped_us is not None:
         text = "the receiver is not running: systemctl start vampd-receive"
         yield Condition(name="silent", severity=Severity.CRITICAL, text=text)
-    elif now_us - row["heard_us"] > limits.silent_us:
-        minutes = (now_us - row["heard_us"]) // (60 * SECOND_US)
+    elif now_us - heard_us > limits.silent_us:
+        minutes = (now_us - heard_us) // (60 * SECOND_US)
         text = (
             f"nothing was heard of the receiver for {minutes} minutes: journalctl -u vampd-receive"
         )
-        yield Condition(
-            name="silent", severity=Severity.CRITICAL, text=text, since_us=row["heard_us"]
-        )
+        yield Condition(name="silent", severity=Severity.CRITICAL, text=text, since_us=heard_us)
 
 
 def _troubles(ledger: Reader) -> Iterator[Condition]:
-    for row in ledger.execute("select * from trouble order by work"):
+    for work, words, since_us in ledger.execute(
+        "select work, words, since_us from trouble order by work"
+    ):
         yield Condition(
-            name=f"trouble:{row['work']}",
+            name=f"trouble:{work}",
             severity=Severity.WARNING,
-            text=f"{row['work']} goes wrong: {row['words']}",
-            since_us=row["since_us"],
+            text=f"{work} goes wrong: {words}",
+            since_us=since_us,
         )
 
 
 def _of_night(
     ledger: Reader, night: ReceivedNight, limits: Limits, now_us: int
 ) -> Iterator[Condition]:
-    for row in ledger.execute(
-        "select state, count(*) as files, min(path) as path, why from file"
+    for state, files, path, why in ledger.execute(
+        "select state, count(*), min(path), why from file"
         " where night = ? and state in ('wrong', 'in the way', 'odd') group by state",
-        [night.number],
+        [night.id],
     ):
         yield Condition(
-            name=f"{row['state']}:{night}",
+            name=f"{state}:{night}",
             severity=Severity.CRITICAL,
-            night=night.number,
-            text=f"{night}: {_files(row['files'])} {row['state']}, {row['path']} first:"
-            f" {row['why']};"
+            night=night.id,
+            text=f"{night}: {_files(files)} {state}, {path} first: {why};"
             f" see `vampd receive show {night.date}`, then `vampd receive retry {night.date}`",
         )
     if night.state is NightState.WAITING:
         yield Condition(
             name=f"waiting:{night}",
             severity=Severity.WARNING,
-            night=night.number,
+            night=night.id,
             text=f"{night} waits: {night.cause}",
         )
     missing = night.counts.get(FileState.AWAITED, 0) + night.counts.get(FileState.ARRIVING, 0)
@@ -147,7 +134,7 @@ def _of_night(
         yield Condition(
             name=f"steps:{night}",
             severity=Severity.WARNING,
-            night=night.number,
+            night=night.id,
             text=f"{night}: {failed} steps of the reduction failed: see `vampd receive show"
             f" {night.date}`",
         )
@@ -158,7 +145,7 @@ def _late(night: ReceivedNight, name: str, files: int, what: str) -> Iterator[Co
         yield Condition(
             name=f"{name}:{night}",
             severity=Severity.WARNING,
-            night=night.number,
+            night=night.id,
             since_us=night.moved_us,
             text=f"{night}: {_files(files)} {what}: `vampd receive show {night.date}`",
         )

@@ -219,8 +219,8 @@ def _of_rsync(code: int, stderr: str) -> Failure:
         return Failure(error=OperatorError, code=ErrorCode.RIGHTS_HERE, line=line)
     if code == _VANISHED or (ours and code not in _RETRYABLE_CODES):
         return Failure(error=IntegrityError, code=None, line=_first_line(stderr))
-    if way := _MADE_NO_WAY.search(stderr):
-        line = _IN_THE_WAY.format(path=way["path"])
+    if match := _MADE_NO_WAY.search(stderr):
+        line = _IN_THE_WAY.format(path=match["path"])
         return Failure(error=OperatorError, code=ErrorCode.IN_THE_WAY, line=line)
     return _of_far_shell(code, stderr)
 
@@ -283,8 +283,8 @@ def _of_complaints(stderr: str) -> Failure | None:
 
 
 def _complaints(stderr: str) -> Iterator[Failure]:
-    if link := _LINK.search(stderr):
-        line = _IN_THE_WAY.format(path=f"{link['path']} is a symbolic link")
+    if match := _LINK.search(stderr):
+        line = _IN_THE_WAY.format(path=f"{match['path']} is a symbolic link")
         yield Failure(error=OperatorError, code=ErrorCode.IN_THE_WAY, line=line)
     for match in _COMPLAINT.finditer(stderr):
         code, line = _OF_WORDS[match["why"]]

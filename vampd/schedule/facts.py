@@ -16,8 +16,6 @@ from vampd.schedule.live import is_live, is_streamed
 from vampd.states import (
     FINAL,
     STAGES_OF,
-    ErrorClass,
-    ErrorCode,
     HoldCode,
     NightStatus,
     Stage,
@@ -56,10 +54,10 @@ def read_facts(
 
 def _with_work(ledger: Ledger) -> set[int]:
     """Nights with tasks that are not done."""
-    rows = ledger.rows(
+    rows = ledger.execute(
         "select distinct night from tally where subject = 'task' and items > 0 and state != 'done'"
     )
-    return {row["night"] for row in rows}
+    return {night for (night,) in rows}
 
 
 def _facts_or_trouble(
@@ -151,30 +149,21 @@ def _counts_of(
 
 def _counts(ledger: Ledger, night: Night) -> dict[tuple[Stage, TaskState], int]:
     """Tasks of the night's batch, and what is to be done again of the earlier ones."""
-    rows = ledger.rows(
-        "select part as stage, state, sum(items) as tasks from tally where night = ?"
+    rows = ledger.execute(
+        "select part, state, sum(items) from tally where night = ?"
         " and subject = 'task' and items > 0 and (batch = ? or state != 'done')"
         " group by part, state",
         [night.id, night.batch],
     )
-    return {(Stage(row["stage"]), TaskState(row["state"])): row["tasks"] for row in rows}
+    return {(Stage(part), TaskState(state)): tasks for part, state, tasks in rows}
 
 
 def _troubles(ledger: Ledger, night: int) -> list[TaskFailure]:
     # "state != 'done'" is in the index's own words: without it all tasks of the night are read.
-    rows = ledger.rows(
-        "select * from task where night = ? and error is not null and state in"
-        " ('pending', 'failed') and state != 'done' order by state, id limit ?",
+    return fetch_all(
+        TaskFailure,
+        ledger,
+        "select task.*, error_code as code from task where night = ? and error is not null"
+        " and state in ('pending', 'failed') and state != 'done' order by state, id limit ?",
         [night, _MOST_TROUBLES],
     )
-    return [
-        TaskFailure(
-            stage=Stage(row["stage"]),
-            state=TaskState(row["state"]),
-            error_class=ErrorClass(row["error_class"]),
-            error=row["error"],
-            due_us=row["due_us"],
-            code=None if row["error_code"] is None else ErrorCode(row["error_code"]),
-        )
-        for row in rows
-    ]

@@ -60,12 +60,12 @@ class Suspects:
 
     def _quarantine(self, night: int, path: str, cause: Cause) -> None:
         log.error("%s quarantined: %s", path, cause, extra={"FILE": path})
-        row = self._ledger.row("select * from raw_file where night = ? and path = ?", [night, path])
-        if row is not None and strays.is_stray(self._ledger, row["id"]):
+        row = files.find_file(self._ledger, night, path)
+        if row is not None and strays.is_stray(self._ledger, row.id):
             self._failures.pop((night, path), None)
             strays.note_unreadable(self._ledger, night, path, str(cause))
             self._review(night)
-        elif row is not None and row["state"] != FileState.QUARANTINED:
+        elif row is not None and row.state != FileState.QUARANTINED:
             files.quarantine(self._ledger, night, path, cause)
 
     def _review(self, night: int) -> None:
@@ -78,6 +78,6 @@ class Suspects:
 
 def is_away(ledger: Ledger, night: int) -> bool:
     """Whether a night's disk is absent, or another one, at this moment."""
-    known = nights.root_of(ledger, nights.get_night(ledger, night))
-    is_there = check_marker(Path(known["root"]), known["marker"]) is MarkerState.OK
-    return bool(known["marker"]) and not is_there
+    known = nights.place_of(ledger, nights.get_night(ledger, night))
+    is_there = check_marker(Path(known.root), known.marker) is MarkerState.OK
+    return bool(known.marker) and not is_there

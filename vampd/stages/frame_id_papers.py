@@ -121,8 +121,8 @@ def take_over(ledger: Ledger, night: Night, told: Told, *, batch: int | None = N
     """
     with ledger.transaction():
         contents = {
-            (row["batch"], row["content_key"])
-            for row in ledger.rows(
+            (each_batch, content)
+            for each_batch, content in ledger.execute(
                 "select batch, content_key from frame_id where night = ? and state = 'bound'",
                 [night.id],
             )

@@ -21,7 +21,8 @@ from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger import dumps, nights, outputs, recovery
 from vampd.ledger import frame_ids as numbers
 from vampd.ledger.connection import Ledger
-from vampd.ledger.records import Night
+from vampd.ledger.records import Night, RawFile
+from vampd.ledger.rows import fetch_all
 from vampd.records import FileIdentity
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.frame_id_papers import Told
@@ -115,15 +116,15 @@ def _night_again(
 def _load(ledger: Ledger, kind: Kind, folder: Beneath) -> tuple[Night, list[str]]:
     papers = folder / LEDGER_DUMP
     _, rows = dumps.read_dump(read_start(papers, -1), str(papers))
-    (row,) = (row for table, row in rows if table == "night")
-    if (row["kind"], row["date"]) != (kind, folder.name):
-        msg = f"{papers} tells of {row['kind']} {row['date']}; move it away, or the folder"
+    (line,) = (row for table, row in rows if table == "night")
+    if (line["kind"], line["date"]) != (kind, folder.name):
+        msg = f"{papers} tells of {line['kind']} {line['date']}; move it away, or the folder"
         raise OperatorError(msg)
     shift = dumps.shift_for(ledger, rows)
     dumps.load(ledger, rows, shift)
-    nights.move_folder(ledger, row["id"] + shift, str(folder))
-    moved = [] if row["folder"] == str(folder) else [f"it lay at {row['folder']}"]
-    return nights.get_night(ledger, row["id"] + shift), moved
+    nights.move_folder(ledger, line["id"] + shift, str(folder))
+    moved = [] if line["folder"] == str(folder) else [f"it lay at {line['folder']}"]
+    return nights.get_night(ledger, line["id"] + shift), moved
 
 
 def _hold_unknown(ledger: Ledger, night: Night, told: Told, strange: int) -> None:
@@ -174,12 +175,14 @@ def _check_raw_files(ledger: Ledger, night: Night) -> list[str]:
     All others are left to the daemon's looks, which hold a night for a raw file that changed.
     """
     notes = 0
-    for row in ledger.rows(
+    for row in fetch_all(
+        RawFile,
+        ledger,
         "select * from raw_file where night = ? and sha256 is not null"
         " and state in ('whole', 'quarantined')",
         [night.id],
     ):
-        path = night_folder(night.folder) / row["path"]
+        path = night_folder(night.folder) / row.path
         try:
             there = status(path)
         except OSError:
@@ -187,9 +190,9 @@ def _check_raw_files(ledger: Ledger, night: Night) -> list[str]:
         seen = FileIdentity(
             inode=there.st_ino, size_bytes=there.st_size, modified_ns=there.st_mtime_ns
         )
-        is_other = (seen.inode, seen.modified_ns) != (row["inode"], row["modified_ns"])
-        if is_other and _is_there(path, row["size_bytes"], row["sha256"]):
-            recovery.recognise(ledger, row["id"], seen)
+        is_other = (seen.inode, seen.modified_ns) != (row.inode, row.modified_ns)
+        if is_other and _is_there(path, row.size_bytes, row.sha256):
+            recovery.recognise(ledger, row.id, seen)
             notes += 1
     return [f"{notes} raw files are other files with the same bytes"] if notes else []
 
@@ -220,19 +223,19 @@ def _check_outputs(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
 def _check_lists(ledger: Ledger, night: Night, given_back: set[str]) -> list[str]:
     """Have the other files made again that are not there: the sidecar, the lists."""
     notes = []
-    rows = ledger.rows(
+    rows = ledger.execute(
         "select path, size_bytes, batch from deliverable where night = ? and path not like '%.log'"
         " and path not like 'vgen2/V%' and path not like 'vgen2/v%'",
         [night.id],
     )
-    for row in rows:
-        if row["path"] in given_back:
+    for path, size_bytes, batch in rows.fetchall():
+        if path in given_back:
             continue
-        if not _is_there(night_folder(night.folder) / row["path"], row["size_bytes"], ""):
-            notes.append(f"{row['path']} is not as it was: it is to be made again")
-            is_sidecar = row["path"].endswith(".tar")
+        if not _is_there(night_folder(night.folder) / path, size_bytes, ""):
+            notes.append(f"{path} is not as it was: it is to be made again")
+            is_sidecar = path.endswith(".tar")
             stage, unit = (Stage.BUILD, "sidecar") if is_sidecar else (Stage.MANIFEST, "")
-            recovery.do_again(ledger, night, stage, unit, row["batch"], why=_WHY)
+            recovery.do_again(ledger, night, stage, unit, batch, why=_WHY)
     return notes
 
 
@@ -246,11 +249,11 @@ def _is_there(path: Beneath, size_bytes: int | None, sha256: str | None) -> bool
 
 
 def _given_back(ledger: Ledger, night: Night) -> set[str]:
-    rows = ledger.rows(
+    rows = ledger.execute(
         "select path from trash where night = ? and state not in ('listed', 'returned')",
         [night.id],
     )
-    return {row["path"] for row in rows}
+    return {path for (path,) in rows}
 
 
 def _renew(ledger: Ledger, night: Night) -> None:

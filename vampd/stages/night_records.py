@@ -56,15 +56,13 @@ def prepare(ledger: Ledger, night: Night) -> RecordsJob:
     """All that they say, but for what a worker reads of the ledger."""
     night_log = list_night_log(ledger, night)
     listed = deliveries.plain(deliveries.deliverables_of(ledger, night.id))
-    raw = ledger.rows(
+    raw_files = fetch_all(
+        ListedFile,
+        ledger,
         "select path, size_bytes, sha256 from raw_file where night = ? and state = 'whole'"
         " and sha256 is not null",
         [night.id],
     )
-    raw_files: list[ListedFile] = [
-        ListedFile(path=row["path"], size_bytes=row["size_bytes"], sha256=row["sha256"])
-        for row in raw
-    ]
     return RecordsJob(
         folder=night.folder,
         night_log=night_log,
@@ -96,12 +94,12 @@ def _night_log(ledger: Ledger, night: Night) -> Iterator[str]:
         if row.state in {"quarantined", "late"}:
             yield f"{row.state}: {row.path}: {row.reason}"
     yield from _rejected(ledger, night)
-    for report in ledger.rows(
+    for stage, text in ledger.execute(
         "select distinct stage, text from report where night = ? and batch = ?"
         " order by stage, text",
         batch,
     ):
-        yield f"{report['stage']}: {report['text']}"
+        yield f"{stage}: {text}"
     for made in outputs.outputs_of_batch(ledger, night.id):
         kind = "synchronised" if made.synchronised else "solo"
         flc_state = f" {made.flc_state}" if made.flc_state else ""
@@ -113,11 +111,11 @@ def _night_log(ledger: Ledger, night: Night) -> Iterator[str]:
 
 
 def _rejected(ledger: Ledger, night: Night) -> Iterator[str]:
-    for row in ledger.rows(
-        "select segment.*, raw_file.path from segment join raw_file"
+    for path, first, step, count, reason in ledger.execute(
+        "select path, first, step, count, segment.reason from segment join raw_file"
         " on raw_file.id = segment.raw_file where segment.night = ? and segment.batch = ?"
         " and output is null order by raw_file.path, first",
         [night.id, night.batch],
     ):
-        last = row["first"] + row["step"] * (row["count"] - 1)
-        yield f"rejected: {row['path']} frames {row['first']} to {last}: {row['reason']}"
+        last = first + step * (count - 1)
+        yield f"rejected: {path} frames {first} to {last}: {reason}"

@@ -96,12 +96,12 @@ def prepare(ledger: Ledger, night: Night, disk: Disk, *, attempt: int) -> Sideca
         [night.id, night.batch],
     )
     ranges = _ranges(ledger, night)
-    sizes = ledger.rows(
-        "select raw_file, 2 * width * height as frame_bytes from cube join raw_file"
+    sizes = ledger.execute(
+        "select raw_file, 2 * width * height from cube join raw_file"
         " on raw_file.id = cube.raw_file where night = ? and batch = ?",
         [night.id, night.batch],
     )
-    frame_bytes = {row["raw_file"]: row["frame_bytes"] for row in sizes}
+    frame_bytes = dict(sizes.fetchall())
     listed = ledger.value(
         "select sha256 from deliverable where night = ? and path = ?",
         [night.id, sidecar_path(night.batch)],

@@ -212,7 +212,8 @@ def sent_too_often(ledger: Ledger, night: int) -> str | None:
     )
     if row is None:
         return None
-    return f"{row['path']} was sent {row['resends']} times and is still {row['verdict']} over there"
+    path, verdict, resends = row
+    return f"{path} was sent {resends} times and is still {verdict} over there"
 
 
 def _mark_verified(ledger: Ledger, night: int) -> None:

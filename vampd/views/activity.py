@@ -170,15 +170,15 @@ def _delivered(ledger: Reader, night: Night, stage: Stage) -> tuple[int, int]:
 
 def _last_rate(ledger: Reader, night: Night, stage: Stage) -> float | None:
     """Bytes a second of the last night of this kind that this stage carried through."""
-    row = ledger.execute(
-        "select task.night, max(finished_us - started_us) as took_us from task"
+    number, took_us = ledger.execute(
+        "select task.night, max(finished_us - started_us) from task"
         " where stage = ? and unit = '' and state = 'done' and task.night = (select id from night"
         " where kind = ? and status in ('safe', 'reclaimed') order by date desc limit 1)",
         (stage, night.kind),
     ).fetchone()
-    if not row["took_us"]:
+    if not took_us:
         return None
     size = ledger.execute(
-        "select sum(size_bytes) from deliverable where night = ?", (row["night"],)
+        "select sum(size_bytes) from deliverable where night = ?", (number,)
     ).fetchone()[0]
-    return int(size) / (row["took_us"] / 1e6) if size else None
+    return int(size) / (took_us / 1e6) if size else None

@@ -317,6 +317,6 @@ def _exception(ledger: Reader, older: _Block, younger: _Block) -> str | None:
         " order by id desc limit 1",
         (night.id, younger.reserved_us),
     ).fetchone()
-    if row is not None and row["became"] in _NEEDED_NONE:
-        return f"it was {row['became']} then, and needed none"
+    if row is not None and row[0] in _NEEDED_NONE:
+        return f"it was {row[0]} then, and needed none"
     return None

@@ -140,13 +140,14 @@ def inspect_cube(folder: Path, cube: str, timing: str) -> Inspection:
         header = _header(at_cube, cube)
         found |= {"unread": _NO_CUBE} if header is None else _header_facts(header)
         found |= _inspect_timing(night, timing, header)
-        found["disagreement"] = _wrong_camera(cube, header) or found["disagreement"]
+        if wrong := _wrong_camera(cube, header):
+            found |= {"disagreement": wrong}
     except InputError as error:
-        found["problem"] = Cause(FileCode.CONTENT, {"problem": str(error)})
+        found |= {"problem": Cause(FileCode.CONTENT, {"problem": str(error)})}
     except OSError as error:
         if error.errno in _SHORTAGES:
             raise
-        found["unread"] = Cause(FileCode.UNREADABLE, {"error": str(error.strerror)})
+        found |= {"unread": Cause(FileCode.UNREADABLE, {"error": str(error.strerror)})}
     return Inspection(
         cube_before=cube_before,
         cube_after=_identity(at_cube),

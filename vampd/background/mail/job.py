@@ -166,10 +166,10 @@ def _why_not_now(ledger: Ledger, mail: MailRow, part: NightInMail, track: MailTr
         return " is held"
     if not track.is_verified:
         return ": not every file is verified now"
-    known = nights.root_of(ledger, part)
-    if mail.state == MailState.WANTED and known["marker"]:  # its manifest is to be read
-        state = check_marker(Path(known["root"]), known["marker"])
-        return None if state is MarkerState.OK else f": the marker of {known['root']} is {state}"
+    known = nights.place_of(ledger, part)
+    if mail.state == MailState.WANTED and known.marker:  # its manifest is to be read
+        state = check_marker(Path(known.root), known.marker)
+        return None if state is MarkerState.OK else f": the marker of {known.root} is {state}"
     return None
 
 

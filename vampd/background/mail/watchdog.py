@@ -5,9 +5,9 @@ It cannot write into the ledger, which is the daemon's; what it told is in a sma
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+
+from msgspec import MsgspecError, Struct, json
 
 from vampd.background.mail.alerts import letter
 from vampd.errors import ConfigError, OperatorError, RetryableError
@@ -39,11 +39,10 @@ def watch(config: Config, now_us: int) -> None:
     told = _read(path)
     if silent is not None:
         again_us = round(config.alerts.again_hours * HOUR_US)
-        since_us = told.get("told_us")
-        if since_us is None or (again_us and abs(now_us - since_us) >= again_us):
+        if told is None or (again_us and abs(now_us - told.told_us) >= again_us):
             _mail(config, "the daemon is silent", silent.text, now_us)
-            _write(path, {"told_us": now_us, "heard_us": silent.since_us})
-    elif told and daemon is not None:
+            _write(path, _Told(told_us=now_us, heard_us=silent.since_us))
+    elif told is not None and daemon is not None:
         _mail(config, "the daemon is back", "the daemon is heard of again", now_us)
         path.unlink(missing_ok=True)
 
@@ -60,17 +59,23 @@ def _mail(config: Config, subject: str, text: str, now_us: int) -> None:
     raise RetryableError(msg) if passing else OperatorError(msg)
 
 
-def _read(path: Path) -> dict[str, Any]:
+class _Told(Struct, frozen=True, kw_only=True):
+    """That the daemon is silent, and when it was heard of last."""
+
+    told_us: int
+    heard_us: int | None = None
+
+
+def _read(path: Path) -> _Told | None:
     """What was told already; a file that cannot be read tells nothing."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return json.decode(path.read_bytes(), type=_Told)
+    except (OSError, MsgspecError):
+        return None
 
 
-def _write(path: Path, told: dict[str, Any]) -> None:
+def _write(path: Path, told: _Told) -> None:
     scratch = path.with_name(f"{path.name}.scratch")
     make_private_file(scratch)
-    scratch.write_text(json.dumps(told), encoding="utf-8")
+    scratch.write_bytes(json.encode(told))
     scratch.replace(path)

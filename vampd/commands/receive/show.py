@@ -49,7 +49,7 @@ def command(
     config = config_of(context)
     with reading(config) as ledger:
         number = night_of(ledger, date, kind).id
-        night = next(each for each in nights(ledger) if each.number == number)
+        night = next(each for each in nights(ledger) if each.id == number)
         rows = _files(ledger, number, every=files or as_json)
         steps = fetch_all(StepRow, ledger, _STEPS, [number])
     if as_json:
