@@ -363,7 +363,7 @@ _DELIVERY = (
     Break(
         promise="nothing is verified but by the digest of the bytes that lie there",
         file="stages/verify.py",
-        old='    if answer.sha256 is not None and answer.sha256 == file["sha256"]:\n',
+        old="    if answer.sha256 is not None and answer.sha256 == file.sha256:\n",
         new="    if answer.sha256 is not None:\n",
         tests="stages/test_verify.py",
         named="one_flipped_byte_is_found_and_a_resend_mends_it",
@@ -492,7 +492,7 @@ _OTHERS = (
     Break(
         promise="a mail that was given up meanwhile is not recorded as sent",
         file="background/mail/job.py",
-        old='    if mail.attempts != job["attempt"] or mail.state not in _OPEN:\n',
+        old="    if mail.attempts != job.attempt or mail.state not in _OPEN:\n",
         new="    if False:\n",
         tests="schedule/test_mail.py",
         named="an_answer_to_an_attempt_that_is_not_the_last_is_dropped",
