@@ -139,6 +139,23 @@ def test_events_are_enough(tmp_path: Path) -> None:
     assert world.left() == []
 
 
+def test_events_of_a_folder_that_was_empty_at_the_last_look_are_enough(tmp_path: Path) -> None:
+    world = make_world(tmp_path, events=True)
+    files = some_files(2)
+    world.inbox().mkdir()
+
+    with world.running():
+        wait_until(lambda: f"receive {__version__} began" in world.log())
+        world.deliver(files, "engineering")
+        wait_until(lambda: "engineering 20251106: received" in world.log(), world.log)
+        (world.inbox("engineering") / "notes").touch()  # once that is seen, no look is due
+        wait_until(lambda: world.files().get("notes") == "unlisted", world.log)
+        world.deliver(files)
+        wait_until(lambda: world.placed() == digests(files), world.log)
+
+    assert world.left() == []
+
+
 def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "3m") as disk:
         world = make_world(tmp_path, to=disk)

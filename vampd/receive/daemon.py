@@ -150,12 +150,7 @@ class Receiver:
         if self._rounds.looks == self._updated:
             return
         self._updated = self._rounds.looks
-        self._hints.update(
-            inbox.folder / row.date
-            for inbox in self._config.inbox
-            for row in books.nights(self._ledger)
-            if row.kind == inbox.kind
-        )
+        self._hints.update(self._rounds.folders)
 
     def _is_idle(self) -> bool:
         return self._rounds.is_idle and self._reduction.is_idle and not self._desk.count(MAIL)

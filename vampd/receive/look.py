@@ -47,11 +47,12 @@ class Looked(Struct, frozen=True, kw_only=True):
 
     nights: list[SeenNight]
     problems: dict[str, str]
+    folders: list[str]  #: of all nights, empty ones too: files may come into them
 
 
 def work(inboxes: Sequence[tuple[str, str]]) -> Looked:
     """Look into each of *inboxes*: the kind of its nights, and its folder."""
-    found = Looked(nights=[], problems={})
+    found = Looked(nights=[], problems={}, folders=[])
     for kind, inbox in inboxes:
         folder = Beneath(Path(inbox))
         try:
@@ -66,6 +67,7 @@ def work(inboxes: Sequence[tuple[str, str]]) -> Looked:
 
 
 def _look_into(night: Beneath, kind: str, date: str, found: Looked) -> None:
+    found.folders.append(str(night))
     try:
         files = list(_files(night, ""))
     except OSError as error:

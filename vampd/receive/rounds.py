@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from vampd.back_off import pause_us
 from vampd.errors import IntegrityError
@@ -47,6 +48,7 @@ class Rounds:
         self._changes = 0  # how often anything may have changed
         self._quiet = -1  # at which of these a look found nothing to be done
         self.looks = 0  #: how often the inboxes were looked through
+        self.folders: list[Path] = []  #: of the nights that the last look found
         self._began: set[int] = set()  # nights that were carried since the look began
         self._searched_us: dict[int, int] = {}
 
@@ -92,6 +94,7 @@ class Rounds:
         if outcome.result is None:
             books.note_problems(self._ledger, problems)
             return
+        self.folders = [Path(folder) for folder in outcome.result.folders]
         unseen = outcome.result.problems
         books.note_problems(self._ledger, unseen)
         seen = {(night.kind, night.date): night.files for night in outcome.result.nights}
