@@ -12,11 +12,12 @@ import pytest
 
 from tests.support.command_line import command_of
 from vampd import states
-from vampd.allowed import Outcome, Verb, decide
+from vampd.allowed import Outcome, decide
 from vampd.commands.names import COMMANDS, GROUPS
 from vampd.ledger.local_copies import Side, Verdict
 from vampd.shipped import default_config
 from vampd.standing import Standing
+from vampd.verbs import Verb
 from vampd.watch.naming import Role
 
 CHECKOUT = Path(__file__).parent.parent

@@ -14,54 +14,7 @@ from msgspec import Struct
 
 from vampd.standing import Standing
 from vampd.states import FINAL, LIFTED_HOLDS, FileState, HoldCode, NightStatus
-
-
-class Verb(StrEnum):
-    """What can be ordered of a night; what does different things by an option stands twice."""
-
-    CLOSE = "close"
-    RETRY = "retry"
-    REDO = "retry --from STAGE"  #: any stage but the first
-    REPLAN = "retry --from sync"
-    RELEASE = "release"
-    HOLD = "hold"
-    RESTORE = "restore"
-    RESTORE_SAFE = "restore --force"
-    ABANDON = "abandon"
-    ACCEPT = "quarantine --accept"
-    ADD = "quarantine --add"
-    GIVE_UP = "quarantine --give-up"
-    SEEN = "quarantine --seen"
-    ADOPT = "archive ids adopt"
-    VOID = "archive ids void"
-    SKIP = "archive ids skip"
-    KEEP = "space keep"
-    UNKEEP = "space keep --no"
-    VERIFY = "data verify --record"
-
-
-#: How each is typed; `{name}` is the night as commands take it, and `{path}` a file of it.
-TYPED: Mapping[Verb, str] = {
-    Verb.CLOSE: "vampd close {name}",
-    Verb.RETRY: "vampd retry {name}",
-    Verb.REDO: "vampd retry {name} --from {stage}",
-    Verb.REPLAN: "vampd retry {name} --from sync",
-    Verb.RELEASE: "vampd release {name}",
-    Verb.HOLD: "vampd hold {name} --why TEXT",
-    Verb.RESTORE: "vampd restore {name}",
-    Verb.RESTORE_SAFE: "vampd restore {name} --force",
-    Verb.ABANDON: "vampd abandon {name} --why TEXT",
-    Verb.ACCEPT: "vampd quarantine {name} {path} --accept",
-    Verb.ADD: "vampd quarantine {name} {path} --add --why TEXT",
-    Verb.GIVE_UP: "vampd quarantine {name} {path} --give-up --why TEXT",
-    Verb.SEEN: "vampd quarantine {name} --seen --why TEXT",
-    Verb.ADOPT: "vampd archive ids adopt {name} FIRST..LAST --why TEXT",
-    Verb.VOID: "vampd archive ids void {name} --why TEXT",
-    Verb.SKIP: "vampd archive ids skip {name} --why TEXT",
-    Verb.KEEP: "vampd space keep {name} --why TEXT",
-    Verb.UNKEEP: "vampd space keep --no {name}",
-    Verb.VERIFY: "vampd data verify {name} --record",
-}
+from vampd.verbs import Verb
 
 
 class Outcome(StrEnum):
@@ -217,6 +170,12 @@ _NOT_NUMBERED = _refused(
     lambda it: not it.is_numbered, "{night} gets no frame IDs, so no night waits for it"
 )
 
+_ACKNOWLEDGED = _nothing(lambda it: not it.acks_missing, "the archive's word is recorded already")
+_UNMAILABLE = _refused(
+    lambda it: not it.is_mailable,
+    "{night}: no mail belongs to it, so there is nothing to acknowledge",
+)
+
 #: For each verb, in this order, where it does nothing; in all other states it does something.
 TABLE: Mapping[Verb, tuple[Rule, ...]] = {
     Verb.CLOSE: (
@@ -365,4 +324,34 @@ TABLE: Mapping[Verb, tuple[Rule, ...]] = {
             "it is being verified again already: `vampd show {date}`",
         ),
     ),
+    Verb.PROVE: (
+        _nothing(
+            lambda it: not it.proofs,
+            "nothing of it is proved yet: every raw file is rebuilt once the night is safe",
+        ),
+    ),
+    Verb.UNDELETE: (
+        _nothing(lambda it: not it.is_on_its_way_out, "nothing of it lies in the trash"),
+    ),
+    Verb.RECLAIM: (
+        _nothing(lambda it: it.giving_back is not None, "it is under way already: {giving_back}"),
+        _refused(lambda it: it.stays is not None, "{night}: nothing of it may go\n{stays}"),
+    ),
+    Verb.LET_GO: (_nothing(lambda it: not it.undecided, "no quarantined file of it is undecided"),),
+    Verb.HOOKS: (_nothing(lambda it: not it.failed_hooks, "no command failed"),),
+    Verb.SEND: (
+        _refused(lambda it: it.mail_refused is not None, "{mail_refused}"),
+        _nothing(lambda it: it.mail_done is not None, "{mail_done}"),
+    ),
+    Verb.SEND_ANEW: (
+        _refused(lambda it: it.anew_refused is not None, "{anew_refused}"),
+        _nothing(lambda it: it.mail_done is not None, "{mail_done}"),
+    ),
+    Verb.ACK: (
+        _ACKNOWLEDGED,
+        _UNMAILABLE,
+        _refused(lambda it: it.ack_refused is not None, "{ack_refused}"),
+    ),
+    Verb.ACK_UNTOLD: (_ACKNOWLEDGED, _UNMAILABLE),
+    Verb.REVOKE: (_nothing(lambda it: not it.acks, "nothing of it is acknowledged"),),
 }

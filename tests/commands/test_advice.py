@@ -12,6 +12,7 @@ import click
 import pytest
 from msgspec.structs import replace
 
+from tests.commands.advice_beside import BESIDE
 from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
 from tests.support.typed import arguments_of, commands_in, typed, undone, verb_of
@@ -39,6 +40,7 @@ from vampd.states import (
     Stage,
     WaitCode,
 )
+from vampd.verbs import TYPED, Verb
 from vampd.views.conditions import conditions
 from vampd.views.explanations import EXPLANATIONS
 from vampd.views.limits import limits
@@ -62,6 +64,7 @@ class State(NamedTuple):
     error: ErrorClass | None = None
     failure: ErrorCode | None = None
     stage: Stage = Stage.BUILD
+    beside: str = ""  #: what else is so of it, by its name in BESIDE
 
 
 def _of_failures() -> Iterator[State]:
@@ -87,6 +90,7 @@ STATES = [
     *map(State, (NightStatus.READY, NightStatus.RUNNING, NightStatus.SAFE, NightStatus.RECLAIMED)),
     State(NightStatus.EMPTY, WaitCode.EMPTY),
     State(NightStatus.ABANDONED, WaitCode.GIVEN_UP),
+    *(State(NightStatus.SAFE, beside=each) for each in BESIDE),
 ]
 
 
@@ -98,7 +102,7 @@ def words_of(code: CauseCode) -> dict[str, str]:
 
 def made(folder: Path, state: State) -> Site:
     """A night in that state, with a cube; what it has done so far is what the state implies."""
-    status, code, error, _, stage = state
+    status, code, error, _, stage, beside = state
     site = Site(folder=folder)
     site.make_ledger()
     cause = None if code is None else Cause(code, words_of(code))
@@ -142,6 +146,8 @@ def made(folder: Path, state: State) -> Site:
         )
     if stage is not Stage.SYNC:
         site.output(night, 1, "VMPA", [(cube, 0, 1, 5)], state="planned")
+    if beside:
+        BESIDE[beside](site, night)
     return site
 
 
@@ -246,9 +252,18 @@ def moved(site: Site, words: str, *, is_up: bool) -> tuple[Outcome, str]:
     assert result.exception is None, (words, result.exception)
     answer = json.loads(result.stdout)
     assert answer["daemon_runs"] is is_up
-    [night] = answer["nights"]
+    is_mail = verb_of(words) in {Verb.SEND, Verb.SEND_ANEW}
+    night = answer if is_mail else answer["nights"][0]
     return Outcome.ACTS if night["changed"] else Outcome.NOTHING, "; ".join(night["lines"])
 
+
+#: Orders that are decided by more than the status of a night; its words are no advice.
+_BESIDE_VERBS = [
+    verb
+    for verb in Verb
+    if verb.partition(" ")[0] in {"space", "archive", "admin", "data"}
+    and verb not in {Verb.RECLAIM, Verb.ADOPT, Verb.VOID, Verb.SKIP, Verb.VERIFY}
+]
 
 #: Reading commands that take their time, or look at other machines: their words are checked.
 _SLOW = ("admin ", "data verify", "data audit", "data rebuild-raw", "data report")
@@ -277,6 +292,20 @@ def test_what_any_view_says_to_type_is_accepted_and_moves_the_night(
     for words, (view, before) in told.items():
         for is_up in (False, True):
             check_order(site, view, words, before, is_up=is_up)
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_stands_beside_a_safe_night_decides_as_the_table_says(
+    tmp_path: Path, beside: str
+) -> None:
+    site = made(tmp_path / "site", State(NightStatus.SAFE, beside=beside))
+
+    for verb in _BESIDE_VERBS:
+        words = TYPED[verb].format(name=DATE, path=_PATH, stage="build")
+        with undone(site):
+            if verb not in {Verb.SEND, Verb.SEND_ANEW} or "[mail]" in site.config.read_text():
+                verdict = judged(site, words)
+                assert moved(site, words, is_up=False)[0] is verdict.outcome, (words, verdict)
 
 
 def check_order(site: Site, view: str, words: str, before: list[str], *, is_up: bool) -> None:

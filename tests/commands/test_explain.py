@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from tests.commands.status_scenes import running_picture
 from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
-from vampd.allowed import TYPED
 from vampd.causes import Cause, CauseCode, cause_code
 from vampd.errors import FarDiskError, NotPlainError
 from vampd.io.beneath import Beneath, read_start
@@ -31,6 +30,7 @@ from vampd.states import (
     TaskState,
     WaitCode,
 )
+from vampd.verbs import TYPED
 from vampd.views import advice, causes
 from vampd.views.explanations import EXPLANATIONS, UNKNOWN
 from vampd.views.explanations_held import NOBODY

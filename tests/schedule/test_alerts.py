@@ -259,6 +259,16 @@ def test_a_command_that_failed_after_safe_is_told_and_its_night_is_not_in_troubl
     assert "vampd admin hooks 20251101" in told.text
 
 
+def test_a_night_that_waits_for_somebody_is_told_once_that_lasts(scene: Scene) -> None:
+    night = scene.night("20251101", "waiting", "nobody knows why")
+
+    early = _names(scene.conditions())
+    scene.clock.pass_seconds(31 * 60)
+
+    assert early == []
+    assert _names(scene.conditions()) == [f"waiting:{night.id}"]
+
+
 def test_a_night_that_gets_nowhere_is_stalled_and_one_that_goes_on_is_not(scene: Scene) -> None:
     stuck, busy = (scene.night(date, "running") for date in ("20251101", "20251102"))
     task = a_task(scene.ledger, busy.id, Stage.BUILD, "1.1")

@@ -16,7 +16,6 @@ from click.testing import Result
 
 from tests.support.ledger_site import Site
 from vampd import __version__
-from vampd.allowed import Verb
 from vampd.commands.names import COMMANDS, GROUPS
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
@@ -24,6 +23,7 @@ from vampd.ledger.connection import open_ledger
 from vampd.orders.night import Orders
 from vampd.orders.socket import ControlServer
 from vampd.settings.load import load
+from vampd.verbs import Verb
 
 #: What stands for a value in a command that is told.
 _VALUES = {"TEXT": "because", "FIRST..LAST": "VMPA00425189..VMPA00425190"}
@@ -76,8 +76,12 @@ def verb_of(words: str) -> Verb | None:
         name, *options = verb.split(" --")
         given = words.removeprefix("vampd ")
         if given.startswith(name) and all(f"--{each.split(' ')[0]}" in given for each in options):
-            return None if verb is Verb.CLOSE and "--" in given else verb
+            return None if _only_looks(verb, given.split()) else verb
     return None
+
+
+def _only_looks(verb: Verb, given: list[str]) -> bool:
+    return (verb is Verb.CLOSE and "--" in " ".join(given)) or bool({"-h", "--dry-run"} & {*given})
 
 
 def arguments_of(words: str, date: str, path: str) -> list[str]:
@@ -89,6 +93,8 @@ def arguments_of(words: str, date: str, path: str) -> list[str]:
         given.append(date)
     if verb in {Verb.RESTORE, Verb.RESTORE_SAFE, Verb.ABANDON, Verb.REPLAN}:
         given.append("-y")
+    if verb in {Verb.SEND, Verb.SEND_ANEW, Verb.UNDELETE}:
+        given.append("--dry-run")  # no server is there, and no file in the trash
     return given
 
 

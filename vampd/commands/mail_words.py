@@ -8,6 +8,7 @@ from typing import Any
 from vampd.commands.screen import time_json, time_text
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.ledger.records import Night
+from vampd.views.mails import changed_text
 
 
 def track_json(night: Night, track: MailTrack) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def track_text(track: MailTrack, name: str) -> str:
         Track.SENDING: f"being sent{trouble}",
         Track.FAILED: f"failed: {track.error}; mend that, then: {send}",
         Track.SENT: f"sent {sent}, {track.message_id}; when the archive answers: {ack}",
-        Track.CHANGED: f"of another manifest than the present one; what to do: {send}",
+        Track.CHANGED: f"of another manifest than the present one. {changed_text(track, name)}",
         Track.ACKNOWLEDGED: f"acknowledged {acked} by {track.acked_by}",
     }
     return words.get(track.state, track.state.value)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vampd.allowed import Verb
 from vampd.errors import OperatorError, RetryableError, UsageError, VampdError
 from vampd.io import number_papers, numbers_seen
 from vampd.io.beneath import is_folder, night_folder
@@ -26,6 +25,7 @@ from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAl
 from vampd.orders.standing import nothing_to_do
 from vampd.stages import frame_id_papers
 from vampd.states import RequestState, Stage
+from vampd.verbs import Verb
 
 
 def _adopt(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:

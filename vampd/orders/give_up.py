@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from vampd.allowed import Verb
 from vampd.errors import OperatorError
 from vampd.layout import GIVEN_UP_FOLDER
 from vampd.ledger import (
@@ -27,6 +26,7 @@ from vampd.orders import restore as restore_orders
 from vampd.orders.context import CommandContext, CommandResult
 from vampd.orders.standing import file_facts, nothing_to_do
 from vampd.states import OutputState, Stage
+from vampd.verbs import Verb
 
 _WHY = "planned anew, for a raw file was given up"
 

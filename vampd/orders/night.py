@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vampd.allowed import Verb
 from vampd.causes import Cause
 from vampd.errors import OperatorError, UsageError, VampdError
 from vampd.ledger import (
@@ -68,6 +67,7 @@ from vampd.states import (
     WaitCode,
     stages_from,
 )
+from vampd.verbs import Verb
 from vampd.watch.supplements import reopen
 
 _RESTORED = Cause(HoldCode.RESTORED)

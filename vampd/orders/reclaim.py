@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vampd.allowed import Verb
 from vampd.background.reclaim import moves as stage
 from vampd.background.reclaim.facts import Proposal, proposals
 from vampd.background.reclaim.job import begin_one, begin_run, chosen, move_job
@@ -17,7 +16,8 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, TrashFile
 from vampd.orders.context import CommandContext, CommandResult, Order, OrderOfAll
 from vampd.orders.standing import nothing_to_do
-from vampd.states import NightStatus, Space, TrashState
+from vampd.states import NightStatus, TrashState
+from vampd.verbs import Verb
 
 _BATCH = 1000
 
@@ -51,9 +51,8 @@ def _undelete(context: CommandContext, night: Night, arguments: Mapping[str, Any
     under_way = reclaims.open_of(ledger, number)
     lying = trash.to_put_back(ledger, number)
     moving = trash.on_their_way(ledger, number)
-    if not (under_way or lying or moving):
-        lines = ["nothing of it lies in the trash", *_gone(ledger, number)]
-        return CommandResult(lines=lines, changed=False)
+    if (answer := nothing_to_do(ledger, night, Verb.UNDELETE)) is not None:
+        return CommandResult(lines=[*answer.lines, *_gone(ledger, number)], changed=False)
     lines = [f"{len(lying)} files, {_size(lying)}, are put back", *_gone(ledger, number)]
     if arguments["dry_run"]:
         return CommandResult(lines=lines, changed=True)
@@ -99,13 +98,12 @@ def _reclaim(context: CommandContext, night: Night, arguments: Mapping[str, Any]
     """Begin to give back what may go of one night, whether it is enabled or not."""
     ledger, config = context.ledger, context.config
     under_way = reclaims.open_of(ledger, night.id)
-    if under_way is not None:
-        done = what_is_done(Space(under_way.space), final=bool(under_way.final))
-        return CommandResult(lines=[f"it is under way already: {done}"], changed=False)
-    found = proposals(ledger, config, night)
+    found = [] if under_way is not None else proposals(ledger, config, night)
     first = next((each for each in found if not each.refusals), None)
-    if first is None:
-        raise OperatorError(_refused(night, found))
+    stays = _why_it_stays(found) if first is None else None
+    if (answer := nothing_to_do(ledger, night, Verb.RECLAIM, stays=stays)) is not None:
+        return answer
+    assert first is not None
     limit = config.reclaim.max_gb_per_run * 1e9
     too_big = fit([first.facts.size_bytes], max_bytes=limit, max_nights=1)[0]
     if too_big is not None:
@@ -133,9 +131,9 @@ def _reclaim_all(context: CommandContext, arguments: Mapping[str, Any]) -> Comma
 
 def _let_go(context: CommandContext, night: Night, arguments: Mapping[str, Any]) -> CommandResult:
     """An operator's word on the quarantined files of a night."""
+    if (answer := nothing_to_do(context.ledger, night, Verb.LET_GO)) is not None:
+        return answer
     undecided = trash.undecided(context.ledger, night.id)
-    if not undecided:
-        return CommandResult(lines=["no quarantined file of it is undecided"], changed=False)
     if not arguments["dry_run"]:
         trash.let_go(context.ledger, night.id, arguments["why"])
     lines = [f"{path} may go" for path in undecided]
@@ -152,13 +150,11 @@ def _begun(proposal: Proposal) -> str:
     )
 
 
-def _refused(night: Night, found: list[Proposal]) -> str:
-    lines = [f"{nights.label(night)}: nothing of it may go"]
-    lines += [
+def _why_it_stays(found: list[Proposal]) -> str:
+    return "\n".join(
         f"  {what_is_done(each.facts.space, final=each.facts.final)}: {'; '.join(each.refusals)}"
         for each in found
-    ]
-    return "\n".join(lines)
+    )
 
 
 def _size(rows: list[TrashFile]) -> str:

@@ -8,16 +8,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from vampd.allowed import Outcome, Verb, decide
+from vampd.allowed import Outcome, decide
+from vampd.background.reclaim.outcome import what_is_done
 from vampd.errors import OperatorError
 from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
 from vampd.ledger import (
     files,
+    hooks,
     legacy,
     live,
     mail_tracks,
     nights,
     outputs,
+    reclaims,
     requests,
     strays,
     tasks,
@@ -27,16 +30,20 @@ from vampd.ledger import (
 from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night, RawFile
 from vampd.orders.context import CommandResult
+from vampd.orders.mail_facts import mail_facts
 from vampd.standing import Standing
 from vampd.states import (
     STAGES_OF,
     UNSEEN_HOLDS,
+    HookState,
     RequestState,
+    Space,
     Stage,
     StrayState,
     TaskState,
     UnseenSort,
 )
+from vampd.verbs import Verb
 from vampd.watch.incumbent import signs_of
 
 
@@ -76,7 +83,26 @@ def standing_of(ledger: Ledger, night: Night) -> Standing:
         is_void=last == RequestState.VOID,
         kept=None if pin is None else pin.why,
         is_being_verified=night.verify_asked_by is not None,
+        failed_hooks=sum(
+            run.state is HookState.FAILED for run in hooks.runs(ledger.connection, night.id)
+        ),
+        **_space_facts(ledger, night),
+        **mail_facts(ledger, night),
     )
+
+
+def _space_facts(ledger: Ledger, night: Night) -> dict[str, Any]:
+    """What is being given back of it, or may be."""
+    row = reclaims.open_of(ledger, night.id)
+    lies = trash.to_put_back(ledger, night.id) or trash.on_their_way(ledger, night.id)
+    return {
+        "is_on_its_way_out": bool(row is not None or lies),
+        "giving_back": None
+        if row is None
+        else what_is_done(Space(row.space), final=bool(row.final)),
+        "undecided": len(trash.undecided(ledger, night.id)),
+        "proofs": ledger.value("select count(*) from rebuild_proof where night = ?", [night.id]),
+    }
 
 
 def nothing_to_do(ledger: Ledger, night: Night, verb: Verb, **more: Any) -> CommandResult | None:

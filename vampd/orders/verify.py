@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vampd.allowed import Verb
 from vampd.errors import OperatorError, UsageError
 from vampd.ledger import destination_markers, verifications
 from vampd.ledger.records import Night
@@ -15,6 +14,7 @@ from vampd.orders.standing import nothing_to_do
 from vampd.remote.destination_marker import Marked
 from vampd.remote.location import Location
 from vampd.settings.sections import Config
+from vampd.verbs import Verb
 
 _MARKER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from vampd.allowed import TYPED, Verb
 from vampd.states import ErrorClass, ErrorCode, HoldCode, NightStatus, Stage, WaitCode
 from vampd.value_words import time_text
+from vampd.verbs import TYPED, Verb
 from vampd.views.explanations import EXPLANATIONS, UNKNOWN
 from vampd.views.explanations_held import Explanation
 from vampd.views.summaries import Summary, why_held

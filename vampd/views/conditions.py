@@ -23,10 +23,14 @@ from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
 from vampd.views.advice import TOLD, cause_of, next_step
 from vampd.views.lag_conditions import lag_conditions
 from vampd.views.limits import Limits
+from vampd.views.mails import changed_text
 from vampd.views.matters import matters
 from vampd.views.odd_conditions import TOLD_US, odd_conditions
 from vampd.views.scrub_conditions import scrub_conditions
-from vampd.views.summaries import is_at_rest, last_daemon, nights, summarise
+from vampd.views.summaries import Summary, is_at_rest, last_daemon, nights, summarise
+
+#: A night that waits for somebody is told to people who do not look once it did so for this long.
+_LASTS_US = 30 * MINUTE_US
 
 
 def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
@@ -34,7 +38,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
     every = {night.id: night for night in nights(reader)}
     names = _names(every)
     found = [
-        *_stopped(reader, every, names),
+        *_stopped(reader, every, names, now_us),
         *_troubles(reader),
         *_stalled(reader, every, limits, now_us),
         *_hooks(reader, every),
@@ -81,13 +85,17 @@ def silence(reader: Reader, limits: Limits, now_us: int) -> Condition | None:
 
 
 def _stopped(
-    reader: Reader, every: Mapping[int, Night], names: Mapping[int, str]
+    reader: Reader, every: Mapping[int, Night], names: Mapping[int, str], now_us: int
 ) -> Iterator[Condition]:
+    """What of the nights needs somebody; of waiting ones, what lasts: the next attempt may do."""
     stopped = [night for night in every.values() if night.status in TOLD and not is_at_rest(night)]
     both = {night.id for night in stopped if names[night.id] != night.date}
     for matter in matters(summarise(reader, stopped)):
         for summary in matter.summaries:
             night = summary.night
+            since_us = _since_us(summary)
+            if night.status is NightStatus.WAITING and now_us - since_us < _LASTS_US:
+                continue
             cause = first_line(cause_of(summary) or "no reason was recorded")
             step = next_step(summary, both_kinds=night.id in both)
             yield Condition(
@@ -95,12 +103,20 @@ def _stopped(
                 severity=matter.severity,
                 text=f"{night} {night.status}: {cause}: {step}",
                 night=night.id,
-                since_us=night.changed_us,
+                since_us=since_us,
                 rule=matter.rule,
                 same=f"{night.kind} {night.status} {matter.rule} {matter.cause}",
                 next_step=step,
                 rank=matter.rank,
             )
+
+
+def _since_us(summary: Summary) -> int:
+    """Since when a night waits, failed or is held; a new attempt is no beginning."""
+    night, trouble = summary.night, summary.trouble
+    if night.status is NightStatus.WAITING and trouble is not None and trouble.failing_since_us:
+        return trouble.failing_since_us
+    return night.changed_us
 
 
 def _troubles(reader: Reader) -> Iterator[Condition]:
@@ -297,9 +313,8 @@ def _mail(
         text = f"{name}: its mail was refused: {error}: vampd archive manifest {date} --send"
         return "mail", Severity.CRITICAL, text, since_us
     if track.state is Track.CHANGED:
-        text = (
-            f"{name}: its manifest is not the one that the archive was told: vampd archive ack -h"
-        )
+        told = changed_text(track, date)
+        text = f"{name}: its manifest is not the one that the archive was told. {told}"
         return "changed", Severity.CRITICAL, text, track.sent_us
     if track.state is Track.SENDING and since_us and now_us - since_us > limits.stalled_us:
         return "unsent", Severity.WARNING, f"{name}: its mail cannot be sent: {error}", since_us
