@@ -20,8 +20,9 @@ _SINCE = "coalesce(scrubbed.since_us, scrubbed.oldest_us, night.closed_us, 0)"
 # What is listed and was not given back; of raw files, what is there and was digested.
 _FILES = """
     select path, size_bytes, sha256, 0 as is_raw from deliverable
-    where night = :night and path not in (select path from trash where night = :night
-        and state not in ('listed', 'returned') and not (state = 'unlinked' and made_anew))
+    where night = :night and not exists (select 1 from trash where trash.night = :night
+        and trash.path = deliverable.path and state not in ('listed', 'returned')
+        and not (state = 'unlinked' and made_anew))
     union all
     select path, size_bytes, sha256, 1 as is_raw from raw_file
     where night = :night and role != 'other' and state in ('whole', 'quarantined')
