@@ -139,6 +139,7 @@ def test_every_time_that_is_still_to_come_counts_from_now(scene: Scene) -> None:
         "task", night=night, stage="sync", state="done", finished_us=wrong_us, **stamp
     )
     ledger.insert("hook", command="true", since_us=wrong_us)
+    ledger.execute("insert into scrubbed (night, oldest_us) values (?, ?)", [night, wrong_us])
     ledger.insert("disk", path="/", present=1, looked_us=wrong_us)
     ledger.insert("deliverable", night=night, path="a", size_bytes=1, sha256="", sent_us=wrong_us)
 
@@ -147,5 +148,6 @@ def test_every_time_that_is_still_to_come_counts_from_now(scene: Scene) -> None:
     now_us = ledger.now_us()
     assert ledger.value("select finished_us from task where id = ?", [task]) == now_us
     assert ledger.value("select since_us from hook") == now_us
+    assert ledger.value("select oldest_us from scrubbed") == now_us
     assert ledger.value("select looked_us from disk") == now_us
     assert ledger.value("select sent_us from deliverable") == now_us

@@ -380,3 +380,13 @@ def test_a_piece_is_no_larger_than_a_days_worth(place: Place) -> None:
 
     assert job is not None
     assert [file.path for file in job.files] == [RAW]  # 700 bytes; the next has 1500
+
+
+def test_a_rest_that_began_while_the_date_was_ahead_is_none(place: Place) -> None:
+    place.clock.pass_seconds(400 * DAYS_S)
+    local_copies.rest(place.ledger, place.number)
+    place.clock.pass_seconds(-369 * DAYS_S)
+
+    found = local_copies.oldest_night(place.ledger, 30 * DAY_US)
+
+    assert found is not None

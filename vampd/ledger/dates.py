@@ -33,6 +33,8 @@ _SINCE = {
     "mail": ("composed_us", "sent_us", "failing_since_us"),
     "alert": ("began_us", "told_us"),
     "hook": ("since_us",),
+    "local_copy": ("read_us",),
+    "scrubbed": ("oldest_us", "since_us"),
 }
 
 

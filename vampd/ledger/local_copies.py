@@ -108,14 +108,19 @@ def note_read(ledger: Ledger, side: Side, size_bytes: int, bytes_per_day: float)
 
 
 def oldest_night(ledger: Ledger, age_us: int) -> Night | None:
-    """The night with the file that was read longest ago, if *age_us* ago; none that rests."""
+    """The night with the file that was read longest ago, if *age_us* ago; none that rests.
+
+    None rests for longer than a day: that was so by a date that was ahead.
+    """
+    now_us = ledger.now_us()
     return fetch_one(
         Night,
         ledger,
         "select night.* from night left join scrubbed on scrubbed.night = night.id"  # noqa: S608
-        f" where {_AT_REST} and {_SINCE} < :before_us and coalesce(again_us, 0) <= :now_us"
+        f" where {_AT_REST} and {_SINCE} < :before_us"
+        " and (again_us is null or again_us not between :now_us + 1 and :latest_us)"
         f" order by {_SINCE}, night.id limit 1",
-        {"before_us": ledger.now_us() - age_us, "now_us": ledger.now_us()},
+        {"before_us": now_us - age_us, "now_us": now_us, "latest_us": now_us + _AGAIN_US},
     )
 
 
@@ -201,15 +206,6 @@ def rest(ledger: Ledger, night: int) -> None:
         " on conflict (night) do update set again_us = :again_us",
         {"night": night, "again_us": ledger.now_us() + _AGAIN_US},
     )
-
-
-def mend_dates(ledger: Ledger) -> None:
-    """What was read while the date was ahead was read by now."""
-    now_us = ledger.now_us()
-    ledger.execute("update local_copy set read_us = ?1 where read_us > ?1", [now_us])
-    ledger.execute("update scrubbed set oldest_us = ?1 where oldest_us > ?1", [now_us])
-    ledger.execute("update scrubbed set since_us = ?1 where since_us > ?1", [now_us])
-    ledger.execute("update scrubbed set again_us = null where again_us > ?", [now_us + _AGAIN_US])
 
 
 def oldest_proofs(source: Source) -> dict[Side, int]:
