@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vampd.causes import SENTENCES, Cause, cause_code, file_cause
+from vampd.causes import SENTENCES, Cause, file_cause
 from vampd.shipped import migrations_folder
 from vampd.states import ErrorCode, FileCode, HoldCode, WaitCode
 
@@ -81,7 +81,7 @@ def test_what_reads_a_sentence_is_found(line: str) -> None:
 def test_every_code_has_a_sentence_and_is_one_code() -> None:
     assert len(SENTENCES) == len(HoldCode) + len(WaitCode) + len(FileCode)
     assert set(SENTENCES) == {*HoldCode, *WaitCode, *FileCode}
-    assert all(cause_code(str(code)) is code for code in (*HoldCode, *WaitCode))
+    assert not set(map(str, HoldCode)) & set(map(str, WaitCode))
 
 
 @pytest.mark.parametrize("code", FileCode)

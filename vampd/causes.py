@@ -34,13 +34,6 @@ class Cause(Struct, frozen=True):
         return self.words.get("text") or SENTENCES[self.code].format_map(self.words)
 
 
-def cause_code(code: str | None) -> CauseCode | None:
-    """The code that stands in the ledger."""
-    if code is None:
-        return None
-    return HoldCode(code) if code in set(HoldCode) else WaitCode(code)
-
-
 def file_cause(code: str | None, words: str | None, sentence: str | None) -> Cause | None:
     """Why a file is in its state, of what the ledger keeps; a sentence alone is an earlier one's.
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from tests.commands.status_scenes import running_picture
 from tests.support.command_line import command_of
 from tests.support.ledger_site import NOW_US, Site
-from vampd.causes import Cause, CauseCode, cause_code
+from vampd.causes import Cause, CauseCode
 from vampd.errors import FarDiskError, NotPlainError
 from vampd.io.beneath import Beneath, read_start
 from vampd.ledger.records import Night
@@ -23,6 +23,7 @@ from vampd.states import (
     STAGES_OF,
     ErrorClass,
     ErrorCode,
+    FileCode,
     HoldCode,
     Kind,
     NightStatus,
@@ -82,7 +83,9 @@ def a_summary(
         folder=f"{_ROOT}/20251106",
         status=status,
         cause=None if cause is None else str(cause),
-        cause_code=None if cause is None else cause_code(cause.code),
+        cause_code=cause.code
+        if cause is not None and not isinstance(cause.code, FileCode)
+        else None,
         cause_words=None if cause is None else json.dumps(cause.words),
         hold_words=None if hold is None else json.dumps(hold.words),
         hold=None if hold is None else str(hold),

@@ -181,7 +181,6 @@ def test_no_proof_outlives_its_sidecar(carried: Carried, change: str, tmp_path: 
 
         assert not proofs.rebuild_proved(ledger, night)
         assert proofs.proof_of(ledger, night, 1) is None
-        assert proofs.proved_files(ledger, night) == set()
 
 
 def test_a_damaged_cube_is_named_and_nothing_made_of_it_is_kept(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_ledger import FakeClock, a_night, a_task, claimed, opened, settings
-from vampd.ledger import deliveries, tasks
+from vampd.ledger import deliveries, nights, tasks
 from vampd.schedule import retries
 from vampd.stages.verify import CheckResult, VerifiedFile, VerifyResult
 from vampd.states import Stage, TaskState
@@ -45,4 +45,4 @@ def test_what_is_listed_after_the_question_was_asked_is_verified_before_its_nigh
         retries.after_success(ledger, task, CheckResult(copies=copies), config)
 
         assert tasks.get_task(ledger, task.id).state == TaskState.PENDING
-        assert not deliveries.verified_since(ledger, night.id, 0)
+        assert nights.get_night(ledger, night.id).verified_us is None

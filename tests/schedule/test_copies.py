@@ -103,6 +103,12 @@ class FarDesk(Struct, frozen=True, kw_only=True):
         return [row["became"] for row in rows]
 
 
+def verified_since(desk: FarDesk, us: int) -> bool:
+    """Whether every file of the night was found right at the far end at *us* or later."""
+    found_us = desk.night.verified_us
+    return found_us is not None and found_us >= us
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[FarDesk]:
     config = settings(tmp_path)
@@ -127,15 +133,15 @@ def test_a_night_sent_and_verified_has_an_age(desk: FarDesk) -> None:
     sent_us = desk.ledger.now_us()
     desk.make_safe()
 
-    assert deliveries.verified_since(desk.ledger, desk.number, sent_us)
-    assert not deliveries.verified_since(desk.ledger, desk.number, sent_us + 1)
+    assert verified_since(desk, sent_us)
+    assert not verified_since(desk, sent_us + 1)
     assert desk.night.verified_us == sent_us
 
 
 def test_a_night_without_files_was_never_verified(desk: FarDesk) -> None:
     desk.ledger.execute("delete from deliverable")
 
-    assert not deliveries.verified_since(desk.ledger, desk.number, 0)
+    assert not verified_since(desk, 0)
 
 
 def test_a_verdict_on_older_bytes_does_not_count(desk: FarDesk) -> None:
@@ -145,7 +151,7 @@ def test_a_verdict_on_older_bytes_does_not_count(desk: FarDesk) -> None:
 
     deliveries.record_verdicts(desk.ledger, desk.number, result.results)
 
-    assert not deliveries.verified_since(desk.ledger, desk.number, 0)
+    assert not verified_since(desk, 0)
 
 
 def test_a_flipped_byte_is_sent_again_and_kept_as_evidence(desk: FarDesk) -> None:
@@ -300,7 +306,7 @@ def test_a_safe_night_is_verified_again_when_it_is_asked_for(desk: FarDesk) -> N
 
     assert desk.reverify()
     assert not desk.reverify()
-    assert deliveries.verified_since(desk.ledger, desk.number, desk.ledger.now_us())
+    assert verified_since(desk, desk.ledger.now_us())
     (row,) = desk.ledger.rows("select * from verification")
     assert (row["files"], row["wrong"], row["error"]) == (4, 0, None)
     assert desk.night.status == NightStatus.SAFE
@@ -337,7 +343,7 @@ def test_a_safe_night_with_a_rotten_copy_is_not_safe_until_it_was_sent_again(des
     assert night.safe_us is None
     assert PATHS[1] in (night.cause or "")
     assert desk.pending() == {Stage.TRANSFER, Stage.VERIFY}
-    assert not deliveries.verified_since(desk.ledger, desk.number, 0)
+    assert not verified_since(desk, 0)
     desk.do(Stage.TRANSFER)
     assert desk.do(Stage.VERIFY) is None
     assert len(list((desk.folder / "far" / ".evidence").rglob("*.sha256-*"))) == 1
@@ -383,4 +389,4 @@ def test_a_far_side_that_does_not_answer_changes_nothing_and_is_asked_later(desk
     assert desk.events("verification") == ["unknown"]
     desk.clock.pass_seconds(desk.config.retry.longest_seconds + 1)
     assert desk.reverify()
-    assert deliveries.verified_since(desk.ledger, desk.number, desk.ledger.now_us())
+    assert verified_since(desk, desk.ledger.now_us())

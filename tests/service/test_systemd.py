@@ -85,28 +85,6 @@ def test_without_systemd_python_the_log_says_so(
     assert "systemd-python is missing" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("allowed", "pid", "interval"),
-    [
-        ("120000000", None, 60.0),
-        ("120000000", "ours", 60.0),
-        ("120000000", "1", None),
-        ("0", None, None),
-        ("soon", None, None),
-        (None, None, None),
-    ],
-)
-def test_the_watchdog_is_fed_twice_in_its_time(
-    monkeypatch: pytest.MonkeyPatch, allowed: str | None, pid: str | None, interval: float | None
-) -> None:
-    for name, value in {"WATCHDOG_USEC": allowed, "WATCHDOG_PID": pid}.items():
-        monkeypatch.delenv(name, raising=False)
-        if value is not None:
-            monkeypatch.setenv(name, str(os.getpid()) if value == "ours" else value)
-
-    assert systemd.watchdog_interval_seconds() == interval
-
-
 def _journal(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, exists: bool, stream: str | None
 ) -> None:

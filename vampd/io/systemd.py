@@ -39,19 +39,6 @@ def notify(state: str) -> None:
         send(state)
 
 
-def watchdog_interval_seconds() -> float | None:
-    """How often `WATCHDOG=1` is due: twice in the time that systemd allows. None: never.
-
-    From $WATCHDOG_USEC and $WATCHDOG_PID, as in sd_watchdog_enabled(3); a child of the service
-    inherits them, but they are not meant for it.
-    """
-    allowed = os.environ.get("WATCHDOG_USEC", "")
-    meant_for = os.environ.get("WATCHDOG_PID", str(os.getpid()))
-    if not allowed.isdecimal() or int(allowed) == 0 or meant_for != str(os.getpid()):
-        return None
-    return int(allowed) / 2e6
-
-
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send log records to the journal where stderr is connected to it, else to stderr.
 

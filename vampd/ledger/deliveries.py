@@ -130,15 +130,6 @@ def _verified_us(ledger: Ledger, night: int) -> int | None:
     return row["oldest_us"] if row["files"] == row["verified"] else None
 
 
-def verified_since(ledger: Ledger, night: int, us: int) -> bool:
-    """Whether every file of a night was found right at the far end at *us* or later.
-
-    A night that lists no file was never verified.
-    """
-    oldest_us = _verified_us(ledger, night)
-    return oldest_us is not None and oldest_us >= us
-
-
 def send_again(ledger: Ledger, night: int, paths: Iterable[str]) -> None:
     """Send these again. What lies there, and only waits to be moved on, was sent well before."""
     ledger.connection.executemany(

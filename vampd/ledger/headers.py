@@ -23,9 +23,6 @@ from vampd.ledger.rows import fetch_all, fetch_one
 from vampd.ledger.write_ahead import FOLD_BYTES
 from vampd.records import CardValue
 
-#: Columns that are no cards.
-OWN_COLUMNS = ("night_kind", "night_date", "file_path", "file_kind")
-
 _MOST_FILES = 200  # a worker reads so many headers in a tenth of a second
 _MOST_COLUMNS = 1900  # of SQLite's 2000
 _TWO_TO_63 = 1 << 63

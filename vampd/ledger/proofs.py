@@ -63,7 +63,7 @@ def rebuild_proved(ledger: Ledger, night: int) -> bool:
     """Whether every raw file that is there was rebuilt bit for bit from outputs and sidecar.
 
     It holds for whole and for quarantined files. Late ones are in no sidecar and count for
-    nothing here: nothing proves them, and `proved_files` never names one.
+    nothing here: nothing proves them.
     """
     has_proof = ledger.value(_VALID, [night]) is not None
     return has_proof and not unproved_files(ledger, night)
@@ -77,15 +77,6 @@ def unproved_files(ledger: Ledger, night: int) -> list[str]:
         [night],
     )
     return [row["path"] for row in rows]
-
-
-def proved_files(ledger: Ledger, night: int) -> set[int]:
-    """Numbers of the raw files that a valid proof covers."""
-    rows = ledger.rows(
-        f"select id from raw_file where {_THERE} and rebuilt_by in ({_VALID})",  # noqa: S608
-        [night],
-    )
-    return {row["id"] for row in rows}
 
 
 def sidecar_to_prove(ledger: Ledger) -> ListedSidecar | None:

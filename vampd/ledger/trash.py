@@ -18,8 +18,6 @@ from vampd.records import FileIdentity
 from vampd.states import FileCode, FileState, Space, TrashState
 
 #: A row in one of these says what was intended, not what came of it.
-UNSETTLED = frozenset({TrashState.LEAVING, TrashState.RETURNING, TrashState.UNLINKING})
-
 _UNSETTLED = "state in ('leaving', 'returning', 'unlinking')"
 
 

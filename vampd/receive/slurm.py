@@ -110,11 +110,6 @@ def ask(job: AskJob) -> SlurmAnswer:
     return SlurmAnswer(end=StepEnd(code=code, error=error, output=said, numbers=last_numbers(said)))
 
 
-def cancel(number: str) -> None:
-    """Take a job back."""
-    _ask(["scancel", number])
-
-
 def _state_of(number: str) -> Asked:
     queued = _ask(["squeue", "--noheader", f"--jobs={number}", "--states=all", "--format=%T"])
     if queued.code != 0 and _UNKNOWN not in queued.stderr_tail:  # no word about the job

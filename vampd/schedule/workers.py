@@ -9,7 +9,6 @@ does not say to its end, costs its own work and no other. This is the `Executor`
 from __future__ import annotations
 
 import ctypes
-import logging
 import multiprocessing
 import os
 import pickle
@@ -33,8 +32,6 @@ from vampd.ledger.barrier import class_of, code_of, words_of
 from vampd.plain_text import plain_text
 from vampd.schedule.executor import Outcome
 from vampd.states import ErrorClass, ErrorCode
-
-log = logging.getLogger(__name__)
 
 J = TypeVar("J")
 

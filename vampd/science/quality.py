@@ -16,15 +16,6 @@ from vampd.states import FlcState
 # A median of fewer differences moves by more than what is looked for.
 _FEWEST_PAIRS = 10
 
-#: What can be outside its limits, with what it means.
-MEASURES: Mapping[str, str] = {
-    "synchronised": "frames that have a partner, of those that could have one",
-    "dubious": "frames whose FLC state cannot be told, of those taken with the FLC",
-    "drift": "how far the cameras' offset moves within one readout mode",
-    "states": "by how much the numbers of A and B frames differ",
-    "rejected": "frames that are in no output because of their times or rows",
-}
-
 
 class Quality(Struct, frozen=True, kw_only=True):
     """What the frames of one plan came to."""
@@ -48,13 +39,13 @@ class QualityLimits(Struct, frozen=True, kw_only=True):
     most_drift_us: float
     most_state_difference_percent: float
     most_rejected_percent: float = 5.0
-    hold: tuple[str, ...] = ()  #: names of MEASURES
+    hold: tuple[str, ...] = ()  #: measures
 
 
 class OutOfLimits(Struct, frozen=True, kw_only=True):
     """One measure that is outside its limit."""
 
-    measure: str  #: a name of MEASURES
+    measure: str  #: synchronised, dubious, drift, states, rejected
     text: str
 
 

@@ -7,7 +7,6 @@ its files are. Nothing of this begins by itself unless `reclaim.enabled`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,8 +26,6 @@ from vampd.settings.sections import Config
 from vampd.stages.verify import verify_job
 from vampd.states import ReclaimState, Space, TrashState
 from vampd.time_units import HOUR_US
-
-log = logging.getLogger(__name__)
 
 # Files that go on one decision: a hold or a `vampd space keep` stops a run after so many at the
 # latest. What is moved can be moved back; to remove one takes the disk longer, and is for ever.
