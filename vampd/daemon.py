@@ -118,7 +118,7 @@ class Daemon:
         self._workers = Workers(nice=config.workers.nice)
         background_jobs = BACKGROUND_JOBS if mirror is None else ()
         self._engine = Engine(ledger, config, self._scan_cycle, self._workers, background_jobs)
-        self._orders = Orders(ledger, config, self._engine.cancel)
+        self._orders = Orders(ledger, config, self._engine.cancel, self._beat)
         group = config.control.group
         self._control = ControlServer(config.socket, clock, group=group)
         self._readers = ReadingServer(config.reading_socket, group, config.state_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -105,3 +106,20 @@ def test_a_restore_that_was_cut_short_is_finished_before_its_night_goes_on(
     assert still == NightStatus.HELD
     assert finished
     assert world.order("release", night)
+
+
+def test_a_restore_that_reads_every_raw_file_shows_that_the_daemon_lives(
+    world: World, night: NightTruth
+) -> None:
+    raw = [path for camera in ("vcam1", "vcam2") for path in (night.folder / camera).iterdir()]
+    for path in raw:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        relative = str(path.relative_to(night.folder))
+        world.ledger.execute("update raw_file set sha256 = ? where path = ?", [digest, relative])
+    beats: list[None] = []
+    orders = Orders(world.ledger, world.config, beat=lambda: beats.append(None))
+    named = {"kind": night.kind, "date": night.date, "dry_run": False, "force": True}
+
+    orders.carry_out("restore", {**named, "prove": True}, "uid 0")
+
+    assert len(beats) >= 2 * len(raw)  # before, and after

@@ -21,11 +21,16 @@ class CommandResult(Struct, frozen=True, kw_only=True):
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
-    """What an order may use. *stop_work* kills the workers of a night."""
+    """What an order may use.
+
+    *stop_work* kills the workers of a night. *beat* is called again and again by what takes long:
+    whoever waits for the daemon's sign of life would kill it in the middle of an order.
+    """
 
     ledger: Ledger
     config: Config
     stop_work: Callable[[int], None]
+    beat: Callable[[], None] = lambda: None
 
 
 Order: TypeAlias = Callable[[CommandContext, Night, Mapping[str, Any]], CommandResult]

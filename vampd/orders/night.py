@@ -32,9 +32,7 @@ from vampd.orders import (
 from vampd.orders import (
     give_up as give_up_orders,
 )
-from vampd.orders import (
-    hooks as hook_orders,
-)
+from vampd.orders import hooks as hook_orders
 from vampd.orders import (
     legacy as legacy_orders,
 )
@@ -75,18 +73,25 @@ _BEING_RESTORED = Cause(HoldCode.BEING_RESTORED)
 
 
 class Orders:
-    """Carries orders out. *stop_work* kills the workers of a night."""
+    """Carries orders out. *stop_work* and *beat*: see `CommandContext`."""
 
     def __init__(
-        self, ledger: Ledger, config: Config, stop_work: Callable[[int], None] | None = None
+        self,
+        ledger: Ledger,
+        config: Config,
+        stop_work: Callable[[int], None] = lambda _: None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         self._ledger = ledger
-        self._stop_work = stop_work or (lambda _: None)
+        self._stop_work = stop_work
+        self._beat = beat
 
     def carry_out(self, order: str, arguments: Mapping[str, Any], actor: str) -> dict[str, Any]:
         """Carry out *order* in the name of *actor*. OperatorError: it is refused."""
-        context = CommandContext(ledger=self._ledger, config=self.config, stop_work=self._stop_work)
+        context = CommandContext(
+            ledger=self._ledger, config=self.config, stop_work=self._stop_work, beat=self._beat
+        )
         before, self._ledger.actor = self._ledger.actor, actor
         known = order if order in ORDERS or order in ORDERS_OF_ALL else "something unknown"
         try:
@@ -210,13 +215,13 @@ def _restore(
     answer = nothing_to_do(context.ledger, night, verb, is_restorable=not plan.nothing_to_do)
     if answer is not None:
         return answer
-    restore_orders.refuse_lost(context.ledger, night)
+    restore_orders.refuse_lost(context.ledger, night, context.beat)
     lines = plan.lines()
     if arguments["dry_run"]:
         return CommandResult(lines=lines, changed=True)
     context.stop_work(night.id)
     prove = bool(arguments.get("prove"))
-    lines += restore_orders.prove_raw(context.ledger, night, digests=prove)
+    lines += restore_orders.prove_raw(context.ledger, night, context.beat, digests=prove)
     # Held before the first file goes: a power cut must not leave a night that goes on.
     # In place of any other reason: none of them may be what is released.
     nights.hold_instead(context.ledger, night.id, _BEING_RESTORED)
@@ -231,7 +236,7 @@ def _restore(
         nights.unmark_safe(context.ledger, night.id)
         nights.hold_instead(context.ledger, night.id, _RESTORED)
         _move_to_held(context.ledger, night)
-    restore_orders.prove_raw(context.ledger, night, digests=prove)
+    restore_orders.prove_raw(context.ledger, night, context.beat, digests=prove)
     lines.append("it is held until `vampd release` or `vampd retry`; far copies stay")
     return CommandResult(lines=lines, changed=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct, field
 
@@ -52,6 +52,7 @@ from vampd.watch.incumbent import manifest_aside
 from vampd.watch.scan import identity_of
 
 _BACKUP = "_hlinkbak"
+_READ_BYTES = 16 << 20
 
 
 class RestorePlan(Struct, frozen=True, kw_only=True):
@@ -161,7 +162,7 @@ def note_strays(
         strays.note(ledger, row, _found(folder, row), on_order=on_order)
 
 
-def refuse_lost(ledger: Ledger, night: Night) -> None:
+def refuse_lost(ledger: Ledger, night: Night, beat: Callable[[], None]) -> None:
     """OperatorError: a raw file is gone of which outputs were made, which are all that is left.
 
     One that was made again where it lay, with the bytes that it had, is not gone.
@@ -170,7 +171,7 @@ def refuse_lost(ledger: Ledger, night: Night) -> None:
     gone = [
         row.path
         for row in files.processed_and_gone(ledger, night.id)
-        if not is_file(folder / row.path) or row.sha256 != _digest(folder / row.path)
+        if not is_file(folder / row.path) or row.sha256 != _digest(folder / row.path, beat)
     ]
     if gone:
         msg = (
@@ -181,7 +182,9 @@ def refuse_lost(ledger: Ledger, night: Night) -> None:
         raise OperatorError(msg)
 
 
-def prove_raw(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
+def prove_raw(
+    ledger: Ledger, night: Night, beat: Callable[[], None], *, digests: bool
+) -> list[str]:
     """Prove that the raw files are the ones that the ledger knows; with *digests*, their bytes.
 
     IntegrityError: one is not. RetryableError: one has another inode or time, and is read again.
@@ -192,7 +195,7 @@ def prove_raw(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
         path, found = folder / row.path, _found(folder, row)
         if found != files.identity(row):
             _refuse_stray(ledger, night, row, found)
-        if digests and row.sha256 not in {None, _digest(path)}:
+        if digests and row.sha256 not in {None, _digest(path, beat)}:
             msg = f"{path}: other bytes than were recorded"
             raise IntegrityError(msg)
     how = "identity and digest" if digests else "identity"
@@ -250,6 +253,10 @@ def _incumbent_renames(folder: Beneath, *, foreign: bool) -> tuple[tuple[str, st
     return tuple(renames)
 
 
-def _digest(path: Beneath) -> str:
+def _digest(path: Beneath, beat: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
     with os.fdopen(open_file(path), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+            beat()
+    return digest.hexdigest()
