@@ -172,8 +172,8 @@ print(int(status["VmHWM"].split()[0]))
 
 _SERVED = """
 import pickle, sys
-
 from multiprocessing.connection import wait
+from msgspec.structs import replace
 from vampd.schedule.workers import Workers
 from vampd.stages.build import work
 workers = Workers(nice=0)

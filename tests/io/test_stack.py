@@ -16,16 +16,22 @@ def frames(count: int, shape: tuple[int, int] = (7, 11)) -> NDArray[np.int16]:
     return drawn
 
 
+def put(made: Stack, frame: NDArray[np.int16]) -> None:
+    made.row[:] = frame
+    made.take()
+
+
+@pytest.mark.parametrize("count", [1, 4, 299, 303])
 @pytest.mark.parametrize("add", [stack._add, stack.add])
 def test_mean_and_highest_are_those_of_the_frames(
-    add: object, monkeypatch: pytest.MonkeyPatch
+    add: object, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stack, "add", add)
-    drawn = frames(300)
-    made = Stack(shape=(7, 11))
+    drawn = frames(count)
+    made = Stack((7, 11))
 
     for frame in drawn:
-        made.add(frame)
+        put(made, frame)
 
     pixels = drawn.astype(np.float64) + 32_768
     assert np.allclose(made.mean(32_768.0), pixels.mean(axis=0), rtol=1e-6)
@@ -37,19 +43,30 @@ def test_the_sums_were_compiled() -> None:
 
 
 def test_the_brightest_frames_do_not_overflow() -> None:
-    made = Stack(shape=(1, 2))
+    made = Stack((1, 2))
     bright = np.array([[32_767, -32_768]]).astype(STORED)
 
     for _ in range(stack.MOST_FRAMES + 3):
-        made.add(bright)
+        put(made, bright)
 
     assert made.frames == stack.MOST_FRAMES
     assert made.mean(32_768.0).tolist() == [[65_535, 0]]
 
 
-@pytest.mark.parametrize("shape", [(7, 10), (7, 12), (6, 11)])
-def test_a_frame_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
-    made = Stack(shape=(7, 11))
-
+@pytest.mark.parametrize("shape", [(7, 10), (7, 12), (6, 11), (0, 0)])
+def test_sums_of_another_shape_are_refused(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=r"bytes of pixels|broadcast"):
-        made.add(frames(1, shape)[0])
+        stack.add(frames(2), np.zeros(shape, np.int32), np.zeros(shape, np.int16))
+
+
+def test_more_frames_can_be_taken_after_a_look() -> None:
+    drawn = frames(10)
+    made = Stack((7, 11))
+
+    means = []
+    for frame in drawn:
+        put(made, frame)
+        means.append(made.mean(0.0))
+
+    for count, mean in enumerate(means, start=1):
+        assert np.allclose(mean, drawn[:count].astype(float).mean(axis=0), atol=0.01)

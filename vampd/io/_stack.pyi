@@ -3,6 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-def add(
+def add_frames(
     pixels: NDArray[np.int16], sums: NDArray[np.int32], highest: NDArray[np.int16], /
 ) -> None: ...

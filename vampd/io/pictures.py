@@ -11,25 +11,24 @@ _QUICKLY = {"level": 1, "filter": 8, "strategy": 3}
 _REACH_PERCENT = 99.5  # of the pixels of a difference lie within its scale
 
 
-def picture(image: NDArray[np.float32]) -> bytes:
-    """A PNG of *image*, (height, width): zscale to the brightest pixel, with an asinh stretch.
-
-    The first row of a FITS image is the lowest one of the picture, as viewers have it.
-    """
+def shades(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """*image*, (height, width), as shades from 0 to 1: zscale to the brightest, then asinh."""
     from astropy.visualization import AsinhStretch, ZScaleInterval
 
     low, _ = ZScaleInterval().get_limits(image)
     high = max(float(image.max()), low + 1)
-    return _png(AsinhStretch(0.05)(np.clip((image - low) / (high - low), 0, 1)))
+    stretched = AsinhStretch(0.05)(np.clip((image - low) / (high - low), 0, 1))
+    return np.asarray(stretched, np.float32)
 
 
-def picture_of_difference(image: NDArray[np.float32]) -> bytes:
-    """The same of a difference: grey is 0, and what is as far below it as above is as dark."""
+def shades_of_difference(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same of a difference: a half is 0, and what is as far below it as above is as dark."""
     reach = float(np.percentile(np.abs(image), _REACH_PERCENT)) or 1.0
-    return _png(np.clip(image / (2 * reach) + 0.5, 0, 1))
+    return np.clip(image / np.float32(2 * reach) + np.float32(0.5), 0, 1)  # type: ignore[no-any-return]
 
 
-def _png(shades: NDArray[np.floating]) -> bytes:
+def png(shades: NDArray[np.float32]) -> bytes:
+    """A PNG of shades; the first row of a FITS image is the lowest one, as viewers have it."""
     import imagecodecs
 
     grey = np.ascontiguousarray(np.rint(shades[::-1] * _GREYS).astype(np.uint8))

@@ -213,7 +213,7 @@ def _stacks(drafts: Sequence[_Draft], shape: tuple[int, int]) -> list[Looked]:
             name=draft.output.name,
             synchronised=draft.output.card_arguments.synchronised,
             flc_state=draft.output.card_arguments.flc_state,
-            stack=Stack(shape=shape),
+            stack=Stack(shape),
         )
         for draft in drafts
     ]
@@ -227,7 +227,7 @@ def _stream(
 ) -> None:
     """Send every raw frame to its output, in the order of acquisition, and to its stack.
 
-    *pixels* is where a frame is held.
+    *pixels* is where a frame is held where there are no stacks.
     """
     times = [
         [
@@ -238,10 +238,11 @@ def _stream(
     ]
     for _, number, index in heapq.merge(*times):
         raw = drafts[number].output.frame(index)
-        cubes[raw.raw_file].read_frame(raw.frame, pixels)
-        drafts[number].writer.append(pixels)
+        into = stacks[number].row if stacks else pixels
+        cubes[raw.raw_file].read_frame(raw.frame, into)
+        drafts[number].writer.append(into)
         if stacks:
-            stacks[number].add(pixels)
+            stacks[number].take()
 
 
 def _prove(draft: _Draft, cubes: Mapping[int, RawCubeFile]) -> Published:

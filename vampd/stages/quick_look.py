@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from vampd.io.beneath import Beneath, clear, create, create_folder, replace
-from vampd.io.pictures import picture, picture_of_difference
+from vampd.io.pictures import png, shades, shades_of_difference
 from vampd.io.pixels import UNSIGNED_ZERO
 from vampd.io.publish import write_all
 from vampd.io.stack import Stack
@@ -69,16 +69,18 @@ def _pictures(
 ) -> Iterator[tuple[str, bytes]]:
     for looked in stacks:
         for what, image in (("mean", means[looked.output]), ("highest", highest[looked.output])):
-            for size in _SIZES_PIXELS:
-                small = reduced(image, size)
-                yield quick_look_name(looked.name, what, size), picture(small)
+            yield from _in_sizes(looked.name, what, shades(image))
     others = {looked.synchronised: looked for looked in stacks if looked.flc_state is FlcState.B}
     for a in stacks:
         if a.flc_state is FlcState.A and a.synchronised in others:
             difference = means[a.output] - means[others[a.synchronised].output]
-            for size in _SIZES_PIXELS:
-                small = reduced(difference, size)
-                yield quick_look_name(a.name, "a-b", size), picture_of_difference(small)
+            yield from _in_sizes(a.name, "a-b", shades_of_difference(difference))
+
+
+def _in_sizes(name: str, what: str, shown: Image) -> Iterator[tuple[str, bytes]]:
+    """The picture in each size; the small one is the large one made smaller."""
+    for size in _SIZES_PIXELS:
+        yield quick_look_name(name, what, size), png(reduced(shown, size))
 
 
 def _write(scratch: Beneath, final: Beneath, content: bytes) -> None:
