@@ -357,6 +357,34 @@ def test_a_copy_that_is_no_longer_the_one_that_was_looked_at_stays(helper: Helpe
     assert final.read_bytes() == b"mended meanwhile"
 
 
+def test_nothing_is_published_whose_record_has_no_room(helper: Helper, tmp_path: Path) -> None:
+    short = tmp_path / "short-of-room"  # as a full disk does, it takes half of the record
+    short.write_text(f'#!/bin/sh\nexec prlimit --fsize=25 {sys.executable} "$@"\n')
+    short.chmod(0o755)
+    files = [helper.arrive(path) for path in ("vgen2/a", "vgen2/b")]
+
+    done = Helper(root=helper.root, python=str(short)).ask(
+        helper.publishing, b"vgen2/a\0\0vgen2/b\0\0"
+    )
+
+    assert done.returncode == 1
+    assert not any(file.exists() for file in files)
+    assert helper.ask(helper.publishing, b"vgen2/a\0\0vgen2/b\0\0").returncode == 0
+
+
+def test_a_record_that_broke_off_costs_no_other_file_its_own(helper: Helper) -> None:
+    helper.publish("vgen2/a", b"a")
+    with (helper.root / ".published" / NIGHT).open("ab") as record:
+        record.write(b"12")
+    final = helper.publish("vgen2/b", b"old")
+    helper.arrive("vgen2/b", b"new")
+
+    done = helper.ask(helper.publishing, f"vgen2/b\0{tag(b'old')}\0".encode())
+
+    assert done.stdout == b"published vgen2/b\0"
+    assert final.read_bytes() == b"new"
+
+
 def test_evidence_is_never_replaced_either(helper: Helper) -> None:
     final = helper.publish("a", b"old")
     helper.arrive("a", b"new")

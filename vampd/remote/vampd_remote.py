@@ -313,12 +313,17 @@ class _Record:
             os.close(self._descriptor)
             raise OSError(errno.EINVAL, "not a record of what was published", night)
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
-            self._lines = set(file.read().decode("ascii", "replace").splitlines())
+            content = file.read()
+        self._lines = set(content.decode("ascii", "replace").splitlines())
+        self._is_torn = content[-1:] not in {b"", b"\n"}  # by a full disk, or a power cut
 
     def add(self, files: Mapping[str, os.stat_result]) -> None:
         """Note *files*, by their paths, durably, before they get their names."""
         lines = [f"{status.st_ino} {path}" for path, status in files.items()]
-        os.write(self._descriptor, "".join(f"{line}\n" for line in lines).encode("ascii"))
+        rest = "".join(f"{line}\n" for line in lines).encode("ascii")
+        if self._is_torn and rest:
+            rest = b"\n" + rest
+        _write_all(self._descriptor, rest)
         os.fsync(self._descriptor)
         self._lines.update(lines)
 
@@ -421,6 +426,12 @@ class _Publication:
             return status
         finally:
             os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    """Write all of it: a disk that gets full may take less at once, and says so the next time."""
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def _is_told(tag: str, name: str, folder: int) -> bool:
@@ -555,7 +566,7 @@ def claim(root: str, base: str, identifier: str) -> int:
     scratch = f"{MARKER}.{identifier}"
     descriptor = os.open(scratch, _NEW, 0o644, dir_fd=folder)
     try:
-        os.write(descriptor, marker_text(identifier).encode("ascii"))
+        _write_all(descriptor, marker_text(identifier).encode("ascii"))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
