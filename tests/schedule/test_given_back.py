@@ -126,6 +126,17 @@ def test_a_night_is_not_restored_while_its_raw_files_are_in_the_trash(
         Orders(world.ledger, world.config).carry_out("restore", named, "uid 0")
 
 
+def test_undelete_shows_that_the_daemon_lives(world: World, trashed: NightTruth) -> None:
+    lying = world.ledger.value("select count(*) from trash where state = 'trashed'")
+    beats: list[None] = []
+    orders = Orders(world.ledger, world.config, beat=lambda: beats.append(None))
+
+    named = {"kind": trashed.kind, "date": trashed.date, "dry_run": False}
+    orders.carry_out("undelete", named, "uid 0")
+
+    assert len(beats) == lying > 0
+
+
 def test_undelete_stops_what_is_under_way(world: World, trashed: NightTruth) -> None:
     while world.ledger.value("select count(*) from trash where state = 'unlinking'") == 0:
         world.tick()

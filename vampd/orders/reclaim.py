@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vampd.background.reclaim import moves as stage
@@ -63,7 +63,7 @@ def _undelete(context: CommandContext, night: Night, arguments: Mapping[str, Any
         raise RetryableError(msg)
     wrong = []
     for first in range(0, len(lying), _BATCH):
-        wrong += _put_back(ledger, lying[first : first + _BATCH])
+        wrong += _put_back(ledger, lying[first : first + _BATCH], context.beat)
     _back_to_safe(ledger, number)
     if wrong:
         msg = f"{nights.label(night)}: {len(wrong)} of {len(lying)} were not put back: {wrong[0]}"
@@ -71,13 +71,13 @@ def _undelete(context: CommandContext, night: Night, arguments: Mapping[str, Any
     return CommandResult(lines=[*lines, "`vampd space keep` has them stay"], changed=True)
 
 
-def _put_back(ledger: Ledger, rows: list[TrashFile]) -> list[str]:
+def _put_back(ledger: Ledger, rows: list[TrashFile], beat: Callable[[], None]) -> list[str]:
     """Move files back, without replacing any; return why some stayed where they were."""
     numbers = [row.id for row in rows]
     trash.set_states(ledger, numbers, TrashState.RETURNING)
     rows = [trash.get(ledger, number) for number in numbers]
     job = move_job(ledger, rows, "return", row=None)
-    results = stage.move(job)
+    results = stage.move(job, beat)
     with ledger.transaction():
         take_moves(ledger, None, job, results)
     return [f"{each.why}" for each in results if each.became != TrashState.RETURNED]

@@ -114,8 +114,10 @@ def survey(job: OnDisk, paths: Sequence[str]) -> dict[str, FileIdentity]:
         return {path: who for path in paths if (who := night.identity(path)) is not None}
 
 
-def move(job: MoveJob) -> list[MovedFile]:
+def move(job: MoveJob, beat: Callable[[], None] = lambda: None) -> list[MovedFile]:
     """Do one step with each file, then make the folders' new names durable.
+
+    *beat* is called for each: on a disk that was copied a return reads the files.
 
     move: into the trash. unlink: out of it for ever. return: out of it into its place.
     settle: look where it is, after a worker ended in between; a return is finished.
@@ -126,6 +128,7 @@ def move(job: MoveJob) -> list[MovedFile]:
     results: list[MovedFile] = []
     with _night(job) as night:
         for file in job.files:
+            beat()
             became, why = step(night, file)
             results.append(MovedFile(id=file.id, became=became, why=why))
         night.sync()
