@@ -363,6 +363,7 @@ At the receiving end (install.sh --receive), instead: $receive_settings, then
   setpriv --reuid vampd --regid vampd --clear-groups vampd receive doctor
   systemctl enable --now vampd-receive
 For the nights in a browser (install.sh --extras web,plots): systemctl enable --now vampd-page
+For the nights on a full screen (install.sh --extras tui): vampd tui
 END
 }
 

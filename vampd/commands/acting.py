@@ -20,7 +20,7 @@ from vampd.settings.sections import Config
 from vampd.views.summaries import nights
 
 _NO_DAEMON = (
-    "vampd: the daemon is not running: this is on record, and nothing more happens until it runs"
+    "the daemon is not running: this is on record, and nothing more happens until it runs"
     " (systemctl start vampd)"
 )
 
@@ -100,8 +100,14 @@ def give_order(config: Config, order: str, arguments: Mapping[str, Any]) -> dict
 
 def tell_of_no_daemon(config: Config) -> None:
     """On standard error: what was ordered stands in the ledger, and nobody works by it now."""
-    if daemon_lock(config.state_dir, config.reading_socket) is None:
-        click.echo(_NO_DAEMON, err=True)
+    if (text := no_daemon_text(config)) is not None:
+        click.echo(f"vampd: {text}", err=True)
+
+
+def no_daemon_text(config: Config) -> str | None:
+    """That nobody works by an order that was given; None: the daemon does."""
+    runs = daemon_lock(config.state_dir, config.reading_socket) is not None
+    return None if runs else _NO_DAEMON
 
 
 def daemon_json(config: Config) -> dict[str, bool]:

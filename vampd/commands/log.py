@@ -153,11 +153,19 @@ class _Printer:
             click.echo(self._screen.title(f"{day} UT"))
             self._day = day
         label = f"{moment:%H:%M:%S} UT ({hst_text(told.event.at_us)}) "
-        why = told.last.why
-        # A night fails with its stage, for the same reason: it is told once.
-        known = why is not None and self._why is not None and why.endswith(f": {self._why}")
-        click.echo(paragraph(label, sentence(told, why=None if known else why), self._screen.width))
-        self._why = why
+        text = sentence(told, why=untold_why(told, self._why))
+        click.echo(paragraph(label, text, self._screen.width))
+        self._why = told.last.why
+
+
+def untold_why(told: Told, before: str | None) -> str | None:
+    """Why it happened, unless the line *before* told that already; None: there is none to tell.
+
+    A night fails with its stage, for the same reason.
+    """
+    why = told.last.why
+    is_told = why is not None and before is not None and why.endswith(f": {before}")
+    return None if is_told else why
 
 
 def together(found: Sequence[Event]) -> Iterator[Told]:

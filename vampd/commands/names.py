@@ -11,6 +11,7 @@ from msgspec import Struct
 
 _LOOK = {
     "status": "Where every night is.",
+    "tui": "The nights on a full screen, with the orders that let them go on.",
     "watch": "Watch cubes arrive, live.",
     "show": "All that is known of a night.",
     "explain": "Why a night is where it is, and what to type.",

@@ -27,7 +27,7 @@ WIDTH = 80
 _WIDEST = 160
 
 #: A command of ours with a date, an option or what stands for a value; prose has none of these.
-_COMMAND = re.compile(
+COMMAND = re.compile(
     r"\bvampd [a-z][a-z-]*(?: [a-z][a-z-]*){0,2}"
     r"(?: (?:\d{8}(?:\.\.\d{8})?|--[a-z-]+(?: (?:archive|engineering|sync))?|-y"
     r"|[A-Z]+(?:\.\.[A-Z]+)?\b))+"
@@ -182,7 +182,7 @@ def paragraph(label: str, text: str, width: int = WIDTH) -> str:
     A command is not broken, so that it can be copied.
     """
     indent = " " * len(label)
-    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), text)
+    whole = COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), text)
     lines = [
         line.replace(_GLUE, " ")
         for part in whole.splitlines() or [""]

@@ -60,13 +60,18 @@ class Broken(Struct, frozen=True, kw_only=True):
 
 def broken(picture: Picture) -> Iterator[Broken]:
     """The one list: the machine first, then the nights, as far as they need somebody."""
+    yield from machine(picture)
+    both = advice.both_kinds(picture.summaries)
+    for matter in matters(picture.summaries):
+        yield _of_nights(matter, both_kinds=matter.first.night.date in both)
+
+
+def machine(picture: Picture) -> Iterator[Broken]:
+    """The daemon, the roots and the disks, as far as they need somebody."""
     if picture.at_us is None and not picture.daemon_runs and not picture.is_over:
         yield _daemon_down(picture)
     yield from (_root_gone(root) for root in picture.roots if not root.present)
     yield from (_disk_full(disk) for disk in picture.disks if disk.spare_bytes <= 0)
-    both = advice.both_kinds(picture.summaries)
-    for matter in matters(picture.summaries):
-        yield _of_nights(matter, both_kinds=matter.first.night.date in both)
 
 
 def broken_lines(

@@ -38,9 +38,9 @@ def grid(
 
 def _line(summary: Summary, running: Sequence[Progress], screen: Screen) -> str:
     night = summary.night
-    current = _current(summary)
+    current = current_stage(summary)
     cells = " ".join(
-        _cell(state, _stop(summary) if stage is current else None, screen, _width(stage))
+        cell(state, stop_of(summary) if stage is current else None, screen, _width(stage))
         for stage, state in summary.stages.items()
     )
     numbers = (summary.raw_files, summary.quarantined or "-", summary.late or "-")
@@ -50,7 +50,7 @@ def _line(summary: Summary, running: Sequence[Progress], screen: Screen) -> str:
         return line
     size = size_text(summary.amounts.raw) if summary.amounts.raw else "-"
     line += f" {size:>{_SIZE}}  "
-    return line + _shortened(_word_on(summary, running), screen.width - screen.length(line))
+    return line + shortened(_word_on(summary, running), screen.width - screen.length(line))
 
 
 def _word_on(summary: Summary, running: Sequence[Progress]) -> str:
@@ -64,7 +64,8 @@ def _word_on(summary: Summary, running: Sequence[Progress]) -> str:
     return ""
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
+    """*text*, cut to *width* where it is longer."""
     return text if len(text) <= width else text[: max(0, width - 2)].rstrip() + ".."
 
 
@@ -76,7 +77,7 @@ def _width(stage: Stage) -> int:
     return max(len(_head(stage)), _LEAST)
 
 
-def _current(summary: Summary) -> Stage | None:
+def current_stage(summary: Summary) -> Stage | None:
     """The stage at which a night stands."""
     for stage, state in summary.stages.items():
         if state.state is not TaskState.DONE:
@@ -84,13 +85,13 @@ def _current(summary: Summary) -> Stage | None:
     return None
 
 
-def _stop(summary: Summary) -> NightStatus | None:
+def stop_of(summary: Summary) -> NightStatus | None:
     """Why the stage at which a night stands does not go on, if it does not."""
     status = summary.night.status
     return status if status in {NightStatus.WAITING, NightStatus.HELD} else None
 
 
-def _cell(state: StageState, stop: NightStatus | None, screen: Screen, width: int) -> str:
+def cell(state: StageState, stop: NightStatus | None, screen: Screen, width: int) -> str:
     """A sign, or how much of a stage of many units is done."""
     if stop is not None and state.state is not TaskState.FAILED:
         return screen.word(stop, width, screen.sign(stop))

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from vampd import __version__
 from vampd.commands.live_words import lag_text
+from vampd.commands.progress_words import bar_text
 from vampd.commands.screen import (
     Screen,
-    clock_text,
     count_text,
     duration_text,
     minute_text,
@@ -24,9 +24,8 @@ from vampd.commands.status_grid import WIDE, grid
 from vampd.commands.status_odd import note, odd
 from vampd.commands.status_picture import DiskView, Picture
 from vampd.states import Kind, NightStatus
-from vampd.time_units import DAY_US, SECOND_US
+from vampd.time_units import DAY_US
 from vampd.views import advice
-from vampd.views.activity import Progress
 from vampd.views.causes import name_of
 from vampd.views.summaries import Summary, is_at_rest
 
@@ -38,7 +37,7 @@ def lines(picture: Picture, screen: Screen) -> Iterator[str]:
 
 
 def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
-    head = list(_top(picture, screen))
+    head = list(top(picture, screen))
     yield from head
     found = list(broken(picture))
     told = also_told(picture)
@@ -48,16 +47,14 @@ def _blocks(picture: Picture, screen: Screen) -> Iterator[str]:
     yield from _section("broken", list(broken_lines(found, picture, screen, len(head))), screen)
     yield from _section("told", [paragraph("", each.text, screen.width) for each in told], screen)
     yield from _section("waiting", list(_waiting(picture, screen)), screen)
-    yield from _section(
-        "running", [_bar(each, picture, screen) for each in picture.running], screen
-    )
+    yield from _section("running", list(_running(picture, screen)), screen)
     yield from _section("live", list(_live(picture)), screen)
     if picture.full or not is_well:
         yield from _grids(picture, screen)
     yield from _section("odd", list(odd(picture, screen)), screen)
 
 
-def _top(picture: Picture, screen: Screen) -> Iterator[str]:
+def top(picture: Picture, screen: Screen) -> Iterator[str]:
     """The daemon, and what is around it."""
     yield from _head(picture, screen)
     if picture.at_us is None:
@@ -76,6 +73,11 @@ def _is_quiet(picture: Picture) -> bool:
         or (summary.night.status is NightStatus.COLLECTING and summary.night.hold is None)
         for summary in picture.summaries
     )
+
+
+def _running(picture: Picture, screen: Screen) -> Iterator[str]:
+    for each in picture.running:
+        yield f"{each.night} {each.stage:<9} {bar_text(each, picture.now_us, screen)}"
 
 
 def _live(picture: Picture) -> Iterator[str]:
@@ -252,10 +254,10 @@ def _all_well(picture: Picture, screen: Screen) -> str:
         for each in picture.summaries
         if each.night.status is NightStatus.COLLECTING
     ]
-    return f"{well}: {'; '.join([*collecting[-1:], *_at_rest(picture)])}"
+    return f"{well}: {'; '.join([*collecting[-1:], *at_rest(picture)])}"
 
 
-def _at_rest(picture: Picture) -> Iterator[str]:
+def at_rest(picture: Picture) -> Iterator[str]:
     """How many nights are at their end, by status, and the newest of those that are safe."""
     by_status: dict[NightStatus, list[Summary]] = {}
     for summary in picture.summaries:
@@ -279,7 +281,7 @@ def _grids(picture: Picture, screen: Screen) -> Iterator[str]:
     if not picture.summaries:
         yield "no night yet"
     elif len(shown) < len(picture.summaries):
-        yield paragraph("at rest: ", f"{'; '.join(_at_rest(picture))} (--all)", screen.width)
+        yield paragraph("at rest: ", f"{'; '.join(at_rest(picture))} (--all)", screen.width)
     elif picture.left_out:
         yield f"{count_text(picture.left_out, 'older night')} left out (--all)"
 
@@ -311,32 +313,3 @@ def _three_lines(
     if picture.at_us is None:
         step = advice.next_step(summary, both_kinds=both_kinds)
         yield paragraph("  next  ", step, screen.width)
-
-
-def _bar(progress: Progress, picture: Picture, screen: Screen) -> str:
-    """A bar, how fast, and when it will be done."""
-    share = _share(progress)
-    cells = 20 if screen.width >= WIDE else 10
-    filled = int(cells * share)
-    full, empty = ("█", "░") if screen.glyphs else ("#", "-")
-    line = f"{progress.night} {progress.stage:<9} "
-    bar = screen.word("running", text=full * filled)
-    parts = [f"{line}[{bar}{empty * (cells - filled)}] {int(100 * share):>3} %"]
-    if progress.units > 1:
-        parts.append(f"{progress.units_done}/{progress.units}")
-    if progress.bytes_per_second:
-        parts.append(f"{size_text(round(progress.bytes_per_second))}/s")
-    if (seconds := progress.seconds_left) is not None:
-        left = round(seconds * SECOND_US)
-        until = f" ({clock_text(picture.now_us + left)})" if screen.width >= WIDE else ""
-        parts.append(f"{duration_text(left)} left{until}")
-    elif progress.since_us is not None:
-        parts.append(f"for {duration_text(picture.now_us - progress.since_us)}")
-    return "  ".join(parts)
-
-
-def _share(progress: Progress) -> float:
-    """How much is done, 0 to 1, by bytes where they are known."""
-    if progress.total_bytes:
-        return min(1.0, progress.done_bytes / progress.total_bytes)
-    return progress.units_done / progress.units if progress.units else 0.0

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from vampd.allowed import Outcome, decide
 from vampd.background.reclaim.outcome import what_is_done
 from vampd.errors import OperatorError
+from vampd.io.clock import SystemClock
 from vampd.layout import BACKUP_ENDING, OUTPUT_FOLDER
 from vampd.ledger import (
     files,
@@ -28,6 +29,7 @@ from vampd.ledger import (
     unseen,
 )
 from vampd.ledger.connection import Ledger
+from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night, RawFile
 from vampd.orders.context import CommandResult
 from vampd.orders.mail_facts import mail_facts
@@ -89,6 +91,14 @@ def standing_of(ledger: Ledger, night: Night) -> Standing:
         **_space_facts(ledger, night),
         **mail_facts(ledger, night),
     )
+
+
+def standing_as_read(reader: Reader, night: Night) -> Standing:
+    """The same by a connection that need not write; where an order looks at the disk, it is well.
+
+    What the order itself finds there decides in the end.
+    """
+    return replace(standing_of(Ledger(reader, SystemClock()), night), raw_away=None)
 
 
 def _space_facts(ledger: Ledger, night: Night) -> dict[str, Any]:
