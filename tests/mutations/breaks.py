@@ -539,4 +539,84 @@ _OTHERS = (
     ),
 )
 
-BREAKS: tuple[Break, ...] = (*_SCIENCE, *_FILES, *_LEDGER, *_DELIVERY, *_RECLAIM, *_OTHERS)
+_RECEIVE = (
+    Break(
+        promise="a delivered file is moved on only with a digest that was listed",
+        file="receive/carry.py",
+        old="    if sha256 not in move.file.digests:\n",
+        new="    if False:\n",
+        tests="receive/test_carry.py",
+        named="a_file_with_another_digest_stays_where_it_is",
+    ),
+    Break(
+        promise="the receiver replaces no different file",
+        file="receive/carry.py",
+        old="            move_without_replacing(here, move.source.name, there, move.final.name)\n"
+        "        except",
+        new="            os.replace(move.source.path, move.final.path)\n        except",
+        tests="receive/test_carry.py",
+        named="a_different_file_that_comes_meanwhile_is_not_replaced",
+    ),
+    Break(
+        promise="a list is moved on only once the ledger has what it tells",
+        file="receive/carry.py",
+        old="    if move.file.is_list:\n        content",
+        new="    if False:\n        content",
+        tests="receive/test_receive.py",
+        named="a_list_whose_receiver_died",
+    ),
+    Break(
+        promise="nights are received by the disk that they were received by before",
+        file="receive/carry.py",
+        old="    if check_marker(base, marker) is not MarkerState.OK:\n",
+        new="    if False:\n",
+        tests="receive/test_carry.py",
+        named="another_disk_in_its_place_is_not_written_to",
+    ),
+    Break(
+        promise="an older version is not the awaited one",
+        file="receive/ledger.py",
+        old=" FileState.PLACED if verdict.sha256 == newest else FileState.AWAITED\n",
+        new=" FileState.PLACED\n",
+        tests="receive/test_receive.py",
+        named="an_older_version_that_comes_late_is_not_all_that_is_awaited",
+    ),
+    Break(
+        promise="an inbox that cannot be seen is not an empty one",
+        file="receive/rounds.py",
+        old="                if self._is_unseen(row, unseen):\n",
+        new="                if False:\n",
+        tests="receive/test_receive.py",
+        named="an_inbox_that_cannot_be_looked_into_changes_nothing",
+    ),
+    Break(
+        promise="a step of which no process knows is done again",
+        file="receive/reduction.py",
+        old='        self._put_back("what came of it could not be recorded")\n',
+        new="",
+        tests="receive/test_reduction.py",
+        named="whose_end_could_not_be_recorded",
+    ),
+    Break(
+        promise="a worker that died says nothing of any cube",
+        file="receive/reduction.py",
+        old="            self._unread_until_us[night] = self._steady_us() + rest_us\n",
+        new='            nobody = Header(target="", start_s=0.0)\n'
+        "            self._headers.update(dict.fromkeys(digests.values(), nobody))\n",
+        tests="receive/test_reduction.py",
+        named="a_worker_that_dies_says_nothing_of_any_target",
+    ),
+    Break(
+        promise="what is published at the far end is on record first",
+        file="remote/vampd_remote.py",
+        old="    while content:\n        content = content[os.write(descriptor, content) :]\n",
+        new="    os.write(descriptor, content)\n",
+        tests="remote/test_vampd_remote.py",
+        named="nothing_is_published_whose_record_has_no_room",
+    ),
+)
+
+BREAKS: tuple[Break, ...] = (
+    *(*_SCIENCE, *_FILES, *_LEDGER, *_DELIVERY),
+    *(*_RECLAIM, *_RECEIVE, *_OTHERS),
+)

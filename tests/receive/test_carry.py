@@ -13,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.receive_world import DATE
-from vampd.errors import ResourceError, RetryableError
+from vampd.errors import IntegrityError, ResourceError, RetryableError
+from vampd.io.beneath import Beneath, create_folders
 from vampd.receive import carry
 from vampd.receive.carry import CarryFile, CarryJob, Verdict
 
@@ -127,6 +128,24 @@ def test_a_different_file_is_never_replaced(site: Site) -> None:
     verdict = site.carry()
 
     assert (verdict.word, verdict.there) == ("in the way", sha256(b"another one"))
+    assert site.final.read_bytes() == b"another one"
+    assert site.source.read_bytes() == CONTENT
+
+
+def test_a_different_file_that_comes_meanwhile_is_not_replaced(site: Site) -> None:
+    site.deliver()
+    file = CarryFile(path=PATH, digests=[sha256(CONTENT)], ours=None)
+    place = create_folders(Beneath(site.base), f"{DATE}/ARCHIVED")
+    move = carry._Move.of(site.job(file), file, place)
+    site.occupy(b"another one")  # after it was looked whether the name is free
+    descriptor = os.open(site.source, os.O_RDONLY)
+
+    try:
+        with pytest.raises((FileExistsError, IntegrityError)):
+            carry._move(move, descriptor, os.fstat(descriptor), sha256(CONTENT))
+    finally:
+        os.close(descriptor)
+
     assert site.final.read_bytes() == b"another one"
     assert site.source.read_bytes() == CONTENT
 
