@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +91,63 @@ def test_what_funpack_makes_wrong_gets_no_name(
         unpack(packed, tmp_path / "into", keep_free_bytes=0)
 
     assert list((tmp_path / "into").iterdir()) == []
+
+
+_LYING = """\
+import os, sys
+image, path = sys.argv[1:]
+os.sync()
+with open(path, "rb") as file:
+    block = file.read(12288)[8192:]
+with open(image, "r+b") as disk:
+    content = disk.read()
+    assert content.count(block) == 1
+    disk.seek(content.index(block) + 100)
+    disk.write(bytes([block[100] ^ 1]))
+"""
+
+
+def test_what_the_disk_keeps_wrong_gets_no_name(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory still has what was written, and the disk another byte."""
+    (tmp_path / "lie.py").write_text(_LYING)
+    liar = tmp_path / "bin" / "funpack"
+    liar.parent.mkdir()
+    liar.write_text(
+        f'#!/bin/sh\n/usr/bin/env -i PATH=/usr/bin funpack "$@" &&'
+        f' exec {sys.executable} {tmp_path}/lie.py {tmp_path}/image "$2"\n'
+    )
+    liar.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{liar.parent}:/usr/bin:/bin:/usr/sbin")
+
+    with disk_of_image(tmp_path / "image", tmp_path / "disk") as disk:
+        with pytest.raises(IntegrityError, match="CHECKSUM"):
+            unpack(packed, disk, keep_free_bytes=0)
+
+        assert not list(disk.glob("*.fits"))
+
+
+@contextmanager
+def disk_of_image(image: Path, folder: Path) -> Iterator[Path]:
+    """A disk whose bytes are those of the file *image*; skips where mounting is not allowed."""
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    commands = [["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]]
+    if (
+        shutil.which("mkfs.ext4") is None
+        or os.geteuid() != 0
+        or any(
+            subprocess.run(command, capture_output=True, check=False).returncode
+            for command in commands
+        )
+    ):
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_free_space_is_kept(packed: Path, tmp_path: Path) -> None:

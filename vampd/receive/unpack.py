@@ -48,9 +48,10 @@ def unpack(source: Path, into: Path, *, keep_free_bytes: int) -> Word:
     with new_folder(Beneath(into) / name) as folder:
         scratch = Beneath(Path(lent(folder))) / final.name
         _funpack(source, folder, final.name)
-        _prove(source, scratch)
         held = Beneath(into) / name / final.name
-        publish(held, final, digest_file(held))
+        written = digest_file(held)  # which drops what memory has of it: the disk itself is proved
+        _prove(source, scratch)
+        publish(held, final, written)
     return "unpacked"
 
 
