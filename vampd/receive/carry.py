@@ -279,6 +279,7 @@ def _carry_open(move: _Move, descriptor: int, folders: set[Beneath]) -> Verdict:
     if way.word == "taken":
         return move.verdict("in the way", way.why, sha256=sha256, there=way.there, found=before)
     if way.word == "same":
+        sync_folder(move.final.parent)  # whoever put it there may not have
         _remove_source(move, before)
     else:
         _move(move, descriptor, before, sha256)
