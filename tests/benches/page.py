@@ -47,6 +47,7 @@ def main() -> None:
             f"{where}/exposures?find=fwhm%3E4.5&sort=peak",
             f"{where}/measures",
             "/calendar",
+            "/target",
             "/target/HD%201234",
             f"{where}/cube/{_name(7)}",
         ]

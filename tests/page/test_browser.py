@@ -77,6 +77,7 @@ _PATHS = [
     f"/night/archive/{DATE}/measures",
     f"/night/archive/{HOSTILE_DATE}/exposures",
     "/calendar",
+    "/target",
     "/target/AB%20Aur",
     "/id/VMPA00425189",
 ]

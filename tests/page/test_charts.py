@@ -108,6 +108,14 @@ def test_a_target_has_its_nights(page: Page) -> None:
     assert HOSTILE_DATE not in text
 
 
+def test_every_target_is_listed_and_leads_to_its_page(page: Page) -> None:
+    text = page.get("/target").text
+
+    links = re.findall(r'href="(/target/[^"]+)"', text)
+    assert "/target/AB%20Aur" in links
+    assert all(page.get(link).status == 200 for link in links)
+
+
 @pytest.mark.parametrize("path", ["/target/", "/target/nobody", "/target/%22"])
 def test_a_target_that_nobody_looked_at_is_not_found(page: Page, path: str) -> None:
     assert page.get(path).status == 404

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct, field
@@ -120,13 +121,31 @@ def exposure(ledger: Reader, night: int, name: str) -> Shot | None:
 
 def of_target(ledger: Reader, target: str) -> list[Shot]:
     """All exposures of that target, in the order of time."""
-    # SQLite looks for it anywhere in the header, as JSON writes it: few are left to be understood.
-    query = f"{_EXPOSURES} where instr(cube.cards, ?) order by output.first_us, output.id"
+    # SQLite looks for it anywhere in the headers, as JSON writes it, of raw cubes, which are fewer
+    # than outputs; then at the outputs of those nights alone; and few are left to be understood.
+    query = (
+        f"{_EXPOSURES} where output.night in (select raw_file.night from cube join raw_file"  # noqa: S608
+        " on raw_file.id = cube.raw_file where instr(cube.cards, :part))"
+        " and instr(cube.cards, :part) order by output.first_us, output.id"
+    )
     shots = (
         Shot(exposure=each, settings=settings(each.cards))
-        for each in fetch_each(Exposure, ledger, query, (json.dumps(target)[1:-1],))
+        for each in fetch_each(Exposure, ledger, query, {"part": json.dumps(target)[1:-1]})
     )
     return [shot for shot in shots if shot.settings.target == target]
+
+
+def targets(ledger: Reader) -> dict[str, dict[int, int]]:
+    """How many whole raw cubes there are of each target, by the number of their night."""
+    found: dict[str, dict[int, int]] = {}
+    for cards, night, count in ledger.execute(
+        "select cube.cards, raw_file.night, count(*) from cube join raw_file"
+        " on raw_file.id = cube.raw_file where raw_file.state = 'whole' group by 1, 2"
+    ):
+        if target := settings(cards).target:
+            nights = found.setdefault(target, {})
+            nights[night] = nights.get(night, 0) + count
+    return found
 
 
 def siblings(ledger: Reader, shot: Exposure) -> list[str]:
@@ -152,6 +171,7 @@ def neighbours(ledger: Reader, shot: Exposure) -> tuple[str | None, str | None]:
     return found[0], found[1]
 
 
+@lru_cache(maxsize=4096)
 def settings(cards: str) -> Settings:
     """What the deciding *cards* of a header, as JSON, say."""
     values: Mapping[str, Any] = json.loads(cards)

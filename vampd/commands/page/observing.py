@@ -11,7 +11,7 @@ from vampd.commands.page.charts import charts
 from vampd.commands.page.cube_pictures import CubePicture, cube_picture
 from vampd.commands.page.cube_view import cube_context
 from vampd.commands.page.paging import Asked
-from vampd.commands.page.target_view import target_context
+from vampd.commands.page.target_view import target_context, targets_context
 from vampd.commands.page.templates import render
 from vampd.commands.page.views import Views
 from vampd.commands.page.wall import wall_context
@@ -79,6 +79,13 @@ class Observing:
         with reading(self._config.state_dir) as ledger:
             context = target_context(ledger, name)
         return self._page("target", context, fragment=fragment)
+
+    def targets(self, *, fragment: bool, asked: Asked) -> str:
+        """All targets."""
+        del asked
+        with reading(self._config.state_dir) as ledger:
+            context = targets_context(ledger)
+        return self._page("targets", context, fragment=fragment)
 
     def calendar(self, *, fragment: bool, asked: Asked) -> str:
         """A year of nights."""

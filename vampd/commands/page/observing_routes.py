@@ -51,6 +51,7 @@ def observing_routes(observing: Observing) -> list[Route]:
         Route(f"{_NIGHT}/exposures", html(observing.exposures)),
         Route(f"{_NIGHT}/measures", html(observing.measures)),
         Route("/calendar", html(observing.calendar)),
+        Route("/target", html(observing.targets)),
         Route("/target/{name:path}", html(observing.target)),
         Route(f"{_NIGHT}/cube/{{name}}", html(observing.cube)),
         Route(f"{_NIGHT}/cube/{{name}}/{{what}}.{{size:int}}.png", picture),

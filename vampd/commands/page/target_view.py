@@ -10,7 +10,7 @@ from typing import Any
 from vampd.commands.page.charts import charts, flux_ratios, total_time_text
 from vampd.errors import OperatorError
 from vampd.ledger.reading import Reader
-from vampd.views.exposures import Shot, of_target
+from vampd.views.exposures import Shot, of_target, targets
 from vampd.views.summaries import nights
 
 
@@ -33,6 +33,23 @@ def target_context(ledger: Reader, target: str) -> dict[str, Any]:
         "charts": charts(shots),
         "title": target,
     }
+
+
+def targets_context(ledger: Reader) -> dict[str, Any]:
+    """Everything that the page of all targets shows: those that were looked at last come first."""
+    by_id = {night.id: night for night in nights(ledger)}
+    rows: list[dict[str, Any]] = [
+        {
+            "target": target,
+            "nights": len(cubes),
+            "cubes": sum(cubes.values()),
+            "last": max((by_id[night] for night in cubes), key=lambda night: night.date),
+        }
+        for target, cubes in targets(ledger).items()
+    ]
+    rows.sort(key=lambda row: row["target"])
+    rows.sort(key=lambda row: row["last"].date, reverse=True)
+    return {"rows": rows, "title": "targets"}
 
 
 def _summed(shots: Sequence[Shot]) -> dict[str, Any]:
