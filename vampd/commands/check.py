@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from msgspec import Struct
 
-from vampd.commands.screen import echo_json, time_json
+from vampd.commands.screen import echo_json, record_json
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
 from vampd.ledger.alerts import Condition, Disk
@@ -144,17 +143,8 @@ def _say(
     code: int, summary: str, numbers: dict[str, str], found: Sequence[Condition], *, as_json: bool
 ) -> None:
     if as_json:
-        rows: list[dict[str, Any]] = [
-            {
-                "name": each.name,
-                "severity": each.severity,
-                "text": each.text,
-                "rule": each.rule,
-                "next": each.next_step,
-                "since": time_json(each.since_us),
-            }
-            for each in found
-        ]
+        keys = ("name", "severity", "text", "rule", "next=next_step", "since_us")
+        rows = [record_json(each, *keys) for each in found]
         echo_json({"status": _WORDS[code], "code": code, "summary": summary, "conditions": rows})
         return
     data = " ".join(f"'{label}'={value}" for label, value in numbers.items())

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vampd.commands import dates
-from vampd.commands.screen import Screen, cause_json, echo_json, size_text, time_json
+from vampd.commands.screen import Screen, cause_json, echo_json, record_json, size_text
 from vampd.errors import UsageError
 from vampd.ledger.reading import reading
 from vampd.ledger.records import Night
@@ -113,23 +113,13 @@ def _as_json(night: Night, raw: list[RawRow], outputs: list[OutputRow]) -> dict[
     }
 
 
+_OUTPUT = (
+    *("path=cube_path", "timing_path", "name", "batch", "state", "frame_id=frame_id_text"),
+    *("camera", "synchronised", "flc_state", "frames", "first_us", "last_us"),
+    *("size_bytes", "sha256", "timing_size_bytes", "timing_sha256"),
+)
+
+
 def output_json(row: OutputRow) -> dict[str, Any]:
     """An output and its timing file, for programs."""
-    return {
-        "path": row.cube_path,
-        "timing_path": row.timing_path,
-        "name": row.name,
-        "batch": row.batch,
-        "state": row.state,
-        "frame_id": row.frame_id_text,
-        "camera": row.camera,
-        "synchronised": row.synchronised,
-        "flc_state": row.flc_state,
-        "frames": row.frames,
-        "first": time_json(row.first_us),
-        "last": time_json(row.last_us),
-        "size_bytes": row.size_bytes,
-        "sha256": row.sha256,
-        "timing_size_bytes": row.timing_size_bytes,
-        "timing_sha256": row.timing_sha256,
-    }
+    return record_json(row, *_OUTPUT)

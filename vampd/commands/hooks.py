@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import click
-from msgspec.structs import asdict
 
 from vampd.commands import acting, dates
-from vampd.commands.screen import Screen, duration_text, echo_json, paragraph, time_json, time_text
+from vampd.commands.screen import (
+    Screen,
+    duration_text,
+    echo_json,
+    paragraph,
+    record_json,
+    time_text,
+)
 from vampd.ledger.hooks import HookRun, runs
 from vampd.ledger.reading import reading
 from vampd.views.summaries import nights
@@ -41,7 +47,7 @@ def command(
         }
     if as_json:
         rows = [
-            {"kind": night.kind, "date": night.date, "hooks": [run_json(run) for run in each]}
+            {"kind": night.kind, "date": night.date, "hooks": [record_json(run) for run in each]}
             for night, each in found.items()
         ]
         echo_json({"nights": rows})
@@ -63,13 +69,3 @@ def _tell(run: HookRun) -> None:
         click.echo(paragraph("    error    ", run.error))
     if run.output:
         click.echo(paragraph("    said     ", run.output))
-
-
-def run_json(run: HookRun) -> dict[str, object]:
-    """A run for programs."""
-    times = {
-        "started": time_json(run.started_us),
-        "finished": time_json(run.finished_us),
-    }
-    plain = {key: value for key, value in asdict(run).items() if not key.endswith("_us")}
-    return {**plain, **times}

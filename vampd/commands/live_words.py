@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from vampd.commands.screen import count_text, time_json
+from vampd.commands.screen import count_text, record_json
 from vampd.views.live import Lag
 
 
@@ -40,17 +40,10 @@ def lag_json(lag: Lag | None) -> dict[str, Any] | None:
         return None
     return {
         "text": lag_text(lag) if lag.is_open else confirmed_text(lag),
-        "newest": time_json(lag.newest_us),
-        "watermark": time_json(lag.through_us),
-        "planned": time_json(lag.planned_us),
-        "built": time_json(lag.built_us),
-        "verified": time_json(lag.verified_us),
+        **record_json(lag, "newest_us", "watermark=through_us", "planned_us", "built_us"),
+        **record_json(lag, "verified_us"),
         "held_by": lag.held_by or None,
-        "unnumbered": lag.unnumbered,
-        "confirmed": time_json(lag.confirmed_us),
-        "kept": lag.kept,
-        "anew": lag.anew,
-        "late": lag.late,
+        **record_json(lag, "unnumbered", "confirmed_us", "kept", "anew", "late"),
     }
 
 

@@ -19,7 +19,7 @@ from vampd.commands.screen import (
     echo_json,
     hst_text,
     paragraph,
-    time_json,
+    record_json,
     time_text,
 )
 from vampd.io.clock import SystemClock
@@ -242,16 +242,7 @@ def _what(told: Told) -> str:
 
 def _as_json(event: Event) -> dict[str, Any]:
     return {
-        "id": event.id,
-        "at": time_json(event.at_us),
-        "kind": event.kind,
-        "date": event.date,
-        "subject": event.subject,
-        "subject_id": event.subject_id,
+        **record_json(event, "id", "at_us", "kind", "date", "subject", "subject_id"),
         "about": event.about or None,
-        "was": event.was,
-        "became": event.became,
-        "actor": event.actor,
-        "why": event.why,
-        "version": event.version,
+        **record_json(event, "was", "became", "actor", "why", "version"),
     }

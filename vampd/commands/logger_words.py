@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vampd.commands.screen import record_json
 from vampd.ledger.logger_faults import Fault, Toll
 from vampd.states import LoggerFault
 
@@ -30,7 +31,7 @@ def fault_text(fault: Fault) -> str:
 def tolls_json(tolls: Mapping[LoggerFault, Toll]) -> dict[str, dict[str, int]]:
     """Every sort of fault, those that did not happen included."""
     return {
-        fault: {"cubes": toll.cubes, "frames": toll.frames}
+        fault: record_json(toll, "cubes", "frames")
         for fault in LoggerFault
         for toll in (tolls.get(fault, Toll(cubes=0, frames=0, found_us=0)),)
     }
@@ -38,10 +39,4 @@ def tolls_json(tolls: Mapping[LoggerFault, Toll]) -> dict[str, dict[str, int]]:
 
 def fault_json(fault: Fault) -> dict[str, Any]:
     """One finding, for programs."""
-    return {
-        "fault": fault.fault,
-        "camera": fault.camera,
-        "cubes": fault.cubes,
-        "frames": fault.frames,
-        "text": fault.text,
-    }
+    return record_json(fault, "fault", "camera", "cubes", "frames", "text")

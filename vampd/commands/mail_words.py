@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vampd.commands.screen import time_json, time_text
+from vampd.commands.screen import record_json, time_json, time_text
 from vampd.ledger.mail_tracks import MailTrack, Track
 from vampd.ledger.records import Night
 from vampd.views.mails import changed_text
@@ -14,25 +14,13 @@ from vampd.views.mails import changed_text
 def track_json(night: Night, track: MailTrack) -> dict[str, Any]:
     """The mail of one batch of a night, for programs."""
     return {
-        "kind": night.kind,
-        "date": night.date,
-        "batch": track.batch,
-        "state": track.state,
+        **record_json(night, "kind", "date"),
+        **record_json(track, "batch", "state"),
         "manifest": str(Path(night.folder) / track.manifest) if track.manifest else None,
-        "manifest_sha256": track.manifest_sha256,
-        "subject": track.subject,
-        "message_id": track.message_id,
-        "attempts": track.attempts,
-        "in_doubt": track.in_doubt,
-        "error": track.error,
-        "accepted": list(track.accepted),
-        "refused": list(track.refused),
-        "composed": time_json(track.composed_us),
-        "sent": time_json(track.sent_us),
+        **record_json(track, "manifest_sha256", "subject", "message_id", "attempts", "in_doubt"),
+        **record_json(track, "error", "accepted", "refused", "composed_us", "sent_us"),
         "next_attempt": time_json(track.due_us or None),
-        "acknowledged": time_json(track.acked_us),
-        "acknowledged_by": track.acked_by,
-        "note": track.note,
+        **record_json(track, "acknowledged=acked_us", "acknowledged_by=acked_by", "note"),
     }
 
 

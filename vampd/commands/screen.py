@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -135,13 +136,18 @@ def clock_text(us: int) -> str:
 def record_json(record: Struct, *names: str) -> dict[str, Any]:
     """A record as JSON tells it: `NAME_us` is a time NAME, all else has its own name.
 
-    *names*: of these fields, in this order; without them: of all.
+    *names*: of these fields, in this order; without them: of all. A field may be told under
+    another name: `"since=changed_us"`.
     """
-    return {
-        name.removesuffix("_us"): time_json(value) if name.endswith("_us") else value
-        for name in names or record.__struct_fields__
-        for value in [getattr(record, name)]
-    }
+    told = {}
+    for each in names or record.__struct_fields__:
+        key, _, name = each.rpartition("=")
+        value = getattr(record, name)
+        if name.endswith("_us"):
+            told[key or name.removesuffix("_us")] = time_json(value)
+        else:
+            told[key or name] = str(value) if isinstance(value, Path) else value
+    return told
 
 
 def time_json(us: int | None) -> str | None:

@@ -9,13 +9,13 @@ import click
 from msgspec import Struct
 
 from vampd.commands import copies, dates, live_words, logger_words, mail_words, show_cube
-from vampd.commands.hooks import run_json
 from vampd.commands.screen import (
     Screen,
     cause_json,
     count_text,
     echo_json,
     paragraph,
+    record_json,
     size_text,
     time_json,
     time_text,
@@ -283,45 +283,18 @@ def _as_json(found: _Details) -> dict[str, Any]:
         "arriving": _reasons(found.raw, FileState.ARRIVING),
         "frame_ids": [row.frame_id_text for row in found.outputs if row.frame_id is not None],
         "verified": time_json(copies.verified_us(found.deliverables)),
-        "deliverables": [_deliverable_json(row) for row in found.deliverables],
-        "set_aside": [
-            {"place": row.place, "name": row.name, "why": row.why, "at": time_json(row.at_us)}
-            for row in found.evidence
-        ],
-        "hooks": [run_json(run) for run in found.hooks],
+        "deliverables": [record_json(row) for row in found.deliverables],
+        "set_aside": [record_json(row) for row in found.evidence],
+        "hooks": [record_json(run) for run in found.hooks],
         "mail": [mail_words.track_json(found.summary.night, track) for track in found.mails],
         "logger_faults": [logger_words.fault_json(fault) for fault in found.faults],
-        "reports": [
-            {"stage": row.stage, "path": row.path, "text": row.text} for row in found.reports
-        ],
+        "reports": [record_json(row) for row in found.reports],
     }
 
 
 def _task_json(row: TaskRow) -> dict[str, Any]:
-    return {
-        "batch": row.batch,
-        "stage": row.stage,
-        "unit": row.unit,
-        "state": row.state,
-        "attempts": row.attempts,
-        "error": row.error,
-        "due": time_json(row.due_us or None),
-        "started": time_json(row.started_us),
-        "finished": time_json(row.finished_us),
-    }
-
-
-def _deliverable_json(row: DeliverableRow) -> dict[str, Any]:
-    return {
-        "path": row.path,
-        "size_bytes": row.size_bytes,
-        "sha256": row.sha256,
-        "sent": time_json(row.sent_us),
-        "verified": time_json(row.verified_us),
-        "verdict": row.verdict,
-        "detail": row.detail,
-        "resends": row.resends,
-    }
+    told = record_json(row)
+    return {**told, "due": time_json(row.due_us or None)}
 
 
 def _reasons(rows: list[RawRow], state: FileState) -> list[dict[str, Any]]:

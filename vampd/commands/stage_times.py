@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from vampd.commands.screen import duration_text, hst_text, minute_text, time_json
+from vampd.commands.screen import duration_text, hst_text, minute_text, record_json
 from vampd.states import STAGES_OF, Kind, Stage, TaskState
 from vampd.views.details import TaskRow
 
@@ -106,14 +106,8 @@ def times_json(times: StageTimes) -> dict[str, Any]:
     """For programs; seconds of processor's work, and of the clock."""
     wall_us = None if times.ended_us is None else times.took_us(times.ended_us)
     return {
-        "batch": times.batch,
-        "stage": times.stage,
-        "state": times.state,
-        "units": times.units,
-        "units_done": times.done,
-        "attempts": times.attempts,
-        "began": time_json(times.began_us),
-        "ended": time_json(times.ended_us),
+        **record_json(times, "batch", "stage", "state", "units", "units_done=done", "attempts"),
+        **record_json(times, "began_us", "ended_us"),
         "seconds": None if wall_us is None else wall_us / 1e6,
         "seconds_of_work": times.worked_us / 1e6,
         "units_per_second": times.done / (wall_us / 1e6) if wall_us and times.done else None,

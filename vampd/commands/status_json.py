@@ -6,16 +6,25 @@ from typing import Any
 
 from vampd import __version__
 from vampd.commands import live_words, logger_words
-from vampd.commands.screen import time_json
+from vampd.commands.screen import record_json, time_json
 from vampd.commands.status_broken import Broken, broken, code_of
-from vampd.commands.status_picture import DiskView, Picture, RootView
-from vampd.ledger.alerts import Condition
+from vampd.commands.status_picture import Picture
 from vampd.ledger.local_copies import Side
 from vampd.states import NightStatus
 from vampd.views import advice, causes
 from vampd.views.activity import Progress
 from vampd.views.oddities import Oddity
 from vampd.views.summaries import Summary, is_at_rest
+
+#: What is told of a condition, and of others, in this order: see `record_json`.
+CONDITION = ("name", "severity", "text", "since_us")
+_ROOT = ("path", "kind", "present", "answers", "known", "free_bytes", "total_bytes")
+_DISK = ("path", "free_bytes", "total_bytes", "spare_bytes", "night_bytes", "nights_left")
+_PROGRESS = (
+    *("stage", "units", "units_done", "units_running", "total_bytes", "done_bytes"),
+    *("bytes_per_second", "seconds_left", "since_us"),
+)
+_NIGHT_END = ("last_change_us", "closed_at=closed_us", "closed_by", "safe_since=safe_us")
 
 
 def picture_json(picture: Picture) -> dict[str, Any]:
@@ -26,25 +35,18 @@ def picture_json(picture: Picture) -> dict[str, Any]:
         "now": time_json(picture.now_us),
         "at": time_json(picture.at_us),
         "daemon": _daemon(picture),
-        "roots": [_root(root) for root in picture.roots],
-        "disks": [_disk(disk) for disk in picture.disks],
+        "roots": [record_json(root, *_ROOT) for root in picture.roots],
+        "disks": [record_json(disk, *_DISK) for disk in picture.disks],
         "oldest_proofs": {side: time_json(picture.oldest_proofs.get(side)) for side in Side},
-        "far_side": {
-            "verified": time_json(picture.far.verified_us),
-            "failing_since": time_json(picture.far.failing_since_us),
-            "error": picture.far.error,
-        },
+        "far_side": record_json(picture.far, "verified_us", "failing_since_us", "error"),
         "mail": picture.mail,
-        "queue": {"running": picture.queue.running, "pending": picture.queue.pending},
+        "queue": record_json(picture.queue),
         "running": [_progress(progress) for progress in picture.running],
         "needs_somebody": needing(picture),
         "matters": [_matter(each) for each in broken(picture)],
-        "told": [_told(each) for each in picture.told],
+        "told": [record_json(each, *CONDITION) for each in picture.told],
         "code": code_of(picture, list(broken(picture))),
-        "beside_nights": [
-            {"place": each.place, "text": each.text, "found": time_json(each.found_us)}
-            for each in picture.beside
-        ],
+        "beside_nights": [record_json(each) for each in picture.beside],
         "nights": _nights(picture),
         "left_out": picture.left_out,
     }
@@ -61,23 +63,9 @@ def needing(picture: Picture) -> list[str]:
     ]
 
 
-def _told(each: Condition) -> dict[str, Any]:
-    return {
-        "name": each.name,
-        "severity": each.severity,
-        "text": each.text,
-        "since": time_json(each.since_us),
-    }
-
-
 def _matter(each: Broken) -> dict[str, Any]:
     return {
-        "severity": each.severity,
-        "title": each.title,
-        "what": each.what,
-        "safe": each.safe,
-        "next": each.next_step,
-        "look": each.look,
+        **record_json(each, "severity", "title", "what", "safe", "next=next_step", "look"),
         "nights": [{"kind": night.kind, "date": night.date} for night in each.nights],
     }
 
@@ -95,42 +83,11 @@ def _daemon(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _root(root: RootView) -> dict[str, Any]:
-    return {
-        "path": str(root.path),
-        "kind": root.kind,
-        "present": root.present,
-        "answers": root.answers,
-        "known": root.known,
-        "free_bytes": root.free_bytes,
-        "total_bytes": root.total_bytes,
-    }
-
-
-def _disk(disk: DiskView) -> dict[str, Any]:
-    return {
-        "path": str(disk.path),
-        "free_bytes": disk.free_bytes,
-        "total_bytes": disk.total_bytes,
-        "spare_bytes": disk.spare_bytes,
-        "night_bytes": disk.night_bytes,
-        "nights_left": disk.nights_left,
-    }
-
-
 def _progress(progress: Progress) -> dict[str, Any]:
     return {
         "kind": progress.night.kind,
         "date": progress.night.date,
-        "stage": progress.stage,
-        "units": progress.units,
-        "units_done": progress.units_done,
-        "units_running": progress.units_running,
-        "total_bytes": progress.total_bytes,
-        "done_bytes": progress.done_bytes,
-        "bytes_per_second": progress.bytes_per_second,
-        "seconds_left": progress.seconds_left,
-        "since": time_json(progress.since_us),
+        **record_json(progress, *_PROGRESS),
     }
 
 
@@ -146,10 +103,7 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
     """A night in short."""
     night = summary.night
     return {
-        "kind": night.kind,
-        "date": night.date,
-        "folder": night.folder,
-        "status": night.status,
+        **record_json(night, "kind", "date", "folder", "status"),
         "at_rest": is_at_rest(night),
         "since": time_json(night.changed_us),
         "stages": {stage: state.state for stage, state in summary.stages.items()},
@@ -163,14 +117,9 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         "hold": night.hold,
         "raw_files": summary.raw_files,
         "raw_bytes": summary.amounts.raw,
-        "quarantined": summary.quarantined,
-        "quarantined_seen": summary.quarantined_seen,
-        "late": summary.late,
-        "outputs": summary.outputs,
+        **record_json(summary, "quarantined", "quarantined_seen", "late", "outputs"),
         "output_bytes": summary.amounts.outputs,
-        "built": summary.built,
-        "verified": summary.verified,
-        "elsewhere": summary.elsewhere,
+        **record_json(summary, "built", "verified", "elsewhere"),
         "logger": logger_words.tolls_json(summary.tolls),
         "odd": [
             *logger_words.toll_texts(summary.tolls),
@@ -179,22 +128,13 @@ def summary_json(summary: Summary, *, both_kinds: bool = False) -> dict[str, Any
         "oddities": [oddity_json(each) for each in summary.oddities],
         "batches": summary.batches,
         "live": live_words.lag_json(summary.lag),
-        "last_change": time_json(night.last_change_us),
-        "closed_at": time_json(night.closed_us),
-        "closed_by": night.closed_by,
-        "safe_since": time_json(night.safe_us),
+        **record_json(night, *_NIGHT_END),
     }
 
 
 def oddity_json(each: Oddity) -> dict[str, Any]:
     """One thing that is odd of a night, for programs."""
-    return {
-        "sort": each.sort,
-        "place": each.place,
-        "text": each.text,
-        "found": time_json(each.found_us),
-        "accepted": each.accepted,
-    }
+    return record_json(each, "sort", "place", "text", "found_us", "accepted")
 
 
 def _next(summary: Summary, *, both_kinds: bool) -> str | None:

@@ -10,6 +10,7 @@ from vampd.commands.screen import (
     count_text,
     microsecond_text,
     paragraph,
+    record_json,
     time_json,
     time_text,
 )
@@ -164,25 +165,9 @@ def trace_json(found: Trace) -> dict[str, Any]:
         "partner": None if found.partner is None else _frame_json(found.partner),
         "ranges": [_run_json(run, found) for run in found.runs],
         "place": found.place,
-        "copies": [
-            {
-                "path": copy.path,
-                "verdict": copy.verdict,
-                "sent": time_json(copy.sent_us),
-                "verified": time_json(copy.verified_us),
-            }
-            for copy in found.copies
-        ],
+        "copies": [record_json(copy) for copy in found.copies],
         "moves": [
-            {
-                "at": time_json(event.at_us),
-                "subject": event.subject,
-                "was": event.was,
-                "became": event.became,
-                "actor": event.actor,
-                "why": event.why,
-                "version": event.version,
-            }
+            record_json(event, "at_us", "subject", "was", "became", "actor", "why", "version")
             for event in found.moves
         ],
     }
@@ -191,40 +176,24 @@ def trace_json(found: Trace) -> dict[str, Any]:
 def _frame_id_json(row: FrameIdRow) -> dict[str, Any]:
     return {
         "frame_id": _number(row),
-        "state": row.state,
-        "dealt": time_json(row.reserved_us),
-        "why": row.why,
+        **record_json(row, "state", "dealt=reserved_us", "why"),
     }
 
 
 def _output_json(output: TracedOutput) -> dict[str, Any]:
     return {
-        "name": output.name,
-        "path": output.cube_path,
-        "timing_path": output.timing_path,
-        "camera": output.camera,
-        "synchronised": output.synchronised,
+        **record_json(output, "name", "path=cube_path", "timing_path", "camera", "synchronised"),
         "flc_state": output.flc_state or None,
-        "frames": output.frames,
-        "state": output.state,
-        "sha256": output.sha256,
-        "timing_sha256": output.timing_sha256,
+        **record_json(output, "frames", "state", "sha256", "timing_sha256"),
     }
 
 
 def _cube_json(cube: RawCubeRow) -> dict[str, Any]:
-    return {
-        "path": cube.path,
-        "camera": cube.camera,
-        "state": cube.state,
-        "reason": cube.reason,
-        "frames": cube.frames,
-        "size_bytes": cube.size_bytes,
-        "sha256": cube.sha256,
-        "timing_path": cube.timing_path,
-        "timing_sha256": cube.timing_sha256,
-        "seen": time_json(cube.seen_us),
-    }
+    return record_json(
+        cube,
+        *("path", "camera", "state", "reason", "frames", "size_bytes", "sha256", "timing_path"),
+        *("timing_sha256", "seen_us"),
+    )
 
 
 def _frame_json(frame: Frame) -> dict[str, Any]:
@@ -241,10 +210,6 @@ def _frame_json(frame: Frame) -> dict[str, Any]:
 def _run_json(run: Run, found: Trace) -> dict[str, Any]:
     key = run.output if found.cube is not None else run.raw_file
     return {
-        "first": run.first,
-        "step": run.step,
-        "count": run.count,
-        "position": run.position,
-        "reason": run.reason,
+        **record_json(run, "first", "step", "count", "position", "reason"),
         "name": None if key is None else found.names[key],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from vampd.commands.receive.site import config_of, reading
-from vampd.commands.screen import echo_json, time_json
+from vampd.commands.screen import echo_json, record_json
 from vampd.errors import VampdError
 from vampd.io.clock import SystemClock
 from vampd.receive.views import Limits, conditions, nights
@@ -33,15 +33,7 @@ def command(context: click.Context, *, as_json: bool) -> None:
     more = [f"and {len(found) - _TOLD} more"] if len(found) > _TOLD else []
     summary = "; ".join([*told, *more]) or "all is well"
     if as_json:
-        rows = [
-            {
-                "name": each.name,
-                "severity": each.severity,
-                "text": each.text,
-                "since": time_json(each.since_us),
-            }
-            for each in found
-        ]
+        rows = [record_json(each, "name", "severity", "text", "since_us") for each in found]
         echo_json({"status": word, "code": code, "summary": summary, "conditions": rows})
     else:
         held = sum(night.state == "held" for night in every)

@@ -8,7 +8,7 @@ import click
 
 from vampd import __version__
 from vampd.commands.receive.site import config_of, reading
-from vampd.commands.screen import Screen, echo_json, paragraph, size_text, time_json, time_text
+from vampd.commands.screen import Screen, echo_json, paragraph, record_json, size_text, time_text
 from vampd.io.clock import SystemClock
 from vampd.io.lock import holder
 from vampd.ledger.alerts import Condition
@@ -68,25 +68,12 @@ def _line(screen: Screen, night: ReceivedNight) -> str:
 
 def _json(night: ReceivedNight) -> dict[str, object]:
     return {
-        "kind": night.kind,
-        "date": night.date,
-        "state": night.state,
-        "cause": night.cause,
+        **record_json(night, "kind", "date", "state", "cause"),
         "files": {str(state): count for state, count in night.counts.items()},
-        "placed_bytes": night.placed_bytes,
-        "seen": time_json(night.seen_us),
-        "moved": time_json(night.moved_us),
+        **record_json(night, "placed_bytes", "seen_us", "moved_us"),
         "steps": {str(state): count for state, count in night.steps.items()},
     }
 
 
 def _told_json(told: Sequence[Condition]) -> list[dict[str, object]]:
-    return [
-        {
-            "name": each.name,
-            "severity": each.severity,
-            "text": each.text,
-            "since": time_json(each.since_us),
-        }
-        for each in told
-    ]
+    return [record_json(each, "name", "severity", "text", "since_us") for each in told]
