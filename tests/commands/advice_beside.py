@@ -11,7 +11,7 @@ from vampd import __version__
 from vampd.background.mail.compose import MailPart, compose
 from vampd.background.mail.job import compose_job
 from vampd.io.clock import SystemClock
-from vampd.io.mail import Answer, Verdict
+from vampd.io.mail_values import Answer, Verdict
 from vampd.ledger import mail, mail_tracks
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.ledger.mail_tracks import MailTrack

@@ -20,7 +20,8 @@ from tests.support.mail_server import (
     post_office,
 )
 from vampd.errors import OperatorError
-from vampd.io.mail import Delivery, SmtpServer, deliver, probe
+from vampd.io.mail import deliver, probe
+from vampd.io.mail_values import Delivery, SmtpServer
 
 FROM, TO, OTHER = "vampd@example.org", "archive@example.org", "second@example.org"
 CONTENT = b"Subject: stars\r\n\r\n.a dot\r\n..two\r\nend\r\n"

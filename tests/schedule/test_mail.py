@@ -18,7 +18,7 @@ from tests.support.mail_server import DROP, PostOffice, post_office
 from vampd.background.mail import job as mail_job
 from vampd.causes import Cause
 from vampd.errors import ConfigError, OperatorError
-from vampd.io.mail import Composed
+from vampd.io.mail_values import Composed
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
 from vampd.ledger.connection import Ledger

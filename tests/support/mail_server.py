@@ -20,7 +20,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from msgspec import Struct, field
 
-from vampd.io.mail import SmtpServer
+from vampd.io.mail_values import SmtpServer
 
 #: In place of an answer: the connection is cut.
 DROP = "drop"

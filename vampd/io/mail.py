@@ -16,64 +16,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
-
-from msgspec import Struct, field
+from typing import Any
 
 from vampd.errors import OperatorError
-
-#: later: the same may succeed without anyone acting; never: a person must act.
-Verdict = Literal["accepted", "later", "never"]
+from vampd.io.mail_values import Answer, Delivery, SmtpServer
 
 _FIRST_PERMANENT = 500
 _GO_ON = 354
 _MOST_PASSWORD_BYTES = 4096
 _MOST_WORDS = 500  # characters of an answer; a server may say pages
 _CUT_SECONDS = 1.0
-
-
-class SmtpServer(Struct, frozen=True, kw_only=True):
-    """How the server is reached. *answer_seconds*: for each answer; *deadline_seconds*: for all."""
-
-    host: str
-    port: int = 25
-    security: Literal["plain", "starttls", "tls"] = "plain"  #: tls: from the first byte on
-    user: str = ""
-    password_file: str = ""
-    ca_file: str = ""  #: whose certificates are believed; the system's when empty
-    answer_seconds: float = 300.0
-    deadline_seconds: float = 900.0
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """What the server said of one recipient, or of the mail for that recipient."""
-
-    verdict: Verdict
-    words: str
-
-
-class Composed(Struct, frozen=True, kw_only=True):
-    """A mail, ready to go."""
-
-    content: bytes
-    message_id: str
-    subject: str
-
-
-class Delivery(Struct, kw_only=True):
-    """How one attempt ended: an answer for each recipient of whom the server spoke.
-
-    *problem* is what went wrong with all the others, *is_passing* whether that may pass by itself.
-    *in_doubt*: all was said, and no answer came; the server may have the mail.
-    """
-
-    answers: dict[str, Answer] = field(default_factory=dict)
-    problem: str | None = None
-    is_passing: bool = True
-    in_doubt: bool = False
 
 
 class _RefusedError(Exception):

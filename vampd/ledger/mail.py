@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vampd.io.mail import Answer, Composed
+from vampd.io.mail_values import Answer, Composed
 from vampd.ledger.connection import Ledger
 from vampd.ledger.mail_tracks import MailTrack
 from vampd.ledger.records import Night

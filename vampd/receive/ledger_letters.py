@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from vampd.io.mail import Composed
+from vampd.io.mail_values import Composed
 from vampd.ledger.connection import Ledger
 from vampd.ledger.rows import fetch_one
 from vampd.receive.records import LetterRow

@@ -15,7 +15,7 @@ from vampd.back_off import pause_us
 from vampd.background.mail import compose
 from vampd.background.mail.alerts import digest_text, moment_text, subject_text
 from vampd.background.mail.compose import Letter, SendJob, write_letter
-from vampd.io.mail import Delivery
+from vampd.io.mail_values import Delivery
 from vampd.ledger import alerts
 from vampd.ledger.connection import Ledger
 from vampd.receive import ledger_letters as books

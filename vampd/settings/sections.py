@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct
 
-from vampd.io.mail import SmtpServer
+from vampd.io.mail_values import SmtpServer
 from vampd.remote.bandwidth import Window
 from vampd.remote.location import Location
 from vampd.settings import texts

@@ -21,7 +21,7 @@ from msgspec import Struct
 from vampd import __version__
 from vampd.background.mail.compose import Letter, write_letter
 from vampd.io.disk import MarkerState, check_marker
-from vampd.io.mail import Composed
+from vampd.io.mail_values import Composed
 from vampd.ledger import alerts, mail, roots
 from vampd.ledger.alerts import Alert, FoundDisk
 from vampd.ledger.connection import Ledger

@@ -20,7 +20,8 @@ from msgspec.structs import replace
 
 from vampd.errors import IntegrityError, OperatorError
 from vampd.io.beneath import night_folder, read_start
-from vampd.io.mail import Composed, Delivery, SmtpServer, deliver
+from vampd.io.mail import deliver
+from vampd.io.mail_values import Composed, Delivery, SmtpServer
 from vampd.ledger.counter import spans_text
 from vampd.ledger.frame_ids import frame_id_number
 

@@ -19,7 +19,7 @@ from vampd.background.mail import compose as stage
 from vampd.background.mail.compose import ComposeJob, Letter, MailPart, SendJob
 from vampd.errors import VampdError
 from vampd.io.disk import MarkerState, check_marker
-from vampd.io.mail import Composed, Delivery
+from vampd.io.mail_values import Composed, Delivery
 from vampd.ledger import mail as mail_moves
 from vampd.ledger import mail_tracks, nights
 from vampd.ledger.connection import Ledger
