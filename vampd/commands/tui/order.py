@@ -133,12 +133,12 @@ class OrderScreen(ModalScreen[None]):
         if self._offer.asks:
             arguments[self._offer.asks] = self._word or None
         try:
-            found = await asyncio.to_thread(
+            answer = await asyncio.to_thread(
                 acting.give_order, self._config, self._offer.order, arguments
             )
         except (VampdError, OSError) as error:
             return [f"refused: {error}"], False
-        return list(found["lines"]), bool(found["changed"])
+        return list(answer["lines"]), bool(answer["changed"])
 
     def _go_to(self, step: Step) -> None:
         self._step = step
