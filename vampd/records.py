@@ -177,3 +177,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     outputs: tuple[PlannedOutput, ...]  #: in the order of their frame IDs
     rejected: tuple[RejectedFrames, ...]
     reports: tuple[Report, ...]
+    #: Of the pairs, and then of the states: what is said of all from a first time on rests on what
+    #: begins by a second one. Microseconds.
+    rests: tuple[tuple[tuple[int, int], ...], ...] = ((), ())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vampd.science.flc import DUBIOUS, STATE_A, STATE_B, label_states
+from vampd.science.flc import DUBIOUS, STATE_A, STATE_B, NoiseOf, label_states
 from vampd.science.intervals import Noise, difference_noise, interval_noise
 
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=150)
@@ -51,6 +51,11 @@ def test_short_and_long_runs_have_one_sign(frames: int, first_state: int) -> Non
     labels = label_states(times, jitter_us=30)
 
     assert np.array_equal(labels.states, truth)
+
+
+def known(noise: Noise) -> NoiseOf:
+    """A noise that is known of all frames."""
+    return lambda _first, _last: noise
 
 
 @PROPERTY
@@ -139,7 +144,7 @@ def test_without_alternation_all_is_dubious() -> None:
 def test_fewer_than_three_frames_are_dubious(frames: int) -> None:
     times, _ = run(frames, jitter_us=500.0)
 
-    labels = label_states(times, jitter_us=500, prior=Noise(variance_us2=1.0, degrees=50))
+    labels = label_states(times, jitter_us=500, prior=known(Noise(variance_us2=1.0, degrees=50)))
 
     assert labels.states.tolist() == [DUBIOUS] * frames
 
@@ -147,7 +152,7 @@ def test_fewer_than_three_frames_are_dubious(frames: int) -> None:
 def test_three_frames_suffice_where_the_noise_is_known_from_elsewhere() -> None:
     times, truth = run(3, jitter_us=500.0)
 
-    labels = label_states(times, jitter_us=500, prior=Noise(variance_us2=32.0, degrees=50))
+    labels = label_states(times, jitter_us=500, prior=known(Noise(variance_us2=32.0, degrees=50)))
 
     assert np.array_equal(labels.states, truth)
 
@@ -211,7 +216,7 @@ def test_noise_that_blurs_the_count_costs_no_label() -> None:
 def test_three_frames_of_a_faster_run_are_dubious() -> None:
     # Triggers 0, 1 and 4 of T = 600, J = 300 look like T = 1200, J = 300.
     times = START_US + np.array([0, 900, 2400])
-    prior = Noise(variance_us2=30.0, degrees=50)
+    prior = known(Noise(variance_us2=30.0, degrees=50))
 
     alone = label_states(times, jitter_us=300, prior=prior)
     beside = label_states(times, jitter_us=300, prior=prior, closest_us=lambda _first, _last: 297)

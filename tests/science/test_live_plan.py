@@ -82,6 +82,36 @@ def same(live: Sequence[PlannedOutput], whole: Sequence[PlannedOutput]) -> bool:
     return [replace(one, cube=0) for one in live] == [replace(one, cube=0) for one in whole]
 
 
+def _uneven_scenes(seed: int) -> list[Scene]:
+    """Runs, most of them short, whose noise differs, so that each is judged with that of others."""
+    random = np.random.default_rng(seed)
+    scenes = [Scene(triggers=20, period_us=9_000.0)]  # tells the offset
+    for number in range(int(random.integers(4, 9))):
+        triggers = int(random.choice([1, 3, 4, 5, 6, 8, 12, 20, 60]))
+        jitter_us = float(random.choice([20.0, 30.0, 100.0, 300.0]))
+        lost = [
+            frozenset(np.flatnonzero(random.random(triggers) < share).tolist())
+            for share in random.choice([0.0, 0.0, 0.1], size=2)
+        ]
+        alone = int(random.choice([0, 0, 0, 1, 2]))  # the only camera that ran; 0: both did
+        scenes.append(
+            Scene(
+                triggers=triggers,
+                period_us=float(random.choice([1_000.0, 2_500.0, 9_000.0, 300_000.0])),
+                jitter_us=jitter_us,
+                header_jitter_us=int(jitter_us) if random.random() < 0.8 else None,
+                noise_us=float(random.choice([1.0, 4.0, 12.0, 25.0, 50.0])),
+                lost1=frozenset(range(triggers)) if alone == 2 else lost[0],
+                lost2=frozenset(range(triggers)) if alone == 1 else lost[1],
+                lengths1=(int(random.choice([1, 8, 30]) if triggers < 10 else 30),),
+                lengths2=(int(random.choice([1, 8, 30]) if triggers < 10 else 20),),
+                pause_s=float(random.choice([0.1, 2.0, 3.5, 12.0, 40.0])),
+                cards={"RET-ANG1": float(random.choice([0, number]))},
+            )
+        )
+    return scenes
+
+
 def _long_scenes(seed: int) -> list[Scene]:
     """Runs of minutes in which the cameras hardly pause: what is decided is decided within one."""
     random = np.random.default_rng(seed)
@@ -115,6 +145,14 @@ def test_a_night_planned_stretch_by_stretch_has_the_outputs_of_the_whole(seed: i
     cubes = make_night(random_scenes(np.random.default_rng(seed), taught=True), seed).cubes
 
     assert same(played(cubes), plan_night(cubes, LIMITS).outputs)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6))
+def test_so_has_one_of_short_runs_of_uneven_noise_however_often_it_is_planned(seed: int) -> None:
+    cubes = make_night(_uneven_scenes(seed), seed).cubes
+
+    assert same(played(cubes, every=1), plan_night(cubes, LIMITS).outputs)
 
 
 @settings(PROPERTY, max_examples=3)

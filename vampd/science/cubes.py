@@ -20,6 +20,7 @@ from vampd.science.cutting import CubeLimits
 from vampd.science.drafts import Draft
 from vampd.science.matching import pair_night
 from vampd.science.overlaps import overlap_reports
+from vampd.science.remembered import Memory
 from vampd.science.rules import (
     DECIDING_CARDS,
     can_synchronise,
@@ -65,18 +66,21 @@ def plan_night(
         Timeline([cube for cube in cubes if cube.camera == camera and _may_have_partners(cube)])
         for camera in (1, 2)
     )
-    pairs = pair_night(one, two)
-    drafts, reports = synchronised_drafts(one, two, pairs, limits, begins_us)
+    memory = Memory(cubes)
+    pairs = pair_night(one, two, memory)
+    drafts, reports, of_states = synchronised_drafts(one, two, pairs, limits, begins_us)
     matched = _matched(one, pairs.marks1) | _matched(two, pairs.marks2)
-    del pairs  # ten bytes a frame, which the solo frames need no more
+    of_pairs = pairs.rests
+    del pairs  # twelve bytes a frame, which the solo frames need no more
     triggered = {
         camera: Timeline([cube for cube in cubes if cube.camera == camera and _is_triggered(cube)])
         for camera in (1, 2)
     }
     for camera in (1, 2):
         own = [cube for cube in cubes if cube.camera == camera]
-        solo, said = solo_drafts(own, matched, triggered)
+        solo, said, of_solo = solo_drafts(own, matched, triggered, memory)
         drafts += solo
+        of_states += of_solo
         reports += [*overlap_reports(triggered[camera]), *said]
     outputs, renamed = _named(drafts, taken_names)
     rejected = [fate for cube in cubes for fate in _rejected(cube)]
@@ -86,6 +90,7 @@ def plan_night(
         outputs=tuple(outputs),
         rejected=tuple(rejected),
         reports=(*complaints, *reports, *renamed),
+        rests=(of_pairs, tuple(of_states)),
     )
 
 

@@ -14,7 +14,9 @@ and where evidence contradicts itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from typing import TypeAlias
 
 import numpy as np
@@ -28,18 +30,21 @@ from vampd.science.intervals import (
     WINDOW,
     IntervalModel,
     Noise,
+    Prior,
     believed_model,
     combined_noise,
     mean_period,
     misfit_limit,
-    pieces,
     residual_noise,
     rough_model,
 )
+from vampd.science.pieces import Piece, pieces
 from vampd.science.triggers import TriggerCount, chained, count_triggers
 
 #: Shortest interval between two frames of one camera, from a first time to a last one.
 Closest: TypeAlias = Callable[[int, int], int]
+#: Noise of the intervals of frames of a run, the first to the last (excluded), by other knowledge.
+NoiseOf: TypeAlias = Callable[[int, int], Noise | None]
 
 STATE_A = -1
 STATE_B = 1
@@ -74,13 +79,14 @@ class Labels(Struct, frozen=True, kw_only=True):
     states: NDArray[np.int8]  #: (frames,) STATE_A, STATE_B or DUBIOUS
     follows: NDArray[np.bool_]  #: (frames,) the frame before is of the trigger before
     findings: tuple[Finding, ...]
+    pieces: tuple[Piece, ...] = ()  #: the parts of the run that were judged one at a time
 
 
 class _Known(Struct, frozen=True, kw_only=True):
     """What is known of a run besides its times."""
 
     jitter_us: int | None
-    prior: Noise | None
+    prior: Prior | None
     closest_us: Closest | None
 
 
@@ -88,7 +94,7 @@ def label_states(
     times_us: NDArray[np.int64],
     *,
     jitter_us: int | None,
-    prior: Noise | None = None,
+    prior: NoiseOf | None = None,
     closest_us: Closest | None = None,
     parted_at: NDArray[np.intp] = _NOWHERE,
 ) -> Labels:
@@ -96,28 +102,65 @@ def label_states(
 
     *times_us* (frames,) are acquisition times in ascending order, of one camera or of
     pairs, over as many cubes as the run has. *jitter_us* is the header's J; None, or a
-    value that the intervals contradict, is replaced by what they show. *prior* is the
-    noise of such intervals according to other runs or to the differences between the
+    value that the intervals contradict, is replaced by what they show. *prior* tells the
+    noise of such intervals according to what came before or to the differences between the
     cameras; it serves runs too short to show their own. *closest_us* tells how close
     together any camera timed two frames between two times: of a few frames most may be
     missing, and the rest look like a longer period. *parted_at* are frames, ascending,
     whose interval from the one before is of no trigger: neither side proves anything of
     the other there.
     """
-    known = _Known(jitter_us=jitter_us, prior=prior, closest_us=closest_us)
     states = np.zeros(len(times_us), dtype=np.int8)
     follows = np.zeros(len(times_us), dtype=np.bool_)
     findings: list[Finding] = []
+    judged: list[Piece] = []
     for begin, end in _parts(len(times_us), parted_at):
-        for piece in pieces(times_us[begin:end]):
+        for piece in (piece.moved(begin) for piece in pieces(times_us[begin:end])):
+            known = _Known(
+                jitter_us=jitter_us,
+                prior=None if prior is None else partial(prior, piece.low, piece.high),
+                closest_us=closest_us,
+            )
             inner = slice(piece.first - piece.low, piece.last - piece.low)
-            outer = slice(begin + piece.first, begin + piece.last)
-            found = _label_section(times_us[begin + piece.low : begin + piece.high], known)
-            states[outer] = found.states[inner]
-            follows[outer] = found.follows[inner]
+            found = _label_section(times_us[piece.low : piece.high], known)
+            states[piece.first : piece.last] = found.states[inner]
+            follows[piece.first : piece.last] = found.follows[inner]
+            judged.append(piece)
             if end - begin >= min(WINDOW, len(times_us)):  # of shorter parts there may be thousands
-                findings += [replace(finding, frame=outer.start) for finding in found.findings]
-    return Labels(states=states, follows=follows, findings=tuple(findings))
+                findings += [_of_piece(finding, found, piece) for finding in found.findings]
+    # What is too short to be judged at the end of a run may be the beginning of more.
+    left = judged[-1].last if judged else 0
+    judged += [piece.moved(left) for piece in pieces(times_us[left:])]
+    return Labels(states=states, follows=follows, findings=_merged(findings), pieces=tuple(judged))
+
+
+def _of_piece(finding: Finding, found: Labels, piece: Piece) -> Finding:
+    """What was found out about the frames of *piece*, without those that it was judged with."""
+    states = found.states[piece.first - piece.low : piece.last - piece.low]
+    return replace(
+        finding,
+        frame=piece.first,
+        frames=len(states),
+        dubious=int(np.count_nonzero(states == DUBIOUS)),
+    )
+
+
+def _merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """One finding of pieces in a row of which the same would be told: that of the longest one."""
+    merged: list[Finding] = []
+    for contradicts, same in groupby(findings, lambda one: one.contradicts_header):
+        group = list(same)
+        longest = max(group, key=lambda one: one.frames)
+        merged.append(
+            replace(
+                longest,
+                frame=group[0].frame,
+                frames=sum(one.frames for one in group),
+                dubious=sum(one.dubious for one in group),
+                contradicts_header=contradicts,
+            )
+        )
+    return tuple(merged)
 
 
 def _parts(frames: int, parted_at: NDArray[np.intp]) -> Iterator[tuple[int, int]]:

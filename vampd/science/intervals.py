@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
+
+from vampd.science.pieces import sections
 
 JITTER_OVER_NOISE = 3.0  #: below this ratio the intervals do not tell the states apart
 EVIDENCE = 14.0  #: log of the odds of what counts as certain, a million to one
@@ -16,11 +18,6 @@ WINDOW = 8  #: intervals that suffice to see a run contradict itself or its head
 OUTLIER_SIGMAS = 4.5
 _ROUNDING_VARIANCE_US2 = 1 / 6  #: of the difference of two times in whole microseconds
 
-_SECTION_GAP_US = 3_000_000
-_SECTION_GAP_PERIODS = 4
-_NEVER_US = np.iinfo(np.int64).max
-_PIECE = 1 << 16  # frames judged at a time
-_MARGIN = 1 << 11  # frames on either side that a piece is judged with
 # A fifth of the sums of two intervals may be shortened by glitches and the rest
 # lengthened by lost frames before this quantile is no longer two periods.
 _PERIOD_QUANTILE = 0.2
@@ -44,6 +41,10 @@ class Noise(Struct, frozen=True, kw_only=True):
 
     variance_us2: float
     degrees: float  #: of freedom
+
+
+#: What is known of the noise of a few intervals besides themselves, found out when it is asked for.
+Prior: TypeAlias = Callable[[], Noise | None]
 
 
 class IntervalModel(Struct, frozen=True, kw_only=True):
@@ -87,8 +88,8 @@ def interval_noise(times_us: NDArray[np.int64]) -> Noise | None:
     """
     pooled = [
         _noise_shown(intervals, mean_period(intervals))
-        for piece in pieces(times_us)
-        if len(intervals := np.diff(times_us[piece.first : piece.last]).astype(np.float64)) >= 3
+        for first, last in sections(times_us)
+        if len(intervals := np.diff(times_us[first:last]).astype(np.float64)) >= 3
     ]
     return _pooled([noise for noise in pooled if noise.degrees > 0])
 
@@ -102,6 +103,8 @@ def difference_noise(differences_us: NDArray[np.int64]) -> Noise | None:
     if len(differences_us) < 2:
         return None
     variance = _clipped_variance(differences_us - np.median(differences_us), 1)
+    # A few differences can be equal by chance.
+    variance += _ROUNDING_VARIANCE_US2
     return Noise(variance_us2=variance / 2, degrees=len(differences_us) - 1)
 
 
@@ -115,7 +118,7 @@ def _pooled(measured: Sequence[Noise]) -> Noise | None:
 
 
 def rough_model(
-    intervals: NDArray[np.float64], jitter_us: int | None, prior: Noise | None
+    intervals: NDArray[np.float64], jitter_us: int | None, prior: Prior | None
 ) -> tuple[IntervalModel, bool]:
     """Period, jitter and noise before anything is counted."""
     period_us = mean_period(intervals)
@@ -215,9 +218,10 @@ def typical_noise(measured: Sequence[Noise]) -> Noise | None:
     return Noise(variance_us2=middle.variance_us2, degrees=float(degrees[-1]))
 
 
-def combined_noise(own: Noise, prior: Noise | None) -> Noise:
+def combined_noise(own: Noise, prior_of: Prior | None) -> Noise:
     """A run's noise and what others say of it; a run that is plainly noisier counts alone."""
-    if prior is None or own.degrees >= _PRIOR_DEGREES:
+    prior = None if prior_of is None or own.degrees >= _PRIOR_DEGREES else prior_of()
+    if prior is None:
         return own
     noisier = own.degrees > 0 and own.variance_us2 > prior.variance_us2 * (
         _NOISIER + _NOISIER_FEW / own.degrees
@@ -250,43 +254,3 @@ def misfit_limit(model: IntervalModel) -> float:
 def bounded_sigma(model: IntervalModel) -> float:
     """Cautious noise, no larger than the largest with which there are labels at all."""
     return min(model.cautious_sigma_us, model.jitter_us / JITTER_OVER_NOISE)
-
-
-class Piece(Struct, frozen=True, kw_only=True):
-    """Frames *first* to *last* (excluded), to be judged with those from *low* to *high*."""
-
-    first: int
-    last: int
-    low: int
-    high: int
-
-
-def long_intervals(times_us: NDArray[np.int64], limit_us: int) -> NDArray[np.intp]:
-    """Numbers of the intervals longer than *limit_us*, without all intervals in memory."""
-    found = [
-        np.flatnonzero(np.diff(times_us[first : first + _PIECE + 1]) > limit_us) + first
-        for first in range(0, len(times_us), _PIECE)
-    ]
-    return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
-
-
-def pieces(times_us: NDArray[np.int64]) -> Iterator[Piece]:
-    """Part a run where nothing was triggered for long, and else to bound the memory."""
-    long = long_intervals(times_us, _SECTION_GAP_US)
-    before = np.maximum(long - 1, 0)
-    after = np.minimum(long + 2, len(times_us) - 1)
-    usual = np.minimum(
-        np.where(before < long, times_us[long] - times_us[before], _NEVER_US),
-        np.where(after > long + 1, times_us[after] - times_us[long + 1], _NEVER_US),
-    )
-    parted = long[(times_us[long + 1] - times_us[long]) // _SECTION_GAP_PERIODS > usual]
-    cuts = [0, *(parted + 1).tolist(), len(times_us)]
-    for low, high in pairwise(cuts):
-        for first in range(low, high, _PIECE):
-            last = min(first + _PIECE, high)
-            yield Piece(
-                first=first,
-                last=last,
-                low=max(low, first - _MARGIN),
-                high=min(high, last + _MARGIN),
-            )

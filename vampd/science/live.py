@@ -1,8 +1,9 @@
 """Plan of a night that still goes on what nothing later can change.
 
-It is planned as the whole night is, from the cubes that are known, and of that plan those outputs
-are taken which ended well before the watermark, in their order, up to the first that did not.
-When the night closes, all of it is planned again: that decides.
+It is planned as the whole night is, from the cubes that are known. What is said of a frame rests on
+frames shortly before and after it, and each part of a plan tells until when. So of that plan those
+outputs are taken, in their order, up to the first that anything may change which begins after the
+watermark. When the night closes, all of it is planned again: that decides.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from msgspec import Struct
 from vampd.records import PlannedOutput, RawCube
 from vampd.science.cubes import plan_night
 from vampd.science.cutting import CubeLimits
+from vampd.science.pieces import SECTION_GAP_US, settled_us
 from vampd.science.rules import exposure_us
 from vampd.science.timeline import usable_frames
 from vampd.science.watermark import CubeSpan, stretches
+from vampd.time_units import SECOND_US
 
 #: Where an output stands in the order of frame IDs: its first time, solo ones later, its camera.
 Place: TypeAlias = tuple[int, bool, int]
@@ -65,11 +68,17 @@ def advance(
     """
     spans = [span for cube in cubes if (span := span_of(cube)) is not None]
     exposed_us = max((span.exposure_us for span in spans), default=0)
-    margin_us = round(limits.max_gap_seconds * 1_000_000) + exposed_us
+    margin_us = round(limits.max_gap_seconds * SECOND_US) + exposed_us
     plan = plan_night(cubes, limits, taken_names=taken_names)
+    known_us = _ended_us(spans, through_us)
+    for found in plan.rests:  # the states of pairs rest on the pairs
+        known_us = settled_us(found, known_us)
+    ends_us = {span.raw_file: span.last_us for span in spans}
     taken: list[PlannedOutput] = []
     for output in plan.outputs:
-        if output.last_us + margin_us >= through_us:
+        # Any frame of its cube may yet be one without a partner.
+        last_us = output.last_us if output.synchronised else ends_us[output.header_file]
+        if last_us + margin_us >= known_us:
             break
         taken.append(output)
     left = plan.outputs[len(taken) :]
@@ -78,16 +87,29 @@ def advance(
     return Advance(outputs=tuple(new), waiting=len(left))
 
 
+def _ended_us(spans: Iterable[CubeSpan], through_us: int) -> int:
+    """Until when no cube was taken that goes on beyond the watermark, or is mingled with such.
+
+    Another one may overlap it, by a fault of a clock, and make all of it doubtful.
+    """
+    ended_us = {1: through_us, 2: through_us}
+    for span in sorted(spans, key=lambda span: -span.last_us):
+        if span.last_us >= ended_us[span.camera]:
+            ended_us[span.camera] = min(ended_us[span.camera], span.first_us)
+    return min(ended_us.values())
+
+
 def first_to_know(
     spans: Iterable[CubeSpan], *, from_us: int, gap_seconds: float, cubes: int
 ) -> int:
     """From which time on the cubes of a night must be known to plan what comes after *from_us*.
 
     The beginning of a stretch, so far back that at least *cubes* that ended before are among them:
-    they tell the offset between the cameras and the noise, as those of the whole night would.
+    all that the plan of the whole night remembers of the offset between the cameras and the noise.
     """
     begins_us = 0
     known = 0
+    gap_seconds = max(gap_seconds, SECTION_GAP_US / SECOND_US)
     for stretch in reversed(list(stretches(spans, gap_seconds=gap_seconds))):
         begins_us = stretch.first_us
         if stretch.last_us < from_us:

@@ -1,27 +1,32 @@
 """Pair the frames of a whole night.
 
-Two passes over the stretches in which both cameras ran: the first collects what each
-stretch says of the static offset between the cameras and of the noise, the second pairs
-with what all stretches of one readout mode share.
+Two passes over parts of the stretches in which both cameras ran: the first collects which static
+offsets between the cameras each part leaves possible, the second pairs with those that are chosen.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from vampd.science.intervals import Noise, difference_noise, interval_noise, typical_noise
-from vampd.science.pairing import Hypothesis, choose, match, offset_hypotheses, shared_offset
+from vampd.science.offsets import Voice, choices
+from vampd.science.pairing import Hypothesis, match, offset_hypotheses
+from vampd.science.pieces import NEVER_US, PART_US, SECTION_GAP_US, Rest
+from vampd.science.remembered import Memory, NoiseSeen
 from vampd.science.rules import readout_us
-from vampd.science.timeline import Marks, Timeline
+from vampd.science.timeline import BESIDE_US, Marks, Timeline
 from vampd.science.times import pair_time_us
 
-_STRETCH_GAP_US = 3_000_000
-_PIECE = 1 << 16  # frames of camera 1 that are paired at a time
+_STRETCH_GAP_US = SECTION_GAP_US
+_LEAST = 16  # frames of a part, if the stretch has as many
+_MOST = 1 << 16
+
+_Span = tuple[int, int, int, int, int]
 
 
 class NightPairs(Struct, frozen=True, kw_only=True):
@@ -30,65 +35,95 @@ class NightPairs(Struct, frozen=True, kw_only=True):
     marks1: Marks
     marks2: Marks
     times_us: NDArray[np.int64]  #: (pairs,) floor of the mean of both acquisition times
-    noise_of: dict[int, Noise]  #: tolerance -> noise of the intervals between pairs
+    differences_us: NDArray[np.int16]  #: (pairs,) camera 2's time less camera 1's
+    rests: tuple[Rest, ...] = ()
+    seen: dict[int, NoiseSeen] = field(default_factory=dict)  #: by tolerance, of what was paired
+
+    def noise(self, tolerance_us: int, first: int, last: int) -> Noise | None:
+        """Noise of the intervals of pairs *first* to *last* (excluded), but for themselves.
+
+        From the differences between the cameras, and from the pairs that came before.
+        """
+        own = difference_noise(self.differences_us[first:last].astype(np.int64))
+        seen = self.seen.get(tolerance_us)
+        before = [] if seen is None else seen.before(int(self.times_us[first]))
+        return typical_noise([*before, *([] if own is None else [own])])
 
 
-class _Stretch(Struct, frozen=True, kw_only=True):
-    """Frames of both cameras that may belong together, and their tolerance."""
+class _Part(Struct, frozen=True, kw_only=True):
+    """Frames of both cameras that may belong together, and their tolerance.
+
+    Of camera 1 its own ones, of camera 2 all that may be their partners: the parts of a stretch
+    overlap.
+    """
 
     first1: int
     last1: int
     first2: int
     last2: int
     tolerance_us: int
+    begins_us: int
+    until_us: int  #: it rests on nothing that begins later
 
 
-def pair_night(one: Timeline, two: Timeline) -> NightPairs:
-    """Pair the frames of two timelines whose cubes can all be synchronised."""
-    stretches = list(_stretches(one, two))
-    candidates = [_hypotheses(one, two, stretch) for stretch in stretches]
-    shared = _shared_offsets(stretches, candidates)
+def pair_night(one: Timeline, two: Timeline, memory: Memory | None = None) -> NightPairs:
+    """Pair the frames of two timelines whose cubes can all be synchronised.
+
+    *memory* is that of all cubes of the night; by default, of these.
+    """
+    memory = Memory((*one.cubes, *two.cubes)) if memory is None else memory
+    parts = list(_parts(one, two))
+    voices = [_voice(one, two, part) for part in parts]
     paired1 = np.zeros(len(one), dtype=np.bool_)
     paired2 = np.zeros(len(two), dtype=np.bool_)
-    times_us = np.empty(min(len(one), len(two)), dtype=np.int64)
-    noises: defaultdict[int, list[Noise]] = defaultdict(list)
+    most = min(len(one), len(two))
+    times_us = np.empty(most, dtype=np.int64)
+    differences_us = np.empty(most, dtype=np.int16)
+    found_rests: list[Rest] = []
+    seen: dict[int, NoiseSeen] = {}
     pairs = 0
     taken = (-1, -1)
-    for stretch, found in zip(stretches, candidates, strict=True):
-        chosen = choose(found, shared.get(stretch.tolerance_us))
-        if chosen is None:
+    for part, choice in zip(parts, choices(voices, memory), strict=True):
+        found_rests.append((part.begins_us, choice.until_us))
+        if choice.hypothesis is None:
             continue
-        at1, at2, t1_us, t2_us = _matched(one, two, stretch, chosen)
-        # Stretches that were parted for their length overlap by a few frames.
+        at1, at2, t1_us, t2_us = _matched(one, two, part, choice.hypothesis)
+        # Parts of a stretch overlap by a few frames.
         new = (at1 > taken[0]) & (at2 > taken[1])
         if not new.any():
             continue
         taken = int(at1[new][-1]), int(at2[new][-1])
         paired1[at1[new]] = paired2[at2[new]] = True
-        mean_us = pair_time_us(t1_us[new], t2_us[new])
-        times_us[pairs : pairs + len(mean_us)] = mean_us
-        pairs += len(mean_us)
-        noises[stretch.tolerance_us] += _noises(mean_us, t2_us[new] - t1_us[new])
-    pooled = {tolerance: typical_noise(measured) for tolerance, measured in noises.items()}
+        inner = slice(pairs, pairs + int(np.count_nonzero(new)))
+        times_us[inner] = pair_time_us(t1_us[new], t2_us[new])
+        differences_us[inner] = t2_us[new] - t1_us[new]
+        pairs = inner.stop
+        seen.setdefault(part.tolerance_us, NoiseSeen(memory)).add(
+            int(times_us[inner.start]),
+            int(times_us[inner.stop - 1]),
+            partial(_noises, times_us[inner], differences_us[inner]),
+        )
     return NightPairs(
         marks1=Marks(paired1),
         marks2=Marks(paired2),
         times_us=times_us[:pairs],
-        noise_of={tolerance: noise for tolerance, noise in pooled.items() if noise is not None},
+        differences_us=differences_us[:pairs],
+        rests=tuple(found_rests),
+        seen=seen,
     )
 
 
-def _stretches(one: Timeline, two: Timeline) -> Iterator[_Stretch]:
-    """Parts of the night in which both cameras ran, short enough for the memory.
+def _parts(one: Timeline, two: Timeline) -> Iterator[_Part]:
+    """Parts of the night that are paired one at a time.
 
-    Each readout mode has an offset of its own, so a part ends where the mode changes.
+    Each readout mode has an offset of its own, so a stretch ends where the mode changes.
     """
     spans = sorted(
         (block.first_us, block.last_us, camera, block.start, block.start + block.frames)
         for camera, timeline in ((1, one), (2, two))
         for block in timeline.blocks
     )
-    group: list[tuple[int, int, int, int, int]] = []
+    group: list[_Span] = []
     latest_us = 0
     modes: dict[int, int] = {}  # of each camera in the group, as it was last
     for span in spans:
@@ -97,43 +132,67 @@ def _stretches(one: Timeline, two: Timeline) -> Iterator[_Stretch]:
         pause_us = span[0] - latest_us
         is_other = pause_us > 0 and modes.get(camera, mode) != mode
         if group and (is_other or pause_us > _STRETCH_GAP_US):
-            yield from _parted(one, two, group)
+            yield from _of_stretch(one, two, group)
             group, modes = [], {}
         group.append(span)
         modes[camera] = mode
         latest_us = max(latest_us, span[1])
-    yield from _parted(one, two, group)
+    if group:
+        yield from _of_stretch(one, two, group)
 
 
-def _parted(
-    one: Timeline, two: Timeline, group: Sequence[tuple[int, int, int, int, int]]
-) -> Iterator[_Stretch]:
-    """The stretch of a group of blocks, in pieces."""
-    spans1 = [span[3:] for span in group if span[2] == 1]
-    spans2 = [span[3:] for span in group if span[2] == 2]
-    if not spans1 or not spans2:
-        return
-    tolerance_us = min(_largest_readout(one, *_ends(spans1)), _largest_readout(two, *_ends(spans2)))
-    first1, last1 = _ends(spans1)
-    first2, last2 = _ends(spans2)
-    for first in range(first1, last1, _PIECE):
-        last = min(first + _PIECE, last1)
-        low, high = first2, last2
-        if first > first1:
-            low = two.find(int(one.times(first, first + 1)[0]) - tolerance_us)
-        if last < last1:
-            high = two.find(int(one.times(last - 1, last)[0]) + tolerance_us + 1)
-        yield _Stretch(
-            first1=first,
-            last1=last,
-            first2=max(low, first2),
-            last2=min(high, last2),
+def _of_stretch(one: Timeline, two: Timeline, group: Sequence[_Span]) -> Iterator[_Part]:
+    """The stretch of a group of blocks, in parts of some seconds and enough frames."""
+    first1, last1 = _ends(one, group, 1)
+    first2, last2 = _ends(two, group, 2)
+    ends_us = max(span[1] for span in group)
+    low1, low2 = first1, first2
+    while low1 < last1 or low2 < last2:
+        left = ((one, low1, last1), (two, low2, last2))
+        begins_us = min(_time(timeline, low) for timeline, low, last in left if low < last)
+        at_us = _cut(left, begins_us)
+        high1, high2 = (min(max(timeline.find(at_us), low), last) for timeline, low, last in left)
+        is_last = high1 == last1 and high2 == last2
+        own = ((one, low1, high1), (two, low2, high2))
+        tolerance_us = min(_largest_readout(*frames) for frames in own if frames[1] < frames[2])
+        yield _Part(
+            first1=low1,
+            last1=high1,
+            first2=max(two.find(begins_us - tolerance_us), first2),
+            last2=min(two.find(at_us + tolerance_us), last2),
             tolerance_us=tolerance_us,
+            begins_us=begins_us,
+            until_us=ends_us + _STRETCH_GAP_US if is_last else at_us + 2 * BESIDE_US,
         )
+        low1, low2 = high1, high2
 
 
-def _ends(spans: Sequence[tuple[int, ...]]) -> tuple[int, int]:
-    return spans[0][0], spans[-1][1]
+def _ends(timeline: Timeline, group: Sequence[_Span], camera: int) -> tuple[int, int]:
+    """First and last (excluded) frame of a camera in a group of blocks."""
+    own = [span for span in group if span[2] == camera]
+    if own:
+        return own[0][3], own[-1][4]
+    nothing = timeline.find(group[0][0])
+    return nothing, nothing
+
+
+def _cut(left: Sequence[tuple[Timeline, int, int]], begins_us: int) -> int:
+    """Where the part ends that begins a stretch of which these frames of the cameras are *left*.
+
+    After some seconds, and when either camera has enough frames; the time of the next one.
+    """
+    enough_us, most_us = (
+        min(
+            (_time(timeline, low + frames) for timeline, low, last in left if low + frames < last),
+            default=NEVER_US,
+        )
+        for frames in (_LEAST, _MOST)
+    )
+    return max(min(max(begins_us + PART_US, enough_us), most_us), begins_us + 1)
+
+
+def _time(timeline: Timeline, position: int) -> int:
+    return int(timeline.times(position, position + 1)[0])
 
 
 def _largest_readout(timeline: Timeline, first: int, last: int) -> int:
@@ -144,46 +203,33 @@ def _largest_readout(timeline: Timeline, first: int, last: int) -> int:
     )
 
 
-def _hypotheses(one: Timeline, two: Timeline, stretch: _Stretch) -> tuple[Hypothesis, ...]:
-    return offset_hypotheses(
-        one.times(stretch.first1, stretch.last1),
-        two.times(stretch.first2, stretch.last2),
-        tolerance_us=stretch.tolerance_us,
+def _voice(one: Timeline, two: Timeline, part: _Part) -> Voice:
+    """What a part says of the offset; nothing where one camera has no frames."""
+    return Voice(
+        tolerance_us=part.tolerance_us,
+        begins_us=part.begins_us,
+        until_us=part.until_us,
+        found=offset_hypotheses(
+            one.times(part.first1, part.last1),
+            two.times(part.first2, part.last2),
+            tolerance_us=part.tolerance_us,
+        ),
     )
 
 
-def _shared_offsets(
-    stretches: Sequence[_Stretch], candidates: Sequence[tuple[Hypothesis, ...]]
-) -> dict[int, int]:
-    """The offset that the stretches of one tolerance share; others count where they cannot tell."""
-    runs: defaultdict[int, list[tuple[Hypothesis, ...]]] = defaultdict(list)
-    for stretch, found in zip(stretches, candidates, strict=True):
-        runs[stretch.tolerance_us].append(found)
-    shared: dict[int, int] = {}
-    for tolerance_us, own in runs.items():
-        others = [run for other, found in runs.items() if other != tolerance_us for run in found]
-        offset_us = shared_offset(own, hint_us=shared_offset(others))
-        if offset_us is not None:
-            shared[tolerance_us] = offset_us
-    return shared
-
-
 def _matched(
-    one: Timeline, two: Timeline, stretch: _Stretch, chosen: Hypothesis
+    one: Timeline, two: Timeline, part: _Part, chosen: Hypothesis
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """Positions and times of the pairs of a stretch, each within its own cubes' tolerance."""
-    frames1 = one.take(stretch.first1, stretch.last1)
-    frames2 = two.take(stretch.first2, stretch.last2)
+    """Positions and times of the pairs of a part, each within its own cubes' tolerance."""
+    frames1 = one.take(part.first1, part.last1)
+    frames2 = two.take(part.first2, part.last2)
     at1, at2 = match(
-        frames1.times_us,
-        frames2.times_us,
-        hypothesis=chosen,
-        tolerance_us=stretch.tolerance_us,
+        frames1.times_us, frames2.times_us, hypothesis=chosen, tolerance_us=part.tolerance_us
     )
     t1_us, t2_us = frames1.times_us[at1], frames2.times_us[at2]
     limit_us = np.minimum(_readouts(one, frames1.cube[at1]), _readouts(two, frames2.cube[at2]))
     good = np.abs(t1_us - t2_us) <= limit_us
-    return at1[good] + stretch.first1, at2[good] + stretch.first2, t1_us[good], t2_us[good]
+    return at1[good] + part.first1, at2[good] + part.first2, t1_us[good], t2_us[good]
 
 
 def _readouts(timeline: Timeline, cube: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -193,7 +239,7 @@ def _readouts(timeline: Timeline, cube: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.array(readouts, dtype=np.int64)[which]
 
 
-def _noises(mean_us: NDArray[np.int64], difference_us: NDArray[np.int64]) -> list[Noise]:
-    """What the pairs of a stretch say of the noise, in the two ways there are."""
-    measured = (interval_noise(mean_us), difference_noise(difference_us))
+def _noises(mean_us: NDArray[np.int64], differences_us: NDArray[np.int16]) -> list[Noise]:
+    """What pairs say of the noise, in the two ways there are."""
+    measured = (interval_noise(mean_us), difference_noise(differences_us.astype(np.int64)))
     return [noise for noise in measured if noise is not None]

@@ -75,6 +75,19 @@ def seams(
     return np.unique(np.concatenate(found))
 
 
+def doubtful_seams(timeline: Timeline, blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
+    """Positions before which a seam may yet be found, and until when it may.
+
+    Where the stream counted frames between two cubes, one that was taken there may have a later
+    time.
+    """
+    for before, after in pairwise(blocks):
+        one = _counted(timeline, before, before.start + before.frames - 1)
+        two = _counted(timeline, after, after.start)
+        if one is not None and two is not None and two.first > one.last + 1:
+            yield after.start, two.first_us + _NEAR_US
+
+
 def _out_of_turn(timeline: Timeline, blocks: Sequence[Block]) -> Iterator[tuple[int, bool]]:
     """First frames of blocks that were not taken just after the one before, and how sure that is.
 
@@ -141,6 +154,16 @@ def pair_seams(
     """
     found = [marks.before(seams(timeline, begun_anew=begun_anew)) for timeline, marks in sides]
     return np.unique(np.concatenate(found))
+
+
+def doubtful_pair_seams(sides: Sequence[tuple[Timeline, Marks]]) -> list[tuple[int, int]]:
+    """Numbers of the pairs before which either camera may yet have a seam, and until when."""
+    found: list[tuple[int, int]] = []
+    for timeline, marks in sides:
+        doubts = list(doubtful_seams(timeline, timeline.blocks))
+        places = marks.before(np.array([at for at, _ in doubts], dtype=np.intp))
+        found += zip(places.tolist(), (us for _, us in doubts), strict=True)
+    return sorted(found)
 
 
 def overlap_reports(timeline: Timeline) -> Iterator[Report]:

@@ -28,13 +28,13 @@ _SHORTEST_QUANTILE = 0.1
 _FRAMES_TO_SEE_PERIOD = 8
 _STARTS_PER_PERIOD = 4  # an attempt from within a quarter period finds its optimum
 _REFINEMENTS = 4
-_SAMPLE = 16_384  # frames from which the candidates are found; they are judged on all
+_SAMPLE = 4_096  # frames from which the candidates are found; they are judged on all
 _NEVER_US = np.iinfo(np.int64).max
 _MINIMUM_SPREAD_US = 0.5  # times are whole microseconds
 # A wrong hypothesis is dropped without asking the rest of the night when it matches
 # less than this part of the best one's frames...
 _FEW_MATCHES = 0.8
-_MATCHES_TO_JUDGE = 16
+MATCHES_TO_JUDGE = 16
 # ...or when its residuals are wider by more than chance allows: log-likelihoods of n
 # frames differ by sqrt(n) by chance alone.
 _LIKELIHOOD_MARGIN = 12.0
@@ -123,7 +123,7 @@ def choose(candidates: Sequence[Hypothesis], shared_us: int | None) -> Hypothesi
         return candidates[0] if candidates else None
     nearest = min(candidates, key=lambda found: abs(found.offset_us - shared_us))
     astray = abs(nearest.offset_us - shared_us) > nearest.period_us // 2
-    return None if astray and nearest.matches < _MATCHES_TO_JUDGE else nearest
+    return None if astray and nearest.matches < MATCHES_TO_JUDGE else nearest
 
 
 def shared_offset(
@@ -315,7 +315,7 @@ def _possible(ranked: Sequence[Hypothesis], period_us: int) -> list[Hypothesis]:
             distinct.append(found)
     # Numbers first: the few frames that a wrong offset matches can lie close together.
     most = max((found.matches for found in distinct), default=0)
-    if most < _MATCHES_TO_JUDGE:
+    if most < MATCHES_TO_JUDGE:
         return distinct
     many = [found for found in distinct if found.matches >= _FEW_MATCHES * most]
     return [found for found in many if not any(_narrower(other, found) for other in many)]

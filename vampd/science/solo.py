@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -17,11 +16,13 @@ from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
 from vampd.science.flc import DUBIOUS, Labels, label_states
 from vampd.science.intervals import Noise, interval_noise, typical_noise
-from vampd.science.overlaps import seams
+from vampd.science.overlaps import doubtful_seams, seams
+from vampd.science.pieces import PART_US, Rest, rests
+from vampd.science.remembered import Memory, NoiseSeen
 from vampd.science.rules import RUN_CARDS, flc_applies, header_jitter_us, readout_us
 from vampd.science.timeline import Block, Timeline, closest_us, ordered_frames, usable_frames
 
-_NOISE_SAMPLE = 1 << 13  # frames of a run that show its noise well enough for others
+_NOISE_SAMPLE = 1 << 13  # frames of a part of a run that show its noise well enough for others
 
 
 class _Run(Struct, frozen=True, kw_only=True):
@@ -54,12 +55,14 @@ def solo_drafts(
     cubes: Sequence[RawCube],
     matched: Mapping[int, NDArray[np.bool_]],
     triggered: Mapping[int, Timeline],
-) -> tuple[list[Draft], list[Report]]:
+    memory: Memory,
+) -> tuple[list[Draft], list[Report], list[Rest]]:
     """Outputs of the frames of one camera's *cubes* that are not *matched*.
 
     *matched* has a mask (frames,) for each raw file, *triggered* the timeline of the
     triggered cubes of each camera. States are judged on the complete timeline of this
-    camera, matched frames included; outputs are neither merged nor cut.
+    camera, matched frames included; outputs are neither merged nor cut. What the states rest on
+    comes with them.
     """
     told = [
         cube
@@ -75,20 +78,25 @@ def solo_drafts(
             drafts.append(_draft(cube, frames, unknown if flc_applies(cube.cards) else None))
     timeline = Timeline(told)
     reports: list[Report] = []
-    noise_of = _noise_of(triggered[cubes[0].camera]) if told else {}
+    found: list[Rest] = []
+    seen = _noise_seen(triggered[cubes[0].camera], memory) if told else {}
     closest = partial(closest_us, list(triggered.values()))
     for run in _runs(timeline):
         if any(len(_solo_frames(timeline.cubes[cube], matched)) for cube in _cubes(run)):
+            times_us = timeline.times(run.first, run.last)
+            noise = None if run.readout_us is None else seen.get(run.readout_us)
             labels = label_states(
-                timeline.times(run.first, run.last),
+                times_us,
                 jitter_us=run.jitter_us,
-                prior=noise_of.get(run.readout_us),
+                prior=None if noise is None else partial(_prior, noise, times_us),
                 closest_us=closest,
                 parted_at=seams(timeline, run.blocks) - run.first,
             )
             reports += finding_reports(labels.findings, run.cube, header_us=run.jitter_us)
             drafts += _labelled_drafts(timeline, run, matched, labels)
-    return drafts, reports
+            doubts = [(at - run.first, us) for at, us in doubtful_seams(timeline, run.blocks)]
+            found += rests(times_us, labels.pieces, doubts)
+    return drafts, reports, found
 
 
 def _labelled_drafts(
@@ -152,15 +160,26 @@ def _run_keys(timeline: Timeline, block: Block) -> list[tuple[CardValue, ...]]:
     return list(dict.fromkeys(keys))
 
 
-def _noise_of(timeline: Timeline) -> dict[int | None, Noise]:
-    """Noise of the camera's intervals in each readout mode, from all of its runs."""
-    measured: defaultdict[int, list[Noise]] = defaultdict(list)
+def _noise_seen(timeline: Timeline, memory: Memory) -> dict[int, NoiseSeen]:
+    """Noise of the camera's intervals in each readout mode, as its runs show it part by part."""
+    seen: dict[int, NoiseSeen] = {}
     for run in _runs(timeline):
         if run.readout_us is None:
             continue
-        last = min(run.last, run.first + _NOISE_SAMPLE)
-        noise = interval_noise(timeline.times(run.first, last))
-        if noise is not None:
-            measured[run.readout_us].append(noise)
-    pooled = {readout: typical_noise(noises) for readout, noises in measured.items()}
-    return {readout: noise for readout, noise in pooled.items() if noise is not None}
+        noise = seen.setdefault(run.readout_us, NoiseSeen(memory))
+        for _, same in groupby(run.blocks, lambda block: block.first_us // PART_US):
+            blocks = tuple(same)
+            measure = partial(_noise_shown, timeline, blocks)
+            noise.add(blocks[0].first_us, blocks[-1].last_us, measure)
+    return seen
+
+
+def _noise_shown(timeline: Timeline, blocks: Sequence[Block]) -> list[Noise]:
+    first, last = blocks[0].start, blocks[-1].start + blocks[-1].frames
+    noise = interval_noise(timeline.times(first, min(last, first + _NOISE_SAMPLE)))
+    return [] if noise is None else [noise]
+
+
+def _prior(seen: NoiseSeen, times_us: NDArray[np.int64], first: int, _last: int) -> Noise | None:
+    """Noise of a run's frames from the *first* on, by what came before them."""
+    return typical_noise(seen.before(int(times_us[first])))

@@ -15,10 +15,11 @@ from vampd.records import CardValue, RawCube, Report
 from vampd.science.cutting import CubeLimits, cut_outputs, paired_states, run_starts
 from vampd.science.drafts import Draft, Source, draft
 from vampd.science.findings import finding_reports
-from vampd.science.flc import DUBIOUS, label_states
-from vampd.science.intervals import long_intervals
+from vampd.science.flc import DUBIOUS, Labels, label_states
+from vampd.science.intervals import Noise
 from vampd.science.matching import NightPairs
-from vampd.science.overlaps import pair_seams
+from vampd.science.overlaps import doubtful_pair_seams, pair_seams
+from vampd.science.pieces import Rest, long_intervals, rests
 from vampd.science.rules import (
     CUTTING_CARDS,
     RUN_CARDS,
@@ -28,7 +29,7 @@ from vampd.science.rules import (
     header_jitter_us,
     tolerance_us,
 )
-from vampd.science.timeline import Timeline, closest_us
+from vampd.science.timeline import Marks, Timeline, closest_us
 
 _WINDOW = 1 << 16  # pairs looked at at a time
 _BYTES_PER_PIXEL = 2
@@ -58,10 +59,13 @@ def synchronised_drafts(
     pairs: NightPairs,
     limits: CubeLimits,
     begins_us: Sequence[int] = (),
-) -> tuple[list[Draft], list[Report]]:
-    """Merge all pairs in time order and cut them into outputs, at the times *begins_us* too."""
+) -> tuple[list[Draft], list[Report], list[Rest]]:
+    """Merge all pairs in time order and cut them into outputs, at the times *begins_us* too.
+
+    What the states rest on comes with them.
+    """
     groups = list(_groups(one, two, pairs))
-    states, follows, reports = _labelled(groups, pairs, (one, two))
+    states, follows, reports, found = _labelled(groups, pairs, (one, two))
     drafts = []
     for group, first, last in _sections(groups, pairs, limits, begins_us):
         inner = slice(first, last)
@@ -75,7 +79,7 @@ def synchronised_drafts(
             rows = slice(first + cut[0], first + cut[1])
             final = paired_states(states[rows], follows[rows]) if group.deinterleaved else None
             drafts.append(_draft(one, two, pairs, rows, final))
-    return drafts, [*_disagreements(groups), *reports]
+    return drafts, [*_disagreements(groups), *reports], found
 
 
 def _draft(
@@ -114,41 +118,83 @@ def _groups(one: Timeline, two: Timeline, pairs: NightPairs) -> Iterator[Group]:
 
 def _labelled(
     groups: Sequence[Group], pairs: NightPairs, timelines: Sequence[Timeline]
-) -> tuple[NDArray[np.int8], NDArray[np.bool_], list[Report]]:
-    """States of all pairs, each judged within the whole run of its trigger.
-
-    Where cubes of a camera overlap, a clock was wrong, and perhaps of one camera alone: frames of
-    different pulses may be pairs then. There each camera's own times must show the same states.
-    """
+) -> tuple[NDArray[np.int8], NDArray[np.bool_], list[Report], list[Rest]]:
+    """States of all pairs, each judged within the whole run of its trigger."""
     states = np.zeros(len(pairs.times_us), dtype=np.int8)
     follows = np.zeros(len(pairs.times_us), dtype=np.bool_)
     reports: list[Report] = []
+    found: list[Rest] = []
     sides = tuple(zip(timelines, (pairs.marks1, pairs.marks2), strict=True))
     parted_at = pair_seams(sides)
     of_clocks = pair_seams(sides, begun_anew=False)
+    doubts = doubtful_pair_seams(sides)
     for group, first, last in _changing(groups, len(pairs.times_us), _run_key):
         if not group.deinterleaved:
             continue
-        limit_us = tolerance_us(group.cube1.cards, group.cube2.cards)
-        prior = pairs.noise_of.get(limit_us)
-        inside = parted_at[(parted_at > first) & (parted_at < last)] - first
-        judge = partial(
-            label_states,
-            jitter_us=group.jitter_us,
-            closest_us=partial(closest_us, timelines),
-            parted_at=inside,
-        )
-        labels = judge(pairs.times_us[first:last], prior=prior)
-        if np.any((of_clocks > first) & (of_clocks < last)):
-            own_prior = (
-                None if prior is None else replace(prior, variance_us2=2 * prior.variance_us2)
-            )
-            for timeline, marks in sides:
-                own = judge(timeline.at(marks.places(first, last)).times_us, prior=own_prior)
-                labels.states[own.states != labels.states] = DUBIOUS
+        judge = _Judge(pairs=pairs, group=group, timelines=timelines, parted_at=parted_at)
+        labels = judge.labels(first, last)
+        of_run = of_clocks[(of_clocks > first) & (of_clocks < last)] - first
+        judge.compare(labels, first, of_run, sides)
         states[first:last], follows[first:last] = labels.states, labels.follows
         reports += finding_reports(labels.findings, group.cube1, header_us=group.jitter_us)
-    return states, follows, reports
+        of_run_doubts = [(at - first, us) for at, us in doubts if first < at < last]
+        found += rests(pairs.times_us[first:last], labels.pieces, of_run_doubts)
+    return states, follows, reports, found
+
+
+class _Judge(Struct, frozen=True, kw_only=True):
+    """Judges the states of pairs of one run of the trigger."""
+
+    pairs: NightPairs
+    group: Group
+    timelines: Sequence[Timeline]
+    parted_at: NDArray[np.intp]
+
+    def labels(
+        self,
+        first: int,
+        last: int,
+        times_us: NDArray[np.int64] | None = None,
+        noisier: float = 1.0,
+    ) -> Labels:
+        """States of pairs *first* to *last* (excluded), by their times or by one camera's."""
+        inside = self.parted_at[(self.parted_at > first) & (self.parted_at < last)] - first
+        return label_states(
+            self.pairs.times_us[first:last] if times_us is None else times_us,
+            jitter_us=self.group.jitter_us,
+            prior=partial(self._prior, first, noisier),
+            closest_us=partial(closest_us, self.timelines),
+            parted_at=inside,
+        )
+
+    def _prior(self, begin: int, noisier: float, first: int, last: int) -> Noise | None:
+        limit_us = tolerance_us(self.group.cube1.cards, self.group.cube2.cards)
+        noise = self.pairs.noise(limit_us, begin + first, begin + last)
+        return noise and replace(noise, variance_us2=noisier * noise.variance_us2)
+
+    def compare(
+        self,
+        labels: Labels,
+        begin: int,
+        of_clocks: NDArray[np.intp],
+        sides: Sequence[tuple[Timeline, Marks]],
+    ) -> None:
+        """Where a clock was wrong, let each camera's own times show the same states.
+
+        It was where cubes of a camera overlap, perhaps of one camera alone: frames of different
+        pulses may be pairs then. *of_clocks* are such places in a run that begins with pair
+        *begin*; what was judged with all frames up to one, or from one on, is compared.
+        """
+        for piece in labels.pieces:
+            if not np.any((of_clocks >= piece.low) & (of_clocks <= piece.high)):
+                continue
+            first, last = begin + piece.low, begin + piece.high
+            inner = slice(piece.first - piece.low, piece.last - piece.low)
+            for timeline, marks in sides:
+                times_us = timeline.at(marks.places(first, last)).times_us
+                own = self.labels(first, last, times_us, noisier=2.0).states[inner]
+                told = labels.states[piece.first : piece.last]
+                told[own != told] = DUBIOUS
 
 
 def _sections(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vampd.records import RawCube
 
-_BESIDE_US = 2_500  # the longest tolerance that any readout has
+BESIDE_US = 2_500  # the longest tolerance that any readout has
 
 
 class Frames(Struct, frozen=True, kw_only=True):
@@ -216,7 +216,7 @@ def closest_us(timelines: Sequence[Timeline], first_us: int, last_us: int) -> in
     """
     closest = last_us - first_us
     for timeline in timelines:
-        first, last = timeline.find(first_us - _BESIDE_US), timeline.find(last_us + _BESIDE_US)
+        first, last = timeline.find(first_us - BESIDE_US), timeline.find(last_us + BESIDE_US)
         intervals = np.diff(timeline.times(first, last))
         closest = int(np.min(intervals, initial=closest))
     return closest

@@ -18,12 +18,14 @@ from vampd.ledger.records import Cube, Night, Output
 from vampd.ledger.tasks import Task
 from vampd.science.cubes import CubeLimits
 from vampd.science.live import Advance, Place, advance, first_to_know
+from vampd.science.remembered import REMEMBERED_CUBES
 from vampd.stages import doubles
 from vampd.stages.raw_cubes import SeenCube, raw_cube
 from vampd.states import Kind, Stage
 
-#: So many cubes of the night so far, at least, tell the offset of the cameras and the noise.
-REMEMBERED_CUBES = 2_000
+#: So many cubes of the night so far are known to a plan, at least. Twice as many as it remembers:
+#: those that are there twice are not planned.
+KNOWN_CUBES = 2 * REMEMBERED_CUBES
 
 _MORE = "more of the night is planned"
 
@@ -52,7 +54,7 @@ def prepare_more(ledger: Ledger, night: Night, limits: CubeLimits, *, attempt: i
             live.spans(ledger, night.id),
             from_us=after[0],
             gap_seconds=limits.max_gap_seconds,
-            cubes=REMEMBERED_CUBES,
+            cubes=KNOWN_CUBES,
         )
     return MoreJob(
         attempt=attempt,
