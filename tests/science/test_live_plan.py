@@ -147,7 +147,7 @@ def test_a_night_planned_stretch_by_stretch_has_the_outputs_of_the_whole(seed: i
     assert same(played(cubes), plan_night(cubes, LIMITS).outputs)
 
 
-@PROPERTY
+@settings(PROPERTY, max_examples=12)
 @given(st.integers(0, 10**6))
 def test_so_has_one_of_short_runs_of_uneven_noise_however_often_it_is_planned(seed: int) -> None:
     cubes = make_night(_uneven_scenes(seed), seed).cubes
