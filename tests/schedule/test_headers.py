@@ -108,6 +108,41 @@ def test_a_table_that_cannot_be_written_costs_nothing_else(tmp_path: Path, ledge
     assert ledger.value("select headed from raw_file") == 0
 
 
+def test_a_header_that_kills_its_reader_costs_no_other_its_place(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    config, background_job = settings(tmp_path), HeaderReader()
+    stems = [f"vcam1_05:10:0{number}.000000000" for number in range(4)]
+    for stem in stems:
+        _night(ledger, tmp_path / "there", "20251106", stem=stem)
+    deadly = f"vcam1/{stems[1]}.fits"
+
+    while (job := _due(background_job, ledger, config)) is not None:
+        dies = any(file.path == deadly for file in job.files)
+        died: Outcome[Any] = Outcome(key=1, crashed=True, error="its worker died")
+        read = died if dies else Outcome(key=1, result=work(job))
+        background_job.record(ledger, config, job, read)
+
+    _, rows = _selected(config, "file_path")
+    kept = [f"vcam1/{stem}.fits" for stem in stems if stem not in deadly]
+    assert sorted(path for (path,) in rows) == kept
+
+
+def test_a_machine_that_can_begin_nothing_costs_no_header_its_place(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    config, background_job = settings(tmp_path), HeaderReader()
+    _night(ledger, tmp_path / "there", "20251106")
+    job = _due(background_job, ledger, config)
+
+    short: Outcome[Any] = Outcome(
+        key=0, error_class=ErrorClass.DETERMINISTIC, error="no process", is_ours=True
+    )
+    background_job.record(ledger, config, job, short)
+
+    assert ledger.value("select headed from raw_file") == 0
+
+
 def _taken(ledger: Ledger, config: Config) -> None:
     """Let everything that is due be read and kept."""
     background_job = HeaderReader()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 
+from msgspec.structs import replace
+
 from vampd.back_off import pause_us
 from vampd.errors import InputError, ResourceError, RetryableError
 from vampd.io.beneath import Beneath, is_folder, night_folder, open_file
@@ -37,10 +39,12 @@ _NO_VALUE = frozenset({"", "COMMENT", "HISTORY", "CONTINUE", "HIERARCH"})
 class HeaderReader:
     """Remembers that the table is there, and which nights rest after a passing failure.
 
-    A disk that is away keeps its own nights waiting, and no others.
+    A disk that is away keeps its own nights waiting, and no others. Files of which a worker told
+    nothing are read one by one: one that kills its worker costs no other its place in the table.
     """
 
     def __init__(self) -> None:
+        self._alone: dict[int, int] = {}  #: by night: so many files more are read one by one
         self._rests_until_ns: dict[int, int] = {}  #: by a clock that nobody sets
         self._is_there = False
 
@@ -52,7 +56,10 @@ class HeaderReader:
                 headers.ask_anew(ledger)
         now_ns = ledger.clock.monotonic_ns()
         resting = [night for night, until_ns in self._rests_until_ns.items() if now_ns < until_ns]
-        return headers.due(ledger, resting)
+        job = headers.due(ledger, resting)
+        if job is None or not self._alone.get(job.night or 0):
+            return job
+        return replace(job, files=job.files[:1])
 
     def record(
         self, ledger: Ledger, config: Config, job: HeaderJob, outcome: Outcome[HeadersRead]
@@ -62,10 +69,15 @@ class HeaderReader:
             config.retry.first_seconds, config.retry.longest_seconds
         )
         night = job.night or 0
-        if outcome.error_class in _PASSING:
+        is_alone = len(job.files) <= 1
+        left = self._alone.get(night, 0)
+        self._alone[night] = max(0, left - 1) if is_alone else left
+        if outcome.error_class in _PASSING or outcome.is_ours:
             self._rests_until_ns[night] = rests_until_ns
-        elif outcome.result is None:
+        elif outcome.result is None and is_alone:
             headers.give_up(ledger, job)
+        elif outcome.result is None:
+            self._alone[night] = len(job.files)
         else:
             try:
                 path = config.state_dir / HEADERS_NAME
