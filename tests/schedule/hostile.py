@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Callable, Iterable
 from copy import copy
 from itertools import count
@@ -144,3 +146,11 @@ class Pool:
 
     def stop(self) -> None:
         self._ended.clear()
+
+
+class Crowded(Pool):
+    """A machine on which no more processes can be begun."""
+
+    def submit(self, work: Callable[[Any], object], job: Any) -> int:
+        del work, job
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.schedule import worker_bodies as bodies
-from tests.schedule.hostile import Pool
+from tests.schedule.hostile import Crowded, Pool
 from tests.support.fake_ledger import FakeClock, opened, settings
 from vampd.ledger.connection import Ledger
 from vampd.schedule.background_job import BackgroundJob
@@ -152,3 +152,17 @@ def test_what_comes_of_work_that_was_given_up_meanwhile_is_dropped(
 
     assert engine.collect()
     assert errands.ended == []
+
+
+def test_a_machine_without_a_process_left_says_nothing_of_the_work(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    errands, config = Errands([3], bodies.double), settings(tmp_path)
+    scan_cycle = ScanCycle(ledger, FakeClock(), config)
+    crowded = Crowded(lambda _, outcome: outcome)
+    engine = Engine(ledger, config, scan_cycle, crowded, background_jobs=[errands.background_job])
+
+    engine.hand_out()
+
+    ((_, outcome),) = errands.ended
+    assert outcome.error_class is ErrorClass.RESOURCE

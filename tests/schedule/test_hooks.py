@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.schedule.hostile import Crowded
 from tests.support.fake_ledger import FakeClock, a_night, opened, reread, settings
 from vampd.background.hooks import JOB
 from vampd.errors import ConfigError
@@ -185,6 +186,27 @@ def test_a_command_that_died_with_the_daemon_is_begun_again_but_not_for_ever(
     (run,) = hooks.runs(ledger.connection, night.id)
     assert (run.state, run.attempts) == (HookState.FAILED, 3)
     assert "died while it ran, 3 times" in str(run.error)
+
+
+def test_a_command_that_could_not_be_begun_has_not_failed(
+    tmp_path: Path, ledger: Ledger, workers: Workers
+) -> None:
+    config = with_hooks(tmp_path, python("print('told')"))
+    assert hooks.claim(ledger, shlex.join(config.hooks.after_safe[0])) is None  # it is known
+    night = a_night(ledger)
+    becomes_safe(ledger, night)
+    crowded = Crowded(lambda _, outcome: outcome)
+    scan_cycle = ScanCycle(ledger, FakeClock(), config)
+    engine = Engine(ledger, config, scan_cycle, crowded, background_jobs=[JOB])
+
+    for _ in range(5):
+        engine.hand_out()
+    (before,) = hooks.runs(ledger.connection, night.id)
+    carry_out(ledger, config, workers)
+    (after,) = hooks.runs(ledger.connection, night.id)
+
+    assert (before.state, before.attempts) == (HookState.PENDING, 0)
+    assert (after.state, after.attempts) == (HookState.DONE, 1)
 
 
 def test_of_much_that_a_command_says_the_end_is_kept(

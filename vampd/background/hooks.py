@@ -23,7 +23,7 @@ from vampd.schedule.background_job import BackgroundJob
 from vampd.schedule.executor import Outcome
 from vampd.schedule.work import Seat
 from vampd.settings.sections import Config
-from vampd.states import HookState
+from vampd.states import ErrorClass, HookState
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,10 @@ def _record(ledger: Ledger, config: Config, job: HookJob, outcome: Outcome[HookR
     if outcome.crashed:
         log.warning("%s: %s: %s", job.night, job.command[0], outcome.error)
         return  # its claim stays: it is begun again
+    if outcome.error_class is ErrorClass.RESOURCE:  # of this machine: no word about the command
+        log.warning("%s: %s: %s", job.night, job.command[0], outcome.error)
+        hooks.put_back(ledger, job.run, outcome.error or "")
+        return
     found = outcome.result or HookResult(code=None, error=outcome.error, output="")
     state = HookState.DONE if found.error is None else HookState.FAILED
     hooks.finish(ledger, job.run, state, **asdict(found))

@@ -37,7 +37,12 @@ _BEARABLE = 2  # failures in succession: the same again is not a coincidence
 _MOST_TOLD = 1000
 
 #: This machine is short of something; the same work may be done once it is not.
-_SHORTAGES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_SHORTAGES = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+        errno.EAGAIN,  # no more processes
+    }
+)
 #: What the system's error numbers mean where a file of this machine is concerned.
 _CODES = {
     errno.ENOSPC: ErrorCode.FULL_HERE,

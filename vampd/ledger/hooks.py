@@ -86,6 +86,15 @@ def finish(
     )
 
 
+def put_back(ledger: Ledger, run: int, why: str) -> None:
+    """It was not begun, or cut short for want of something here: that was no attempt."""
+    ledger.execute(
+        "update hook_run set state = 'pending', attempts = attempts - 1, changed_us = :changed_us,"
+        " changed_by = :changed_by, why = :why where id = :run",
+        {**ledger.stamp(why), "run": run},
+    )
+
+
 def again(ledger: Ledger, night: int, why: str) -> list[str]:
     """Let the commands that failed for *night* be due again; return them."""
     failed = ledger.rows("select * from hook_run where night = ? and state = 'failed'", [night])
