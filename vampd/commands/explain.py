@@ -80,8 +80,8 @@ def command(context: click.Context, *, date: str, kind: str | None, as_json: boo
         if number:
             click.echo("")
         click.echo(paragraph("", text_of(each, now_us=now_us), screen.width))
-        if each.cause.command is not None:
-            click.echo(f"\n  {each.cause.command}")
+        if each.cause.command is not None or advice.needs_somebody(each.summary):
+            click.echo("\n" + paragraph("  next  ", each.cause.next_step, screen.width))
 
 
 def explained(

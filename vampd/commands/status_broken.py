@@ -195,6 +195,9 @@ def _disk_full(disk: DiskView) -> Broken:
         mark="FULL",
         what=f"{free} of {total} free: less than is kept for the cameras (disk.keep_free_gb)",
         safe="nothing is begun on it, so that the cameras can write",
-        next_step="make room on it; vampd goes on by itself",
+        next_step=(
+            "make room on it (what vampd could give back: vampd space reclaim --dry-run);"
+            " it goes on by itself"
+        ),
         look="vampd admin doctor",
     )

@@ -96,10 +96,10 @@ def _lines(ledger: Ledger, night: Night, loss: _Loss) -> list[str]:
     lines = [
         f"{loss.cube.path} and its timing file are given up: {loss.frames} frames are rejected"
     ]
-    lines.append(
-        f"{len(loss.needing)} of {loss.outputs} outputs go, and the {loss.others} frames of other"
-        " cubes in them are planned anew"
-    )
+    going = f"{len(loss.needing)} of {loss.outputs} outputs go"
+    if loss.others:
+        going += f", and the {loss.others} frames of other cubes in them are planned anew"
+    lines.append(going)
     built = [row for row in loss.needing if row.state != OutputState.PLANNED]
     if built:
         lines.append(f"{len(built)} of them are built: set aside in {GIVEN_UP_FOLDER}")

@@ -37,7 +37,9 @@ def _failed(because: str, mend: str) -> Explanation:
 def _waiting(because: str, awaits: str, mend: str | None = None) -> Explanation:
     return Explanation(
         because=because,
-        awaits=f"It waits for {awaits}. {BY_ITSELF}",
+        awaits=f"It waits for {awaits}. {BY_ITSELF}"
+        if mend is None
+        else f"It waits for {awaits}; then it goes on by itself.",
         who=NOBODY if mend is None else SITE,
         next_step=mend or f"nothing: it waits for {awaits}",
     )
@@ -158,7 +160,7 @@ _STOPPED: dict[str, Explanation] = {
     "root absent": Explanation(
         because="The disk that bears it is not there, or is another one than it was: vampd reads,"
         " writes and takes for empty nothing of it.",
-        awaits=f"It waits for the disk. {BY_ITSELF}",
+        awaits="It waits for the disk; then it goes on by itself.",
         who=SITE,
         next_step="mount the disk; it goes on by itself. Never copy the marker onto another one",
         safe="vampd touches nothing below that root",
@@ -166,7 +168,7 @@ _STOPPED: dict[str, Explanation] = {
     "root unknown": Explanation(
         because="Its root {root} is not in the settings (`[[roots]]`), so nobody looks whether its"
         " disk is there: vampd reads, writes and takes for empty nothing of it.",
-        awaits=f"It waits until the root stands in the settings again. {BY_ITSELF}",
+        awaits="It waits until the root stands in the settings again; then it goes on by itself.",
         who=OPERATOR,
         next_step="put its root back into the settings, then: systemctl reload vampd; or give the"
         " night up: {abandon}",
@@ -175,7 +177,7 @@ _STOPPED: dict[str, Explanation] = {
     "disk low": Explanation(
         because="The disk has less free space than is kept for the cameras (`disk.keep_free_gb`),"
         " and nothing of its nights is read or begun.",
-        awaits=f"It waits for room. {BY_ITSELF}",
+        awaits="It waits for room; then it goes on by itself.",
         who=SITE,
         next_step="make room on that disk; it goes on by itself (a retry would wait as well)",
     ),

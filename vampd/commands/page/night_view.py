@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from vampd.commands import log, logger_words, stage_times
-from vampd.commands.explain import explained, text_of
+from vampd.commands.explain import Explained, explained, text_of
 from vampd.commands.live_words import lag_json
 from vampd.commands.screen import time_json
 from vampd.commands.status_json import summary_json
@@ -18,12 +18,17 @@ from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.states import FileState
-from vampd.views import details, quality
+from vampd.views import advice, details, quality
 from vampd.views.history import events
 from vampd.views.summaries import nights
 
 _MOST_EVENTS = 2000
 _HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})
+
+
+def _next_step(why: Explained) -> str | None:
+    is_told = why.cause.command is not None or advice.needs_somebody(why.summary)
+    return why.cause.next_step if is_told else None
 
 
 def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
         "summary": summary,
         "live": lag_json(summary.lag),
         "explanation": text_of(why, now_us=now_us),
-        "command": why.cause.command,
+        "next_step": _next_step(why),
         "stages": [(each, stage_times.facts(each, now_us=now_us)) for each in times],
         "errors": [row for row in tasks if row.error],
         "raw": raw,
