@@ -60,7 +60,7 @@ def test_a_person_sits_down_looks_resizes_and_leaves_with_ctrl_c(site: Site) -> 
 
 
 def test_without_colours_nothing_is_coloured_and_what_is_chosen_is_seen(site: Site) -> None:
-    with terminal(tui(site), NO_COLOR="1") as screen:
+    with terminal(tui(site), environment={"NO_COLOR": "1"}) as screen:
         screen.see("! the daemon is not running", "q leave")
         (place,) = [y for y, line in enumerate(screen.lines) if line.startswith("! the daemon")]
         cells = [screen.screen.buffer[y][0] for y in range(24)]
@@ -84,7 +84,7 @@ def test_a_request_to_end_leaves_the_terminal_as_it_was(number: signal.Signals, 
 
 @pytest.mark.parametrize("kind", ["dumb", ""])
 def test_a_dumb_terminal_is_told_what_to_type_instead(kind: str, site: Site) -> None:
-    with terminal(tui(site), TERM=kind) as screen:
+    with terminal(tui(site), environment={"TERM": kind}) as screen:
         assert screen.end() == 64
         assert "for one that cannot: vampd status" in "".join(screen.lines)
         assert b"\x1b" not in screen.raw

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon_site import DATE, DaemonSite, add_night, make_site
+from tests.support.terminal import terminal
 from tests.support.users import (
     CHECKOUT,
     ENVIRONMENT,
@@ -328,3 +329,22 @@ def test_settings_that_are_closed_are_told_with_the_next_step(tmp_path: Path) ->
 
     assert done.returncode == 78
     assert "is not open to this user: chmod a+r" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [(MEMBER, (DATE, "safe")), (STRANGER, ("not to be read:", "may not"))],
+    ids=["member", "stranger"],
+)
+def test_the_full_screen_shows_who_may_look_and_tells_who_may_not(
+    user: User, words: tuple[str, ...], served: Site
+) -> None:
+    command = user.words(*served.words("tui"))
+
+    with terminal(command, columns=120, environment=ENVIRONMENT) as screen:
+        screen.see("q leave")
+        screen.press("f")
+        screen.see(*words)
+        screen.press("q")
+
+        assert screen.end() == 0

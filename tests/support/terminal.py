@@ -106,13 +106,17 @@ def _set_size(descriptor: int, columns: int, lines: int) -> None:
 
 @contextmanager
 def terminal(
-    command: Sequence[str], *, columns: int = 80, lines: int = 24, **environment: str
+    command: Sequence[str],
+    *,
+    columns: int = 80,
+    lines: int = 24,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Terminal]:
     """*command* at a terminal of that size, until this is left."""
     ours, theirs = pty.openpty()
     _set_size(theirs, columns, lines)
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
-    variables = {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment}
+    variables = {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", **(environment or {})}
     child = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables, start_new_session=True
     )

@@ -13,6 +13,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 
@@ -35,6 +36,9 @@ from vampd.settings.sections import Config
 EVERY_SECONDS = 2.0
 _REST_OF_A_LOOK = 9
 _MOST_SECONDS = 15.0
+
+#: A key that is held down comes more often than this.
+_REST_SECONDS = 0.12
 
 #: From so many columns on the list has room for whole words.
 _WIDE = 110
@@ -75,6 +79,7 @@ class Tui(App[None]):
         self._unfolded = False
         self._sought = ""
         self._beside = ""
+        self._resting: Timer | None = None
         rule = "─" if screen.glyphs else "-"
         self._head = Static(id="head", markup=False)
         self._trouble = Static(id="trouble", markup=False)
@@ -118,9 +123,9 @@ class Tui(App[None]):
         self.call_after_refresh(self._paint)
 
     def on_option_list_option_highlighted(self, _: OptionList.OptionHighlighted) -> None:
-        """Another row is chosen: tell of that one."""
-        self._paint_side()
-        self._again.set()
+        """Another row is chosen: tell of that one, once nobody moves on at once."""
+        self._paint_night()
+        self._look_soon()
 
     def on_option_list_option_selected(self, _: OptionList.OptionSelected) -> None:
         """Open the chosen row."""
@@ -138,7 +143,7 @@ class Tui(App[None]):
             return  # that of an order's box
         self._sought = event.value.strip()
         self._paint_list()
-        self._again.set()
+        self._look_soon()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep what was sought, and go to it."""
@@ -148,15 +153,15 @@ class Tui(App[None]):
     def action_seek(self) -> None:
         """Open the line to seek by."""
         self.action_to_list()
-        self._seek.add_class("-open")
-        self._seek.focus()
+        self._seek.display = True
+        self.screen.set_focus(self._seek)  # at once: what is typed next is what is sought
 
     def action_to_list(self) -> None:
         """Back to the list: all of it."""
-        self._seek.remove_class("-open")
+        self._seek.display = False
         self._seek.value = ""
         self.query_one("#body").remove_class("-zoomed")
-        self._nights.focus()
+        self.screen.set_focus(self._nights)
         self.call_after_refresh(self._paint)
 
     def action_fold(self) -> None:
@@ -202,6 +207,12 @@ class Tui(App[None]):
             return None
         return night
 
+    def _look_soon(self) -> None:
+        """Look again, once no key comes any more."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_REST_SECONDS, self._again.set)
+
     async def _keep_looking(self) -> None:
         """Look, paint, rest; again at once where something else is wanted by then."""
         while True:
@@ -219,7 +230,8 @@ class Tui(App[None]):
     def _paint(self) -> None:
         self._paint_top()
         self._paint_list()
-        self._paint_side()
+        self._paint_night()
+        self._paint_log()
 
     def _paint_top(self) -> None:
         look, width = self._look, self.size.width
@@ -249,20 +261,19 @@ class Tui(App[None]):
         self._arriving.update(content(lines))
         self._arriving.display = bool(lines)
 
-    def _paint_side(self) -> None:
+    def _paint_night(self) -> None:
         row = self._nights.row
-        title, lines = beside(
-            row, self._look, self._night(), self._for(self._detail_pane.scrolling)
-        )
+        screen = self._for(self._detail_pane.scrolling)
+        title, lines = beside(row, self._look, self._night(), screen)
         self._detail_pane.show(title, lines, anew=row is None or row.key != self._beside)
         self._beside = "" if row is None else row.key
-        night = self._look.night
-        name = "all nights" if night is None else str(night.explained.summary.night)
-        lines = log_lines(
-            self._look.log, self._for(self._log_pane.scrolling), of_night=night is not None
-        )
-        self._log_pane.show_end(line(f"log of {name}"), lines)
         self._foot.update(content([foot(self._acting())]))
+
+    def _paint_log(self) -> None:
+        night, screen = self._look.night, self._for(self._log_pane.scrolling)
+        name = "all nights" if night is None else str(night.explained.summary.night)
+        lines = log_lines(self._look.log, screen, of_night=night is not None)
+        self._log_pane.show_end(line(f"log of {name}"), lines)
 
     def _acting(self) -> list[str]:
         """The orders that would do something to the chosen night."""

@@ -143,11 +143,8 @@ class OrderScreen(ModalScreen[None]):
     def _go_to(self, step: Step) -> None:
         self._step = step
         words = self.query_one("#order-words", Input)
-        words.set_class(step is Step.ASKING, "-asked")
-        if step is Step.ASKING:
-            words.focus()
-        else:
-            self.set_focus(None)
+        words.display = step is Step.ASKING
+        self.set_focus(words if step is Step.ASKING else None)
         self._paint()
 
     def _paint(self) -> None:

@@ -53,7 +53,6 @@ Screen { layout: vertical; }
 #detail-text, #log-text { height: auto; }
 #foot { height: 1; }
 #sought { height: 1; border: none; padding: 0; display: none; }
-#sought.-open { display: block; }
 OrderScreen, HelpScreen { align: center middle; }
 .box {
     width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
@@ -62,7 +61,6 @@ OrderScreen, HelpScreen { align: center middle; }
 .-ascii .box { border: ascii ansi_default; }
 .box Static { height: auto; }
 .box Input { height: 1; border: none; padding: 0; margin: 1 0 0 0; display: none; }
-.box Input.-asked { display: block; }
 Input { background: ansi_default; text-style: underline; }
 Input:focus { border: none; }
 """
