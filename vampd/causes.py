@@ -77,6 +77,7 @@ SENTENCES: Mapping[CauseCode | FileCode, str] = {
     WaitCode.READ_THROUGH: "raw files to be read through",
     WaitCode.READ_AGAIN: "raw files to be read again: another inode or time than was recorded",
     WaitCode.BEGUN: "what was begun while it went on",
+    WaitCode.BUILDERS: "{why}",
     WaitCode.OLDER_NIGHT: "frame IDs of archive {older}, which is older and {older_status}",
     WaitCode.FAILURE: "{stage}: {error}",
     WaitCode.SENT_AGAIN: "{what}",

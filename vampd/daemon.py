@@ -15,19 +15,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from vampd import __version__
 from vampd.background.table import BACKGROUND_JOBS
+from vampd.builders.executor import Builders
 from vampd.errors import ConfigError
 from vampd.io import rice, systemd
 from vampd.io.clock import Clock, SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
 from vampd.io.signals import Alarm
-from vampd.ledger import daemons, tasks
+from vampd.ledger import builders, daemons, tasks
 from vampd.ledger.connection import Ledger, ledger_path, open_ledger
 from vampd.ledger.write_ahead import too_long
 from vampd.legacy.shadow import Mirror, refuse_order
@@ -36,14 +38,18 @@ from vampd.orders.reading_socket import ReadingServer
 from vampd.orders.socket import ControlServer
 from vampd.schedule.dispatch import NightSnapshot, needs_somebody
 from vampd.schedule.engine import Engine
+from vampd.schedule.executor import Executor, Readable
 from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.idle import is_idle
 from vampd.schedule.timers import Timers
 from vampd.schedule.workers import Workers
 from vampd.settings.load import load
 from vampd.settings.sections import Config
+from vampd.stages import build
+from vampd.stages.attempt_folder import clear_all
 from vampd.stages.lost_papers import refuse_to_forget
 from vampd.time_units import SECOND_NS
+from vampd.watch import inspect
 from vampd.watch.events import EventHints
 from vampd.watch.hints import Hints
 from vampd.watch.run_mode import NORMAL
@@ -51,6 +57,11 @@ from vampd.watch.scan_cycle import ScanCycle
 from vampd.watch.settle import SETTLING_LOOKS
 
 log = logging.getLogger(__name__)
+
+#: What builders of other hosts do: what takes long, and knows files and its job alone.
+FOR_BUILDERS: frozenset[Callable[..., object]] = frozenset(
+    {build.work, inspect.work, inspect.sha256_files}
+)
 
 _DRAIN_SECONDS = 25.0  # the unit allows 90 before systemd kills
 _TICK_SECONDS = 1.0
@@ -115,7 +126,8 @@ class Daemon:
         self._scan_cycle = ScanCycle(
             ledger, clock, config, NORMAL if mirror is None else mirror.run_mode
         )
-        self._workers = Workers(nice=config.workers.nice)
+        self._local = Workers(nice=config.workers.nice)
+        self._workers = _executor(lambda: self._config, clock, self._local)
         background_jobs = BACKGROUND_JOBS if mirror is None else ()
         self._engine = Engine(ledger, config, self._scan_cycle, self._workers, background_jobs)
         self._orders = Orders(ledger, config, self._engine.cancel, self._beat)
@@ -144,7 +156,11 @@ class Daemon:
         return 1 if until_idle and any(map(needs_somebody, self._engine.facts)) else 0
 
     def _begin(self) -> None:
+        at_work = tasks.folders_at_work(self._ledger)
         reaped = tasks.reap(self._ledger, "its worker died with the daemon")
+        for folder in at_work:
+            self._scan_cycle.barrier.attempt(f"clearing {folder}", partial(clear_all, folder))
+        builders.forget(self._ledger)
         if reaped:
             log.info("%d tasks of the last daemon are put back", reaped)
         self._scan_cycle.barrier.forget_all()
@@ -170,7 +186,7 @@ class Daemon:
         barrier.attempt("taking back work", self._engine.collect)
         barrier.attempt("answering commands", self._serve)
         barrier.regularly("handing out work", self._engine.hand_out)
-        signs: list[int | Connection] = [
+        signs: list[int | Readable] = [
             self._alarm.fileno(),
             self._control.fileno(),
             self._readers.fileno(),
@@ -237,7 +253,7 @@ class Daemon:
         counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
         systemd.notify(f"WATCHDOG=1\nSTATUS={counts}")
         daemons.note_alive(self._ledger, self._life, pauses=self._engine.brake.why)
-        self._engine.tell_stopped(self._workers.stopped())
+        self._engine.tell_stopped(self._local.stopped())
         self._fold_in()
 
     def _fold_in(self) -> None:
@@ -256,13 +272,10 @@ class Daemon:
         except (ConfigError, OSError, ValueError) as error:
             log.error("the old configuration is kept: %s", error)  # noqa: TRY400 - no traceback
             return
-        if (config.state_dir, config.socket, config.control) != (
-            self._config.state_dir,
-            self._config.socket,
-            self._config.control,
-        ):
+        if _for_good(config) != _for_good(self._config):
             log.error(
-                "state_dir and [control] change at a restart only: the old configuration is kept"
+                "state_dir, [control], workers.executor and workers.dask_scheduler change at a"
+                " restart only: the old configuration is kept"
             )
             return
         self._config = self._engine.config = self._scan_cycle.config = self._orders.config = config
@@ -291,6 +304,19 @@ class Daemon:
             wait(self._workers.pipes(), timeout=_TICK_SECONDS)
             self._engine.collect()
         self._engine.refresh()
+
+
+def _for_good(config: Config) -> tuple[object, ...]:
+    """What stays as it is while a daemon runs."""
+    dask = (config.workers.executor, config.workers.dask_scheduler)
+    return config.state_dir, config.socket, config.control, *dask
+
+
+def _executor(settings: Callable[[], Config], clock: Clock, local: Workers) -> Executor:
+    """Who does the work, as it is set. Dask is loaded by its bridge alone."""
+    if settings().workers.executor == "local":
+        return local
+    return Builders(settings, clock, local, for_builders=FOR_BUILDERS)
 
 
 def _coder_trouble() -> str | None:

@@ -154,6 +154,7 @@ class WaitCode(StrEnum):
     READ_THROUGH = "raw unread"  #: raw files have no digest yet
     READ_AGAIN = "raw again"  #: raw files with another inode or time
     BEGUN = "begun"  #: work that was begun while the night went on is not finished
+    BUILDERS = "builders"  #: there is no builder that could do it
     OLDER_NIGHT = "older night"  #: an older archive night may need frame IDs first
     FAILURE = "failure"  #: work of it went wrong: see the task
     SENT_AGAIN = "sent again"  #: copies that were right once are not any more
@@ -174,6 +175,14 @@ LIFTED_HOLDS = RAW_HOLDS | UNSEEN_HOLDS
 
 #: Such a night is another's, and nobody is waited for.
 RESTING_HOLDS = frozenset({HoldCode.ADOPTED, HoldCode.SHADOW})
+
+
+class BuilderState(StrEnum):
+    """What a builder of another host is to the daemon."""
+
+    READY = "ready"  #: it is given work
+    REFUSED = "refused"  #: it is another vampd, or does not see the roots
+    LEFT = "left"  #: it was there, and is not any more
 
 
 class UnseenSort(StrEnum):

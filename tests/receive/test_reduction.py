@@ -51,6 +51,10 @@ class Hands:
         self._outcomes: list[Outcome[Any]] = []
         self._count = 0
 
+    @property
+    def elsewhere(self) -> None:
+        return None
+
     def submit(self, work: Callable[[Any], object], job: Any) -> int:
         if self.is_short:
             raise BlockingIOError(11, "Resource temporarily unavailable")

@@ -44,6 +44,8 @@ scan_seconds = 0.3
 [watch]
 events = {events}
 [workers]
+executor = "{executor}"
+dask_scheduler = "{scheduler}"
 processes = {processes}
 nice = 0
 pause_above_io_percent = 0
@@ -128,6 +130,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What tests change of a site's settings."""
 
     processes: int = 2
+    scheduler: str = ""  #: of builders on other hosts
     events: bool = True
     settle_seconds: float = 0.0
     quiet_seconds: float = 0.0
@@ -148,6 +151,8 @@ def make_site(folder: Path, settings: Settings | None = None) -> DaemonSite:
             quiet_minutes=chosen.quiet_seconds / 60,
             events=str(chosen.events).lower(),
             processes=chosen.processes,
+            executor="dask" if chosen.scheduler else "local",
+            scheduler=chosen.scheduler,
             first=FIRST_NUMBER,
             host=chosen.host,
             options=json.dumps(chosen.ssh_options),

@@ -140,7 +140,7 @@ _READER = HeaderReader()
 
 JOB = BackgroundJob(
     name="headers",
-    seat=Seat.BUILDER,
+    seat=Seat.HERE,
     due=_READER.due,
     work=work,
     result=HeadersRead,

@@ -122,6 +122,4 @@ def _put_off(ledger: Ledger, config: Config, proof: RebuildProof, outcome: Outco
     proofs.put_off(ledger, proof, error, due_us=ledger.now_us() + rest_us)
 
 
-JOB = BackgroundJob(
-    name="proofs", seat=Seat.BUILDER, due=due, work=work, result=Proof, record=record
-)
+JOB = BackgroundJob(name="proofs", seat=Seat.HERE, due=due, work=work, result=Proof, record=record)

@@ -226,5 +226,5 @@ def _tell(night: Night, each: ReadFile) -> None:
 
 
 JOB = BackgroundJob(
-    name="scrub", seat=Seat.BUILDER, due=due, work=work, result=Scrubbed, record=record
+    name="scrub", seat=Seat.HERE, due=due, work=work, result=Scrubbed, record=record
 )

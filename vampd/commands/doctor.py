@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from vampd.commands import access, acting, doctor_far
+from vampd.commands import access, acting, doctor_builders, doctor_far
 from vampd.commands.findings import Finding
 from vampd.commands.findings import bad as _bad
 from vampd.commands.findings import ok as _ok
@@ -373,4 +373,14 @@ def _hooks(config: Config) -> Iterator[Finding]:
             yield _ok(f"hooks.after_safe: {words[0]}")
 
 
-_CHECKS = (_clock, _state_directory, _ledger, _roots, _issuer, doctor_far.examined, _mail, _hooks)
+_CHECKS = (
+    _clock,
+    _state_directory,
+    _ledger,
+    _roots,
+    _issuer,
+    doctor_far.examined,
+    doctor_builders.examined,
+    _mail,
+    _hooks,
+)

@@ -35,6 +35,7 @@ def picture_json(picture: Picture) -> dict[str, Any]:
         "now": time_json(picture.now_us),
         "at": time_json(picture.at_us),
         "daemon": _daemon(picture),
+        "builders": _builders(picture),
         "roots": [record_json(root, *_ROOT) for root in picture.roots],
         "disks": [record_json(disk, *_DISK) for disk in picture.disks],
         "oldest_proofs": {side: time_json(picture.oldest_proofs.get(side)) for side in Side},
@@ -80,6 +81,28 @@ def _daemon(picture: Picture) -> dict[str, Any]:
         "stopped": time_json(daemon.stopped_us) if daemon is not None else None,
         "heard": time_json(daemon.heard_us) if daemon is not None else None,
         "pauses": picture.pauses,
+    }
+
+
+def _builders(picture: Picture) -> dict[str, Any] | None:
+    roster = picture.builders
+    if roster is None:
+        return None
+    return {
+        "scheduler": roster.scheduler,
+        "away": roster.away,
+        "since": time_json(roster.since_us),
+        "builders": [
+            {
+                "host": each.host,
+                "address": each.address,
+                "pid": each.pid,
+                "state": each.state,
+                "why": each.why or None,
+                "since": time_json(each.since_us),
+            }
+            for each in roster.builders
+        ],
     }
 
 

@@ -17,6 +17,7 @@ from vampd.errors import OperatorError
 from vampd.io.disk import read_marker
 from vampd.io.patience import Inquiry
 from vampd.ledger.alerts import Condition
+from vampd.ledger.builders import Roster, roster_of
 from vampd.ledger.counter import strange_places
 from vampd.ledger.local_copies import Side, oldest_proofs
 from vampd.ledger.reading import Reader, daemon_lock, has_ledger, reading
@@ -102,6 +103,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     beside: tuple[Beside, ...] = ()  #: what could be the cameras' and is in no night
     told: tuple[Condition, ...] = ()  #: what `vampd check` tells as well, the worst first
     oldest_proofs: Mapping[Side, int] = field(default_factory=dict)  #: copies read longest ago
+    builders: Roster | None = None  #: of other hosts; None: all is done here
     is_over: bool = False  #: the daemon ended because it was to end when all was done
 
     @property
@@ -203,6 +205,7 @@ def _present(  # noqa: PLR0917 - what was gathered, once
         beside=tuple(beside(ledger)),
         told=tuple(conditions(ledger, limits(config), now_us)),
         oldest_proofs=oldest_proofs(ledger),
+        builders=roster_of(ledger) if lock is not None else None,
         to_be_mailed=_to_be_mailed(config, every, mails),
         strange_ids=tuple(
             (ids, place) for place, ids in strange_places(ledger, config.frame_ids.first).items()

@@ -26,6 +26,7 @@ from vampd.commands.status_picture import DiskView, Picture
 from vampd.states import Kind, NightStatus
 from vampd.time_units import DAY_US
 from vampd.views import advice
+from vampd.views.builder_conditions import builders_line
 from vampd.views.causes import name_of
 from vampd.views.summaries import Summary, is_at_rest
 
@@ -62,6 +63,8 @@ def top(picture: Picture, screen: Screen) -> Iterator[str]:
         if screen.length("; ".join(parts)) > screen.width:
             parts = [part for part in parts if part not in _NO_NEWS]
         yield from _wrapped(parts, screen)
+        if picture.builders is not None:
+            yield from _wrapped([f"builders {builders_line(picture.builders)}"], screen)
         if picture.pauses:
             yield screen.word("warn", text=f"pauses: {picture.pauses}")
 

@@ -59,7 +59,15 @@ def is_over(owner: Owner) -> bool:
     here = own()
     if owner.host != here.host or owner == here:
         return False
-    return owner.life != here.life or not Path(f"/proc/{owner.pid}").exists()
+    return owner.life != here.life or not _is_alive(owner.pid)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in {"Z", "X"}  # dead, and not buried yet
 
 
 def _host(name: str) -> str:

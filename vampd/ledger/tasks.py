@@ -29,6 +29,7 @@ class Task(Struct, frozen=True, kw_only=True):
     failing_since_us: int | None
     due_us: int  #: not before this time
     started_us: int | None
+    builder: str | None  #: the other host that has it, or had it last
 
 
 def add_task(ledger: Ledger, night: int, stage: Stage, unit: str = "") -> None:
@@ -74,6 +75,15 @@ def claim(ledger: Ledger, number: int) -> Task | None:
         {"now": ledger.now_us(), "actor": ledger.actor, "id": number},
     ).fetchone()
     return None if row is None else record_of(Task, row)
+
+
+def note_builder(ledger: Ledger, task: Task, builder: str | None) -> None:
+    """Keep which other host has a claimed task; None: it is done here."""
+    if builder != task.builder:
+        ledger.execute(
+            "update task set builder = ? where id = ? and attempts = ?",
+            [builder, task.id, task.attempts],
+        )
 
 
 def finish(ledger: Ledger, task: Task) -> bool:
@@ -213,6 +223,15 @@ def retry_of_raw(ledger: Ledger, raw_file: RawFile, error_class: ErrorClass, why
         },
     )
     return cursor.rowcount
+
+
+def folders_at_work(ledger: Ledger) -> list[str]:
+    """The folders of nights with a task that was claimed, and did not end."""
+    rows = ledger.rows(
+        "select distinct folder from task join night on night.id = task.night"
+        " where task.state = 'running'"
+    )
+    return [row["folder"] for row in rows]
 
 
 def reap(ledger: Ledger, why: str) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from vampd import __version__
@@ -35,6 +35,7 @@ from vampd.receive.reduction import Reduction
 from vampd.receive.rounds import Rounds
 from vampd.receive.settings import ReceiveConfig, load
 from vampd.receive.states import NightState
+from vampd.schedule.executor import Readable
 from vampd.schedule.fork_server import end_fork_server
 from vampd.schedule.workers import Workers
 from vampd.time_units import SECOND_NS, SECOND_US
@@ -127,7 +128,7 @@ class Receiver:
         barrier.regularly("handing out work", self._rounds.hand_out)
         barrier.regularly("reducing what was received", self._reduction.hand_out)
         barrier.regularly("telling the operators", self._letters.hand_out)
-        signs: list[int | Connection] = [
+        signs: list[int | Readable] = [
             self._alarm.fileno(),
             self._control.fileno(),
             *self._desk.pipes(),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 
 from vampd.ledger.barrier import Barrier
-from vampd.schedule.executor import Executor, Outcome
+from vampd.schedule.executor import Executor, Outcome, Readable
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -69,7 +68,7 @@ class Desk:
             self._barrier.attempt(f"recording {work.sort} of {work.about}", record)
         return bool(outcomes)
 
-    def pipes(self) -> Sequence[Connection]:
+    def pipes(self) -> Sequence[Readable]:
         """What becomes readable when a piece ends."""
         return self._executor.pipes()
 

@@ -83,6 +83,9 @@ class BackgroundWork(Struct, Generic[J, R], frozen=True, kw_only=True):
         del ledger, config
         return executor.submit(self.kind.work, self.job)
 
+    def note_builder(self, ledger: Ledger, builder: str | None) -> None:
+        """Nobody asks who reads."""
+
     def end(
         self, ledger: Ledger, config: Config, barrier: Barrier, outcome: Outcome[object]
     ) -> None:

@@ -61,6 +61,7 @@ class NightSnapshot(Struct, frozen=True, kw_only=True):
     counts: Mapping[tuple[Stage, TaskState], int]
     troubles: Sequence[TaskFailure]
     unread_again: int = 0  #: raw files with another inode or time, to be read again
+    builders_away: Cause | None = None  #: why builders' work of it cannot be done now
     is_foreign: bool = False  #: the earlier pipeline's: vampd does nothing of it
     close_asked: bool = False  #: an operator said that it is over
     is_unread: bool = False  #: what stands here is not all: something of it cannot be read
@@ -120,15 +121,15 @@ def what_stops(night: NightSnapshot, all_nights: Iterable[NightSnapshot]) -> Cau
     if night.pause is not None:
         return night.pause
     if night.unread_again:
-        return Cause(WaitCode.READ_AGAIN)
+        return night.builders_away or Cause(WaitCode.READ_AGAIN)
     stage = current_stage(night)
     if stage is Stage.SYNC and _count(night, TaskState.RUNNING, *_AFTER_SYNC):
         return Cause(WaitCode.BEGUN)
     if stage is Stage.SYNC and night.digests_missing:
-        return Cause(WaitCode.READ_THROUGH)
+        return night.builders_away or Cause(WaitCode.READ_THROUGH)
     if stage is Stage.FRAME_IDS:
         return gate(night, all_nights)
-    return None
+    return night.builders_away if stage is Stage.BUILD else None
 
 
 def stages_due(all_nights: Sequence[NightSnapshot]) -> list[tuple[int, Stage]]:
@@ -197,6 +198,8 @@ def _cause_of_open(night: NightSnapshot) -> Cause | None:
     failed = [trouble for trouble in night.troubles if trouble.state is TaskState.FAILED]
     if night.pause is None and failed:
         return _failure(failed[0])
+    if night.waits_for is not None and night.waits_for.code is WaitCode.CUBES:
+        return night.pause or night.builders_away or night.waits_for
     return night.pause or night.waits_for
 
 

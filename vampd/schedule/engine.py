@@ -6,13 +6,15 @@ Each piece of it is done within the barrier: see `vampd.ledger.barrier`.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from vampd.causes import Cause
 from vampd.io.disk import free_bytes
-from vampd.ledger import nights
+from vampd.ledger import builders, nights
+from vampd.ledger.builders import Roster
 from vampd.ledger.connection import Ledger
 from vampd.ledger.dates import Dates
 from vampd.ledger.records import Night
@@ -58,11 +60,18 @@ class Engine:
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._stopped: dict[int, int] = {}  #: at the last heartbeat
         self._told_stopped = ""
+        self._roster: Roster | None = None  #: as the ledger has it
 
     @property
     def busy(self) -> int:
         """How many pieces of work are going on."""
         return len(self._going)
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether builders may be about to join."""
+        elsewhere = self._executor.elsewhere
+        return elsewhere is not None and elsewhere.is_gathering
 
     def collect(self) -> bool:
         """Record what came of finished work; return whether there was any."""
@@ -102,17 +111,28 @@ class Engine:
         to do: hundreds of nights at rest cost nothing.
         """
         full = self._full_disks()
-        seen = (self._scan_cycle.looks, tuple(sorted(full.items())), self._barrier.resting)
+        away = self._note_builders()
+        seen = (self._scan_cycle.looks, tuple(sorted(full.items())), self._barrier.resting, away)
         if (self._ledger.changes, *seen) == self._seen:
             return
-        self.facts = read_facts(self._ledger, self._scan_cycle, full)
+        self.facts = read_facts(self._ledger, self._scan_cycle, full, away)
         moved: list[int] = []
         for facts in self.facts:
             bring = partial(self._bring_in_line, facts, moved)
             self._for_night(facts.number, "its status", bring)
         if moved:
-            self.facts = read_facts(self._ledger, self._scan_cycle, full)
+            self.facts = read_facts(self._ledger, self._scan_cycle, full, away)
         self._seen = (self._ledger.changes, *seen)
+
+    def _note_builders(self) -> str | None:
+        """Keep who builds on other hosts, when that has changed; return why nobody does."""
+        elsewhere = self._executor.elsewhere
+        if elsewhere is None:
+            return None
+        if (roster := elsewhere.roster) != self._roster:
+            builders.keep(self._ledger, roster)
+            self._roster = roster
+        return elsewhere.away
 
     def _bring_in_line(self, facts: NightSnapshot, moved: list[int]) -> None:
         if facts.is_unread and facts.hold is None:
@@ -172,14 +192,21 @@ class Engine:
     def stop(self) -> None:
         """End what is still going on; its tasks are put back."""
         for night in {work.night for work in self._going.values()}:
-            self.cancel(night)
+            self._barrier.attempt("ending what goes on", partial(self.cancel, night))
 
     def _is_free(self, seat: Seat) -> bool:
         if seat is Seat.NONE:
             return True  # an alarm must not wait for a night of building, nor for a transfer
-        taken = sum(1 for work in self._going.values() if work.seat is seat)
-        most = 1 if seat is Seat.NETWORK else self.config.workers.processes
-        return not self.brake.why and taken < most
+        if self.brake.why:
+            return False
+        taken = Counter(work.seat for work in self._going.values())
+        if seat is Seat.NETWORK:
+            return not taken[seat]
+        elsewhere = self._executor.elsewhere
+        if elsewhere is None:
+            return taken[Seat.BUILDER] + taken[Seat.HERE] < self.config.workers.processes
+        most = elsewhere.places if seat is Seat.BUILDER else self.config.workers.processes
+        return taken[seat] < most
 
     def _full_disks(self) -> dict[str, Cause]:
         """By root: why nothing may be written there."""
@@ -226,6 +253,8 @@ class Engine:
     def _begin(self, work: Work) -> None:
         key = work.begin(self._ledger, self.config, self._executor)
         self._going[key] = work
+        if (elsewhere := self._executor.elsewhere) is not None:
+            work.note_builder(self._ledger, elsewhere.builder_of(key))
 
     def _end(self, work: Work, outcome: Outcome[object]) -> None:
         work.end(self._ledger, self.config, self._barrier, outcome)

@@ -1,21 +1,27 @@
 """Where work is done, and how it ended: what the engine asks of whoever does it.
 
-Here these are processes of this machine (`vampd.schedule.workers`). A job is a record of plain
-values, paths among them, and what is done with it is a function of a module: both may go to another
+These are processes of this machine (`vampd.schedule.workers`), or builders of other hosts beside
+them (`vampd.builders`). A job is a record of plain
+values, paths among them, and what is done with it is a function of a module: both go to another
 host as they are. What they make is published without replacing anything, and what comes back counts
 for the attempt for which it was handed out, and for no other: see `vampd.ledger.tasks`.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from vampd.ledger.barrier import Trouble
+from vampd.ledger.builders import Roster
 from vampd.states import ErrorClass, ErrorCode
+
+#: What can be waited for together.
+Readable: TypeAlias = Connection | socket.socket
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -32,7 +38,32 @@ class Outcome(Struct, Generic[R_co], frozen=True, kw_only=True):
     error: str | None = None
     path: str | None = None  #: the bad raw file of an input error
     crashed: bool = False
+    lost: bool = False  #: its builder was: no word about the work
+    builder: str | None = None  #: the other host that did it
     is_ours: bool = False  #: the daemon could not begin or record it: no word about the work
+
+
+class Elsewhere(Protocol):
+    """Builders of other hosts, to whom some of the work goes."""
+
+    @property
+    def places(self) -> int:
+        """How many pieces of it may go on."""
+
+    @property
+    def away(self) -> str | None:
+        """Why none of it can be done now; None: it can."""
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether builders may be about to join."""
+
+    @property
+    def roster(self) -> Roster:
+        """Who they are, for people."""
+
+    def builder_of(self, key: int) -> str | None:
+        """The host that has a piece; None: it is done here."""
 
 
 class Executor(Protocol):
@@ -53,12 +84,12 @@ class Executor(Protocol):
     def stop(self) -> None:
         """End all work."""
 
-    def pipes(self) -> Sequence[Connection]:
+    def pipes(self) -> Sequence[Readable]:
         """What becomes readable when there may be an outcome."""
 
     @property
-    def builders(self) -> tuple[str, ...]:
-        """Whoever may be given work now, by name, for people."""
+    def elsewhere(self) -> Elsewhere | None:
+        """The builders of other hosts; None: all work is done here."""
 
 
 def of_trouble(trouble: Trouble) -> Outcome[object]:
@@ -81,6 +112,7 @@ def with_result(outcome: Outcome[object], kind: type[R] | tuple[type[R], ...]) -
             error_class=outcome.error_class or ErrorClass.DETERMINISTIC,
             error=outcome.error or f"its worker answered with {type(result).__name__}",
             path=outcome.path,
+            builder=outcome.builder,
         )
     return Outcome(
         key=outcome.key,
@@ -90,5 +122,7 @@ def with_result(outcome: Outcome[object], kind: type[R] | tuple[type[R], ...]) -
         error=outcome.error,
         path=outcome.path,
         crashed=outcome.crashed,
+        lost=outcome.lost,
+        builder=outcome.builder,
         is_ours=outcome.is_ours,
     )

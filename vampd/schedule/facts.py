@@ -20,6 +20,7 @@ from vampd.states import (
     NightStatus,
     Stage,
     TaskState,
+    WaitCode,
 )
 from vampd.watch.scan_cycle import ScanCycle
 
@@ -27,9 +28,12 @@ _MOST_TROUBLES = 200  # a night with more of them is not understood better by re
 
 
 def read_facts(
-    ledger: Ledger, scan_cycle: ScanCycle, full: dict[str, Cause]
+    ledger: Ledger, scan_cycle: ScanCycle, full: dict[str, Cause], away: str | None = None
 ) -> list[NightSnapshot]:
-    """Facts of every night; *full* says by root why nothing may be written there."""
+    """Facts of every night.
+
+    *full* says by root why nothing may be written there, *away* why there is no builder.
+    """
     foreign = legacy.foreign_nights(ledger)
     undone, unread = _with_work(ledger), strays.unread_counts(ledger)
     return [
@@ -46,6 +50,7 @@ def read_facts(
                 is_foreign=row.id in foreign,
                 has_work=row.id in undone,
                 unread_again=unread.get(row.id, 0),
+                away=away,
             ),
         )
         for row in fetch_all(Night, ledger, "select * from night")
@@ -100,6 +105,7 @@ def _facts(
     is_foreign: bool,
     has_work: bool,
     unread_again: int,
+    away: str | None,
 ) -> NightSnapshot:
     status = night.status
     watch = scan_cycle.nights.get(night.id)
@@ -121,6 +127,7 @@ def _facts(
         counts=_counts_of(ledger, night, status, has_work=has_work),
         troubles=() if at_rest else _troubles(ledger, night.id),
         unread_again=unread_again,
+        builders_away=None if away is None else Cause(WaitCode.BUILDERS, {"why": away}),
         is_foreign=is_foreign,
         is_live=is_live(ledger, scan_cycle, night),
         is_streamed=is_streamed(scan_cycle.config, night),
@@ -163,7 +170,9 @@ def _troubles(ledger: Ledger, night: int) -> list[TaskFailure]:
     return fetch_all(
         TaskFailure,
         ledger,
-        "select task.*, error_code as code from task where night = ? and error is not null"
+        "select stage, state, error_class, error_code as code, due_us, iif(builder is null or"
+        " instr(error, builder), error, error || ' (on ' || builder || ')') as error"
+        " from task where night = ? and error is not null"
         " and state in ('pending', 'failed') and state != 'done' order by state, id limit ?",
         [night, _MOST_TROUBLES],
     )

@@ -12,7 +12,9 @@ from vampd.watch.scan_cycle import ScanCycle
 
 def is_idle(engine: Engine, scan_cycle: ScanCycle, now_us: int) -> bool:
     """Whether `run --until-idle` may end."""
-    if engine.busy or any(watch.wanted for watch in scan_cycle.nights.values()):
+    if engine.busy or engine.is_gathering:
+        return False
+    if any(watch.wanted for watch in scan_cycle.nights.values()):
         return False
     return all(_needs_others(night, now_us) for night in engine.facts)
 

@@ -19,6 +19,7 @@ from vampd.time_units import SECOND_US
 log = logging.getLogger(__name__)
 
 _MOST_CRASHES = 3  # of one task in succession
+_MOST_LOSSES = 10  # of its builders in succession: then it is no chance any more
 
 
 def after_success(ledger: Ledger, task: Task, result: object, config: Config) -> None:
@@ -74,6 +75,19 @@ def after_crash(ledger: Ledger, task: Task, error: str) -> None:
     crashes = task.crashes + 1
     if crashes < _MOST_CRASHES:
         tasks.requeue(ledger, task, None, None, due_us=0, crashes=crashes)
+    else:
+        tasks.fail(ledger, task, ErrorClass.DETERMINISTIC, f"{error}, {crashes} times")
+
+
+def after_loss(ledger: Ledger, task: Task, error: str, config: Config) -> None:
+    """A builder that was lost costs one attempt, and says little of the task."""
+    _log(ledger, task, ErrorClass.TRANSIENT, error)
+    crashes = task.crashes + 1
+    if crashes < _MOST_LOSSES:
+        due_us = ledger.now_us() + pause_us(
+            config.retry.first_seconds, config.retry.longest_seconds, failures=task.crashes
+        )
+        tasks.requeue(ledger, task, ErrorClass.TRANSIENT, error, due_us=due_us, crashes=crashes)
     else:
         tasks.fail(ledger, task, ErrorClass.DETERMINISTIC, f"{error}, {crashes} times")
 

@@ -51,6 +51,10 @@ class StageWork(Struct, frozen=True, kw_only=True):
         stage = STAGES[self.task.stage]
         return stage.begin(ledger, config, night, self.task, executor.submit)
 
+    def note_builder(self, ledger: Ledger, builder: str | None) -> None:
+        """Keep which other host has it."""
+        tasks.note_builder(ledger, self.task, builder)
+
     def end(
         self, ledger: Ledger, config: Config, barrier: Barrier, outcome: Outcome[object]
     ) -> None:
@@ -67,7 +71,9 @@ class StageWork(Struct, frozen=True, kw_only=True):
     def _record(self, ledger: Ledger, config: Config, outcome: Outcome[object]) -> None:
         outcome = _blamed(ledger, self.task.night, outcome)
         with ledger.transaction():
-            if outcome.crashed:
+            if outcome.lost:
+                retries.after_loss(ledger, self.task, outcome.error or "", config)
+            elif outcome.crashed:
                 retries.after_crash(ledger, self.task, outcome.error or "")
             elif outcome.error_class is not None:
                 retries.after_error(ledger, self.task, outcome, config)
@@ -77,7 +83,9 @@ class StageWork(Struct, frozen=True, kw_only=True):
 
 def seat_of(stage: Stage) -> Seat:
     """What a stage's tasks take: transfers and verifications wait for a network."""
-    return Seat.NETWORK if stage in DELIVERY else Seat.BUILDER
+    if stage in DELIVERY:
+        return Seat.NETWORK
+    return Seat.BUILDER if stage is Stage.BUILD else Seat.HERE
 
 
 def claimed(ledger: Ledger, night: int, stage: Stage) -> StageWork | None:

@@ -14,7 +14,8 @@ from vampd.settings.sections import Config
 class Seat(Enum):
     """What a piece of work takes while it goes on."""
 
-    BUILDER = auto()  #: one of `workers.processes`
+    BUILDER = auto()  #: a builder of another host, or one of `workers.processes`
+    HERE = auto()  #: one of `workers.processes`, always of this machine
     NETWORK = auto()  #: that of deliveries, of which there is one
     NONE = auto()  #: hardly any work: it waits for nobody
 
@@ -36,6 +37,9 @@ class Work(Protocol):
 
     def begin(self, ledger: Ledger, config: Config, executor: Executor) -> int:
         """Have it done; return the key under which its outcome comes."""
+
+    def note_builder(self, ledger: Ledger, builder: str | None) -> None:
+        """Keep which other host has it; None: it is done here."""
 
     def end(
         self, ledger: Ledger, config: Config, barrier: Barrier, outcome: Outcome[object]

@@ -14,7 +14,6 @@ import os
 import pickle
 import select
 import signal
-import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -120,9 +119,8 @@ class Workers:
         return len(self._seats)
 
     @property
-    def builders(self) -> tuple[str, ...]:
-        """The machine on which the daemon runs."""
-        return (socket.gethostname(),)
+    def elsewhere(self) -> None:
+        """All work is done here."""
 
     def submit(self, work: Callable[[J], object], job: J) -> int:
         """Do *work* with *job* in a process of its own; return the key of its outcome.

@@ -151,6 +151,11 @@ def _archive_has_numbers(config: Config) -> Iterator[str]:
         yield "frame_ids.gen2_name_service is missing, and frame_ids.issuer is gen2"
 
 
+def _builders_can_be_had(config: Config) -> Iterator[str]:
+    if config.workers.executor == "dask" and not config.workers.dask_scheduler:
+        yield "workers.dask_scheduler is missing, and workers.executor is dask"
+
+
 def _deliveries_fit(config: Config) -> Iterator[str]:
     for kind in Kind:
         delivery = config.delivery.of(kind)
@@ -235,6 +240,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("roots", "frame_ids"), _archive_has_numbers),
     (("roots", "delivery"), _deliveries_fit),
     (("retry",), _retries_grow),
+    (("workers",), _builders_can_be_had),
     (("mail", "alerts"), _mails_can_be_sent),
 )
 

@@ -43,6 +43,7 @@ _TEXT = (
 # Plain addresses: whatever RFC 5322 would also allow is a typing error more often than not.
 _ADDRESS = r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _ADDRESS_OR_NOTHING = rf"({_ADDRESS})?"
+_SCHEDULER_OR_NOTHING = r"((tcp|tls)://[A-Za-z0-9.:_\[\]-]+:[0-9]+)?"
 _PATH_OR_NOTHING = r"(/[ -~]*)?"
 _GROUP_OR_NOTHING = r"([A-Za-z_][A-Za-z0-9_.-]*)?"  # groupadd(8) allows less
 
@@ -78,6 +79,11 @@ class Watch(Struct, frozen=True, kw_only=True):
 class Workers(Struct, frozen=True, kw_only=True):
     """The processes that do the work, beside the cameras' own."""
 
+    executor: Annotated[Literal["local", "dask"], choice("local", "dask")] = "local"
+    dask_scheduler: Annotated[
+        str, text(_SCHEDULER_OR_NOTHING, "tcp://HOST:PORT or tls://HOST:PORT")
+    ] = ""
+    give_up_minutes: Annotated[float, number(above=0)] = 120.0
     processes: Annotated[int, whole(at_least=1, at_most=64)] = 2
     nice: Annotated[int, whole(at_least=0, at_most=19)] = 19
     pause_above_io_percent: Annotated[float, number(at_least=0)] = 20.0

@@ -32,6 +32,7 @@ from vampd.io.beneath import (
     remove_folder,
 )
 from vampd.io.scratch import Owner, is_over, owned, owner_of
+from vampd.layout import SCRATCH_FOLDER
 
 _MOST_TRIES = 100  # of taking away a folder into which somebody still writes
 #: As earlier versions named scratch, by its process alone: none of those is at work beside us.
@@ -143,9 +144,9 @@ def clear_what_is_over(above: Beneath, unit: str, attempt: int) -> None:
             take_away(above / name)
 
 
-def clear_all(night: str, scratch: str) -> None:
+def clear_all(night: str) -> None:
     """Take away every attempt's folder of a night of which nothing goes on, on whatever host."""
-    above = night_folder(night) / scratch
+    above = night_folder(night) / SCRATCH_FOLDER
     if is_folder(above):
         for name in names_in(above):
             if owner_of(name) is not None:

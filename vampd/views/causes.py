@@ -26,6 +26,7 @@ _STOPS = frozenset(
         WaitCode.READ_THROUGH,
         WaitCode.READ_AGAIN,
         WaitCode.BEGUN,
+        WaitCode.BUILDERS,
         WaitCode.OLDER_NIGHT,
         HoldCode.TROUBLE,
     }

@@ -21,6 +21,7 @@ from vampd.plain_text import first_line
 from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
 from vampd.views.advice import TOLD, cause_of, next_step
+from vampd.views.builder_conditions import builder_conditions
 from vampd.views.lag_conditions import lag_conditions
 from vampd.views.limits import Limits
 from vampd.views.mails import changed_text
@@ -43,6 +44,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_stalled(reader, every, limits, now_us),
         *_hooks(reader, every),
         *_unclosed(every, limits, now_us),
+        *builder_conditions(reader, limits.silent_us, now_us),
         *lag_conditions(reader, names, every, limits.lag, now_us),
         *_far_side(reader, every, limits, now_us),
         *_odd_cubes(reader, every, now_us),

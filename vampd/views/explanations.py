@@ -181,6 +181,14 @@ _STOPPED: dict[str, Explanation] = {
         who=SITE,
         next_step="make room on that disk; it goes on by itself (a retry would wait as well)",
     ),
+    "builders": Explanation(
+        because="Its cubes are read and built by builders on other hosts (`workers.executor` is"
+        " dask), and none can be had: {why}.",
+        awaits=f"It waits for one. {BY_ITSELF}",
+        who=SITE,
+        next_step="vampd admin doctor names the scheduler and the builders; begin them there",
+        command="vampd admin doctor",
+    ),
     "trouble": _waiting(
         "Something of it is as vampd never saw it, and the work with it went wrong in a way that"
         " nobody foresaw. All other nights go on.",

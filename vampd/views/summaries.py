@@ -356,12 +356,20 @@ def _first_trouble(rows: list[Task]) -> Trouble | None:
         unit=row.unit,
         error_class=row.error_class,
         code=row.error_code,
-        error=row.error or "",
+        error=on_builder(row.error or "", row.builder),
         attempts=row.attempts,
         due_us=row.due_us,
         failing_since_us=row.failing_since_us,
         failed=row.state == TaskState.FAILED,
     )
+
+
+def on_builder(error: str, builder: str | None) -> str:
+    """What went wrong, and on which other host."""
+    if builder is None or builder in error:
+        return error
+    first, *others = error.split("\n")
+    return "\n".join([f"{first} (on {builder})", *others])
 
 
 def _counts(tallies: Iterable[_Tally]) -> dict[str, int]:
