@@ -52,6 +52,7 @@ _LOOK_ROUND = (
     "data verify last --full",
     "restore last --force --dry-run",
     "admin run                       # the daemon again; Ctrl-C ends it",
+    "admin simulate {root} --date 20251107  # another night for it",
 )
 
 # Faster than a real night, on a disk of this machine; everything else as it is shipped.
@@ -281,4 +282,4 @@ def _explain(site: _Site, *, kept: bool) -> None:
         click.echo(f"  export PATH={Path(sys.executable).parent}:$PATH")
     for words in _LOOK_ROUND:
         if not words.startswith("admin page") or find_spec("uvicorn") is not None:
-            click.echo(f"  vampd {words}")
+            click.echo(f"  vampd {words.format(root=site.root)}")
