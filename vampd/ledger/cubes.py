@@ -135,16 +135,21 @@ def _first_us(acquired_us: NDArray[np.int64]) -> int | None:
     return int(readable[0]) if len(readable) else None
 
 
+#: The whole cubes of nights' batches: which of them, is added.
+_OF_BATCH = (
+    f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
+    f" from cube {clock_words.JOIN}"
+    f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
+    " join night on night.id = raw_file.night and night.batch = raw_file.batch"
+)
+
+
 def cubes_of(ledger: Ledger, night: int) -> list[Cube]:
     """The whole cubes of a night's batch with their facts, in the order of their paths."""
     return fetch_all(
         Cube,
         ledger,
-        f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
-        f" from cube {clock_words.JOIN}"
-        f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
-        " join night on night.id = raw_file.night and night.batch = raw_file.batch"
-        " where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
+        f"{_OF_BATCH} where night.id = ? and raw_file.state = 'whole' order by raw_file.path",
         [night],
     )
 
@@ -154,11 +159,7 @@ def cubes_between(ledger: Ledger, night: int, begins_us: int, through_us: int) -
     return fetch_all(
         Cube,
         ledger,
-        f"select {_WHO}, {_COUNTS}, cube.*, {clock_words.COLUMNS}"  # noqa: S608
-        f" from cube {clock_words.JOIN}"
-        f" join raw_file on raw_file.id = cube.raw_file{_WITH_COUNTS}"
-        " join night on night.id = raw_file.night and night.batch = raw_file.batch"
-        " join cube_span on cube_span.raw_file = cube.raw_file"
+        f"{_OF_BATCH} join cube_span on cube_span.raw_file = cube.raw_file"
         " where night.id = ? and raw_file.state = 'whole' and cube_span.ends_us > 0"
         " and cube_span.begins_us between ? and ? order by raw_file.path",
         [night, begins_us, through_us],
