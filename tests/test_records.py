@@ -39,6 +39,7 @@ _HONEST = {
 
 #: Modules that read or write JSON of another shape, or what another program tells.
 _OUTSIDE = (
+    "builders/bridge.py",  # what the scheduler of Dask tells
     "commands/page/",  # the JSON of `status`
     "commands/plots.py",  # arrays, by the fate of frames
     "io/gen2.py",  # XML-RPC
