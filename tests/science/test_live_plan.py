@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -147,7 +147,11 @@ def test_a_night_planned_stretch_by_stretch_has_the_outputs_of_the_whole(seed: i
     assert same(played(cubes), plan_night(cubes, LIMITS).outputs)
 
 
-@settings(PROPERTY, max_examples=12)
+@settings(PROPERTY, max_examples=6)
+@example(5)  # these differed while the noise was pooled over the night
+@example(7)
+@example(26)
+@example(33)
 @given(st.integers(0, 10**6))
 def test_so_has_one_of_short_runs_of_uneven_noise_however_often_it_is_planned(seed: int) -> None:
     cubes = make_night(_uneven_scenes(seed), seed).cubes
