@@ -2,12 +2,15 @@
 
 Most parts leave but one possible, and are paired with it. Where one leaves several, or has few
 frames, the parts of its readout mode that leave but one decide: those shortly before it, or if they
-are too few, also those after it, as far as need be. Where there are none in the night, all parts
-vote together, and what they decide can change until the night is over.
+are too few, also those after it. A part of few frames asks those of the next two minutes, and is
+paired as they all say, however few they are: its frames belong to different pulses by the rarest
+chance. A part that leaves several possible asks the next ones as far as need be. Where there are
+none in the night, all parts vote together, and what they decide can change until it is over.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +23,7 @@ from vampd.science.remembered import Memory
 _TELLING = 64  # parts that leave but one offset possible; of more, the last ones count
 _RIVALS = 2  # so many times more frames than those that speak against it must support an offset
 _REACH_US = 108
+_HORIZON_US = 120_000_000
 
 
 class Voice(Struct, frozen=True, kw_only=True):
@@ -50,7 +54,8 @@ def choices(voices: Sequence[Voice], memory: Memory) -> Iterator[Choice]:
             best = voice.found[0] if voice.found else None
             yield Choice(hypothesis=best, until_us=voice.until_us)
             continue
-        told = _told(voices, telling[voice.tolerance_us], place, memory)
+        horizon_us = voice.begins_us + _HORIZON_US if len(voice.found) == 1 else NEVER_US
+        told = _told(voices, telling[voice.tolerance_us], place, memory, horizon_us)
         if told is None:
             of_all = shared_offsets(voices) if of_all is None else of_all
             told = of_all[voice.tolerance_us], NEVER_US
@@ -65,25 +70,33 @@ def _is_plain(voice: Voice) -> bool:
 
 
 def _told(
-    voices: Sequence[Voice], telling: Sequence[int], place: int, memory: Memory
+    voices: Sequence[Voice],
+    telling: Sequence[int],
+    place: int,
+    memory: Memory,
+    horizon_us: int,
 ) -> tuple[int, int] | None:
     """The offset that those tell which leave but one possible, and until when that may change.
 
-    None where all of them, from those before a part to the end of the night, are too few.
+    Of those that begin after a horizon none is asked. None where there is no horizon, and all of
+    them, from those before a part to the end of the night, are too few.
     """
     voice = voices[place]
     since_us = memory.since_us(voice.begins_us)
     known = [one for one in telling if one <= place and voices[one].begins_us >= since_us]
     known = known[-_TELLING:]
     until_us = voice.until_us
-    for later in (None, *(one for one in telling if one > place)):
-        if later is not None:
-            known.append(later)
-            until_us = max(until_us, voices[later].until_us)
+    offset_us = _agreed([voices[one].found[0] for one in known])
+    for later in telling[bisect_right(telling, place) :]:
+        if offset_us is not None or voices[later].begins_us > horizon_us:
+            break
+        known.append(later)
+        until_us = max(until_us, voices[later].until_us)
         offset_us = _agreed([voices[one].found[0] for one in known])
-        if offset_us is not None:
-            return offset_us, until_us
-    return None
+    if offset_us is None and horizon_us < NEVER_US:
+        offset_us = shared_offset([voices[one].found for one in known])
+        until_us = max(until_us, horizon_us)
+    return None if offset_us is None else (offset_us, until_us)
 
 
 def _agreed(votes: Sequence[Hypothesis]) -> int | None:
