@@ -51,6 +51,8 @@ def play_part(scene: LiveScene, share: float) -> None:
     scene.steps = steps[:upto]
     scene.play()
     scene.steps = steps[upto:]
+    for _ in range(2):  # what was planned last is sent, and verified
+        scene.turn(1)
 
 
 def states_of(scene: LiveScene, stage: str) -> set[str]:

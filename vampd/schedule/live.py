@@ -24,14 +24,15 @@ from vampd.science.watermark import (
 )
 from vampd.settings.sections import Config
 from vampd.states import FINAL, Kind, Stage
-from vampd.time_units import MINUTE_US, SECOND_NS
+from vampd.time_units import SECOND_NS, SECOND_US
 from vampd.watch.naming import named_us
 from vampd.watch.night_tracker import NightTracker
 from vampd.watch.scan_cycle import ScanCycle
 
 _LOOK_NS = SECOND_NS
-#: A stretch that goes on is planned as far as it is decided, every so often.
-_AT_LEAST_US = MINUTE_US
+#: A stretch that goes on is planned as far as it is decided, every so often; so is one that has
+#: closed, while something of it waits.
+_AT_LEAST_US = 20 * SECOND_US
 
 
 def why_not_live(config: Config, kind: Kind) -> str | None:

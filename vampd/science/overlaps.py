@@ -30,6 +30,7 @@ from vampd.science.timing import SET_BACK
 # Cubes further apart changed places by no clock that anybody would set back; but a stream begun
 # anew comes by the same counts again.
 _NEAR_US = 60_000_000
+_DOUBT_US = 10_000_000
 # With the crystal on an interval may be half of the period.
 _SHORTEST_PART = 0.5
 
@@ -79,13 +80,14 @@ def doubtful_seams(timeline: Timeline, blocks: Iterable[Block]) -> Iterator[tupl
     """Positions before which a seam may yet be found, and until when it may.
 
     Where the stream counted frames between two cubes, one that was taken there may have a later
-    time.
+    time. It was taken first, and came first: where its clock was set back by longer than anybody
+    waits for what is late, the later cube is late itself.
     """
     for before, after in pairwise(blocks):
         one = _counted(timeline, before, before.start + before.frames - 1)
         two = _counted(timeline, after, after.start)
         if one is not None and two is not None and two.first > one.last + 1:
-            yield after.start, two.first_us + _NEAR_US
+            yield after.start, two.first_us + _DOUBT_US
 
 
 def _out_of_turn(timeline: Timeline, blocks: Sequence[Block]) -> Iterator[tuple[int, bool]]:

@@ -121,8 +121,10 @@ def rests(
     """What was said of the pieces of a run rests on.
 
     *doubts*: frames, ascending, before which the run may yet be parted, and until when that may
-    turn out.
+    turn out. Where it is parted anyhow, that changes nothing.
     """
+    begins = {first for first, _ in sections(times_us)}
+    doubts = [doubt for doubt in doubts if doubt[0] not in begins]
     places = [at for at, _ in doubts]
     found_rests = []
     for piece in found:

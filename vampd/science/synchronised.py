@@ -19,7 +19,7 @@ from vampd.science.flc import DUBIOUS, Labels, label_states
 from vampd.science.intervals import Noise
 from vampd.science.matching import NightPairs
 from vampd.science.overlaps import doubtful_pair_seams, pair_seams
-from vampd.science.pieces import Rest, long_intervals, rests
+from vampd.science.pieces import Rest, long_intervals, rests, sections
 from vampd.science.rules import (
     CUTTING_CARDS,
     RUN_CARDS,
@@ -134,7 +134,9 @@ def _labelled(
         judge = _Judge(pairs=pairs, group=group, timelines=timelines, parted_at=parted_at)
         labels = judge.labels(first, last)
         of_run = of_clocks[(of_clocks > first) & (of_clocks < last)] - first
-        judge.compare(labels, first, of_run, sides)
+        if len(of_run):
+            begins = [begin for begin, _ in sections(pairs.times_us[first:last])]
+            judge.compare(labels, first, np.setdiff1d(of_run, begins), sides)
         states[first:last], follows[first:last] = labels.states, labels.follows
         reports += finding_reports(labels.findings, group.cube1, header_us=group.jitter_us)
         of_run_doubts = [(at - first, us) for at, us in doubts if first < at < last]
