@@ -60,7 +60,7 @@ def in_own_world(words: Sequence[str]) -> str | None:
     Returns only in there, with None; or, where that is not permitted, with the reason.
     """
     if os.environ.get(_OWN_WORLD):
-        _sh("ip link set lo up")
+        sh("ip link set lo up")
         return None
     why_not = _why_not()
     if why_not is None:
@@ -105,7 +105,7 @@ class FarHost(Struct, kw_only=True):
 
     @property
     def _inside(self) -> list[str]:
-        return _inside(self.holder)
+        return inside(self.holder)
 
     def cut(self) -> None:
         """Nothing goes through the cable any more, and nobody is told."""
@@ -121,7 +121,7 @@ class FarHost(Struct, kw_only=True):
             self._far("ip link set cable up")
 
     def _far(self, command: str) -> None:
-        _sh(shlex.join([*self._inside, "sh", "-c", command]))
+        sh(shlex.join([*self._inside, "sh", "-c", command]))
 
     def kill_sshd(self) -> None:
         self.sshd.kill()
@@ -179,10 +179,10 @@ def far_host(folder: Path, number: int, *, helper: bool) -> Iterator[FarHost]:
         path.mkdir(parents=True)
     if is_own_world():
         _mount_disk(folder / "disk", disk)
-    holder = _namespace(number) if is_own_world() else None
+    holder = namespace(number) if is_own_world() else None
     host = "127.0.0.1" if holder is None else f"10.77.{number}.2"
     make_sshd(folder / "sshd", host, 22_000 + number)
-    sshd = start_sshd(folder / "sshd", host, 22_000 + number, inside=_inside(holder))
+    sshd = start_sshd(folder / "sshd", host, 22_000 + number, inside=inside(holder))
     sshd.force(str(_make_gate(gates, f"{HELPER} {disk}" if helper else None)))
     far = FarHost(number=number, gates=gates, disk=disk, sshd=sshd, holder=holder)
     try:
@@ -193,7 +193,7 @@ def far_host(folder: Path, number: int, *, helper: bool) -> Iterator[FarHost]:
         if holder is not None:
             holder.kill()
             holder.wait()
-            _sh(f"umount --lazy {disk}")
+            sh(f"umount --lazy {disk}")
 
 
 def _make_gate(gates: Path, helper: str | None) -> Path:
@@ -207,31 +207,31 @@ def _make_gate(gates: Path, helper: str | None) -> Path:
 def _mount_disk(image: Path, where: Path) -> None:
     with image.open("wb") as file:
         file.truncate(_DISK_BYTES)
-    _sh(f"mkfs.ext4 -q -m 0 {image} && mount -o loop {image} {where} && rmdir {where}/lost+found")
+    sh(f"mkfs.ext4 -q -m 0 {image} && mount -o loop {image} {where} && rmdir {where}/lost+found")
 
 
-def _namespace(number: int) -> subprocess.Popen[bytes]:
+def namespace(number: int) -> subprocess.Popen[bytes]:
     """A network namespace at the other end of a cable, kept by a process that sleeps."""
     holder = subprocess.Popen(["unshare", "--net", "--", "sleep", "infinity"])
     ours, deadline = Path("/proc/self/ns/net").stat().st_ino, time.monotonic() + _SECONDS
     while Path(f"/proc/{holder.pid}/ns/net").stat().st_ino == ours:
         assert time.monotonic() < deadline, "no namespace"
         time.sleep(0.01)
-    inside = shlex.join(_inside(holder))
-    _sh(
+    within = shlex.join(inside(holder))
+    sh(
         f"ip link add far{number} type veth peer name cable netns {holder.pid} && "
         f"ip addr add 10.77.{number}.1/30 dev far{number} && ip link set far{number} up && "
-        f"{inside} ip addr add 10.77.{number}.2/30 dev cable && {inside} ip link set cable up && "
-        f"{inside} ip link set lo up"
+        f"{within} ip addr add 10.77.{number}.2/30 dev cable && {within} ip link set cable up && "
+        f"{within} ip link set lo up"
     )
     return holder
 
 
-def _inside(holder: subprocess.Popen[bytes] | None) -> list[str]:
+def inside(holder: subprocess.Popen[bytes] | None) -> list[str]:
     return [] if holder is None else ["nsenter", f"--net=/proc/{holder.pid}/ns/net", "--"]
 
 
-def _sh(command: str) -> None:
+def sh(command: str) -> None:
     done = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, check=False, timeout=_SECONDS
     )

@@ -42,21 +42,32 @@ class DaskCluster(Struct, kw_only=True):
     folder: Path
     port: int
     scheduler: subprocess.Popen[bytes] | None = None
+    host: str = "127.0.0.1"  #: where the scheduler listens
     builders: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    inside: dict[str, list[str]] = field(default_factory=dict)  #: what enters a builder's network
+    address_of: dict[str, str] = field(default_factory=dict)  #: of the scheduler, for a builder
 
     @property
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
     def begin_scheduler(self) -> None:
-        words = ["scheduler", "--host", "127.0.0.1", "--port", str(self.port)]
+        words = ["scheduler", "--host", self.host, "--port", str(self.port)]
         self.scheduler = self._start("scheduler", [*_dask(words), "--no-dashboard"])
 
     def begin_builder(self, host: str, *, program: Sequence[str] = ()) -> None:
         """A builder on another host; *program* in place of Dask's own."""
-        words = ["worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        words = [
+            "worker",
+            self.address_of.get(host, self.address),
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--no-dashboard",
+        ]
         command = program or _dask(words)
-        self.builders[host] = self._start(host, [*_unshare(), *_HOST, host, *command])
+        inside = self.inside.get(host, [])
+        self.builders[host] = self._start(host, [*inside, *_unshare(), *_HOST, host, *command])
 
     def _start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -96,17 +107,19 @@ def _dask(words: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def dask_cluster(folder: Path, hosts: Sequence[str] = ()) -> Iterator[DaskCluster]:
+def dask_cluster(
+    folder: Path, hosts: Sequence[str] = (), *, host: str = "127.0.0.1"
+) -> Iterator[DaskCluster]:
     """A scheduler and the builders of *hosts*; all have ended afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    cluster = DaskCluster(folder=folder, port=port)
+    cluster = DaskCluster(folder=folder, port=port, host=host)
     try:
         cluster.begin_scheduler()
-        for host in hosts:
-            cluster.begin_builder(host)
+        for name in hosts:
+            cluster.begin_builder(name)
         yield cluster
     finally:
         cluster.end()
