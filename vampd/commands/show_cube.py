@@ -43,7 +43,7 @@ def quick_looks(
 
 def _outputs(trace: Trace) -> list[int]:
     if trace.output is not None:
-        return [trace.output.number]
+        return [trace.output.id]
     return list(dict.fromkeys(run.output for run in trace.runs if run.output is not None))
 
 

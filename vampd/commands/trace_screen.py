@@ -16,8 +16,9 @@ from vampd.commands.screen import (
 )
 from vampd.commands.tracer import Frame, Trace
 from vampd.science.times import pair_time_us
+from vampd.views.details import OutputRow
 from vampd.views.history import Event
-from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
+from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run
 
 #: Of long lists, so many lines are shown to people; programs get all.
 _LINES = 20
@@ -71,7 +72,7 @@ def _number(row: FrameIdRow) -> str:
     return f"VMPA{row.number:08d}"
 
 
-def _output(output: TracedOutput, frame: Frame | None) -> Iterator[tuple[str, str]]:
+def _output(output: OutputRow, frame: Frame | None) -> Iterator[tuple[str, str]]:
     position = "" if frame is None else f"frame {frame.position} of "
     yield "output", f"{position}{output.cube_path} ({count_text(output.frames, 'frame')})"
     kind = "synchronised" if output.synchronised else "solo"
@@ -180,7 +181,7 @@ def _frame_id_json(row: FrameIdRow) -> dict[str, Any]:
     }
 
 
-def _output_json(output: TracedOutput) -> dict[str, Any]:
+def _output_json(output: OutputRow) -> dict[str, Any]:
     return {
         **record_json(output, "name", "path=cube_path", "timing_path", "camera", "synchronised"),
         "flc_state": output.flc_state or None,

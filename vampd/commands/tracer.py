@@ -14,8 +14,9 @@ from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.settings.sections import Config
 from vampd.views import tracing
+from vampd.views.details import OutputRow
 from vampd.views.history import Event
-from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run, TracedOutput
+from vampd.views.tracing import Copy, FrameIdRow, RawCubeRow, Run
 
 _Found = TypeVar("_Found")
 
@@ -35,7 +36,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     number: int  #: in the raw cube
     acquired_us: int | None  #: the camera's own time
     run: Run | None  #: None: it is in no plan
-    output: TracedOutput | None
+    output: OutputRow | None
     position: int | None  #: in the output
 
 
@@ -44,7 +45,7 @@ class Trace(Struct, frozen=True, kw_only=True):
 
     night: Night
     cube: RawCubeRow | None  #: the raw cube, where one was asked for
-    output: TracedOutput | None  #: the output that was asked for, or to which the frame went
+    output: OutputRow | None  #: the output that was asked for, or to which the frame went
     frame_id: FrameIdRow | None
     frame: Frame | None
     partner: Frame | None
@@ -117,19 +118,18 @@ class Tracer:
         )
 
     def _from_output(
-        self, output: TracedOutput, frame: int | None, frame_id: FrameIdRow | None
+        self, output: OutputRow, frame: int | None, frame_id: FrameIdRow | None
     ) -> Trace:
-        raw, runs = None, tuple(tracing.runs_of_output(self._ledger, output.number))
+        raw, runs = None, tuple(tracing.runs_of_output(self._ledger, output.id))
         if frame is not None:
-            run = tracing.run_of_output(self._ledger, output.number, frame)
+            run = tracing.run_of_output(self._ledger, output.id, frame)
             if run is None:
                 msg = f"{output.name} has {output.frames} frames, counted from 0: none is {frame}"
                 raise OperatorError(msg)
             raw = self._frame(run.raw_file, run.raw_frame(frame))
             runs = ()
-        number = frame_id_number(output.frame_id) if output.frame_id else None
-        if frame_id is None and number is not None:
-            frame_id = tracing.frame_id(self._ledger, number)
+        if frame_id is None and output.frame_id is not None:
+            frame_id = tracing.frame_id(self._ledger, output.frame_id)
         names = {run.raw_file: tracing.cube(self._ledger, run.raw_file).path for run in runs}
         return self._whole(
             output.night, raw, output=output, frame_id=frame_id, runs=runs, names=names
@@ -140,7 +140,7 @@ class Tracer:
             runs = tuple(tracing.runs_of_cube(self._ledger, cube.number))
             numbers = {run.output for run in runs if run.output is not None}
             named = [tracing.output(self._ledger, number) for number in sorted(numbers)]
-            names = {output.number: output.frame_id or output.name for output in named}
+            names = {output.id: output.frame_id_text or output.name for output in named}
             return self._whole(cube.night, None, cube=cube, runs=runs, names=names)
         if cube.frames is not None and frame >= cube.frames:
             msg = f"{cube.path} has {cube.frames} frames, counted from 0: none is {frame}"
@@ -148,8 +148,7 @@ class Tracer:
         raw = self._frame(cube.number, frame)
         frame_id = None
         if raw.output is not None and raw.output.frame_id is not None:
-            number = frame_id_number(raw.output.frame_id)
-            frame_id = None if number is None else tracing.frame_id(self._ledger, number)
+            frame_id = tracing.frame_id(self._ledger, raw.output.frame_id)
         return self._whole(cube.night, raw, cube=cube, output=raw.output, frame_id=frame_id)
 
     def _whole(
@@ -158,7 +157,7 @@ class Tracer:
         frame: Frame | None,
         *,
         cube: RawCubeRow | None = None,
-        output: TracedOutput | None = None,
+        output: OutputRow | None = None,
         frame_id: FrameIdRow | None = None,
         runs: tuple[Run, ...] = (),
         names: dict[int, str] | None = None,

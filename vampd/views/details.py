@@ -10,9 +10,9 @@ from vampd.causes import Cause, file_cause
 from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
 from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.ledger.records import Night, Pin, TrashFile
+from vampd.ledger.records import Night, Output, Pin, TrashFile
 from vampd.ledger.rows import fetch_all, fetch_one
-from vampd.states import FileState, FlcState, OutputState, Stage, TaskState, TrashState
+from vampd.states import FileState, Stage, TaskState, TrashState
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
@@ -57,27 +57,8 @@ class RawRow(Struct, frozen=True, kw_only=True):
         return file_cause(self.reason_code, self.reason_words, self.reason)
 
 
-class OutputRow(Struct, frozen=True, kw_only=True):
+class OutputRow(Output, frozen=True, kw_only=True):
     """One output: a cube and its timing file."""
-
-    number: int
-    batch: int
-    ordinal: int
-    cube: int  #: the cube before deinterleaving, within the night
-    name: str
-    state: OutputState
-    frame_id: int | None
-    content_key: str
-    camera: int
-    synchronised: bool
-    flc_state: FlcState
-    frames: int
-    first_us: int
-    last_us: int
-    size_bytes: int | None
-    sha256: str | None
-    timing_size_bytes: int | None
-    timing_sha256: str | None
 
     @property
     def frame_id_text(self) -> str | None:
@@ -154,7 +135,7 @@ def raw_files(ledger: Reader, night: Night) -> list[RawRow]:
 
 def outputs(ledger: Reader, night: Night) -> list[OutputRow]:
     """All outputs of a night, in the order of their frame IDs."""
-    query = "select *, id as number from output where night = ? order by batch, ordinal"
+    query = "select * from output where night = ? order by batch, ordinal"
     return fetch_all(OutputRow, ledger, query, (night.id,))
 
 

@@ -210,7 +210,7 @@ def _badly_filled(made: list[OutputRow], every: Iterable[_Range]) -> Iterable[st
             of_output[each.output].append(each)
     for output in made:
         expected = 0
-        for each in sorted(of_output[output.number], key=lambda each: each.position or 0):
+        for each in sorted(of_output[output.id], key=lambda each: each.position or 0):
             if each.position != expected:
                 yield f"{output.name}: frames from {expected} on are not where they should be"
                 break

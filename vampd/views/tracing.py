@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from vampd.layout import OUTPUT_ENDING, OUTPUT_FOLDER, TIMING_ENDING
-from vampd.ledger.frame_ids import frame_id_text
 from vampd.ledger.reading import Reader
-from vampd.ledger.records import Night, Output
+from vampd.ledger.records import Night
 from vampd.ledger.rows import fetch_all, fetch_one
+from vampd.views.details import OutputRow
 from vampd.views.history import Event, events_of
 
 
@@ -76,32 +75,6 @@ class RawCubeRow(Struct, frozen=True, kw_only=True):
     timing_sha256: str | None
 
 
-class TracedOutput(Struct, frozen=True, kw_only=True):
-    """An output, as far as a trace speaks of it."""
-
-    number: int
-    night: int
-    name: str
-    frame_id: str | None
-    camera: int
-    synchronised: bool
-    flc_state: str
-    frames: int
-    state: str
-    sha256: str | None
-    timing_sha256: str | None
-
-    @property
-    def cube_path(self) -> str:
-        """The cube, relative to the night's folder."""
-        return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{OUTPUT_ENDING}"
-
-    @property
-    def timing_path(self) -> str:
-        """Its timing file, relative to the night's folder."""
-        return f"{OUTPUT_FOLDER}/{self.frame_id or self.name}{TIMING_ENDING}"
-
-
 class Copy(Struct, frozen=True, kw_only=True):
     """What is known of a file at the other machine."""
 
@@ -126,28 +99,27 @@ def frame_id(ledger: Reader, number: int) -> FrameIdRow | None:
     return fetch_one(FrameIdRow, ledger, "select * from frame_id where number = ?", (number,))
 
 
-def output_of_frame_id(ledger: Reader, row: FrameIdRow) -> TracedOutput | None:
+def output_of_frame_id(ledger: Reader, row: FrameIdRow) -> OutputRow | None:
     """The output that bears a frame ID now."""
     query = "select * from output where night = ? and frame_id = ?"
-    found = fetch_one(Output, ledger, query, (row.night, row.number))
-    return None if found is None else _output(found)
+    return fetch_one(OutputRow, ledger, query, (row.night, row.number))
 
 
-def outputs_named(ledger: Reader, nights: Sequence[Night], name: str) -> list[TracedOutput]:
+def outputs_named(ledger: Reader, nights: Sequence[Night], name: str) -> list[OutputRow]:
     """The outputs of that name, one of each night that has one."""
     query = "select * from output where night = ? and batch = ? and name = ?"
     return [
-        _output(row)
+        row
         for night in nights
         for batch in range(1, night.batch + 1)
-        for row in fetch_all(Output, ledger, query, (night.id, batch, name))
+        for row in fetch_all(OutputRow, ledger, query, (night.id, batch, name))
     ]
 
 
-def output(ledger: Reader, number: int) -> TracedOutput:
+def output(ledger: Reader, number: int) -> OutputRow:
     """An output that exists."""
-    (found,) = fetch_all(Output, ledger, "select * from output where id = ?", (number,))
-    return _output(found)
+    (found,) = fetch_all(OutputRow, ledger, "select * from output where id = ?", (number,))
+    return found
 
 
 def cubes_named(ledger: Reader, nights: Sequence[Night], path: str) -> list[RawCubeRow]:
@@ -210,7 +182,7 @@ def acquired_us(ledger: Reader, raw_file: int, frame: int) -> int | None:
     return int(times[frame]) or None if frame < len(times) else None
 
 
-def copies(ledger: Reader, found: TracedOutput) -> list[Copy]:
+def copies(ledger: Reader, found: OutputRow) -> list[Copy]:
     """What is known of the cube and its timing file at the other machine."""
     return fetch_all(
         Copy,
@@ -220,9 +192,9 @@ def copies(ledger: Reader, found: TracedOutput) -> list[Copy]:
     )
 
 
-def moves_of_output(ledger: Reader, found: TracedOutput) -> list[Event]:
+def moves_of_output(ledger: Reader, found: OutputRow) -> list[Event]:
     """What happened to an output since it was planned."""
-    return events_of(ledger, "output", found.number, found.night)
+    return events_of(ledger, "output", found.id, found.night)
 
 
 def moves_of_cube(ledger: Reader, found: RawCubeRow) -> list[Event]:
@@ -236,19 +208,3 @@ _CUBES = (
     " from raw_file left join cube on cube.raw_file = raw_file.id"
     " left join raw_file as timing on timing.id = cube.timing"
 )
-
-
-def _output(row: Output) -> TracedOutput:
-    return TracedOutput(
-        number=row.id,
-        night=row.night,
-        name=row.name,
-        frame_id=None if row.frame_id is None else frame_id_text(row.frame_id),
-        camera=row.camera,
-        synchronised=row.synchronised,
-        flc_state=row.flc_state,
-        frames=row.frames,
-        state=row.state,
-        sha256=row.sha256,
-        timing_sha256=row.timing_sha256,
-    )
