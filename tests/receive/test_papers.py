@@ -89,6 +89,7 @@ def test_the_shipped_settings_have_every_key_at_its_default(tmp_path: Path) -> N
         ('[[step]]\nname = "a"\ncommand = ["x", "{nigth}"]\n', "not {nigth}"),
         ('[[step]]\nname = "a"\ncommand = "x y"\n', "as a list"),
         ('[[step]]\nname = "a"\ncommand = ["x"]\nretry_exits = [0]\n', "from 1 to 255"),
+        ('[[step]]\nname = "a"\ncommand = ["x"]\nlimits = ["a = 1"]\n', "'a = 1' is no limit"),
         ("[look]\nscan_second = 1\n", "did you mean scan_seconds?"),
     ],
 )

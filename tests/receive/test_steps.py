@@ -151,7 +151,7 @@ def test_steps_are_done_tried_again_and_failed_by_a_real_receiver(tmp_path: Path
     )
     steps = (
         f'[[step]]\nname = "sort"\ncommand = ["{sys.executable}", "{script}", "{{files}}"]\n'
-        f'folder = "{tmp_path}/work/{{night}}/sorted"\n'
+        f'folder = "{tmp_path}/work/{{night}}/sorted"\nlimits = ["files >= 4"]\n'
         '[[step]]\nname = "bad"\ncommand = ["false"]\n'
         "[reduce]\nquiet_minutes = 0\nkeep_free_gb = 0\n"
     )
@@ -164,6 +164,8 @@ def test_steps_are_done_tried_again_and_failed_by_a_real_receiver(tmp_path: Path
     told = {step["step"]: step for step in world.json("show", DATE)["steps"]}
     assert (told["sort"]["state"], told["sort"]["attempts"]) == ("done", 2)
     assert json.loads(told["sort"]["numbers"]) == {"files": 3}
+    conditions = [each["text"] for each in world.json("status")["conditions"]]
+    assert any(text.endswith("step sort: files is 3, expected >= 4") for text in conditions)
     assert (told["bad"]["state"], told["bad"]["error"]) == ("failed", "false exited 1")
     assert (tmp_path / "work" / DATE / "sorted" / "tries").read_text() == "3\n3\n"
     listed = tmp_path / "list"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vampd.receive.number_limits import NumberLimit, number_limit
+
 #: What a word of a step's command may name, in braces.
 STEP_NAMES = ("night", "kind", "files", "target", "segment", "place", "folder")
 
@@ -56,3 +58,15 @@ def exit_codes(value: object) -> tuple[int, ...]:
         return tuple(value)
     msg = f"must be a list of exit statuses from 1 to 255, not {value!r}"
     raise ValueError(msg)
+
+
+def number_limits(value: object) -> tuple[NumberLimit, ...]:
+    """A list of what numbers that a step prints are expected to be."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        msg = f"must be a list such as ['frames >= 100'], not {value!r}"
+        raise ValueError(msg)
+    try:
+        return tuple(number_limit(each) for each in value)
+    except ValueError as error:
+        msg = f"must be a list of limits: {error}"
+        raise ValueError(msg) from None

@@ -16,6 +16,7 @@ from msgspec.structs import fields
 
 from vampd.errors import ConfigError
 from vampd.receive import setting_texts as texts
+from vampd.receive.number_limits import NumberLimit
 from vampd.settings.fields import (
     absolute_path,
     by,
@@ -95,6 +96,7 @@ class Step(Struct, frozen=True, kw_only=True):
     deadline_minutes: Annotated[float, number(above=0)] = 720.0
     tries: Annotated[int, whole(at_least=1, at_most=100)] = 3
     retry_exits: Annotated[tuple[int, ...], by(texts.exit_codes)] = (75,)
+    limits: Annotated[tuple[NumberLimit, ...], by(texts.number_limits)] = ()
 
 
 class Reduce(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
 from vampd.ledger.rows import fetch_all
+from vampd.receive.number_limits import NumberLimit, outside
 from vampd.receive.records import NightRow
 from vampd.receive.settings import ReceiveConfig
 from vampd.receive.states import FileState, NightState, StepState
@@ -30,6 +31,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     awaited_us: int
     silent_us: int
+    numbers: Mapping[str, tuple[NumberLimit, ...]]  #: of what a step prints, by its name
 
     @classmethod
     def of(cls, config: ReceiveConfig) -> Limits:
@@ -37,6 +39,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         return cls(
             awaited_us=round(config.alerts.awaited_hours * HOUR_US),
             silent_us=round(config.alerts.silent_minutes * 60 * SECOND_US),
+            numbers={step.name: step.limits for step in config.step if step.limits},
         )
 
 
@@ -129,6 +132,8 @@ def _of_night(
     if now_us - night.moved_us > limits.awaited_us:
         yield from _late(night, "awaited", missing, "were listed and did not come")
         yield from _late(night, "unlisted", unlisted, "came without a list that names them")
+    if limits.numbers:
+        yield from _outside(ledger, night, limits)
     failed = night.steps.get(StepState.FAILED, 0)
     if failed:
         yield Condition(
@@ -138,6 +143,24 @@ def _of_night(
             text=f"{night}: {failed} steps of the reduction failed: see `vampd receive show"
             f" {night.date}`",
         )
+
+
+def _outside(ledger: Reader, night: ReceivedNight, limits: Limits) -> Iterator[Condition]:
+    """Steps that are done, and whose numbers are not as they are expected to be."""
+    for step, unit, numbers in ledger.execute(
+        "select step, unit, numbers from step_run where night = ? and state = 'done'"
+        " order by step, unit",
+        [night.id],
+    ):
+        found = list(outside(limits.numbers.get(step, ()), numbers))
+        if found:
+            name = f"{step} of {unit}" if unit else step
+            yield Condition(
+                name=f"numbers:{night}:{step}:{unit}",
+                severity=Severity.WARNING,
+                night=night.id,
+                text=f"{night}: step {name}: {'; '.join(found)}",
+            )
 
 
 def _late(night: ReceivedNight, name: str, files: int, what: str) -> Iterator[Condition]:
