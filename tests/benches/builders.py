@@ -19,6 +19,7 @@ from contextlib import closing
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from tests.campaigns.builders import begin_daemon
 from tests.schedule import worker_bodies as bodies
 from tests.support.daemon_site import DaemonSite, Settings, add_night, make_site
 from tests.support.dask_cluster import dask_cluster, why_no_hosts
@@ -30,6 +31,7 @@ from vampd.schedule.workers import Workers
 from vampd.settings.load import load
 
 _HOSTS = ("hosta", "hostb")
+_DEADLINE_SECONDS = 900.0
 
 
 def main() -> int:
@@ -65,7 +67,7 @@ def _site(folder: Path, settings: Settings, night: str) -> DaemonSite:
 
 def _tell(what: str, site: DaemonSite) -> None:
     begun = time.monotonic()
-    site.run()
+    begin_daemon(site).wait(_DEADLINE_SECONDS)
     whole = time.monotonic() - begun
     assert site.status() == "safe", site.folder
     with closing(sqlite3.connect(site.state / "ledger.sqlite3")) as ledger:
