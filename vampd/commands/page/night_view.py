@@ -20,10 +20,18 @@ from vampd.settings.sections import Config
 from vampd.states import FileState
 from vampd.views import advice, details, quality
 from vampd.views.history import events
-from vampd.views.summaries import nights
+from vampd.views.summaries import Summary, nights
 
 _MOST_EVENTS = 2000
 _HIDDEN = frozenset({FileState.GONE, FileState.IGNORED})
+
+
+def _live(summary: Summary) -> dict[str, Any] | None:
+    """How far a night is that goes on, or what its close came to; in between nothing is so."""
+    lag = summary.lag
+    if lag is None or (summary.night.closed_us is not None and lag.is_open):
+        return None
+    return lag_json(lag)
 
 
 def _next_step(why: Explained) -> str | None:
@@ -56,7 +64,7 @@ def night_context(ledger: Reader, night: Night, config: Config, *, now_us: int) 
         "night": night,
         "now_us": now_us,
         "summary": summary,
-        "live": lag_json(summary.lag),
+        "live": _live(summary),
         "explanation": text_of(why, now_us=now_us),
         "next_step": _next_step(why),
         "stages": [(each, stage_times.facts(each, now_us=now_us)) for each in times],
