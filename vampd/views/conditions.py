@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from vampd.ledger import logger_faults
 from vampd.ledger.alerts import Condition, Disk
 from vampd.ledger.counter import strange_places
 from vampd.ledger.mail_tracks import MailTrack, Track, batch_tracks
@@ -18,7 +17,7 @@ from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
 from vampd.ledger.rows import fetch_all
 from vampd.plain_text import first_line
-from vampd.states import ACTIVE, LoggerFault, MailState, NightStatus, Severity
+from vampd.states import ACTIVE, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
 from vampd.views.advice import TOLD, cause_of, next_step
 from vampd.views.builder_conditions import builder_conditions
@@ -26,7 +25,7 @@ from vampd.views.lag_conditions import lag_conditions
 from vampd.views.limits import Limits
 from vampd.views.mails import changed_text
 from vampd.views.matters import matters
-from vampd.views.odd_conditions import TOLD_US, odd_conditions
+from vampd.views.odd_conditions import odd_conditions, odd_cubes
 from vampd.views.scrub_conditions import scrub_conditions
 from vampd.views.summaries import Summary, is_at_rest, last_daemon, nights, summarise
 
@@ -47,7 +46,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *builder_conditions(reader, limits.silent_us, now_us),
         *lag_conditions(reader, names, every, limits.lag, now_us),
         *_far_side(reader, every, limits, now_us),
-        *_odd_cubes(reader, every, now_us),
+        *odd_cubes(reader, names, every, now_us),
         *scrub_conditions(reader, names, every),
         *odd_conditions(reader, names, every, now_us),
         *_mails(reader, every, limits, now_us),
@@ -247,26 +246,6 @@ _WRONG_COPIES = """
                 and verdict in ('missing', 'different')
         )
 """
-
-
-#: What the logger did that took something from a night.
-_TELLING_FAULTS = (LoggerFault.LOST, LoggerFault.DOUBLE, LoggerFault.OVERLAP)
-
-
-def _odd_cubes(reader: Reader, every: Mapping[int, Night], now_us: int) -> Iterator[Condition]:
-    """Cubes lost, doubled, overlapping: until the night is safe, and for some days in any case."""
-    for number, tolls in logger_faults.tolls(reader, every.keys()).items():
-        for fault in _TELLING_FAULTS:
-            toll, night = tolls.get(fault), every[number]
-            if toll is None or (is_at_rest(night) and now_us - toll.found_us > TOLD_US):
-                continue
-            yield Condition(
-                name=f"{fault}:{night.id}",
-                severity=Severity.WARNING,
-                text=f"{night}: {toll.text(fault)}: vampd show {_name(night, every)}",
-                night=night.id,
-                since_us=toll.found_us,
-            )
 
 
 def _hooks(reader: Reader, every: Mapping[int, Night]) -> Iterator[Condition]:

@@ -6,16 +6,38 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from vampd.ledger import logger_faults
 from vampd.ledger.alerts import Condition
 from vampd.ledger.reading import Reader
 from vampd.ledger.records import Night
-from vampd.states import Severity, UnseenSort
+from vampd.states import LoggerFault, Severity, UnseenSort
 from vampd.time_units import DAY_US
 from vampd.views.oddities import beside, oddities
 from vampd.views.summaries import is_at_rest
 
-TOLD_US = 3 * DAY_US  #: what nobody can mend is told for so long once its night is safe
+_TOLD_US = 3 * DAY_US  #: what nobody can mend is told for so long once its night is safe
+
+#: What the logger did that took something from a night.
+_TELLING_FAULTS = (LoggerFault.LOST, LoggerFault.DOUBLE, LoggerFault.OVERLAP)
 _MOST_AWAY = 3  #: nights whose folders are gone are told one by one
+
+
+def odd_cubes(
+    reader: Reader, names: Mapping[int, str], every: Mapping[int, Night], now_us: int
+) -> Iterator[Condition]:
+    """Cubes lost, doubled, overlapping: until the night is safe, and for some days in any case."""
+    for number, tolls in logger_faults.tolls(reader, every.keys()).items():
+        for fault in _TELLING_FAULTS:
+            toll, night = tolls.get(fault), every[number]
+            if toll is None or (is_at_rest(night) and now_us - toll.found_us > _TOLD_US):
+                continue
+            yield Condition(
+                name=f"{fault}:{night.id}",
+                severity=Severity.WARNING,
+                text=f"{night}: {toll.text(fault)}: vampd show {names[number]}",
+                night=night.id,
+                since_us=toll.found_us,
+            )
 
 
 def odd_conditions(
@@ -38,12 +60,13 @@ def _of_nights(
     young += [
         night
         for night in every.values()
-        if is_at_rest(night) and (now_us - (night.closed_us or 0) <= TOLD_US or night.id in lasting)
+        if is_at_rest(night)
+        and (now_us - (night.closed_us or 0) <= _TOLD_US or night.id in lasting)
     ]
     for number, found in oddities(reader, young).items():
         night = every[number]
         for each in found:
-            is_old = is_at_rest(night) and now_us - each.found_us > TOLD_US
+            is_old = is_at_rest(night) and now_us - each.found_us > _TOLD_US
             if not each.is_told or (is_old and not each.is_lasting):
                 continue
             condition = Condition(
@@ -82,7 +105,7 @@ def _all_away(root: str, missing: Sequence[Condition]) -> Condition:
 def _beside(reader: Reader, now_us: int) -> Iterator[Condition]:
     """What could be the cameras' beside the nights: for some days."""
     for each in beside(reader):
-        if now_us - each.found_us <= TOLD_US:
+        if now_us - each.found_us <= _TOLD_US:
             yield Condition(
                 name=f"beside:{each.place}",
                 severity=Severity.WARNING,
