@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import os
 import shlex
@@ -602,3 +603,26 @@ def test_python_3_6_runs_it(tmp_path: Path) -> None:
     assert listed.stdout.decode() == f"vgen2/a.{tag(b'old')}\0"
     assert claimed.stdout.startswith(b"used\n"), claimed.stderr
     assert (checked.stdout, checked.returncode) == (b"", 0)
+
+
+def test_where_there_are_no_hard_links_a_move_replaces_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    for name in ("mine", "other"):
+        (tmp_path / name).write_text(name)
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with pytest.raises(FileExistsError):
+            vampd_remote.move_without_replacing("mine", folder, "other", folder)
+        vampd_remote.move_without_replacing("mine", folder, "new", folder)
+    finally:
+        os.close(folder)
+
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "other": "other",
+        "new": "mine",
+    }

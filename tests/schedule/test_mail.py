@@ -516,6 +516,22 @@ def test_a_changed_manifest_is_not_mailed(scene: Scene) -> None:
     assert "was delivered for archive 20251106" in str(track.error)
 
 
+def test_a_mail_that_was_composed_is_taken_back_when_its_manifest_changes(scene: Scene) -> None:
+    night = scene.night("20251106")
+    scene.send(night)
+    job = mail_job.due(scene.ledger, scene.config)
+    assert job is not None
+    mail_job.record(scene.ledger, scene.config, job, Outcome(key=0, result=mail_job.work(job)))
+    composed = scene.ledger.value("select state from mail")
+    scene.ledger.execute("update deliverable set sha256 = ? where path like 'm%'", ["0" * 64])
+
+    scene.work()
+
+    assert composed == "composed"
+    assert scene.contents() == []
+    assert scene.ledger.value("select state from mail") == "withdrawn"
+
+
 def test_a_night_restored_before_it_was_mailed_takes_its_mail_back(scene: Scene) -> None:
     night = scene.night("20251106")
     scene.send(night)

@@ -504,11 +504,12 @@ def test_a_full_comparison_compares_with_the_raw_files_that_were_planned_for(nig
         compare_all_frames(job)
 
 
+@pytest.mark.parametrize("read_whole", [None, frozenset()], ids=["by funpack too", "by astropy"])
 def test_raw_pixels_that_read_differently_the_second_time_are_caught(
-    night: Path, monkeypatch: pytest.MonkeyPatch
+    night: Path, monkeypatch: pytest.MonkeyPatch, read_whole: frozenset[int] | None
 ) -> None:
     path = write_raw_cube(night, noise(5))
-    job = build_job(night, [path])
+    job = replace(build_job(night, [path]), read_whole=read_whole)
     modified_ns = path.stat().st_mtime_ns
 
     def rot(_: int) -> None:
