@@ -50,11 +50,13 @@ _ELSEWHERE = {
     "io/unix_socket.py": "the daemon's sockets",
     "orders/socket.py": "the daemon's socket",
     "background/header_table.py": "the state directory",
+    "background/ledger_copies.py": "the folder of the ledger's copies",
     "orders/reading_socket.py": "the daemon's socket",
     "background/mail/watchdog.py": "the state directory",
     "schedule/workers.py": "a pipe",
     "commands/access.py": "the state directory",
     "commands/config.py": "the shipped settings",
+    "commands/doctor_copies.py": "the state directory, and the folder of the ledger's copies",
     "commands/demo.py": "a folder of its own",
     "commands/headers.py": "the file that the command line names",
     "commands/metrics.py": "the file that the command line names",
@@ -92,7 +94,7 @@ _EXCEPTIONS = {
     ),
     "commands/rebuild_db.py": {
         **dict.fromkeys((".is_dir", ".iterdir"), _ROOT),
-        **dict.fromkeys((".exists", ".unlink", ".rmdir"), _STATE),
+        **dict.fromkeys((".exists", ".unlink", ".rmdir", ".glob"), _STATE),
     },
     "commands/rebuild_raw.py": dict.fromkeys(
         (".exists", ".iterdir", ".is_dir", ".mkdir", ".resolve"), _NAMED

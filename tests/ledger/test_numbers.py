@@ -91,6 +91,16 @@ def test_a_number_without_content_is_void_with_a_reason_and_is_not_dealt_again(
     assert again["b"] == FIRST + 2
 
 
+def test_a_part_of_a_night_voids_no_number_of_the_rest(ledger: Ledger) -> None:
+    night = a_night(ledger)
+    dealt = deal(ledger, night, ["a", "b"])
+
+    part = frame_ids.bind(ledger, night, ["b"], is_part=True)
+
+    assert part == dealt
+    assert frame_ids.bind(ledger, night, ["b"]) == {"b": FIRST + 1}
+
+
 def test_a_frame_id_cannot_be_deleted(ledger: Ledger) -> None:
     deal(ledger, a_night(ledger), ["a"])
 

@@ -14,6 +14,7 @@ from tests.support.far_side import DATE, SIDES, FarSide
 from vampd.errors import FarDiskError, OperatorError, VampdError
 from vampd.io.listed_files import ListedFile
 from vampd.remote.answers import ABSENT, EXISTS, PUBLISHED
+from vampd.remote.commands import LEDGER_COPIES
 from vampd.remote.destination_marker import Disk
 from vampd.remote.location import Location
 from vampd.remote.store import ABSENT as NOT_THERE
@@ -195,3 +196,19 @@ def test_what_was_published_is_fetched_back_where_the_key_may_read(
             assert back.read_bytes() == b"frames" * 1000
     finally:
         os.close(descriptor)
+
+
+def test_of_the_ledger_s_copies_the_newest_stay_and_nothing_else_goes(side: FarSide) -> None:
+    made = store(side)
+    names = [f"ledger-2025110{day}T030000Z-{'ab' * 32}.sqlite3.gz" for day in range(1, 6)]
+    others = ["ledger-20251101T030000Z.sqlite3.gz", "VMPA00000007.fits.fz"]
+    copies = [renewed(side, name, name.encode()) for name in [*names, *others]]
+    made.thin(2)  # where nothing was ever delivered
+    made.receive(LEDGER_COPIES, side.night, copies, afresh=False)
+    made.publish(LEDGER_COPIES, dict.fromkeys([*names, *others], ""))
+
+    made.thin(0)
+
+    left = {path.name for path in (side.destination / LEDGER_COPIES).iterdir()}
+    assert left == {*names[-2:], *others}
+    assert made.digests(copies[4:5], below=LEDGER_COPIES)[names[-1]].sha256 == copies[4].sha256

@@ -19,7 +19,7 @@ from vampd.ledger import live, nights, tasks
 from vampd.ledger.connection import open_ledger
 from vampd.schedule.executor import Outcome
 from vampd.schedule.live import is_live
-from vampd.stages import lost_ledger
+from vampd.stages import ledger_again
 from vampd.states import STAGES_OF, Kind, NightStatus, OutputState
 from vampd.watch.run_mode import RunMode
 from vampd.watch.scan_cycle import ScanCycle
@@ -99,7 +99,7 @@ def test_a_ledger_that_is_lost_while_the_night_goes_on_is_made_again(
     shutil.rmtree(tmp_path / "state")
     (tmp_path / "state").mkdir()
     with closing(open_ledger(tmp_path / "state", version=__version__, clock=scene.clock)) as ledger:
-        lost_ledger.make_again(ledger, [(Kind.ARCHIVE, scene.root)], digests=True)
+        ledger_again.make_again(ledger, [(Kind.ARCHIVE, scene.root)], digests=True)
 
     with scene.begun():
         scene.play()

@@ -15,7 +15,7 @@ from vampd.io.beneath import night_folder
 from vampd.ledger import elapsed, nights, reclaims, trash
 from vampd.ledger.connection import Ledger, open_ledger
 from vampd.stages import story
-from vampd.stages.lost_ledger import make_again
+from vampd.stages.ledger_again import make_again
 from vampd.states import Kind, TrashState
 
 __all__ = ["trashed", "world"]

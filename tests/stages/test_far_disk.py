@@ -127,7 +127,7 @@ def test_nothing_is_sent_to_what_lies_in_the_disks_place_and_nothing_there_count
 def test_an_unmarked_folder_that_is_empty_proves_no_copy_missing(far: Marking) -> None:
     far.send()
     far.unmount()
-    far.disk.update({"place": far.side.place, "marker": None, "may_claim": True, "is_known": True})
+    far.disk = Disk(place=far.side.place, marker=None, may_claim=True, is_known=True)
 
     with pytest.raises(RetryableError, match="far disk"):
         far.verdicts()

@@ -29,7 +29,7 @@ from vampd.ledger.connection import Ledger
 from vampd.ledger.records import Night
 from vampd.stages import frame_id_papers, story
 from vampd.stages.frame_id_papers import Told
-from vampd.stages.lost_ledger import make_again
+from vampd.stages.ledger_again import make_again
 from vampd.states import Kind, Stage, TaskState
 
 DATE, NEXT_DATE = "20251106", "20251107"

@@ -6,6 +6,7 @@ from vampd.background import (
     copies,
     header_table,
     hooks,
+    ledger_copies,
     night_records,
     rebuild_proof,
     scrub,
@@ -25,4 +26,6 @@ BACKGROUND_JOBS: tuple[AnyBackgroundJob, ...] = (
     reclaim_job.JOB,
     copies.JOB,
     scrub.JOB,
+    ledger_copies.MAKE,
+    ledger_copies.SEND,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from vampd.commands import access, acting, doctor_builders, doctor_far
+from vampd.commands import access, acting, doctor_builders, doctor_copies, doctor_far
 from vampd.commands.findings import Finding
 from vampd.commands.findings import bad as _bad
 from vampd.commands.findings import ok as _ok
@@ -245,7 +245,9 @@ def _ledger(config: Config) -> Iterator[Finding]:
     if verdict == "ok":
         yield _ok(f"{path}: whole, schema up to date")
     else:
-        yield _bad(f"{path}: {verdict}", "stop the daemon, keep a copy of it, restore a backup")
+        yield _bad(
+            f"{path}: {verdict}", "stop the daemon, move it away, then: vampd admin rebuild-db"
+        )
     for text in numbers:
         yield _warn(text, "decide, then: vampd archive ids audit")
 
@@ -377,6 +379,7 @@ _CHECKS = (
     _clock,
     _state_directory,
     _ledger,
+    doctor_copies.examined,
     _roots,
     _issuer,
     doctor_far.examined,

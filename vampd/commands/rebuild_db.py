@@ -1,30 +1,37 @@
-"""`vampd admin rebuild-db`: a lost ledger, made again from the papers in the nights' folders."""
+"""`vampd admin rebuild-db`: a lost ledger, made again from a copy of it and the nights' papers."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from vampd import __version__
 from vampd.commands import acting
 from vampd.commands.screen import count_text, echo_json, paragraph
-from vampd.errors import OperatorError
+from vampd.errors import IntegrityError, OperatorError, UsageError
 from vampd.io.beneath import Beneath, rename_without_replacing, sync_folder
 from vampd.io.clock import SystemClock
 from vampd.io.lock import StateLock
 from vampd.io.private import make_private_folder
 from vampd.ledger.connection import LEDGER_NAME, ledger_path, open_ledger
+from vampd.ledger.copy_files import copies_in, take_out
 from vampd.settings.sections import Config
-from vampd.stages import lost_ledger
+from vampd.stages import ledger_again
 from vampd.stages.lost_ledger import NightAgain
 
 _SCRATCH = "ledger-made-again"
 #: Of many notes, so many are shown to people; programs get all of them.
 _LINES = 5
+
+_UNPROVED = "nothing counts as verified before the daemon read it again at the far end"
+_BELIEVED = (
+    "what happened since the copy counts as verified when the daemon read it again at the far end;"
+    " orders since then that belong to no night (vampd archive ids used, dismiss) are lost"
+)
 
 
 @click.command("rebuild-db")
@@ -34,19 +41,38 @@ _LINES = 5
     type=click.Path(path_type=Path, file_okay=False),
     help="Another folder than state_dir, which must exist.",
 )
+@click.option(
+    "--copy",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Begin with this copy of the ledger, not with the newest one in ledger_copies.folder.",
+)
+@click.option("--no-copy", is_flag=True, help="Begin with none: the nights' folders tell all.")
 @click.option("--digests", is_flag=True, help="Read every output; else its size must do.")
 @acting.dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_context
 def command(
-    context: click.Context, *, into: Path | None, digests: bool, dry_run: bool, as_json: bool
+    context: click.Context,
+    *,
+    into: Path | None,
+    copy: Path | None,
+    no_copy: bool,
+    digests: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
-    """Make a lost ledger again from what lies beside each night.
+    """Make a lost ledger again from its newest copy and from what lies beside each night.
 
-    Plans, frame IDs, digests and history come back. What cannot be proved again does not: every
-    night is verified at the far end before it is safe once more; the daemon does that by itself.
+    Plans, frame IDs, digests and history come back. A night to which nothing happened since the
+    copy is as it was. What cannot be proved again is not believed of any other: it is verified at
+    the far end before it is safe once more; the daemon does that by itself. A copy that was
+    delivered (.ledger-copies, beside the nights) is brought here by hand: --copy FILE.
     Refused where a ledger is, while a daemon runs, and while a root's disk is absent.
     """
+    if copy is not None and no_copy:
+        msg = "--copy and --no-copy contradict each other"
+        raise UsageError(msg)
     config = context.obj.config()
     folder = into or config.state_dir
     if into is None:
@@ -57,11 +83,35 @@ def command(
         if path.exists():
             msg = f"{path} is there; move it away first, or name another folder with --into"
             raise OperatorError(msg)
-        found = _make(config, folder, digests=digests, dry_run=dry_run)
+        source = _Source(given=copy, folder=None if no_copy else config.copies_folder)
+        made = _make(config, folder, source, digests=digests, dry_run=dry_run)
     if as_json:
-        echo_json({"path": str(path), "dry_run": dry_run, "nights": [_as_json(n) for n in found]})
+        echo_json(
+            {
+                "path": str(path),
+                "dry_run": dry_run,
+                "copy": None if made.copy is None else str(made.copy),
+                "notes": list(made.notes),
+                "nights": [_as_json(night) for night in made.nights],
+            }
+        )
         return
-    _show(path, found, dry_run=dry_run)
+    _show(path, made, dry_run=dry_run)
+
+
+class _Source(Struct, frozen=True, kw_only=True):
+    """With which copy to begin."""
+
+    given: Path | None  #: this one
+    folder: Path | None  #: else the newest there that is whole
+
+
+class _Made(Struct, frozen=True, kw_only=True):
+    """What came of it."""
+
+    copy: Path | None  #: with which it was begun
+    notes: tuple[str, ...]  #: copies that are damaged
+    nights: list[NightAgain]
 
 
 def _check_roots(config: Config) -> None:
@@ -75,17 +125,18 @@ def _check_roots(config: Config) -> None:
             raise OperatorError(msg)
 
 
-def _make(config: Config, folder: Path, *, digests: bool, dry_run: bool) -> list[NightAgain]:
+def _make(config: Config, folder: Path, source: _Source, *, digests: bool, dry_run: bool) -> _Made:
     """Make the ledger beside its place; it gets its name when it is whole."""
     scratch = folder / _SCRATCH
     make_private_folder(scratch)
     _clear(scratch)
     try:
+        copy, notes = _begin(source, scratch)
         ledger = open_ledger(scratch, version=__version__, clock=SystemClock())
         try:
             ledger.actor = acting.actor()
             roots = [(root.kind, root.path) for root in config.roots]
-            found = lost_ledger.make_again(ledger, roots, digests=digests)
+            found = ledger_again.make_again(ledger, roots, digests=digests)
         finally:
             ledger.close()
         if not dry_run:
@@ -96,17 +147,43 @@ def _make(config: Config, folder: Path, *, digests: bool, dry_run: bool) -> list
         _clear(scratch)
         with contextlib.suppress(OSError):
             scratch.rmdir()
-    return found
+    return _Made(copy=copy, notes=tuple(notes), nights=found)
+
+
+def _begin(source: _Source, scratch: Path) -> tuple[Path | None, list[str]]:
+    """Take the copy out that is to be begun with, if there is one; it, and what others lack.
+
+    IntegrityError: the one that was named is damaged.
+    """
+    if source.given is not None:
+        take_out(source.given, scratch / LEDGER_NAME)
+        return source.given, []
+    notes = []
+    copies = [] if source.folder is None else copies_in(source.folder, SystemClock().now_us())
+    for copy in copies:
+        try:
+            take_out(copy.path, scratch / LEDGER_NAME)
+        except IntegrityError as error:
+            notes.append(str(error))
+            _clear(scratch)
+            continue
+        return copy.path, notes
+    return None, notes
 
 
 def _clear(scratch: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        (scratch / f"{LEDGER_NAME}{suffix}").unlink(missing_ok=True)
+    """Remove what was made there; an older copy's migration leaves a copy of its own."""
+    for path in scratch.glob(f"{Path(LEDGER_NAME).stem}*"):
+        path.unlink(missing_ok=True)
 
 
-def _show(path: Path, found: Sequence[NightAgain], *, dry_run: bool) -> None:
+def _show(path: Path, made: _Made, *, dry_run: bool) -> None:
+    found = made.nights
+    for note in made.notes:
+        click.echo(paragraph("", note))
     what = "would be made" if dry_run else "made"
-    click.echo(f"{path}: {what} from {count_text(len(found), 'night')}")
+    base = "" if made.copy is None else f"{made.copy.name} and "
+    click.echo(f"{path}: {what} from {base}{count_text(len(found), 'night')}")
     for night in found:
         counts = f"{count_text(night.outputs, 'output')}, {count_text(night.frame_ids, 'frame ID')}"
         click.echo(f"  {night.label}: {night.status}, {counts}")
@@ -115,7 +192,7 @@ def _show(path: Path, found: Sequence[NightAgain], *, dry_run: bool) -> None:
         if len(night.notes) > _LINES:
             click.echo(f"    and {len(night.notes) - _LINES} more (--json has all)")
     if found and not dry_run:
-        click.echo("nothing counts as verified before the daemon read it again at the far end")
+        click.echo(_BELIEVED if made.copy is not None else _UNPROVED)
 
 
 def _as_json(night: NightAgain) -> dict[str, Any]:

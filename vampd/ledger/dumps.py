@@ -38,6 +38,16 @@ _LEFT_OUT = frozenset(
 )
 _LEFT_OUT_COLUMNS = frozenset({("raw_file", "rebuilt_by")})
 
+#: One mail tells of several nights, and each of their dumps has it: the later word of it counts.
+_MAILS = {
+    "mail": " on conflict (id) do update set {changes} where excluded.changed_us > mail.changed_us"
+    " and (mail.message_id is null or excluded.message_id is mail.message_id)",
+    "mail_recipient": " on conflict (mail, address) do update set"
+    " accepted_us = coalesce(mail_recipient.accepted_us, excluded.accepted_us),"
+    " refused_us = coalesce(mail_recipient.refused_us, excluded.refused_us),"
+    " answer = coalesce(excluded.answer, mail_recipient.answer)",
+}
+
 #: Tables without a column `night`, and how their rows belong to one.
 _LINKED = {
     "night": "id = ?1",
@@ -113,10 +123,39 @@ def load(ledger: Ledger, rows: Iterable[tuple[str, dict[str, Any]]], shift: int)
             name: value + shift if name in numbers and value is not None else value
             for name, value in row.items()
         }
-        # One mail tells of several nights: each of their dumps has it.
-        ignoring = "or ignore " if table in {"mail", "mail_recipient"} else ""
         names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
-        ledger.execute(f"insert {ignoring}into {table} ({names}) values ({places})", values)  # noqa: S608
+        known = _MAILS[table].format(changes=_changes(values)) if table in _MAILS else ""
+        ledger.execute(f"insert into {table} ({names}) values ({places}){known}", values)  # noqa: S608
+
+
+def forget(ledger: Ledger, night: int) -> None:
+    """Take every row of a night out of the *ledger*, within a transaction: a later dump has them.
+
+    What is never forgotten comes back with that dump; whoever calls this sees to it. Mails tell of
+    other nights as well, and stay.
+    """
+    schema = _schema(ledger)
+    guards = ledger.rows(
+        "select name, sql from sqlite_master where type = 'trigger'"
+        " and name like '%never\\_forgotten' escape '\\'"
+    )
+    for guard in guards:
+        ledger.execute(f"drop trigger {guard['name']}")
+    ledger.execute("pragma defer_foreign_keys = on")
+    ledger.execute(
+        "delete from cube where raw_file in (select id from raw_file where night = ?)", [night]
+    )
+    counted = ["tally", "event"]  # by triggers, of what goes: last
+    for name in [*(name for name in schema if name not in counted), *counted]:
+        if "night" in schema[name].columns:
+            ledger.execute(f"delete from {name} where night = ?", [night])  # noqa: S608
+    ledger.execute("delete from night where id = ?", [night])
+    for guard in guards:
+        ledger.execute(guard["sql"])
+
+
+def _changes(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
 
 
 def shift_for(ledger: Ledger, rows: Iterable[tuple[str, dict[str, Any]]]) -> int:
@@ -166,10 +205,12 @@ def _lines(ledger: Ledger, night: Night) -> Iterator[dict[str, Any]]:
         for name in _parents_first(schema)
         if name in _LINKED or ("night" in schema[name].columns and name not in _LEFT_OUT)
     ]
+    # Up to which event they tell: whoever has two tellings of a night takes the later.
+    event = ledger.value("select coalesce(max(id), 0) from event where night = ?", [night.id])
     selections = {name: f"from {name} where {_LINKED.get(name, 'night = ?1')}" for name in names}
     number = [night.id]
     counts = [ledger.value(f"select count(*) {sql}", number) for sql in selections.values()]
-    yield {"format": FORMAT, "version": VERSION, "rows": sum(counts)}
+    yield {"format": FORMAT, "version": VERSION, "rows": sum(counts), "event": event}
     for name, sql in selections.items():
         order = ", ".join(schema[name].primary)
         for row in ledger.connection.execute(f"select * {sql} order by {order}", number):

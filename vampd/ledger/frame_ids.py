@@ -123,17 +123,21 @@ def plan_bind(ledger: Ledger, night: Night, content_keys: Sequence[str]) -> dict
     return kept | dict(zip(wanting, reserved, strict=False))
 
 
-def bind(ledger: Ledger, night: Night, content_keys: Sequence[str]) -> dict[str, int]:
+def bind(
+    ledger: Ledger, night: Night, content_keys: Sequence[str], *, is_part: bool = False
+) -> dict[str, int]:
     """Bind reserved numbers to the contents of a night that have none; return all, by content.
 
     A content that has a number keeps it; the others get theirs in the order given. Numbers of
-    contents that are no more, and what is left of the reserved ones, become void. All in one
-    transaction. IntegrityError: fewer numbers are reserved than are needed.
+    contents that are no more, and what is left of the reserved ones, become void; but where these
+    contents are only *is_part* of what the night will have, a content that is none of them keeps
+    its number: after a ledger was lost it may be planned again. All in one transaction.
+    IntegrityError: fewer numbers are reserved than are needed.
     """
     with ledger.transaction():
         planned = plan_bind(ledger, night, content_keys)
         bound, reserved = bound_of(ledger, night), reserved_of(ledger, night)
-        for key in bound.keys() - planned.keys():
+        for key in () if is_part else bound.keys() - planned.keys():
             _move(ledger, bound[key], "void", None, "its output is no longer part of the night")
         for key in planned:
             if key not in bound:

@@ -62,6 +62,11 @@ def night_of_task(ledger: Ledger, task: Task) -> Night:
     return replace(get_night(ledger, task.night), batch=task.batch)
 
 
+def known(ledger: Ledger, kind: Kind, date: str) -> Night | None:
+    """The row of a night, if there is one."""
+    return fetch_one(Night, ledger, "select * from night where kind = ? and date = ?", [kind, date])
+
+
 def find_night(ledger: Ledger, kind: str, date: str) -> Night:
     """The row of the night that an operator named. OperatorError: there is none."""
     row = fetch_one(Night, ledger, "select * from night where kind = ? and date = ?", [kind, date])

@@ -84,6 +84,13 @@ def record_far(
     )
 
 
+def doubt_looks(ledger: Ledger) -> None:
+    """Ask every far folder again before the next numbers are dealt: more may lie there by now."""
+    ledger.execute(
+        "update number_look set looked_us = 0, error = 'the ledger was made again since then'"
+    )
+
+
 def note_looked(ledger: Ledger, night: int) -> None:
     """All places were looked at for a night just now."""
     ledger.update("night", night, ids_looked_us=ledger.now_us())

@@ -10,7 +10,17 @@ from vampd.ledger.records import Night
 from vampd.records import FileIdentity
 from vampd.states import NightStatus, Stage
 
-_OF_AN_EVENT = ("at_us", "subject", "subject_id", "was", "became", "actor", "why", "version")
+_OF_AN_EVENT = (
+    "at_us",
+    "subject",
+    "subject_id",
+    "was",
+    "became",
+    "actor",
+    "why",
+    "version",
+    "about",
+)
 
 
 def set_status(ledger: Ledger, night: int, status: NightStatus, why: str | None = None) -> None:

@@ -23,6 +23,7 @@ from vampd.remote.location import Location
 #: Beside the nights' folders over there: what arrives, and what was set aside.
 INCOMING = ".incoming"
 EVIDENCE = ".evidence"
+LEDGER_COPIES = ".ledger-copies"
 
 #: xargs, and vampd-remote after it: some of the files failed.
 SOME_FAILED = 123
@@ -76,6 +77,12 @@ _PUBLISH = (
 _EVIDENCE = (
     f'{_PLAIN}[ -d "$1/{EVIDENCE}/$2" ] || exit 0; plain "$1/{EVIDENCE}" "$1/{EVIDENCE}/$2"; '
     f"find \"$1/{EVIDENCE}/$2\" -type f -printf '%P\\0'"
+)
+# Names of copies of the ledger begin with the time, so that their order is that of age.
+_THIN = (
+    f'{_PLAIN}d=$1/{LEDGER_COPIES}; plain "$d"; [ -d "$d" ] || exit 0; cd -- "$d" || exit 1; '
+    "ls -A | grep -Ex 'ledger-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{64}[.]sqlite3[.]gz' | sort | "
+    'head -n "-$2" | while read -r f; do rm -f -- "$f"; done; sync -- .'
 )
 # First whether anything is there at all: a mount point without its disk is empty.
 _MARKER = (
@@ -156,6 +163,11 @@ def evidence_command(base: Location, night: str, reach: Reach) -> list[str]:
     return _command(base, reach, "evidence", ["sh", "-c", _EVIDENCE, "sh"], [base.path, night])
 
 
+def thin_command(base: Location, keep: int, reach: Reach) -> list[str]:
+    """Remove all copies of the ledger there but the newest *keep*."""
+    return _command(base, reach, "thin", ["sh", "-c", _THIN, "sh"], [base.path, str(keep)])
+
+
 def numbers_command(before: Location, after: str, reach: Reach) -> list[str]:
     """List the nights in folders *before*, their date, *after*, and the frame IDs of their cubes.
 
@@ -180,9 +192,7 @@ def claim_command(base: Location, identifier: str, reach: Reach) -> list[str]:
 
 def parse_marker(finished: Finished, base: Location) -> FarDisk:
     """What `marker_command` and `claim_command` said. OperatorError: nothing that can be used."""
-    if finished.code == _REFUSED and _OLD_HELPER in finished.stderr_tail:
-        msg = f"{base}: the vampd-remote there is older than this vampd; copy the new one there"
-        raise OperatorError(msg)
+    check_known(finished, base)
     check_done(finished, f"looking for the marker of {base}")
     first, _, rest = finished.stdout.partition(b"\n")
     match = _MARKED.match(rest)
@@ -190,6 +200,13 @@ def parse_marker(finished: Finished, base: Location) -> FarDisk:
         msg = f"{base}/{MARKER} is not a marker of vampd; look at it, then move it away"
         raise OperatorError(msg)
     return FarDisk(is_bare=first == b"bare", marker=match[1].decode() if match else None)
+
+
+def check_known(finished: Finished, base: Location) -> None:
+    """OperatorError: the helper at *base* knows no such verb."""
+    if finished.code == _REFUSED and _OLD_HELPER in finished.stderr_tail:
+        msg = f"{base}: the vampd-remote there is older than this vampd; copy the new one there"
+        raise OperatorError(msg)
 
 
 def check_command(base: Location, reach: Reach) -> list[str]:

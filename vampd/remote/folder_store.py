@@ -118,6 +118,12 @@ class FolderStore(Struct, frozen=True, kw_only=True):
         command = commands.evidence_command(self.place, date, self.job.reach)
         return commands.parse_evidence(self._ask(command))
 
+    def thin(self, keep: int) -> None:
+        """See `Store`."""
+        finished = self._ask(commands.thin_command(self.place, max(keep, 2), self.job.reach))
+        commands.check_known(finished, self.place)
+        check_done(finished, f"removing old copies of the ledger at {self.place}")
+
     def disk(self) -> FarDisk:
         """See `Store`, and `commands.parse_marker` for errors."""
         return self._disk(commands.marker_command(self.place, self.job.reach))

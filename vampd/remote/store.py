@@ -82,6 +82,12 @@ class Store(Protocol):
     def evidence(self, date: str) -> list[str]:
         """The names of all that was ever set aside of the night."""
 
+    def thin(self, keep: int) -> None:
+        """Remove the copies of the ledger that lie there, all but the newest *keep*, two at least.
+
+        Nothing else is ever removed there.
+        """
+
     def disk(self) -> FarDisk:
         """Which disk that is: its marker, if it has one, and whether anything lies there."""
 

@@ -16,6 +16,7 @@ SSH_ORIGINAL_COMMAND, and is one of these, or is refused:
     vampd-remote digest                             SHA-256 of the absolute names on standard input
     vampd-remote publish BASE YYYYMMDD              give what arrived its final name
     vampd-remote evidence BASE YYYYMMDD             list what was set aside
+    vampd-remote thin BASE KEEP                     remove old copies of the ledger, but for so many
     vampd-remote numbers BEFORE AFTER               list nights, BEFOREYYYYMMDDAFTER, and frame IDs
     vampd-remote marker BASE                        say by which marker this disk is known
     vampd-remote claim BASE UUID                    give it that one, if it has none
@@ -51,10 +52,11 @@ from typing import (
     Tuple,
 )
 
-VERSION = "2"
+VERSION = "3"
 
 INCOMING = ".incoming"
 EVIDENCE = ".evidence"
+LEDGER_COPIES = ".ledger-copies"  # received and published as a night is
 PUBLISHED = ".published"  # which files those are that were published: see _Record
 MARKER = ".vampd-destination"
 PARTIAL = ".vampd-partial"
@@ -73,6 +75,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RECORD = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _NIGHT = re.compile(r"[0-9]{8}")
+_LEDGER_COPY = re.compile(r"ledger-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{64}\.sqlite3\.gz")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,99}")
 _FRAME_ID = re.compile(r"VMPA[0-9]{8}\.fits")
 _SCRATCH = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}")  # rsync's own, while a file arrives
@@ -200,9 +203,10 @@ def _is_link(name: str, folder: int) -> bool:
 def base_names(root: str, base: str, night: str) -> List[str]:
     """The names from *root* to the folder *base*, in which the folder of *night* lies."""
     names = split_below(root, base)
-    if any(name in {INCOMING, EVIDENCE, PUBLISHED} or _NIGHT.fullmatch(name) for name in names):
+    own = {INCOMING, EVIDENCE, PUBLISHED, LEDGER_COPIES}
+    if any(name in own or _NIGHT.fullmatch(name) for name in names):
         refuse(f"{base!r} is no destination")
-    if not _NIGHT.fullmatch(night):
+    if night != LEDGER_COPIES and not _NIGHT.fullmatch(night):
         refuse(f"{night!r} is not a night's date, YYYYMMDD")
     return names
 
@@ -503,6 +507,21 @@ def evidence(root: str, base: str, night: str) -> int:
     return 0
 
 
+def thin(root: str, base: str, keep: str) -> int:
+    """Remove the copies of the ledger at BASE, all but the newest *keep*, two at least."""
+    if not re.fullmatch("[0-9]{1,4}", keep) or int(keep) < 2:
+        refuse(f"{keep!r} copies of the ledger are too few to keep, or no number")
+    tree = Tree(root)
+    try:
+        folder = tree.folder([*_destination(root, base), LEDGER_COPIES])
+    except FileNotFoundError:
+        return 0
+    for name in sorted(filter(_LEDGER_COPY.fullmatch, os.listdir(folder)))[: -int(keep)]:
+        os.unlink(name, dir_fd=folder)
+    os.fsync(folder)
+    return 0
+
+
 def numbers(roots: Sequence[str], before: str, after: str) -> int:
     """Print each night that was delivered to a folder BEFORE, its date, AFTER; and its frame IDs.
 
@@ -589,7 +608,7 @@ def marker_text(identifier: str) -> str:
 def _destination(root: str, base: str) -> List[str]:
     """The names from *root* to *base*, which is to be marked."""
     names = split_below(root, base)
-    if {INCOMING, EVIDENCE, PUBLISHED} & set(names):
+    if {INCOMING, EVIDENCE, PUBLISHED, LEDGER_COPIES} & set(names):
         refuse(f"{base!r} is no destination")
     return names
 
@@ -657,6 +676,7 @@ def carry_out(words: Sequence[str], roots: Sequence[str], environ: Mapping[str, 
 _VERBS: Dict[Tuple[str, int], Callable[..., int]] = {
     ("prepare", 2): prepare,
     ("evidence", 2): evidence,
+    ("thin", 2): thin,
     ("marker", 1): marker,
     ("claim", 2): claim,
     ("check", 1): check,

@@ -240,6 +240,17 @@ class Scrub(Struct, frozen=True, kw_only=True):
     gb_per_day: Annotated[float, number(above=0)] = 2000.0
 
 
+class LedgerCopies(Struct, frozen=True, kw_only=True):
+    """When the ledger is copied, where to, and how many copies are kept here and there."""
+
+    enabled: Annotated[bool, flag()] = True
+    every_hours: Annotated[float, number(above=0)] = 24.0
+    folder: Annotated[str, text(_PATH_OR_NOTHING, "an absolute path")] = ""
+    keep: Annotated[int, whole(at_least=2, at_most=1000)] = 7
+    deliver: Annotated[bool, flag()] = True
+    keep_delivered: Annotated[int, whole(at_least=2, at_most=1000)] = 3
+
+
 class Manifest(Struct, frozen=True, kw_only=True):
     """What an archive night's manifest says of each file."""
 
@@ -346,6 +357,7 @@ class Config(Struct, frozen=True, kw_only=True):
     alerts: Annotated[Alerts, table(Alerts)] = Alerts()
     reclaim: Annotated[Reclaim, table(Reclaim)] = Reclaim()
     scrub: Annotated[Scrub, table(Scrub)] = Scrub()
+    ledger_copies: Annotated[LedgerCopies, table(LedgerCopies)] = LedgerCopies()
     hooks: Annotated[Hooks, table(Hooks)] = Hooks()
     page: Annotated[Page, table(Page)] = Page()
     control: Annotated[Control, table(Control)] = Control()
@@ -361,6 +373,11 @@ class Config(Struct, frozen=True, kw_only=True):
     def reading_socket(self) -> Path:
         """Where users who may not open the ledger read it, beside the other one."""
         return self.socket.with_name(f"{self.socket.stem}{READING}{self.socket.suffix}")
+
+    @property
+    def copies_folder(self) -> Path:
+        """Where copies of the ledger lie."""
+        return Path(self.ledger_copies.folder or self.state_dir / "ledger-copies")
 
     def root_of(self, kind: Kind) -> Root | None:
         """The root of nights of *kind*, if there is one."""

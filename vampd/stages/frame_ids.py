@@ -27,6 +27,7 @@ from vampd.io.numbers_seen import NightNumbers
 from vampd.ledger import (
     counter,
     frame_ids,
+    live,
     nights,
     numbers_seen,
     outputs,
@@ -300,7 +301,8 @@ def _bind(ledger: Ledger, night: Night, written: Mapping[str, int]) -> None:
     if _lacking(ledger, night) or frame_ids.plan_bind(ledger, night, keys) != written:
         _go_on(ledger, night, "its plan changed while its numbers were written down")
         return
-    outputs.bind_frame_ids(ledger, frame_ids.bind(ledger, night, keys), night.id)
+    bound = frame_ids.bind(ledger, night, keys, is_part=live.goes_on(ledger, night))
+    outputs.bind_frame_ids(ledger, {key: bound[key] for key in keys}, night.id)
 
 
 def _take_reply(ledger: Ledger, task: Task, night: Night, answered: Answered) -> str | None:

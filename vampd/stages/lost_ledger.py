@@ -1,14 +1,15 @@
-"""A lost ledger, made again from the papers in the nights' folders.
+"""A night of a lost ledger, made again from the papers in its folder.
 
 Facts come back as they were written down: plans, frame IDs, raw files and their digests,
 history. What a ledger merely believes does not: no file at the far end counts as verified
 before it was read there again, no proof of rebuilding holds, and an output that is not on
-the disk as it was is to be built again. Nothing but the new ledger is written.
+the disk as it was is to be built again. Nothing but the new ledger is written. All nights of a
+ledger, see `vampd.stages.ledger_again`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -55,48 +56,26 @@ class NightAgain(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]  #: what did not come back as it was
 
 
-def make_again(
-    ledger: Ledger, roots: Iterable[tuple[Kind, Path]], *, digests: bool
-) -> list[NightAgain]:
-    """Fill the new *ledger* from every night of *roots*, the oldest first.
+def night_again(ledger: Ledger, kind: Kind, folder: Beneath, *, digests: bool) -> NightAgain | None:
+    """One night that the ledger does not know, if its folder shows that a vampd worked on it.
 
-    With *digests* each output is read; else one of the right size counts as built.
-    IntegrityError: a night's papers are damaged. OperatorError: they are of another night.
+    IntegrityError: its papers are damaged. OperatorError: they are of another night.
     """
-    folders = sorted(
-        (folder.name, kind, folder)
-        for kind, root in roots
-        for folder in lost_papers.nights_in(root)
-    )
-    found = []
-    with ledger.transaction():
-        for _, kind, folder in folders:
-            night = _night_again(ledger, kind, folder, digests=digests)
-            if night is not None:
-                found.append(night)
-        numbers.tell_foreign(ledger)
-    return found
-
-
-def _night_again(
-    ledger: Ledger, kind: Kind, folder: Beneath, *, digests: bool
-) -> NightAgain | None:
-    """One night, if its folder shows that a vampd worked on it."""
     told = frame_id_papers.read(folder)
     notes: list[str] = []
     has_dump = exists(folder / LEDGER_DUMP)
     if has_dump:
         night, notes = _load(ledger, kind, folder)
         frame_id_papers.take_over(ledger, night, told)
-        notes += _check_raw_files(ledger, night)
-        notes += _check_outputs(ledger, night, digests=digests)
-        _renew(ledger, night)
+        notes += check_raw_files(ledger, night)
+        notes += check_outputs(ledger, night, digests=digests)
+        renew(ledger, night)
     elif kind is Kind.ARCHIVE and lost_papers.was_worked_on(folder):
         night = nights.sight_night(ledger, kind, folder.name, folder.path)
         frame_id_papers.take_over(ledger, night, told, batch=1)
     else:
         return None  # nobody worked here, or nothing that cannot be found out by looking
-    strange = _void_strange(ledger, night)
+    strange = void_strange(ledger, night)
     if not has_dump:
         _hold_unknown(ledger, night, told, strange)
     if strange:
@@ -151,7 +130,7 @@ def _hold_unknown(ledger: Ledger, night: Night, told: Told, strange: int) -> Non
     recovery.set_status(ledger, night.id, NightStatus.HELD)
 
 
-def _void_strange(ledger: Ledger, night: Night) -> int:
+def void_strange(ledger: Ledger, night: Night) -> int:
     """Numbers of which no row came back are used all the same: they are never dealt again.
 
     Returns how many they are. Those that vampd's own papers tell of are known to be its own.
@@ -169,7 +148,7 @@ def _void_strange(ledger: Ledger, night: Night) -> int:
     return len(strange)
 
 
-def _check_raw_files(ledger: Ledger, night: Night) -> list[str]:
+def check_raw_files(ledger: Ledger, night: Night) -> list[str]:
     """Recognise, by its digest, a raw file that lies on another disk than it did.
 
     All others are left to the daemon's looks, which hold a night for a raw file that changed.
@@ -197,7 +176,7 @@ def _check_raw_files(ledger: Ledger, night: Night) -> list[str]:
     return [f"{notes} raw files are other files with the same bytes"] if notes else []
 
 
-def _check_outputs(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
+def check_outputs(ledger: Ledger, night: Night, *, digests: bool) -> list[str]:
     """Have built again what is not on the disk as it was, unless its space was given back."""
     given_back = _given_back(ledger, night)
     notes = []
@@ -256,7 +235,7 @@ def _given_back(ledger: Ledger, night: Night) -> set[str]:
     return {path for (path,) in rows}
 
 
-def _renew(ledger: Ledger, night: Night) -> None:
+def renew(ledger: Ledger, night: Night) -> None:
     """Nothing runs, nothing was verified; the night goes on with the work that is left."""
     number = night.id
     recovery.stop_and_unverify(ledger, number)
@@ -286,10 +265,11 @@ def _tell_history(ledger: Ledger, night: Night, folder: Beneath) -> None:
         subject_id = event.subject_id + (0 if event.subject == "frame_id" else shift)
         recovery.add_event(ledger, number, {**event.line, "subject_id": subject_id})
         last[event.subject, subject_id] = event.became
-    _tell_difference(ledger, number, last)
+    tell_difference(ledger, number, last)
 
 
-def _tell_difference(ledger: Ledger, night: int, last: Mapping[tuple[str, int], str]) -> None:
+def tell_difference(ledger: Ledger, night: int, last: Mapping[tuple[str, int], str]) -> None:
+    """Tell what differs now from what the events say *last* of each subject."""
     present: dict[tuple[str, int], str] = {}
     for table, (key, column) in _TOLD.items():
         where = "id = ?" if table == "night" else "night = ?"

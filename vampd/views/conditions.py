@@ -21,6 +21,7 @@ from vampd.states import ACTIVE, MailState, NightStatus, Severity
 from vampd.time_units import DAY_US, MINUTE_US, date_ends_us
 from vampd.views.advice import TOLD, cause_of, next_step
 from vampd.views.builder_conditions import builder_conditions
+from vampd.views.copy_conditions import copy_conditions
 from vampd.views.lag_conditions import lag_conditions
 from vampd.views.limits import Limits
 from vampd.views.mails import changed_text
@@ -54,6 +55,7 @@ def conditions(reader: Reader, limits: Limits, now_us: int) -> list[Condition]:
         *_alerts(reader),
         *_disks(reader, limits),
         *_coder(reader),
+        *copy_conditions(reader, limits.copies, now_us),
     ]
     return sorted(
         found,

@@ -9,6 +9,7 @@ from msgspec import Struct
 from vampd.settings.sections import Config
 from vampd.states import Kind
 from vampd.time_units import SECOND_US
+from vampd.views.copy_conditions import CopyLimits
 from vampd.views.lag_conditions import LagLimits
 
 _STATE_BYTES = 2_000_000_000  # for a ledger of 500 nights
@@ -27,6 +28,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     state_bytes: int  #: free on the disk of the ledger
     state_dir: str
     mail_is_configured: bool
+    copies: CopyLimits | None = None  #: of the ledger; None: none are made
     lag: LagLimits | None = None  #: of a night that goes on; None: it is never told
     first_frame_id: int | None = None  #: as the settings say it
 
@@ -50,8 +52,17 @@ def limits(config: Config) -> Limits:
         state_dir=str(config.state_dir),
         mail_is_configured=config.mail.is_configured,
         first_frame_id=config.frame_ids.first,
+        copies=_copy_limits(config),
         lag=_lag_limits(config),
     )
+
+
+def _copy_limits(config: Config) -> CopyLimits | None:
+    """A good moment is waited for as long as a copy may be old; half of that is for a failure."""
+    if not config.ledger_copies.enabled:
+        return None
+    every_us = round(config.ledger_copies.every_hours * 3600 * SECOND_US)
+    return CopyLimits(here_us=5 * every_us // 2, there_us=every_us)
 
 
 def _lag_limits(config: Config) -> LagLimits | None:
