@@ -253,7 +253,8 @@ class Daemon:
         counts = f"{len(self._engine.facts)} nights, {self._engine.busy} workers busy"
         systemd.notify(f"WATCHDOG=1\nSTATUS={counts}")
         daemons.note_alive(self._ledger, self._life, pauses=self._engine.brake.why)
-        self._engine.tell_stopped(self._local.stopped())
+        for key, why in self._engine.tell_stopped(self._local.stopped()).items():
+            self._local.give_up(key, why)
         self._fold_in()
 
     def _fold_in(self) -> None:

@@ -97,8 +97,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    clock = FakeClock()
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, clock: FakeClock) -> Iterator[Scene]:
     settings(tmp_path)
     with closing(opened(tmp_path / "state", clock)) as ledger:
         scene = Scene(tmp_path, ledger, clock)
@@ -189,3 +193,21 @@ def test_operators_are_told_of_a_stopped_worker_which_night_it_holds_up_and_what
     assert f"archive {DATE}" in told[1][0]
     assert "kill -CONT " in told[1][0]
     scene.go_until(NightStatus.SAFE)
+
+
+def test_a_worker_that_stays_stopped_is_given_up_after_half_an_hour_and_not_before(
+    scene: Scene, clock: FakeClock
+) -> None:
+    given_up = []
+    for stopped, minutes in (
+        ({1: 4711}, 0),
+        ({1: 4711}, 29),
+        ({}, 1),
+        ({1: 4711}, 29),
+        ({1: 4711}, 31),
+    ):
+        clock.pass_seconds(60 * minutes)
+        given_up.append(scene.engine.tell_stopped(stopped))
+
+    assert given_up[:4] == [{}, {}, {}, {}]
+    assert given_up[4] == {1: "its worker was stopped by a signal for 30 min, and was ended"}

@@ -343,6 +343,19 @@ def test_a_worker_that_is_stopped_holds_up_nobody_else_and_can_be_ended(
     wait_until(lambda: not _is_there(stopped))
 
 
+def test_a_stopped_worker_that_is_given_up_has_died_of_that(
+    workers: Workers, pipes: tuple[str, str]
+) -> None:
+    key = workers.submit(bodies.wait_for, pipes)
+    os.kill(int(Path(pipes[0]).read_text()), signal.SIGSTOP)
+    wait_until(workers.stopped)
+
+    workers.give_up(key, "it was stopped for too long")
+
+    outcome = outcomes(workers)[key]
+    assert (outcome.crashed, outcome.error) == (True, "it was stopped for too long")
+
+
 def _is_there(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 

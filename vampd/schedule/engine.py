@@ -29,6 +29,7 @@ from vampd.schedule.stage_work import claimed, seat_of
 from vampd.schedule.work import Seat, Work
 from vampd.settings.sections import Config
 from vampd.states import FINAL, NightStatus, Stage, WaitCode
+from vampd.time_units import MINUTE_US
 from vampd.watch.scan_cycle import ScanCycle
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Engine:
         self.brake = Brake(scan_cycle, ledger.clock)
         self._seen: tuple[object, ...] = ()  #: at the last refresh
         self._stopped: dict[int, int] = {}  #: at the last heartbeat
+        self._stopped_since_ns: dict[int, int] = {}
         self._told_stopped = ""
         self._roster: Roster | None = None  #: as the ledger has it
 
@@ -164,11 +166,12 @@ class Engine:
         for key in keys:
             self._going.pop(key).put_back(self._ledger)
 
-    def tell_stopped(self, stopped: Mapping[int, int]) -> None:
+    def tell_stopped(self, stopped: Mapping[int, int]) -> dict[int, str]:
         """Let operators know of workers, by key their process, that a signal stopped.
 
         Their work is neither done nor given to others: it may be at it when it goes on. What is
-        found twice in succession is told, until it goes on or has ended.
+        found twice in succession is told, until it goes on or has ended. Returns those that are
+        stopped for longer than `workers.stopped_minutes`, and why each is to be given up.
         """
         lasting = {key: pid for key, pid in stopped.items() if self._stopped.get(key) == pid}
         self._stopped = dict(stopped)
@@ -183,6 +186,19 @@ class Engine:
             self._barrier.note("a worker that is stopped", words or None)
             if words:
                 log.error("%s", words)
+        return self._stopped_too_long()
+
+    def _stopped_too_long(self) -> dict[int, str]:
+        """Workers, by key, that were stopped for too long; and so in words."""
+        now_ns = self._ledger.clock.monotonic_ns()
+        since = self._stopped_since_ns
+        self._stopped_since_ns = {key: since.get(key, now_ns) for key in self._stopped}
+        minutes = self.config.workers.stopped_minutes
+        return {
+            key: f"its worker was stopped by a signal for {minutes:g} min, and was ended"
+            for key, since_ns in self._stopped_since_ns.items()
+            if minutes and now_ns - since_ns >= minutes * MINUTE_US * 1000
+        }
 
     def _at_what(self, work: Work) -> str:
         if work.night is None:

@@ -67,6 +67,7 @@ class _Seat:
     def __init__(self, process: BaseProcess, pipe: Connection) -> None:
         self.process = process
         self.pipe = pipe
+        self.why = ""  #: it was killed
         self._said = bytearray()
         self._has_ended = False
         os.set_blocking(pipe.fileno(), False)
@@ -154,6 +155,13 @@ class Workers:
         pids = {key: seat.process.pid for key, seat in self._seats.items()}
         return {key: pid for key, pid in pids.items() if pid is not None and is_stopped(pid)}
 
+    def give_up(self, key: int, why: str) -> None:
+        """Kill a worker that will say nothing; its outcome is that it died, and *why*."""
+        seat = self._seats.get(key)
+        if seat is not None:
+            seat.why = why
+            seat.process.kill()
+
     def cancel(self, keys: Iterable[int]) -> None:
         """Kill the workers of *keys*; what they were at is left as it is."""
         for key in keys:
@@ -176,7 +184,8 @@ class Workers:
             _dismiss(seat)
             return _misshapen(key, f"has {seat.length} bytes, more than {_MOST_ANSWER_BYTES}")
         code = _dismiss(seat)
-        return Outcome(key=key, crashed=True, error=f"its worker died (exit status {code})")
+        error = seat.why or f"its worker died (exit status {code})"
+        return Outcome(key=key, crashed=True, error=error)
 
 
 def _understood(key: int, answer: memoryview) -> Outcome[object]:

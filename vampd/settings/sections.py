@@ -88,6 +88,7 @@ class Workers(Struct, frozen=True, kw_only=True):
     nice: Annotated[int, whole(at_least=0, at_most=19)] = 19
     pause_above_io_percent: Annotated[float, number(at_least=0)] = 20.0
     pause_above_memory_percent: Annotated[float, number(at_least=0)] = 10.0
+    stopped_minutes: Annotated[float, number(at_least=0)] = 30.0
 
 
 class Live(Struct, frozen=True, kw_only=True):
