@@ -83,7 +83,8 @@ def _same(name: str, night: SimulatedNight, kind: Kind) -> bool:
         found = {}
         words = ""
         for is_live in (False, True):
-            scene = LiveScene(Path(folder) / str(is_live), night, live=is_live, kind=kind)
+            where = Path(folder) / str(is_live)
+            scene = LiveScene(where, night, live=is_live, kind=kind, here=True)
             with scene.begun():
                 scene.play()
                 for _ in range(_TURNS_BEFORE_CLOSE):
