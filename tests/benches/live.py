@@ -17,8 +17,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,12 @@ from msgspec import Struct
 from vampd.ledger.reading import reading
 from vampd.simulation.night import SimulatedNight
 from vampd.simulation.scenes import Scene
-from vampd.states import Kind
+from vampd.states import Kind, OutputState
 
 _MEDIAN_SECONDS, _WORST_SECONDS, _CLOSE_SECONDS = 30.0, 60.0, 60.0
 _DEADLINE_SECONDS = 600.0
+
+_ROAD = (OutputState.PLANNED, OutputState.BUILT, OutputState.VERIFIED)
 
 _SETTINGS = """\
 state_dir = "{folder}/state"
@@ -60,6 +64,7 @@ class Times(Struct, frozen=True, kw_only=True):
     outputs: int
     to_safe: float
     stages: Sequence[tuple[str, float, float]]  #: after the close: first begun, last done
+    steps: Sequence[tuple[str, float, float]]  #: of an output: from the one before, median and most
 
 
 def main() -> None:
@@ -97,6 +102,8 @@ def _measure(arguments: argparse.Namespace) -> int:
         f"from the last frame to verified: median {statistics.median(times.from_last_frame):.1f} s,"
         f" at most {max(times.from_last_frame):.1f} s"
     )
+    for step, usual, longest in times.steps:
+        print(f"    until {step}: median {usual:.1f} s, at most {longest:.1f} s")
     print(f"from `vampd close` to safe: {times.to_safe:.1f} s (goal {_CLOSE_SECONDS:g})")
     for stage, begun, done in times.stages:
         print(f"    {stage}: from {begun:.1f} s to {done:.1f} s after the close")
@@ -144,6 +151,7 @@ def _played(folder: Path, arguments: argparse.Namespace) -> Times:
         outputs=_count(folder / "state"),
         to_safe=to_safe,
         stages=_stages(folder / "state", closed_us=round(closed_at * 1e6)),
+        steps=_steps(folder / "state", closed_us=round(closed_at * 1e6)),
     )
 
 
@@ -213,6 +221,26 @@ def _events(state: Path, *, closed_us: int) -> list[tuple[float, float, float]]:
         for row in rows
         if row["verified_us"] is not None and row["verified_us"] < closed_us
     ]
+
+
+def _steps(state: Path, *, closed_us: int) -> list[tuple[str, float, float]]:
+    """How long outputs that were verified before the close took from one state to the next."""
+    with reading(state) as ledger:
+        rows = ledger.execute(
+            "select subject_id, became, max(at_us) from event where subject = 'output'"
+            " and at_us < ? group by subject_id, became",
+            [closed_us],
+        ).fetchall()
+    at_us: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for output, became, us in rows:
+        at_us[became][output] = us
+    verified = at_us[OutputState.VERIFIED]
+    steps = []
+    for before, after in pairwise(_ROAD):
+        taken = [(at_us[after][one] - at_us[before][one]) / 1e6 for one in verified]
+        if taken:
+            steps.append((str(after), statistics.median(taken), max(taken)))
+    return steps
 
 
 def _stages(state: Path, *, closed_us: int) -> list[tuple[str, float, float]]:

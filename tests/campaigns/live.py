@@ -1,6 +1,8 @@
 """Nights that are worked on while they are written, against the same nights that waited.
 
     python -m tests.campaigns.live nights N [FIRST_SEED]   generated nights, and the reference night
+    python -m tests.campaigns.live plans N [FIRST_SEED]    their plans alone, made again after every
+                                                           few cubes, against that of all cubes
     python -m tests.campaigns.live kills N                 kill -9 at N moments while files come
     python -m tests.campaigns.live moments N               the same at N moments of work, of an
                                                            engine whose clock is moved
@@ -27,12 +29,20 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import numpy as np
+
 from tests.campaigns.kills import _strike
+from tests.campaigns.science import random_scenes
 from tests.support.daemon_site import DATE, DaemonSite, Settings, make_site, products
 from tests.support.live_night import LiveScene, SceneUnderFire
+from tests.support.live_plan import LIMITS, played, same
+from tests.support.logger_night import read_night
+from tests.support.made_night import make_night
 from vampd.ledger import live
 from vampd.ledger.connection import ledger_path
 from vampd.ledger.reading import reading
+from vampd.records import RawCube
+from vampd.science.cubes import plan_night
 from vampd.simulation.camera import Step
 from vampd.simulation.night import SimulatedNight, reference_night
 from vampd.simulation.random_scenes import random_night
@@ -60,6 +70,8 @@ def main(words: Sequence[str]) -> int:
         return _moments(count)
     logging.disable(logging.WARNING)
     first = int(words[2]) if len(words) > 2 else 0
+    if what == "plans":
+        return _plans(range(first, first + count))
     nights = [("reference", reference_night(), kind) for kind in Kind] if not first else []
     for seed in range(first, first + count):
         night = random_night(seed, count=_COUNT, most_triggers=_TRIGGERS, with_faults=seed % 2 == 1)
@@ -67,6 +79,32 @@ def main(words: Sequence[str]) -> int:
     bad = sum(not _tried(*night) for night in nights)
     print(f"{len(nights)} nights, {bad} differ")
     return 1 if bad else 0
+
+
+def _plans(seeds: range) -> int:
+    """Plan nights while their cubes come in; what is left for the close is no difference."""
+    bad = taken = outputs = 0
+    for seed in seeds:
+        night = random_night(seed, count=_COUNT, most_triggers=_TRIGGERS, with_faults=seed % 2 == 1)
+        made = make_night(random_scenes(np.random.default_rng(seed), taught=seed % 2 == 0), seed)
+        for name, cubes in (("written", read_cubes(night)), ("made", made.cubes)):
+            whole = plan_night(cubes, LIMITS).outputs
+            live_ones = played(cubes, every=1 + seed % 5)
+            outputs, taken = outputs + len(whole), taken + len(live_ones)
+            if not same(live_ones, whole[: len(live_ones)]):
+                bad += 1
+                print(f"{name} {seed}: DIFFERS", flush=True)
+    print(
+        f"{2 * len(seeds)} nights, {taken} of {outputs} outputs planned early, {bad} nights differ"
+    )
+    return 1 if bad else 0
+
+
+def read_cubes(night: SimulatedNight) -> Sequence[RawCube]:
+    """The cubes of a night that is written and read."""
+    with tempfile.TemporaryDirectory(prefix="vampd-live-") as folder:
+        truth = night.write(Path(folder))
+        return read_night(Path(folder) / truth.night).cubes
 
 
 def _tried(name: str, night: SimulatedNight, kind: Kind) -> bool:
