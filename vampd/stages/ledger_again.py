@@ -17,7 +17,9 @@ from vampd.io.beneath import Beneath, exists, read_start
 from vampd.ledger import dumps, exports, nights, numbers_seen, outputs, recovery
 from vampd.ledger import frame_ids as numbers
 from vampd.ledger.connection import Ledger
+from vampd.ledger.frame_ids import FrameId
 from vampd.ledger.records import Night
+from vampd.ledger.rows import fetch_all
 from vampd.stages import frame_id_papers, lost_papers
 from vampd.stages.lost_ledger import (
     NightAgain,
@@ -106,18 +108,18 @@ def _has_later_rows(ledger: Ledger, night: Night, folder: Beneath, *, is_same_le
 
 def _from_its_rows(ledger: Ledger, night: Night, folder: Beneath, *, digests: bool) -> NightAgain:
     """The night as its papers tell it; a frame ID of which they do not know stays used."""
-    before = ledger.rows("select number, is_foreign from frame_id where night = ?", [night.id])
+    query = "select * from frame_id where night = ?"
+    before = fetch_all(FrameId, ledger, query, [night.id])
     dumps.forget(ledger, night.id)
     again = night_again(ledger, night.kind, folder, digests=digests)
     assert again is not None, folder
     new = nights.known(ledger, night.kind, night.date)
     assert new is not None, folder
-    for row in before:
+    for each in before:
         query = "select 1 from frame_id where number = ?"
-        if ledger.value(query, [row["number"]]) is None:
+        if ledger.value(query, [each.number]) is None:
             why = "a copy of the ledger knew it, and its night's papers do not"
-            is_foreign = bool(row["is_foreign"])
-            numbers.void_unknown(ledger, new, row["number"], why, is_foreign=is_foreign)
+            numbers.void_unknown(ledger, new, each.number, why, is_foreign=each.is_foreign)
     return again
 
 
@@ -163,9 +165,7 @@ def _tell_later(ledger: Ledger, night: Night, later: Sequence[ToldEvent]) -> Non
     for event in later:
         recovery.add_event(ledger, night.id, event.line)
     last = {
-        (row["subject"], row["subject_id"]): row["became"]
-        for row in ledger.rows(
-            "select subject, subject_id, became from event where night = ? order by id", [night.id]
-        )
+        (event.subject, event.subject_id): event.became
+        for event in exports.events_after(ledger, night.id, 0)
     }
     tell_difference(ledger, night.id, last)
