@@ -10,7 +10,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from tests.support.finished_nights import KINDS, Carried, carry
-from tests.support.reference_night import needs_reference_night
+from tests.support.reference_night import has_reference_night, needs_reference_night
 
 #: These share the finished nights: one process does all of them.
 _WITH_NIGHTS = frozenset(
@@ -90,7 +90,11 @@ def done_before() -> dict[str, dict[str, Carried]]:
 
 @pytest.fixture(
     scope="session",
-    params=[pytest.param("reference", marks=needs_reference_night), "simulated"],
+    params=[
+        pytest.param("reference", marks=needs_reference_night),
+        # Where the cameras' own night is there, the simulated one is for ./dev campaign.
+        pytest.param("simulated", marks=[pytest.mark.campaign] * has_reference_night),
+    ],
 )
 def both_kinds(
     request: pytest.FixtureRequest,

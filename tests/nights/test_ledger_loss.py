@@ -28,7 +28,10 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Series:
     return series
 
 
-@pytest.mark.parametrize(("share", "is_damaged"), [(0.35, False), (0.85, True)])
+@pytest.mark.parametrize(
+    ("share", "is_damaged"),
+    [(0.35, False), pytest.param(0.85, True, marks=pytest.mark.campaign)],
+)
 def test_at_whatever_moment_a_ledger_is_lost_its_copy_and_the_papers_make_it_good(
     tmp_path: Path, calm: Series, share: float, is_damaged: bool
 ) -> None:

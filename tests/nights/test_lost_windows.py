@@ -70,7 +70,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
     [
         (on_paper, False),
         (built, True),
-        (arriving, False),
+        pytest.param(arriving, False, marks=pytest.mark.campaign),
         (delivered, True),
         pytest.param(on_paper, True, marks=pytest.mark.campaign),
         pytest.param(built, False, marks=pytest.mark.campaign),

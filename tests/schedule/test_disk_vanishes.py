@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from multiprocessing.connection import wait
 
-from tests.schedule.test_engine import Scene, scene
+from tests.schedule.test_engine import Scene, clock, scene
 from vampd.states import FileState, NightStatus
 
-__all__ = ["scene"]
+__all__ = ["clock", "scene"]
 
 
 def _turn(scene: Scene, *, is_away: bool) -> None:

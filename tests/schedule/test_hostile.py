@@ -141,7 +141,7 @@ def of_bad(job: Any) -> bool:
     return f"/{BAD}" in repr(getattr(job, "place", None) or job)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_whatever_workers_say_of_one_night_the_other_becomes_safe(seed: int) -> None:
     mischief = Mischief(seed)
@@ -186,7 +186,7 @@ _WORDS_IN_CARDS = (
 )
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(DECIDING_CARDS), st.sampled_from(_WORDS_IN_CARDS), min_size=1)
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tests.schedule.test_engine import Scene, scene
+from tests.schedule.test_engine import Scene, clock, scene
 from vampd.states import NightStatus
 
-__all__ = ["scene"]
+__all__ = ["clock", "scene"]
 
 
 def test_a_night_that_was_put_off_by_a_wrong_date_goes_on(scene: Scene) -> None:

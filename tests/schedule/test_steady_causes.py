@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from tests.schedule.test_engine import Scene, scene
+from tests.schedule.test_engine import Scene, clock, scene
 from tests.schedule.test_rounds import Scene as Watching
 from tests.schedule.test_rounds import scene as watching
 from vampd.causes import Cause
@@ -20,7 +20,7 @@ from vampd.states import NightStatus, WaitCode
 from vampd.views import advice
 from vampd.views.summaries import nights, summarise
 
-__all__ = ["scene", "watching"]
+__all__ = ["clock", "scene", "watching"]
 
 
 def _events(scene: Scene) -> list[tuple[str, str | None]]:

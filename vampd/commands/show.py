@@ -8,7 +8,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from vampd.commands import copies, dates, live_words, logger_words, mail_words, show_cube
+from vampd.commands import copies, dates, live_words, logger_words, mail_words
 from vampd.commands.screen import (
     Screen,
     cause_json,
@@ -88,6 +88,8 @@ def command(
         every = nights(ledger)
         if cube is not None:
             chosen = dates.to_read(every, date, kind)
+            from vampd.commands import show_cube
+
             looks = show_cube.quick_looks(ledger, config, every, chosen, cube)
             if as_json:
                 echo_json({"quick_looks": [show_cube.look_json(look) for look in looks]})

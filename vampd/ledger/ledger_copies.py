@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from vampd.ledger.connection import Ledger
-from vampd.ledger.copy_files import MadeCopy
 from vampd.ledger.reading import Reader
 from vampd.ledger.rows import Record, fetch_all, fetch_one
+
+if TYPE_CHECKING:  # what makes copies loads numpy, and every answer reads which there are
+    from vampd.ledger.copy_files import MadeCopy
 
 HERE = ""  #: the place of copies on this machine
 

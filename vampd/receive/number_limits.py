@@ -6,7 +6,6 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -46,11 +45,10 @@ def outside(limits: Sequence[NumberLimit], numbers: str | None) -> Iterator[str]
 
     What is not told, or is no number, is outside.
     """
-    told: Any = json.loads(numbers or "{}")
+    told: dict[str, object] = json.loads(numbers or "{}")
     for limit in limits:
         value = told.get(limit.name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number:
+        if not isinstance(value, int | float) or isinstance(value, bool):
             what = "nothing" if value is None else json.dumps(value)
             yield f"{limit.name} is {what}, expected {limit.sign} {limit.bound:g}"
         elif not _SIGNS[limit.sign](value, limit.bound):
