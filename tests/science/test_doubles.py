@@ -346,6 +346,25 @@ def test_a_cube_within_another_leaves_neither_to_be_believed() -> None:
     assert numbers(found.contradictions) == [1, 2]
 
 
+def test_what_lies_among_frames_of_a_cube_within_another_is_doubtful_in_either_camera() -> None:
+    """A clock was set back within the third one; the first two are gone, and it is among them."""
+    outer, inner = lone(1, 0, 50), lone(2, 101_000, 10)
+    begun_again = lone(3, 202_000, 60)
+    partner = lone(4, 150_000, 60)
+    partner = replace(partner, cube=replace(partner.cube, camera=2))
+
+    found = find_doubles([outer, inner, begun_again, partner], {})
+
+    assert numbers(found.contradictions) == [1, 2]
+    assert numbers(found.cubes) == [3, 4]
+    for cube in found.cubes:
+        since_us, until_us = begun_again.cube.acquired_us[0], outer.cube.acquired_us[-1]
+        among = (cube.acquired_us >= since_us) & (cube.acquired_us <= until_us)
+        assert among.any()
+        assert cube.disputed is not None
+        assert np.all(cube.disputed[among])
+
+
 def test_one_odd_time_far_from_all_others_condemns_no_cube() -> None:
     one, two = lone(1, 0, 50), lone(2, 1_000_000, 50)
     odd_us = one.cube.acquired_us.copy()

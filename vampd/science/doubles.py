@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -136,8 +136,7 @@ def find_doubles(candidates: Sequence[Candidate], pixels: Mapping[int, str]) -> 
         if reason is not None:
             found = _contradicting(f"{one.cube.path} and {two.cube.path} {reason}", one, two)
             contradictions = found | contradictions
-    good = [one for one in single if one.cube.raw_file not in contradictions]
-    cubes, overlaps = _marked(good)
+    cubes, overlaps = _marked(single, contradictions)
     return Doubles(
         cubes=cubes,
         duplicates=tuple(duplicates),
@@ -261,14 +260,24 @@ def _when(cube: RawCube) -> str:
     return f"of {moment_text(int(times_us[0]))} to {moment_text(int(times_us[-1]))}"
 
 
-def _marked(good: Sequence[Candidate]) -> tuple[tuple[RawCube, ...], tuple[Overlap, ...]]:
-    """The cubes of the batch, with the frames marked that lie in an overlap; and the overlaps."""
+def _marked(
+    single: Sequence[Candidate], contradictions: Container[int]
+) -> tuple[tuple[RawCube, ...], tuple[Overlap, ...]]:
+    """The good cubes of the batch, with frames marked that lie in an overlap; and the overlaps.
+
+    What lies among the frames of a cube with a contradiction is as doubtful as in any overlap: its
+    frames were taken then, or those of the other one were, and their partners may be either's.
+    """
+    good = [one for one in single if one.cube.raw_file not in contradictions]
     disputed: dict[int, NDArray[np.bool_]] = {}
     later: set[int] = set()
     overlaps = []
     regions: list[tuple[int, int, int]] = []
-    for one, two in _meeting(good):
+    for one, two in _meeting(single):
         if not (one.cube.has_acquisition and two.cube.has_acquisition):
+            continue
+        are_good = [cube.raw_file not in contradictions for cube in (one.cube, two.cube)]
+        if not any(are_good):
             continue
         shared = shared_frames(one.cube, two.cube)
         count = sum(int(frames.sum()) for frames in shared)
@@ -279,6 +288,8 @@ def _marked(good: Sequence[Candidate]) -> tuple[tuple[RawCube, ...], tuple[Overl
             disputed[cube.raw_file] = frames if before is None else before | frames
         if not _are_same_exposures(one.cube, two.cube, shared):
             regions.append(_region(one.cube, two.cube, shared))
+        if not all(are_good):
+            continue
         later.add(two.cube.raw_file)
         own = two if one.is_earlier or not two.is_earlier else one
         overlaps.append(
