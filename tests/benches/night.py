@@ -1,11 +1,11 @@
 """Measure a whole night of small cubes: `./dev bench night --cubes 100 1000`.
 
-Makes nights of so many cubes (20 frames of 16 x 16 pixels, half of them of each camera), and runs
-the daemon until each is safe, in its archive beside it. Prints for each night the daemon's own
-processor time for a cube, its start apart, that of all its workers, the peak memory of the daemon
-and of the largest other process, and how often fsync was called for a cube, where strace is there
-and --syncs is given. Exit 1 when a goal is missed: at most 10 ms of the daemon for a cube, which
-grow at most 1.5 times from the smallest night to the largest, and 256 MiB.
+Makes nights of so many cubes (20 frames of 16 x 16 pixels, or as many as --frames says, half of the
+cubes of each camera), and runs the daemon until each is safe, in its archive beside it. Prints for
+each night the daemon's own processor time for a cube, its start apart, that of all its workers, the
+peak memory of the daemon and of the largest other process, and how often fsync was called for a
+cube, where strace is there and --syncs is given. Exit 1 when a goal is missed: at most 10 ms of the
+daemon for a cube, which grow at most 1.5 times from the smallest night to the largest, and 256 MiB.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.raw_cubes import COMMON_CARDS, header_bytes, image_cards, tim
 _DATE = "20251106"
 _BEGIN_US = 1_762_387_200_000_000  # 2025-11-06 00:00:00 UTC
 _DAY_US = 86_400_000_000
-_FRAMES, _SIDE = 20, 16
+_SIDE = 16
 _MOST_MS = 10.0
 _MOST_GROWTH = 1.5
 _MOST_MIB = 256.0
@@ -88,6 +88,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench night", description=__doc__)
     parser.add_argument("--cubes", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--frames", type=int, default=20, help="of a cube, 100 a second")
     parser.add_argument("--syncs", action="store_true", help="count fsync with strace: slow")
     parser.add_argument("--folder", type=Path, help="where the nights lie (default: a temporary)")
     arguments = parser.parse_args()
@@ -99,7 +100,7 @@ def main() -> None:
     costs = []
     for cubes in arguments.cubes:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            costs.append(_measure(Path(folder), cubes, start, syncs=arguments.syncs))
+            costs.append(_measure(Path(folder), cubes, start, arguments))
             print(costs[-1], flush=True)
     growth = costs[-1].daemon_ms / costs[0].daemon_ms
     most = max(cost.daemon_ms for cost in costs)
@@ -126,9 +127,10 @@ def _start_seconds(folder: Path) -> float:
     return _watched(subprocess.Popen(_settled(folder)), traced=False)[0]
 
 
-def _measure(folder: Path, cubes: int, start: float, *, syncs: bool) -> Cost:
+def _measure(folder: Path, cubes: int, start: float, arguments: argparse.Namespace) -> Cost:
+    syncs = arguments.syncs
     words = _settled(folder)
-    _make_night(folder / "archive" / _DATE, cubes)
+    _make_night(folder / "archive" / _DATE, cubes, arguments.frames)
     traced = ["strace", "-f", "-c", "-S", "name", "-o", str(folder / "syncs")]
     traced += ["-e", "trace=fsync,fdatasync"]
     before, began = _children_seconds(), time.monotonic()
@@ -200,20 +202,20 @@ def _demand_safe(folder: Path, cubes: int) -> None:
         sys.exit(f"{sent} outputs of {cubes} arrived")
 
 
-def _make_night(night: Path, cubes: int) -> None:
+def _make_night(night: Path, cubes: int, frames: int) -> None:
     for camera in (1, 2):
         (night / f"vcam{camera}").mkdir(parents=True)
     step_us = min(20_000_000, _DAY_US // (cubes // 2 + 1))
     random = np.random.default_rng(1)
     for number in range(cubes):
-        pixels = random.integers(30_000, 33_000, (_FRAMES, _SIDE, _SIDE))
+        pixels = random.integers(30_000, 33_000, (frames, _SIDE, _SIDE))
         block = (pixels - 32768).astype(">i2").tobytes()
         camera, first_us = number % 2 + 1, _BEGIN_US + number // 2 * step_us
         cards = [card.replace("VCAM1", f"VCAM{camera}") for card in COMMON_CARDS]
-        header = header_bytes(image_cards(_SIDE, _SIDE, _FRAMES, cards))
+        header = header_bytes(image_cards(_SIDE, _SIDE, frames, cards))
         path = night / f"vcam{camera}" / f"{_stem(camera, first_us)}.fits"
         path.write_bytes(header + block + b"\0" * (-len(block) % 2880))
-        path.with_suffix(".txt").write_bytes(timing_bytes(_FRAMES, first_us=first_us))
+        path.with_suffix(".txt").write_bytes(timing_bytes(frames, first_us=first_us))
 
 
 def _stem(camera: int, first_us: int) -> str:
