@@ -32,8 +32,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> DaemonSite:
 
 def builders(site: DaemonSite) -> dict[str, tuple[str, str | None]]:
     """State of each builder by its host, and why it is refused."""
-    found = site.json("status")["builders"]["builders"]
-    return {each["host"]: (each["state"], each["why"]) for each in found}
+    found = site.json("status")["builders"] or {"builders": []}  # None before any was seen
+    return {each["host"]: (each["state"], each["why"]) for each in found["builders"]}
 
 
 def test_a_builder_and_the_daemon_die_and_the_night_is_the_same_as_built_here(
@@ -44,8 +44,8 @@ def test_a_builder_and_the_daemon_die_and_the_night_is_the_same_as_built_here(
         site = site_of(tmp_path / "site", cluster.address, "least")
         with daemon_of(site):
             wait_until(lambda: "has joined" in site.log() and "is refused" in site.log(), site.log)
-            assert builders(site)["hosta"] == ("ready", None)
-            assert builders(site)["hostb"][0] == "refused"
+            wait_until(lambda: builders(site).get("hosta") == ("ready", None), site.log)
+            wait_until(lambda: builders(site).get("hostb", ("", None))[0] == "refused", site.log)
             refused = "hostb is refused: it has vampd 0.0.1"
             assert refused in site.call("status").stdout
             assert "hostb" in site.call("admin", "doctor").stdout
