@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 
 from vampd.errors import IntegrityError
 from vampd.io.beneath import Beneath, exists, read_start
-from vampd.ledger import dumps, exports, nights, numbers_seen, outputs, recovery
+from vampd.ledger import dumps, exports, nights, numbers_seen, recovery
 from vampd.ledger import frame_ids as numbers
 from vampd.ledger.connection import Ledger
 from vampd.ledger.frame_ids import FrameId
@@ -29,6 +29,7 @@ from vampd.stages.lost_ledger import (
     renew,
     tell_difference,
     void_strange,
+    what_came_back,
 )
 from vampd.stages.lost_papers import ToldEvent
 from vampd.stages.story import LEDGER_DUMP
@@ -147,15 +148,7 @@ def _from_the_copy(
         notes.append(f"{strange} frame IDs are void: their rows were lost")
     if later or ledger.changes != changes:
         renew(ledger, night)
-    night = nights.get_night(ledger, night.id)
-    return NightAgain(
-        label=nights.label(night),
-        folder=folder.path,
-        status=night.status,
-        outputs=len(outputs.outputs_of(ledger, night.id)),
-        frame_ids=ledger.value("select count(*) from frame_id where night = ?", [night.id]),
-        notes=(*notes, *([night.hold] if night.hold else [])),
-    )
+    return what_came_back(ledger, night, folder, notes)
 
 
 def _tell_later(ledger: Ledger, night: Night, later: Sequence[ToldEvent]) -> None:

@@ -9,7 +9,7 @@ ledger, see `vampd.stages.ledger_again`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -81,6 +81,13 @@ def night_again(ledger: Ledger, kind: Kind, folder: Beneath, *, digests: bool) -
     if strange:
         notes.append(f"{strange} frame IDs are void: their rows were lost")
     _tell_history(ledger, night, folder)
+    return what_came_back(ledger, night, folder, notes)
+
+
+def what_came_back(
+    ledger: Ledger, night: Night, folder: Beneath, notes: Sequence[str]
+) -> NightAgain:
+    """The night as the ledger has it now; *notes* tell what did not come back as it was."""
     night = nights.get_night(ledger, night.id)
     return NightAgain(
         label=nights.label(night),
